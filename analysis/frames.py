@@ -1,0 +1,205 @@
+"""The data step: tidy frames that tables and figures are made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.load import StudyResults
+from analysis.text import visible
+from conspo_study.records import TrialState
+from conspo_study.results.table import TrialRow
+
+ORDER = (
+    TrialState.FINISHED,
+    TrialState.RUNNING,
+    TrialState.PRUNED,
+    TrialState.FAILED,
+    TrialState.WAITING,
+)
+"""In tables, trials whose values compare come first."""
+
+NO_MARGIN = "no margin"
+"""Stands for the schedule of a trial that has no margin to schedule."""
+
+_OBJECTIVE = ("name", "tau", "margin", "margin_unit", "schedule", "alpha")
+
+
+def objective_settings(config: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """objective, tau, ratio (M/tau), schedule and alpha of a trial; None where not known.
+
+    `config` is the full configuration, `params` stands in for a trial that never started. Without
+    a margin (schedule `off`, or M = 0) ratio is 0 and there is no schedule; a margin that is
+    absent or constant has no alpha.
+    """
+    prefix = "objective."
+    given = {path.removeprefix(prefix): v for path, v in params.items() if path.startswith(prefix)}
+    options = {**given, **config.get("objective", {})}
+    tau, margin = options.get("tau"), options.get("margin")
+    schedule, alpha = options.get("schedule"), options.get("alpha")
+    ratio = None
+    if schedule == "off" or margin == 0:
+        ratio, schedule, alpha = 0.0, None, None
+    elif margin is not None and options.get("margin_unit") == "tau":
+        ratio = float(margin)
+    elif margin is not None and options.get("margin_unit") == "score" and tau:
+        ratio = margin / tau
+    if schedule == "constant":
+        alpha = None
+    return {
+        "objective": options.get("name"),
+        "tau": tau,
+        "ratio": ratio,
+        "schedule": schedule,
+        "alpha": alpha,
+    }
+
+
+def other_params(study: StudyResults) -> list[str]:
+    """Dotted settings that vary between trials, apart from those of `objective_settings`."""
+    seen: dict[str, set[str]] = {}
+    for row in study.table.rows:
+        for path in row.params:
+            seen.setdefault(path, set())
+    for path, values in seen.items():
+        for row in study.table.rows:
+            values.add(json.dumps(setting(study, row, path), sort_keys=True))
+    known = {f"objective.{name}" for name in _OBJECTIVE}
+    return sorted(path for path, values in seen.items() if len(values) > 1 and path not in known)
+
+
+def setting(study: StudyResults, row: TrialRow, path: str) -> Any:
+    """Value of a dotted setting in a trial: from its full configuration, else its parameters."""
+    stage, _, field = path.partition(".")
+    return study.configs.get(row.id, {}).get(stage, {}).get(field, row.params.get(path))
+
+
+def trials_frame(study: StudyResults) -> pd.DataFrame:
+    """One row per trial, best first within its state.
+
+    Columns: trial, label, the objective settings, other varying settings, state, step, steps,
+    value (mean), sd (sample, over seeds), n (seeds with a value), seeds (planned), further
+    `avg@k` metrics as mean and `<metric>/sd`, wall_s, config_hash, cause. `value` of a running
+    trial is its last report; a failed or waiting trial has none.
+    """
+    levels, others = _other_levels(study), other_params(study)
+    records = []
+    for row in study.table.rows:
+        values = shown_values(study, row)
+        record: dict[str, Any] = {"trial": row.id, "label": row.label}
+        record |= objective_settings(study.configs.get(row.id, {}), row.params)
+        record |= {path: _plain(setting(study, row, path)) for path in others}
+        record |= {"state": row.state.value, "step": row.step, "steps": row.steps}
+        record |= _mean_and_sd("value", "sd", values)
+        record |= {"n": len(values), "seeds": len(row.seeds)}
+        for metric in levels:
+            by_seed = {s: m[metric] for s, m in row.seed_metrics.items() if metric in m}
+            record |= _mean_and_sd(metric, f"{metric}/sd", by_seed if values else {})
+        record |= {"wall_s": row.wall_s, "config_hash": row.config_hash, "cause": row.cause}
+        records.append(record)
+    columns = ["trial", "label", "objective", "tau", "ratio", "schedule", "alpha", *others]
+    columns += ["state", "step", "steps", "value", "sd", "n", "seeds"]
+    columns += [name for metric in levels for name in (metric, f"{metric}/sd")]
+    columns += ["wall_s", "config_hash", "cause"]
+    frame = pd.DataFrame(records, columns=columns)
+    rank = {state.value: index for index, state in enumerate(ORDER)}
+    order = frame.assign(
+        _state=frame["state"].map(rank),
+        _incomplete=(frame["n"] < frame["seeds"]) & (frame["state"] == TrialState.FINISHED.value),
+    ).sort_values(
+        ["_state", "_incomplete", "value", "trial"],
+        ascending=[True, True, study.direction == "min", True],
+    )
+    return frame.loc[order.index].reset_index(drop=True)
+
+
+def margin_points(study: StudyResults) -> pd.DataFrame:
+    """One row per seed of every finished or pruned trial whose M/tau is known.
+
+    Columns: trial, label, state, step, tau, ratio, schedule, seed, value, complete (whether all
+    seeds of the trial have a value).
+    """
+    records = []
+    for row in study.table.rows:
+        settings = objective_settings(study.configs.get(row.id, {}), row.params)
+        if settings["tau"] is None or settings["ratio"] is None:
+            continue
+        if row.state in (TrialState.FINISHED, TrialState.PRUNED):
+            records += [
+                {
+                    "trial": row.id,
+                    "label": visible(row.label),
+                    "state": row.state.value,
+                    "step": row.step,
+                    "tau": settings["tau"],
+                    "ratio": settings["ratio"],
+                    "schedule": settings["schedule"] or NO_MARGIN,
+                    "seed": seed,
+                    "value": value,
+                    "complete": not row.missing_seeds,
+                }
+                for seed, value in row.values.items()
+            ]
+    return pd.DataFrame(records)
+
+
+def initial_value(study: StudyResults) -> float | None:
+    """The study's metric before training: mean over seeds of the reports at step 0."""
+    reports = study.reports
+    start = reports[(reports["step"] == 0) & (reports["metric"] == study.metric)]
+    # By seed first: trials share their start, and some may not have reported all seeds.
+    return None if start.empty else float(start.groupby("seed")["value"].mean().mean())
+
+
+def evaluation_curves(study: StudyResults, metric: str) -> pd.DataFrame:
+    """trial, seed, step, value of an evaluation metric at the steps that were evaluated."""
+    reports = study.reports[study.reports["metric"] == metric].drop(columns="metric")
+    evaluated = {trial: study.evaluated_steps(trial) for trial in reports["trial"].unique()}
+    keep = [
+        not evaluated[trial] or step in evaluated[trial]
+        for trial, step in zip(reports["trial"], reports["step"], strict=True)
+    ]
+    return reports[pd.Series(keep, index=reports.index, dtype=bool)].sort_values(
+        ["trial", "seed", "step"], ignore_index=True
+    )
+
+
+def training_curves(study: StudyResults, metric: str) -> pd.DataFrame:
+    """trial, seed, step, value of a training metric; steps without a value are left out."""
+    if metric not in study.steps:
+        return pd.DataFrame(columns=["trial", "seed", "step", "value"])
+    frame = study.steps[["trial", "seed", "step", metric]].rename(columns={metric: "value"})
+    return frame.dropna().sort_values(["trial", "seed", "step"], ignore_index=True)
+
+
+def shown_values(study: StudyResults, row: TrialRow) -> dict[int, float]:
+    """The study's metric per seed: at the end, or last reported while the trial runs."""
+    if row.state is TrialState.RUNNING:
+        metric = study.metric
+        return {seed: m[metric] for seed, m in row.seed_metrics.items() if metric in m}
+    return {} if row.state is TrialState.FAILED else dict(row.values)
+
+
+def _other_levels(study: StudyResults) -> list[str]:
+    names = {name for row in study.table.rows for m in row.seed_metrics.values() for name in m}
+    ending = study.metric.rpartition("/")[2]
+    return sorted(
+        name
+        for name in names
+        if name.startswith("eval/") and name.endswith(f"/{ending}") and name != study.metric
+    )
+
+
+def _mean_and_sd(mean: str, sd: str, values: Mapping[int, float]) -> dict[str, float | None]:
+    series = pd.Series(list(values.values()), dtype=float)
+    return {
+        mean: float(series.mean()) if len(series) else None,
+        sd: float(series.std(ddof=1)) if len(series) > 1 else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, int | float | str | None) else json.dumps(value)

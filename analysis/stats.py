@@ -1,0 +1,59 @@
+"""What a handful of seeds can say; one seed has no interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student_t
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean and the two-sided interval around it."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """Values of one trial minus those of another under the same seeds."""
+
+    by_seed: Mapping[int, float]
+    """Only seeds that both trials have."""
+    mean: float
+    interval: Interval | None
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """Mean and Student-t interval over independent seeds; None for fewer than two.
+
+    Raises ValueError when a value is not finite: such a mean would hide a failed run.
+    """
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"values must be finite, got {list(values)}")
+    n = len(values)
+    if n < 2:
+        return None
+    mean = float(np.mean(values))
+    error = float(np.std(values, ddof=1)) / math.sqrt(n)
+    half = float(student_t.ppf((1 + confidence) / 2, n - 1)) * error
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def paired_difference(
+    values: Mapping[int, float], reference: Mapping[int, float], confidence: float = 0.95
+) -> PairedDifference | None:
+    """`values` minus `reference` seed by seed; None when they share no seed."""
+    shared = sorted(values.keys() & reference.keys())
+    if not shared:
+        return None
+    by_seed = {seed: values[seed] - reference[seed] for seed in shared}
+    differences = list(by_seed.values())
+    interval = mean_interval(differences, confidence)
+    return PairedDifference(by_seed, float(np.mean(differences)), interval)

@@ -1,0 +1,154 @@
+"""The trials of a study as a table: for the terminal, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.frames import other_params, trials_frame
+from analysis.load import StudyResults
+from analysis.text import csv_text, markdown_text, metric_label, visible
+from conspo_study.records import TrialState
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ABSENT = "–"
+"""What stands where there is no value; never 0 and never nan."""
+
+SEEDS, CAUSE = "n", "cause"
+"""Titles of the columns of seeds and of causes."""
+
+_OBJECTIVE_TITLES = {
+    "objective": "objective",
+    "tau": "tau",
+    "ratio": "M/tau",
+    "schedule": "schedule",
+    "alpha": "alpha",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table of unescaped text, ready for a renderer."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def trials_table(study: StudyResults) -> TextTable:
+    """All trials, finished ones first and best first, as text.
+
+    The study's metric is given as mean ± sample standard deviation over seeds, other levels as
+    means; n is the number of seeds behind them.
+    """
+    frame = trials_frame(study)
+    others = other_params(study)
+    names = [str(name) for name in frame.columns]
+    levels = [name.removesuffix("/sd") for name in names if name.endswith("/sd")]
+    objective = [
+        name
+        for name in _OBJECTIVE_TITLES
+        if (frame[name].nunique() > 1 if name == "objective" else frame[name].notna().any())
+    ]
+    titles = [
+        "trial",
+        "label",
+        *(_OBJECTIVE_TITLES[name] for name in objective),
+        *others,
+        "state (step)",
+        metric_label(study.metric),
+        SEEDS,
+        *(_level_title(level, study.metric) for level in levels),
+        CAUSE,
+    ]
+    rows = [
+        (
+            record["trial"],
+            record["label"],
+            *(_text(record[name]) for name in [*objective, *others]),
+            f"{record['state']} ({record['step']})",
+            _mean_sd(record["value"], record["sd"]),
+            _seeds(record),
+            *(_mean_sd(record[level], None) for level in levels),
+            record["cause"],
+        )
+        for record in frame.to_dict("records")
+    ]
+    return _without_empty_columns(TextTable(tuple(titles), tuple(rows)), ("label", CAUSE))
+
+
+def to_markdown(table: TextTable) -> str:
+    """A GitHub-flavoured Markdown table."""
+    titles, *rows = [tuple(map(markdown_text, row)) for row in (table.titles, *table.rows)]
+    lines = [titles, ("---",) * len(titles), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_rich(table: TextTable, title: str, width: int) -> Table:
+    """A table for a terminal of `width` columns; cell text is never taken for rich's markup.
+
+    Causes are left out, and so are the last levels when they do not fit; the files have them all.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    count = table.titles.index(CAUSE) if CAUSE in table.titles else len(table.titles)
+    while True:
+        shown = Table(title=Text(visible(title)), title_justify="left", box=SIMPLE_HEAD)
+        for name in table.titles[:count]:
+            shown.add_column(Text(visible(name)), no_wrap=True)
+        for row in table.rows:
+            shown.add_row(*(Text(visible(cell)) for cell in row[:count]))
+        needed = Console(width=10_000).measure(shown).maximum
+        if needed <= width or table.titles[count - 1] == SEEDS:
+            return shown
+        count -= 1
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """CSV with full-precision numbers and text that is safe to open in a spreadsheet."""
+    safe = frame.map(lambda value: csv_text(value) if isinstance(value, str) else value)
+    safe.columns = pd.Index([csv_text(str(name)) for name in frame.columns])
+    return safe.to_csv(index=False, lineterminator="\n")
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return ABSENT
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _mean_sd(mean: float | None, sd: float | None) -> str:
+    if mean is None or pd.isna(mean):
+        return ABSENT
+    return f"{mean:.3f}" if sd is None or pd.isna(sd) else f"{mean:.3f} ± {sd:.3f}"
+
+
+def _level_title(level: str, metric: str) -> str:
+    """`chain/easy` beside `chain/hard` is `easy`; anything else keeps its full name."""
+    folder, name = level.rpartition("/")[0].rpartition("/")[::2]
+    return name if folder == metric.rpartition("/")[0].rpartition("/")[0] else metric_label(level)
+
+
+def _seeds(record: dict[Any, Any]) -> str:
+    n, planned = record["n"], record["seeds"]
+    incomplete = record["state"] == TrialState.FINISHED.value and n < planned
+    return f"{n} of {planned}" if incomplete else str(n or ABSENT)
+
+
+def _without_empty_columns(table: TextTable, optional: Sequence[str]) -> TextTable:
+    keep = [
+        index
+        for index, name in enumerate(table.titles)
+        if name not in optional or any(row[index] for row in table.rows)
+    ]
+    return TextTable(
+        tuple(table.titles[index] for index in keep),
+        tuple(tuple(row[index] for index in keep) for row in table.rows),
+    )

@@ -1,0 +1,38 @@
+"""Untrusted text made safe to show: model output and error messages end up in tables."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
+LIMIT = 160
+
+
+def visible(text: str, limit: int = LIMIT) -> str:
+    """One line of at most `limit` characters of the text; controls are spelled out."""
+    shown = "".join(
+        character
+        if character == " " or unicodedata.category(character)[0] not in "CZ"
+        else character.encode("unicode_escape", "backslashreplace").decode()
+        for character in text[:limit]
+    )
+    return shown + ("…" if len(text) > limit else "")
+
+
+def markdown_text(text: str, limit: int = LIMIT) -> str:
+    """Text for a line or cell of Markdown, without any markup or HTML of its own."""
+    escaped = _MARKDOWN.sub(r"\\\1", visible(text, limit))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def csv_text(text: str) -> str:
+    """Text as a CSV field that no spreadsheet takes for a formula."""
+    shown = visible(text)
+    return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
+
+
+def metric_label(metric: str) -> str:
+    """`eval/chain/hard/avg@8` as `chain/hard avg@8`."""
+    name = metric.removeprefix("eval/")
+    return " ".join(name.rsplit("/", 1)) if metric.startswith("eval/") else name

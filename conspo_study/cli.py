@@ -1,0 +1,126 @@
+"""The command line that all study scripts share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from pydantic import ValidationError
+
+from conspo_study.config import (
+    ConfigError,
+    RunConfig,
+    flatten,
+    parse_assignments,
+    with_overrides,
+)
+from conspo_study.console import Console
+from conspo_study.presets import PRESETS
+from conspo_study.study import Study, StudyError
+
+BuildStudy = Callable[[RunConfig], Study]
+"""The study to run, given the configuration that its trials share."""
+Report = Callable[[Path], None]
+"""Writes and prints tables and figures of a results directory."""
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Options of a study script."""
+
+    preset: str = "embedded"
+    """Starting configuration: embedded, or quick (everything in miniature)."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
+    """Change a setting, as stage.field=value; may be repeated."""
+    trials: int | None = None
+    """Budget in trials, anchors included."""
+    seeds: tuple[int, ...] = ()
+    """Seeds of every trial."""
+    name: str | None = None
+    """Name of the study and of its results directory."""
+    results: Path = Path("results")
+    """Where results directories are made."""
+    resume: bool = False
+    """Continue this study where it was interrupted."""
+    dry_run: bool = False
+    """Print the resolved configuration and the plan, and stop."""
+    quiet: bool = False
+    """Print only the final table and paths."""
+
+
+def main(build: BuildStudy, report: Report, description: str | None = None) -> int:
+    """Parse the command line, run the study, report; returns the process's exit status.
+
+    Bad input ends with one message on standard error and status 2 before any work starts.
+    """
+    arguments = tyro.cli(Arguments, description=description)
+    console = Console(quiet=arguments.quiet)
+    try:
+        study = _study(build, arguments)
+        if arguments.dry_run:
+            _print_plan(study, console)
+            return 0
+        console.heading(study)
+        outcome = study.run(arguments.results, resume=arguments.resume, console=console)
+    except (ConfigError, StudyError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if not outcome.complete:
+        console.line("Interrupted. Continue with the same command and --resume.")
+        return EXIT_INTERRUPTED
+    report(outcome.folder)
+    return 0
+
+
+def _study(build: BuildStudy, arguments: Arguments) -> Study:
+    if arguments.preset not in PRESETS:
+        raise StudyError(
+            f"unknown preset {arguments.preset!r}; known: {', '.join(sorted(PRESETS))}"
+        )
+    overrides = parse_assignments(arguments.set)
+    base = with_overrides(PRESETS[arguments.preset], overrides)
+    changes = {
+        key: value
+        for key, value in {
+            "trials": arguments.trials,
+            "seeds": arguments.seeds or None,
+            "name": arguments.name,
+        }.items()
+        if value is not None
+    }
+    try:
+        declared = build(base)
+        study = Study.model_validate({**declared.frozen(), **changes})
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, detail['loc'])) or 'study'}: "
+            + detail["msg"].removeprefix("Value error, ")
+            for detail in error.errors(include_url=False)
+        ]
+        raise ConfigError(problems) from None
+    searched = sorted(study.space.keys() & overrides.keys())
+    if searched:
+        raise ConfigError(
+            [f"{path}: this study searches it; --set cannot fix it" for path in searched]
+        )
+    return study
+
+
+def _print_plan(study: Study, console: Console) -> None:
+    for path, value in flatten(study.base).items():
+        searched = study.space.get(path)
+        console.line(f"{path} = {value!r}" if searched is None else f"{path} ~ {searched!r}")
+    console.line("")
+    for anchor in study.anchors:
+        console.line(f"anchor {anchor.label}: {anchor.params}")
+    console.line("")
+    plan = study.plan()
+    for line in [*plan.lines(), *(f"cannot run: {problem}" for problem in plan.problems)]:
+        console.line(line)

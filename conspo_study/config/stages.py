@@ -1,0 +1,194 @@
+"""One configuration class per stage of a run, and `RunConfig`, which holds them all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+from conspo_study.config.objectives import OPTIONS, ConSPOOptions, ObjectiveOptions
+from conspo_study.config.stage import Stage
+
+
+class DataConfig(Stage):
+    """What the policy is trained on."""
+
+    train: str = "chain"
+    """`chain`, the generated arithmetic task, or the path of a JSON-lines file with the fields
+    `id`, `problem` and `answer`."""
+    template: str = "{problem}"
+    """The prompt; `{problem}` stands for the question."""
+    max_prompt_tokens: int = Field(512, ge=1)
+    """Longer prompts are refused before training starts."""
+
+    @model_validator(mode="after")
+    def _template_names_the_problem(self) -> Self:
+        if "{problem}" not in self.template:
+            raise ValueError("template must contain {problem}, the place of the question")
+        return self
+
+
+class PolicyConfig(Stage):
+    """The model that is trained."""
+
+    model: str = "embedded"
+    """`embedded`, the tiny model that is warm-started on the generated task, or the folder of a
+    transformers model with its tokenizer."""
+    warm_start_steps: int = Field(1200, ge=1)
+    """Supervised steps of the embedded model's warm start."""
+    warm_start_seed: int = Field(0, ge=0)
+    """Seed of the warm start; all trials of a study share one warm start."""
+
+
+class RolloutConfig(Stage):
+    """How responses are sampled during training."""
+
+    engine: Literal["transformers"] = "transformers"
+    """The generation engine."""
+    prompts_per_step: int = Field(8, ge=1)
+    """Prompts per rollout batch, over all workers."""
+    group_size: int = Field(16, ge=2)
+    """G, rollouts per prompt; a contrast needs at least two."""
+    temperature: float = Field(1.0, gt=0)
+    """Sampling temperature. Log-probabilities everywhere are those at this temperature.
+    Training always samples from the full distribution: truncating it (top-p, top-k) would make
+    the policy's log-probabilities wrong."""
+    max_new_tokens: int = Field(44, ge=1)
+    """Response limit in tokens."""
+    refill_rounds: int = Field(0, ge=0)
+    """Up to this many further rounds of fresh prompts replace discarded groups; 0, as in the
+    paper, discards without refilling."""
+    batch_rows: int = Field(512, ge=1)
+    """Most sequences that the engine decodes at once."""
+
+    @model_validator(mode="after")
+    def _a_group_fits_the_engine(self) -> Self:
+        if self.group_size > self.batch_rows:
+            raise ValueError(
+                f"group_size {self.group_size} exceeds batch_rows {self.batch_rows}: "
+                "a group is decoded together; raise batch_rows"
+            )
+        return self
+
+
+class RewardConfig(Stage):
+    """How responses are verified."""
+
+    workers: int = Field(1, ge=1)
+    """Verifier processes per training worker."""
+    deadline_s: float = Field(5.0, gt=0)
+    """Seconds after which a check is killed and its verdict is `timeout`."""
+    memory_mb: int = Field(1024, ge=256)
+    """Address space cap of a verifier process above its size at start-up, in MiB."""
+
+
+class UpdateConfig(Stage):
+    """How the loss becomes a step of the optimiser (AdamW)."""
+
+    learning_rate: float = Field(3e-4, gt=0)
+    """Peak learning rate, constant after the warm-up."""
+    warmup_steps: int = Field(5, ge=0)
+    """Steps over which the learning rate rises linearly."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    """AdamW's decay of the gradient average."""
+    beta2: float = Field(0.95, ge=0, lt=1)
+    """AdamW's decay of the squared-gradient average."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled weight decay."""
+    grad_clip: float = Field(1.0, gt=0)
+    """Global gradient norm above which gradients are scaled down."""
+    micro_batch_tokens: int = Field(8192, ge=1)
+    """Most tokens (padding included) whose activations are held at once. Changes memory and
+    speed, never the gradient."""
+    max_skipped_steps: int = Field(3, ge=1)
+    """Consecutive steps with a non-finite gradient after which the run stops as diverged."""
+
+
+class EvaluationConfig(Stage):
+    """What is measured on problems that are never trained on."""
+
+    sets: tuple[str, ...] = ("chain/easy", "chain/medium", "chain/hard", "chain/ood")
+    """Problem sets: levels of the generated task, or paths of JSON-lines files."""
+    tracked: tuple[str, ...] = ()
+    """The sets that are also evaluated during training, every `every` steps; the others only
+    before and after it. Empty: all sets."""
+    every: int = Field(20, ge=1)
+    """Optimiser steps between evaluations of the tracked sets."""
+    problems_per_set: int = Field(96, ge=1)
+    """At most this many problems of each set."""
+    samples: int = Field(8, ge=1)
+    """k of avg@k, pass@k and maj@k: responses sampled per problem."""
+    greedy: bool = True
+    """Whether each problem also gets one greedy response."""
+    temperature: float = Field(1.0, gt=0)
+    """Sampling temperature of the evaluation."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Nucleus of the evaluation's sampling distribution."""
+    max_new_tokens: int = Field(44, ge=1)
+    """Response limit of the evaluation in tokens."""
+
+    @model_validator(mode="after")
+    def _sets_are_distinct(self) -> Self:
+        if not self.sets or len(set(self.sets)) != len(self.sets):
+            raise ValueError("sets must name at least one problem set, each once")
+        strangers = [name for name in self.tracked if name not in self.sets]
+        if strangers:
+            raise ValueError(f"tracked names {', '.join(strangers)}, which sets does not list")
+        return self
+
+    @property
+    def tracked_sets(self) -> tuple[str, ...]:
+        """The sets that have learning curves."""
+        return self.tracked or self.sets
+
+
+class TrainConfig(Stage):
+    """The loop and the processes it runs in."""
+
+    steps: int = Field(80, ge=1)
+    """Optimiser steps of a run."""
+    workers: int = Field(1, ge=1)
+    """Data-parallel worker processes of a trial."""
+    cpus_per_worker: int = Field(1, ge=1)
+    """CPU cores reserved for each worker; also its thread count."""
+    gpus_per_worker: int = Field(0, ge=0, le=1)
+    """GPUs reserved for each worker."""
+    checkpoint_every: int = Field(20, ge=1)
+    """Steps between checkpoints; the last step always writes one."""
+    report_every: int = Field(5, ge=1)
+    """Steps between progress reports."""
+
+
+def _select_objective(value: Any) -> Any:
+    """Build the options class that `name` selects; pydantic then reports its field errors."""
+    if isinstance(value, dict):
+        name = value.get("name", "conspo")
+        if name not in OPTIONS:
+            raise ValueError(f"unknown objective {name!r}; known: {', '.join(sorted(OPTIONS))}")
+        return OPTIONS[name].model_validate(value)
+    return value
+
+
+class RunConfig(Stage):
+    """Everything that, with a seed, determines a run."""
+
+    data: DataConfig = DataConfig()
+    policy: PolicyConfig = PolicyConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    reward: RewardConfig = RewardConfig()
+    objective: Annotated[SerializeAsAny[ObjectiveOptions], BeforeValidator(_select_objective)] = (
+        ConSPOOptions()
+    )
+    update: UpdateConfig = UpdateConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _work_divides_over_workers(self) -> Self:
+        prompts, workers = self.rollout.prompts_per_step, self.train.workers
+        if prompts % workers:
+            raise ValueError(
+                f"rollout.prompts_per_step {prompts} is not a multiple of train.workers {workers}: "
+                "whole groups stay on one worker; change either"
+            )
+        return self

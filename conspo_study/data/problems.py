@@ -1,0 +1,134 @@
+"""Problem files: JSON lines with the fields `id`, `problem` and `answer`, checked before use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from conspo_study.records import Problem
+
+MAX_CHARACTERS = 100_000
+"""Longer fields are taken for a mistake, such as a whole file in one row."""
+ROWS_SHOWN = 20
+
+
+class ProblemFileError(ValueError):
+    """A problem file cannot be used; the message lists what is wrong with which rows."""
+
+
+def load_problems(path: Path) -> list[Problem]:
+    """All problems of the file, in its order; a single bad row refuses the whole file.
+
+    Besides the three fields, `level` becomes the problem's level when it is there; further fields
+    are ignored. Numbers are accepted as `id` and `answer`.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ProblemFileError(f"{path}: cannot be read ({error.strerror})") from error
+    problems: list[Problem] = []
+    faults: list[str] = []
+    rows_by_id: dict[str, int] = {}
+    for row, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            problem = _parse(line)
+            if problem.id in rows_by_id:
+                raise ValueError(f"id {problem.id!r} repeats row {rows_by_id[problem.id]}")
+        except ValueError as error:
+            faults.append(f"row {row}: {error}")
+            continue
+        rows_by_id[problem.id] = row
+        problems.append(problem)
+    if faults:
+        shown = faults[:ROWS_SHOWN]
+        if len(faults) > len(shown):
+            shown.append(f"and {len(faults) - len(shown)} more")
+        raise ProblemFileError(
+            f"{path}: {len(faults)} bad row(s); correct or remove them and try again\n  "
+            + "\n  ".join(shown)
+        )
+    if not problems:
+        raise ProblemFileError(
+            f"{path}: the file has no problems; one JSON object a line is needed"
+        )
+    return problems
+
+
+def _parse(line: bytes) -> Problem:
+    """One row; raises `ValueError` with the reason when it is not a usable problem."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 (byte {error.start + 1})") from error
+    try:
+        row = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error.msg} at column {error.colno})") from error
+    except (RecursionError, ValueError) as error:
+        raise ValueError("is JSON that is nested too deeply or has too long a number") from error
+    if not isinstance(row, dict):
+        raise ValueError("is not a JSON object")
+    level = row.get("level", "")
+    return Problem(
+        id=_field(row, "id", numbers=True),
+        text=_field(row, "problem", numbers=False),
+        answer=_field(row, "answer", numbers=True),
+        level=str(level) if isinstance(level, str | int | float) else "",
+    )
+
+
+def _field(row: dict[str, Any], name: str, *, numbers: bool) -> str:
+    if name not in row or row[name] is None:
+        raise ValueError(f"{name} is missing")
+    value = row[name]
+    if numbers and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}, which is not a number")
+        value = str(value)
+    if not isinstance(value, str):
+        wanted = "text or a number" if numbers else "text"
+        raise ValueError(f"{name} is a {type(value).__name__}, but {wanted} is needed")
+    if not value.strip():
+        raise ValueError(f"{name} is empty")
+    if value.strip().lower() == "nan":
+        raise ValueError(f"{name} is {value.strip()}, a missing value written as text")
+    if len(value) > MAX_CHARACTERS:
+        raise ValueError(f"{name} has {len(value)} characters, more than {MAX_CHARACTERS}")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} holds half of a character pair (lone surrogate)") from error
+    return value
+
+
+def content_hash(problems: Iterable[Problem]) -> str:
+    """SHA-256 over the ids, texts and answers in order: the same problems give the same hash."""
+    digest = hashlib.sha256()
+    for problem in problems:
+        digest.update(json.dumps([problem.id, problem.text, problem.answer]).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def overlapping_ids(
+    train: Iterable[Problem], evaluation: Iterable[Problem]
+) -> list[tuple[str, str]]:
+    """Pairs `(training id, evaluation id)` of the same problem, in the order of `evaluation`.
+
+    Texts are compared without regard to case and to how they are spaced.
+    """
+    trained = {_normalised(problem.text): problem.id for problem in train}
+    return [
+        (trained[text], problem.id)
+        for problem in evaluation
+        if (text := _normalised(problem.text)) in trained
+    ]
+
+
+def _normalised(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -1,0 +1,76 @@
+"""From configured names to problems: training streams, evaluation sets, prompts, content hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from conspo_study.config import DataConfig, EvaluationConfig
+from conspo_study.data.arithmetic import evaluation_problems
+from conspo_study.data.order import ChainStream, ShuffledStream, TrainingStream
+from conspo_study.data.problems import content_hash, load_problems, overlapping_ids
+from conspo_study.records import Problem
+
+CHAIN = "chain"
+
+
+def training_stream(config: DataConfig, seed: int) -> TrainingStream:
+    """The endless, seeded order of training problems. Raises ProblemFileError for a bad file."""
+    if config.train == CHAIN:
+        return ChainStream(seed)
+    return ShuffledStream(load_problems(Path(config.train)), seed)
+
+
+def evaluation_sets(config: EvaluationConfig) -> dict[str, list[Problem]]:
+    """The problems of each configured set, at most `problems_per_set`, by the set's name.
+
+    Raises ProblemFileError for a bad file, ValueError for an unknown level.
+    """
+    sets = {}
+    for name in config.sets:
+        task, _, level = name.partition("/")
+        if task == CHAIN:
+            sets[name] = evaluation_problems(level, "dev", config.problems_per_set)
+        else:
+            sets[name] = load_problems(Path(name))[: config.problems_per_set]
+    return sets
+
+
+def prompt_tokens(
+    problems: Sequence[Problem], config: DataConfig, tokenizer: Any
+) -> list[tuple[int, ...]]:
+    """Token ids of each problem's prompt. Special tokens in the text stay text.
+
+    Raises ValueError naming the first problem whose prompt is too long.
+    """
+    texts = [config.template.replace("{problem}", problem.text) for problem in problems]
+    encoded = tokenizer(texts, split_special_tokens=True)["input_ids"]
+    for problem, tokens in zip(problems, encoded, strict=True):
+        if not 0 < len(tokens) <= config.max_prompt_tokens:
+            raise ValueError(
+                f"the prompt of problem {problem.id!r} has {len(tokens)} tokens, allowed are 1 to "
+                f"{config.max_prompt_tokens}: raise data.max_prompt_tokens or drop the problem"
+            )
+    return [tuple(tokens) for tokens in encoded]
+
+
+def data_hashes(data: DataConfig, evaluation: EvaluationConfig) -> dict[str, str]:
+    """Content hash of every set that a run reads, by name.
+
+    Raises ValueError, listing ids, when a training file shares problems with an evaluation set.
+    """
+    sets = evaluation_sets(evaluation)
+    hashes = {name: content_hash(problems) for name, problems in sets.items()}
+    if data.train == CHAIN:
+        return hashes
+    train = load_problems(Path(data.train))
+    for name, problems in sets.items():
+        shared = overlapping_ids(train, problems)
+        if shared:
+            ids = ", ".join(f"{a} = {b}" for a, b in shared[:20])
+            raise ValueError(
+                f"{len(shared)} problems of {name} are also in the training file ({ids}): "
+                "remove them from either"
+            )
+    return {data.train: content_hash(train), **hashes}

@@ -1,0 +1,1 @@
+"""Measuring a policy on problems that it is never trained on."""

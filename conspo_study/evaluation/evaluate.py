@@ -1,0 +1,51 @@
+"""Sampling, verifying and recording responses to held-out problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from conspo_study.evaluation.metrics import GREEDY
+from conspo_study.records import EvalRow, Judgement, Problem, Rollout
+
+Sample = Callable[[Sequence[Problem]], Sequence[Sequence[Rollout]]]
+"""Responses to each problem, in its order."""
+Verify = Callable[[Sequence[tuple[str, str]]], Sequence[Judgement]]
+"""Judgements of (gold answer, response text) pairs."""
+
+
+def evaluate(
+    name: str,
+    problems: Sequence[Problem],
+    sample: Sample,
+    greedy: Sample | None,
+    verify: Verify,
+    *,
+    seed: int,
+    step: int,
+) -> list[EvalRow]:
+    """One row for every response to every problem of the set `name`, greedy ones included."""
+    entries = [
+        (problem, index, rollout)
+        for problem, responses in zip(problems, sample(problems), strict=True)
+        for index, rollout in enumerate(responses)
+    ]
+    if greedy is not None:
+        entries += [
+            (problem, GREEDY, rollout)
+            for problem, (rollout,) in zip(problems, greedy(problems), strict=True)
+        ]
+    judgements = verify([(problem.answer, rollout.text) for problem, _, rollout in entries])
+    return [
+        EvalRow(
+            seed=seed,
+            step=step,
+            problem_set=name,
+            problem_id=problem.id,
+            sample=number,
+            verdict=judgement.verdict.value,
+            answer=judgement.answer,
+            response_tokens=len(rollout.tokens),
+            status=rollout.status.value,
+        )
+        for (problem, number, rollout), judgement in zip(entries, judgements, strict=True)
+    ]

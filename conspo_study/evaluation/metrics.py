@@ -1,0 +1,107 @@
+"""avg@k, pass@k, maj@k and greedy accuracy from evaluation rows.
+
+A row whose verdict is undecided (the check timed out or died, or the gold answer is bad) says
+nothing about the policy. It is left out of every metric and counted in `undecided`, so a metric is
+never computed from a guess, and a reader can see on how much it rests. What follows for a problem
+with fewer than k decided samples: avg@k averages those there are; pass@k and maj@k, which are
+defined on k samples, leave the problem out. A metric that no problem supports is absent, not 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from conspo_study.records import EvalRow, Verdict
+
+GREEDY = -1
+"""`EvalRow.sample` of the greedy response."""
+
+
+def evaluation_metrics(rows: Iterable[EvalRow], k: int) -> dict[str, float]:
+    """Metrics of one (seed, step) by name, each a mean over the problems of a set.
+
+    Names: `eval/<set>/avg@<k>`, `pass@<k>`, `maj@<k>`, `greedy` and `undecided`, the number of
+    rows that were left out. Raises ValueError when rows of several seeds or steps are mixed or a
+    response appears twice.
+    """
+    by_set: dict[str, list[EvalRow]] = defaultdict(list)
+    keys: set[tuple[str, str, int]] = set()
+    runs: set[tuple[int, int]] = set()
+    for row in rows:
+        key = (row.problem_set, row.problem_id, row.sample)
+        if key in keys:
+            raise ValueError(f"sample {row.sample} of problem {row.problem_id!r} appears twice")
+        keys.add(key)
+        runs.add((row.seed, row.step))
+        by_set[row.problem_set].append(row)
+    if len(runs) > 1:
+        raise ValueError(f"rows of several (seed, step) are mixed: {sorted(runs)}")
+    return {
+        f"eval/{name}/{metric}": value
+        for name, members in sorted(by_set.items())
+        for metric, value in _set_metrics(members, k).items()
+    }
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Probability that k of n responses, drawn without replacement, include one of c correct.
+
+    The unbiased estimator 1 - C(n-c, k) / C(n, k) of Chen et al. (2021), in exact integers.
+    Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
+    """
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise ValueError(f"pass@k needs 0 <= c <= n and 1 <= k <= n, got n={n}, c={c}, k={k}")
+    total = math.comb(n, k)
+    return (total - math.comb(n - c, k)) / total
+
+
+def majority_correct(answers: Sequence[str], correct: Sequence[bool]) -> float:
+    """Expected correctness of the most frequent answer, ties broken uniformly at random.
+
+    Answers vote by their text; empty ones do not vote, and without any vote the result is 0.
+    An answer that was judged both ways counts as its mean.
+    """
+    votes: dict[str, list[bool]] = defaultdict(list)
+    for answer, right in zip(answers, correct, strict=True):
+        if answer.strip():
+            votes[answer.strip()].append(right)
+    if not votes:
+        return 0.0
+    most = max(len(judged) for judged in votes.values())
+    return fmean(fmean(judged) for judged in votes.values() if len(judged) == most)
+
+
+def _set_metrics(rows: Sequence[EvalRow], k: int) -> dict[str, float]:
+    sampled: dict[str, list[EvalRow]] = defaultdict(list)
+    greedy: list[EvalRow] = []
+    undecided: Counter[str] = Counter()
+    for row in sorted(rows, key=lambda row: row.sample):
+        if not Verdict(row.verdict).decided:
+            undecided[row.verdict] += 1
+        elif row.sample == GREEDY:
+            greedy.append(row)
+        else:
+            sampled[row.problem_id].append(row)
+    full = [members[:k] for members in sampled.values() if len(members) >= k]
+    values = {
+        f"avg@{k}": [fmean(map(_correct, members)) for members in sampled.values()],
+        f"pass@{k}": [
+            pass_at_k(len(members), sum(map(_correct, members)), k)
+            for members in sampled.values()
+            if len(members) >= k
+        ],
+        f"maj@{k}": [
+            majority_correct([row.answer for row in members], [_correct(row) for row in members])
+            for members in full
+        ],
+        "greedy": [float(_correct(row)) for row in greedy],
+    }
+    means = {name: fmean(numbers) for name, numbers in values.items() if numbers}
+    return {**means, "undecided": float(undecided.total())}
+
+
+def _correct(row: EvalRow) -> bool:
+    return row.verdict == Verdict.CORRECT

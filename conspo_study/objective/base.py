@@ -1,0 +1,210 @@
+"""The batch that every objective reads, what it returns, and the registry of objectives.
+
+An objective minimises: `loss = -J` for a paper that maximises J. It sees log-probabilities only,
+never the model, so the gradient of the loss with respect to them (one weight per token) is all that
+the update needs, whatever the micro-batching. Shape letters: T tokens of all rollouts together,
+B rollouts, Q groups, G the largest group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from conspo_study.config import ObjectiveOptions
+from conspo_study.records import Mean
+
+
+class Totals(NamedTuple):
+    """Sizes of the optimiser step over all workers; every mean of a loss divides by one of them."""
+
+    groups: int
+    rollouts: int
+    tokens: int
+
+
+class Progress(NamedTuple):
+    """Where training stands: optimiser step `step` of `steps`, counted from 0."""
+
+    step: int
+    steps: int
+
+    @property
+    def fraction(self) -> float:
+        """lambda_t in [0, 1]: 0 at the first step, 1 at the last."""
+        return self.step / (self.steps - 1) if self.steps > 1 else 1.0
+
+
+@dataclass(frozen=True)
+class GroupBatch:
+    """Whole groups with their token log-probabilities, ragged and without padding.
+
+    Every group holds at least one correct and one wrong rollout (groups without contrast are
+    dropped before a batch is formed), and the rollouts of a group are adjacent.
+    """
+
+    logprobs_T: Tensor
+    """log pi_theta of each response token, rollout after rollout; the differentiable input."""
+    old_logprobs_T: Tensor
+    """log pi_old of the same tokens, constant."""
+    lengths_B: Tensor
+    """Response length of each rollout in tokens, >= 1 (int64)."""
+    group_B: Tensor
+    """Index 0..Q-1 of each rollout's group, non-decreasing (int64)."""
+    correct_B: Tensor
+    """Verified correct? (bool)."""
+    totals: Totals
+    """Sizes over all workers; equals this batch's own when there is one worker."""
+
+    @classmethod
+    def of(
+        cls,
+        logprobs_T: Tensor,
+        old_logprobs_T: Tensor,
+        lengths: Sequence[int],
+        group_sizes: Sequence[int],
+        correct: Sequence[bool],
+        totals: Totals | None = None,
+    ) -> GroupBatch:
+        """Build a batch from plain lists, checking that the pieces fit.
+
+        Raises ValueError naming what does not fit: token counts, group sizes, or a group without
+        contrast.
+        """
+        if sum(lengths) != len(logprobs_T) or len(logprobs_T) != len(old_logprobs_T):
+            raise ValueError(
+                f"{sum(lengths)} response tokens but {len(logprobs_T)} log-probabilities "
+                f"and {len(old_logprobs_T)} old ones"
+            )
+        if not len(lengths) == len(correct) == sum(group_sizes):
+            raise ValueError(
+                f"{len(lengths)} lengths, {len(correct)} verdicts and groups of together "
+                f"{sum(group_sizes)} rollouts"
+            )
+        if min(lengths, default=1) < 1:
+            raise ValueError("every rollout needs at least one token")
+        start = 0
+        for index, size in enumerate(group_sizes):
+            if len(set(correct[start : start + size])) != 2:
+                raise ValueError(f"group {index} has no contrast: drop it before forming a batch")
+            start += size
+        device = logprobs_T.device
+        return cls(
+            logprobs_T=logprobs_T,
+            old_logprobs_T=old_logprobs_T,
+            lengths_B=torch.tensor(lengths, dtype=torch.int64, device=device),
+            group_B=torch.repeat_interleave(
+                torch.arange(len(group_sizes)), torch.tensor(group_sizes, dtype=torch.int64)
+            ).to(device),
+            correct_B=torch.tensor(correct, dtype=torch.bool, device=device),
+            totals=totals or Totals(len(group_sizes), len(lengths), sum(lengths)),
+        )
+
+    @property
+    def groups(self) -> int:
+        """Q, the groups of this batch."""
+        return int(self.group_B[-1]) + 1 if len(self.group_B) else 0
+
+    @cached_property
+    def rollout_T(self) -> Tensor:
+        """Index of the rollout that each token belongs to."""
+        rollouts = torch.arange(len(self.lengths_B), device=self.lengths_B.device)
+        return torch.repeat_interleave(rollouts, self.lengths_B)
+
+    @cached_property
+    def log_ratio_T(self) -> Tensor:
+        """log rho = log pi_theta - log pi_old of each token."""
+        return self.logprobs_T - self.old_logprobs_T
+
+    def rollout_mean(self, values_T: Tensor) -> Tensor:
+        """Mean over the tokens of each rollout: [T] -> [B]."""
+        sums = torch.zeros(len(self.lengths_B), dtype=values_T.dtype, device=values_T.device)
+        return sums.index_add(0, self.rollout_T, values_T) / self.lengths_B
+
+    def group_sum(self, values_B: Tensor) -> Tensor:
+        """Sum over the rollouts of each group: [B] -> [Q]."""
+        sums = torch.zeros(self.groups, dtype=values_B.dtype, device=values_B.device)
+        return sums.index_add(0, self.group_B, values_B)
+
+    @cached_property
+    def positives_Q(self) -> Tensor:
+        """N+ of each group."""
+        return self.group_sum(self.correct_B.to(self.lengths_B.dtype))
+
+    @cached_property
+    def sizes_Q(self) -> Tensor:
+        """Rollouts of each group."""
+        return self.group_sum(torch.ones_like(self.lengths_B))
+
+    @cached_property
+    def slot_B(self) -> Tensor:
+        """Place 0..G-1 of each rollout inside its group."""
+        first_Q = torch.cumsum(self.sizes_Q, 0) - self.sizes_Q
+        return torch.arange(len(self.group_B), device=self.group_B.device) - first_Q[self.group_B]
+
+    def negatives_table(self, values_B: Tensor) -> Tensor:
+        """Values of the wrong rollouts, one row per group, -inf elsewhere: [B] -> [Q, G]."""
+        wrong_B = ~self.correct_B
+        table_QG = values_B.new_full((self.groups, int(self.sizes_Q.max())), -torch.inf)
+        return table_QG.index_put((self.group_B[wrong_B], self.slot_B[wrong_B]), values_B[wrong_B])
+
+    def negative_logsumexp(self, values_B: Tensor) -> Tensor:
+        """log sum over the wrong rollouts j of e^{values_j}, for each group: [B] -> [Q]."""
+        return torch.logsumexp(self.negatives_table(values_B), dim=1)
+
+
+@dataclass(frozen=True)
+class ObjectiveOutput:
+    """What an objective returns."""
+
+    loss: Tensor
+    """Scalar to minimise; this worker's share of it when groups are spread over workers."""
+    metrics: dict[str, Mean]
+    """What only this objective can say, for example its margin or its clip fraction, as sums and
+    counts, so that means over all workers are exact."""
+
+
+def mean_of(values: Tensor) -> Mean:
+    """The mean of all entries, in parts."""
+    return Mean(float(values.double().sum()), values.numel())
+
+
+class Objective(Protocol):
+    """`(batch, options, progress) -> ObjectiveOutput`, pure and differentiable in logprobs_T."""
+
+    def __call__(
+        self, batch: GroupBatch, options: Any, progress: Progress, /
+    ) -> ObjectiveOutput: ...
+
+
+_OBJECTIVES: dict[str, Objective] = {}
+
+Function = TypeVar("Function", bound=Objective)
+
+
+def register(options: type[ObjectiveOptions]) -> Callable[[Function], Function]:
+    """Decorator: make a function the objective that `options` configures.
+
+    Raises ValueError when the options' name already has an objective.
+    """
+    name = options.model_fields["name"].default
+
+    def decorate(function: Function) -> Function:
+        if name in _OBJECTIVES:
+            raise ValueError(f"an objective named {name!r} is already registered")
+        _OBJECTIVES[name] = function
+        return function
+
+    return decorate
+
+
+def objective_named(name: str) -> Objective:
+    """The objective registered under `name`. Raises KeyError listing the known names."""
+    if name not in _OBJECTIVES:
+        raise KeyError(f"no objective named {name!r}; known: {', '.join(sorted(_OBJECTIVES))}")
+    return _OBJECTIVES[name]

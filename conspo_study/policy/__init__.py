@@ -1,0 +1,1 @@
+"""The language model: where it comes from and how it scores responses."""

@@ -1,0 +1,97 @@
+"""A folder that is built once per machine, however many processes ask for it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+"""Names the SHA-256 of every other file; written last, so a folder without one is unfinished."""
+
+
+def cache_root() -> Path:
+    """`$CONSPO_STUDY_CACHE`, else `conspo-study` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    if own := os.environ.get("CONSPO_STUDY_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "conspo-study"
+
+
+def cached_folder(
+    name: str, build: Callable[[Path], None], on_notice: Callable[[str], None]
+) -> Path:
+    """The folder `name` of the cache; `build` fills an empty folder when there is no sound one.
+
+    Processes that ask at the same time wait for the one that builds. A folder appears under its
+    name complete or not at all; a damaged one is reported to `on_notice` and built again.
+    """
+    root = cache_root()
+    folder = root / name
+    if damage(folder) is None:
+        return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / f"{name}.lock").open("a")
+    except OSError as error:
+        raise OSError(
+            f"the cache {root} cannot be written ({error}): set CONSPO_STUDY_CACHE to a folder "
+            "that can"
+        ) from error
+    with lock:
+        # The kernel drops the lock when its process dies, so a crash never leaves one behind.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = damage(folder)
+        if found is None:  # another process built it while this one waited
+            return folder
+        with tempfile.TemporaryDirectory(dir=root, prefix=f".{name}-") as scratch:
+            if folder.exists():
+                on_notice(f"{folder} is damaged ({found}): building it again")
+                folder.rename(Path(scratch, "damaged"))
+            fresh = Path(scratch, "fresh")
+            fresh.mkdir()
+            build(fresh)
+            _seal(fresh)
+            fresh.rename(folder)
+            _sync(root)
+    return folder
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a cached folder, or None when every file is as it was written."""
+    try:
+        digests: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
+        for name, digest in digests.items():
+            if file_digest(folder / name) != digest:
+                return f"{name} has changed"
+    except (FileNotFoundError, NotADirectoryError) as error:
+        return f"{Path(error.filename).name} is missing"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST} cannot be read"
+    return None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _seal(folder: Path) -> None:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    manifest = {"files": {path.name: file_digest(path) for path in files}}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    for path in (*files, folder / MANIFEST, folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,87 @@
+"""Log-probabilities of responses under the policy, with gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+CHUNK_ELEMENTS = 1 << 27
+"""Most logits (tokens x vocabulary) that exist at once: 512 MiB in float32."""
+_LOGIT_TRANSFORMS = (
+    *("final_logit_softcapping", "logit_scale", "logits_scaling"),
+    *("lm_head_multiplier", "output_multiplier_scale"),
+)
+"""Config fields of models whose logits are not simply the head applied to the hidden states."""
+
+
+def response_logprobs(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    responses: Sequence[Sequence[int]],
+    temperature: float = 1.0,
+) -> torch.Tensor:
+    """Log-probabilities (nats) of `responses[i]` as continuations of `prompts[i]`: [N].
+
+    N is the sum of the response lengths, each at least 1; tokens are in the order of the responses.
+    Differentiable; float32, or float64 for a model in float64. The rows are padded on the right,
+    where a causal model cannot see, so no mask is needed. The head is applied to response
+    positions only.
+    """
+    refuse_transformed_logits(model)
+    device = model.get_input_embeddings().weight.device
+    lengths = [len(p) + len(r) - 1 for p, r in zip(prompts, responses, strict=True)]
+    width = max(lengths)
+    # The last response token is only predicted, never an input.
+    rows = [
+        [*p, *r[:-1], *([0] * (width - length))]
+        for p, r, length in zip(prompts, responses, lengths, strict=True)
+    ]
+    tokens_BL = torch.tensor(rows, device=device)
+    # Token t of a response is predicted at position len(prompt) - 1 + t.
+    at_N = torch.tensor(
+        [
+            row * width + position
+            for row, (p, length) in enumerate(zip(prompts, lengths, strict=True))
+            for position in range(len(p) - 1, length)
+        ],
+        device=device,
+    )
+    target_N = torch.tensor(list(chain.from_iterable(responses)), device=device)
+    hidden_BLD = model.base_model(input_ids=tokens_BL, use_cache=False).last_hidden_state
+    hidden_ND = hidden_BLD.flatten(0, 1).index_select(0, at_N)
+
+    head = model.get_output_embeddings()
+    per_chunk = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
+    spans = list(
+        zip(torch.split(hidden_ND, per_chunk), torch.split(target_N, per_chunk), strict=True)
+    )
+    if len(spans) == 1:
+        return _score_span(head, *spans[0], temperature)
+    # Recomputing a span's logits in the backward pass keeps only one span's alive.
+    return torch.cat(
+        [checkpoint(_score_span, head, *span, temperature, use_reentrant=False) for span in spans]
+    )
+
+
+def _score_span(
+    head: Any, hidden_ND: torch.Tensor, target_N: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    logits_NV = head(hidden_ND)
+    logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32)) / temperature
+    return -functional.cross_entropy(logits_NV, target_N, reduction="none")
+
+
+def refuse_transformed_logits(model: Any) -> None:
+    """Raise for models that cap or scale their logits after the head: scores would be wrong."""
+    for name in _LOGIT_TRANSFORMS:
+        value = getattr(model.config, name, None)
+        if value is not None and value != 1:
+            raise ValueError(
+                f"{type(model).__name__} changes its logits after the output head "
+                f"({name}={value}), which this project does not reproduce: use another model"
+            )

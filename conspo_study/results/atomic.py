@@ -1,0 +1,56 @@
+"""Files that appear whole or not at all, whatever kills the process while they are written."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Create or replace `path` with `data`, durable on return; the folder must exist.
+
+    Raises OSError naming `path` (disk full, permission); the old content is then untouched.
+    """
+    temporary = None
+    try:
+        # A leading dot keeps an abandoned temporary file out of every glob of a reader.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot write the file ({error.strerror})", str(path)
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json_atomic(path: Path, data: Any) -> None:
+    """`write_atomic` of indented strict JSON.
+
+    Raises ValueError when `data` holds NaN, infinity or anything else that JSON cannot express.
+    """
+    try:
+        text = json.dumps(data, indent=1, allow_nan=False, ensure_ascii=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path.name} cannot be written as JSON: {error}") from error
+    write_atomic(path, (text + "\n").encode())
+
+
+def sync_directory(folder: Path) -> None:
+    """Make the names in `folder` durable: a synced file is lost when its entry is not."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,133 @@
+"""The line format of the results log: one strict JSON object per line, with a checksum.
+
+    {"seq":1,"time":"2026-01-01T00:00:00.000Z","event":"started","trial":"t0000","data":{},"crc":"..."}
+
+`seq` counts from 1 without gaps, so it is also the line number. `crc` is the CRC-32, 8 hex digits,
+of the canonical JSON (sorted keys, no blanks, ASCII) of the other fields.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conspo_study.records import EventKind, TrialEvent
+
+_TRIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_STUDY_EVENTS = (EventKind.STUDY_STARTED, EventKind.STUDY_FINISHED)
+_FIELDS = ("seq", "time", "event", "trial", "data", "crc")
+
+
+class LogDamaged(ValueError):
+    """The log cannot be trusted from some line on. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event as it stands in the log."""
+
+    seq: int
+    """1, 2, 3, ... in the order of writing."""
+    time: str
+    """When it was written, ISO 8601 in UTC. Clocks jump: order by `seq`, never by this."""
+    event: TrialEvent
+
+
+def encode_line(seq: int, time: str, event: TrialEvent) -> tuple[bytes, LoggedEvent]:
+    """The line with its newline, and the event exactly as a reader will see it.
+
+    Raises ValueError when the event cannot be stored.
+    """
+    try:
+        record = {"seq": seq, "time": time, "event": event.kind, "trial": event.trial}
+        # Through JSON once, so that the checksum sees keys and numbers as a reader will.
+        record = json.loads(_dump({**record, "data": event.data}))
+        line = _dump({**record, "crc": _checksum(record)}).encode()
+        return line + b"\n", _decode(line, seq)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"the event {event.kind.value} of trial {event.trial!r} cannot be logged: {error}; "
+            "the log takes plain JSON values and finite numbers"
+        ) from error
+
+
+def split_torn(content: bytes) -> tuple[bytes, bytes]:
+    """The complete lines, and what follows the last newline.
+
+    A line is acknowledged only once its newline is on disk, so an unterminated one is torn even
+    when all its other bytes arrived.
+    """
+    end = content.rfind(b"\n") + 1
+    return content[:end], content[end:]
+
+
+def decode_lines(content: bytes, path: Path) -> list[LoggedEvent]:
+    """Read complete lines. Raises LogDamaged naming the first bad line and what to do."""
+    events = []
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        try:
+            events.append(_decode(line, number))
+        except (ValueError, RecursionError) as error:
+            raise LogDamaged(
+                f"{path}: line {number} is damaged: {error}. Nothing was changed. Restore the file "
+                f"from a copy; or, to give up line {number} and all after it, keep the first "
+                f"{number - 1} lines (head -n {number - 1}) and resume: trials whose end is lost "
+                "run again from their checkpoints."
+            ) from None
+    return events
+
+
+def _decode(line: bytes, number: int) -> LoggedEvent:
+    try:
+        record = json.loads(line, parse_constant=_refuse_constant)
+    except ValueError as error:
+        if line.count(b'{"seq":') > 1:
+            raise ValueError("two lines run into each other") from error
+        raise ValueError("it is not a JSON object") from error
+    if not isinstance(record, dict) or tuple(record) != _FIELDS:
+        raise ValueError(f"its fields are not {', '.join(_FIELDS)}")
+    crc = record.pop("crc")
+    # Comparing bytes as well catches what parses to the same value: doubled keys, 1E2 for 100.0.
+    if crc != _checksum(record) or _dump({**record, "crc": crc}).encode() != line:
+        raise ValueError("its checksum does not match its content")
+    if record["seq"] != number:
+        raise ValueError(
+            f"it carries sequence number {record['seq']}: lines are missing or doubled"
+        )
+    if record["event"] not in list(EventKind):
+        raise ValueError(f"unknown event {record['event']!r}, perhaps from a newer version")
+    if not isinstance(record["data"], dict):
+        raise ValueError("its data is not an object")
+    kind = EventKind(record["event"])
+    _check_trial(kind, record["trial"])
+    return LoggedEvent(number, record["time"], TrialEvent(kind, record["trial"], record["data"]))
+
+
+def _check_trial(kind: EventKind, trial: str) -> None:
+    """Trial ids become folder names, so they must not be able to leave the results directory."""
+    if kind in _STUDY_EVENTS:
+        if trial:
+            raise ValueError(f"a {kind.value} event belongs to no trial, got {trial!r}")
+    elif not _TRIAL_ID.fullmatch(trial):
+        raise ValueError(
+            f"a {kind.value} event needs a trial id of up to 64 letters, digits, '_', '-' and '.', "
+            f"got {trial!r}"
+        )
+
+
+def _checksum(record: dict[str, Any]) -> str:
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def _dump(record: dict[str, Any]) -> str:
+    return json.dumps(record, separators=(",", ":"), allow_nan=False)
+
+
+def _refuse_constant(name: str) -> Sequence[str]:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,123 @@
+"""The rows of a trial: one JSON line per training step, one Parquet file per evaluation."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from conspo_study.records import EvalRow
+from conspo_study.results.atomic import write_atomic
+
+_EVAL_SCHEMA_VERSION = b"1"
+
+
+def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one training step to `steps.jsonl`; `row` holds `seed`, `step` and its metrics.
+
+    A number that is not finite is stored as null, "could not be measured": a diagnostic must not
+    end a run. One process writes the file at a time. Raises OSError naming the file.
+    """
+    line = json.dumps({name: _finite(value) for name, value in row.items()}, allow_nan=False)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            # A killed writer left half a line, which would swallow this one.
+            os.ftruncate(fd, os.pread(fd, size, 0).rfind(b"\n") + 1)
+        rest = line.encode() + b"\n"
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError as error:
+        raise OSError(error.errno, f"cannot append a row ({error.strerror})", str(path)) from error
+    finally:
+        os.close(fd)
+
+
+def read_steps(path: Path) -> list[dict[str, Any]]:
+    """Rows of `steps.jsonl` ordered by seed and step, the last one for each (seed, step).
+
+    A missing file has no rows; a torn last line is left out. Raises ValueError naming a bad line.
+    """
+    if not path.exists():
+        return []
+    latest: dict[tuple[int, int], dict[str, Any]] = {}
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            row = json.loads(line)
+            latest[int(row["seed"]), int(row["step"])] = row
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{path}: line {number} is not a JSON object with seed and step; delete that line"
+            ) from error
+    return [latest[key] for key in sorted(latest)]
+
+
+def eval_path(folder: Path, seed: int, step: int) -> Path:
+    """Where the evaluation of (seed, step) of the trial in `folder` lies."""
+    return folder / f"eval-{seed}-{step:05d}.parquet"
+
+
+def write_eval_rows(path: Path, rows: Sequence[EvalRow]) -> None:
+    """Write the rows of one evaluation as Parquet, whole or not at all; replaces an older file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        field.name: [_encodable(getattr(row, field.name)) for row in rows]
+        for field in fields(EvalRow)
+    }
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, schema=_eval_schema()), sink, compression="zstd")
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def read_eval_table(folder: Path) -> Any:
+    """All evaluations of the trial in `folder` as one `pyarrow.Table` with EvalRow's columns.
+
+    Raises ValueError naming a file that is not such a table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _eval_schema()
+    tables = []
+    for path in sorted(folder.glob("eval-*.parquet")):
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{path} is not readable as Parquet: {error}") from error
+        if not table.schema.equals(schema, check_metadata=True):
+            raise ValueError(f"{path} does not have the columns of evaluation rows, version 1")
+        tables.append(table)
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def read_eval_rows(folder: Path) -> list[EvalRow]:
+    """All evaluations of the trial in `folder`, as `read_eval_table`."""
+    return [EvalRow(**row) for row in read_eval_table(folder).to_pylist()]
+
+
+def _eval_schema() -> Any:
+    import pyarrow as pa
+
+    types = {"int": pa.int64(), "str": pa.string()}
+    return pa.schema(
+        [pa.field(field.name, types[str(field.type)], nullable=False) for field in fields(EvalRow)],
+        metadata={b"conspo_eval": _EVAL_SCHEMA_VERSION},
+    )
+
+
+def _encodable(value: Any) -> Any:
+    """Text that UTF-8 can hold: a model may emit half of a surrogate pair."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

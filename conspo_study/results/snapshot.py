@@ -1,0 +1,109 @@
+"""What a study ran on: code, packages, hardware, data. Nothing that identifies a person or host."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from conspo_study.results.atomic import write_json_atomic
+
+__all__ = ["snapshot", "write_json_atomic"]
+
+_TIMEOUT_S = 10.0
+
+
+def snapshot(
+    *,
+    data_hashes: Mapping[str, str],
+    seeds: Sequence[int],
+    argv: Sequence[str] | None = None,
+    package: Path | None = None,
+) -> dict[str, Any]:
+    """Plain JSON data for `snapshot.json`.
+
+    data_hashes: name of each problem set to its content hash. seeds: the root seeds. argv: the
+    command, by default this process's; absolute paths are shortened to their last part. package:
+    the folder whose git state is recorded, by default this package's.
+    """
+    return {
+        "git": _git_state(package or Path(__file__).resolve().parents[1]),
+        "python": platform.python_version(),
+        "packages": _package_versions(),
+        "hardware": {
+            "platform": f"{platform.system()} {platform.machine()}",
+            "cpu": _cpu_model(),
+            "cores": os.cpu_count(),
+            "usable_cores": len(os.sched_getaffinity(0)),
+            "memory_gib": round(
+                os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
+            ),
+            "gpus": _gpus(),
+        },
+        "data": dict(data_hashes),
+        "seeds": list(seeds),
+        "argv": [_without_folders(text) for text in (sys.argv if argv is None else argv)],
+    }
+
+
+def _git_state(package: Path) -> dict[str, Any]:
+    """Commit and whether the tree differs from it; nulls when the code is not under git."""
+    # An installed copy may lie inside some other project's repository, whose commit means nothing.
+    if _output(["git", "-C", str(package), "ls-files", "--error-unmatch", "__init__.py"]) is None:
+        return {"hash": None, "dirty": None}
+    commit = _output(["git", "-C", str(package), "rev-parse", "HEAD"])
+    changes = _output(["git", "-C", str(package), "status", "--porcelain"])
+    return {"hash": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def _package_versions() -> dict[str, str]:
+    try:
+        requirements = importlib.metadata.requires("conspo-study") or []
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    versions = {}
+    for requirement in requirements:
+        match = re.match(r"[A-Za-z0-9._-]+", requirement)
+        if match is None:
+            continue
+        try:
+            versions[match[0]] = importlib.metadata.version(match[0])
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _cpu_model() -> str:
+    try:
+        info = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    match = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
+    return match[1] if match else platform.processor()
+
+
+def _gpus() -> list[str]:
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    return (_output(query) or "").splitlines()
+
+
+def _without_folders(text: str) -> str:
+    return re.sub(r"(^|=)[/~]\S*/", r"\1", text)
+
+
+def _output(command: list[str]) -> str | None:
+    """Trimmed standard output, or None when the program is absent, slow or fails."""
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,124 @@
+"""The parent's handle on one checking process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_START_S = 120.0
+_MAX_REPLY_BYTES = 1 << 16
+_PACKAGE_PARENT = Path(__file__).parents[2]
+
+
+class ChildDied(Exception):
+    """The process ended, or what it wrote is not a reply."""
+
+
+class Child:
+    """One process of `conspo_study.reward.worker`, started by the constructor without waiting.
+
+    It is starting until `ready`, then idle, then busy while `job` is set. `due` is the monotonic
+    time by which the current state must end. The process leads its own session, so that Ctrl-C in a
+    terminal does not reach it and that a kill takes its descendants along; it ends by itself when
+    its standard input closes.
+    """
+
+    def __init__(self, deadline_s: float, memory_mb: int) -> None:
+        self._deadline_s = deadline_s
+        self._owner = os.getpid()
+        self._buffer = b""
+        self.ready = False
+        self.job: int | None = None
+        # The package must be importable in the child however it was found here; -P keeps files of
+        # the working directory from standing in for libraries.
+        path = os.pathsep.join(filter(None, [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "conspo_study.reward.worker",
+                str(deadline_s),
+                str(memory_mb),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._requests, self._replies = self._process.stdin, self._process.stdout
+        os.set_blocking(self._requests.fileno(), False)
+        os.set_blocking(self._replies.fileno(), False)
+        self.due = time.monotonic() + _START_S
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is also the id of its session and process group."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when there is something to `receive`."""
+        return self._replies.fileno()
+
+    def send(self, job: int, gold: str, answer: str) -> None:
+        """Give an idle child the pair number `job`; its deadline starts now.
+
+        Raises OSError when the process is already gone; then the pair was not looked at.
+        """
+        self.due = time.monotonic() + self._deadline_s
+        line = json.dumps({"gold": gold, "answer": answer}).encode() + b"\n"
+        while line:
+            try:
+                line = line[os.write(self._requests.fileno(), line) :]
+            except BlockingIOError:
+                # A full pipe in front of an idle process means that it is stopped. The pair has
+                # not been read, but waiting on is bounded by its deadline all the same.
+                if time.monotonic() >= self.due:
+                    break
+                select.select([], [self._requests], [], max(0.0, self.due - time.monotonic()))
+        self.job = job
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next reply, or None when it is not complete yet. Raises ChildDied."""
+        with contextlib.suppress(BlockingIOError):
+            while b"\n" not in self._buffer:
+                chunk = os.read(self._replies.fileno(), _MAX_REPLY_BYTES)
+                if not chunk or len(self._buffer) > _MAX_REPLY_BYTES:
+                    raise ChildDied
+                self._buffer += chunk
+        line, newline, rest = self._buffer.partition(b"\n")
+        if not newline:
+            return None
+        self._buffer = rest
+        try:
+            reply = json.loads(line)
+        except ValueError as error:
+            raise ChildDied from error
+        if not isinstance(reply, dict):
+            raise ChildDied
+        return reply
+
+    def kill(self) -> None:
+        """End the process and whatever it started, at once. Harmless when it is already gone."""
+        # A forked copy of this process holds the same object but not the same child.
+        if os.getpid() != self._owner:
+            return
+        # Before wait(), the process id cannot belong to anyone else.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._requests.close()
+        self._replies.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)

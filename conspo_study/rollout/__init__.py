@@ -1,0 +1,1 @@
+"""Samples responses and forms the groups that the objective compares."""

@@ -1,0 +1,42 @@
+"""What a generation engine must do; every engine passes the same tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from conspo_study.records import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """The distribution that responses are drawn from."""
+
+    temperature: float
+    """0 takes the most likely token, whose log-probability is then that at temperature 1."""
+    max_new_tokens: int
+    """Response limit in tokens; a response that reaches it is truncated."""
+    top_p: float = 1.0
+    """Nucleus: sample from the fewest tokens whose probability reaches it, 1 for all tokens."""
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
+            raise ValueError(
+                "sampling needs temperature >= 0, 0 < top_p <= 1 and max_new_tokens >= 1, "
+                f"but got {self}"
+            )
+
+
+class RolloutEngine(Protocol):
+    """Draws responses from the policy's current weights."""
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[tuple[Rollout, ...]]:
+        """`n` responses to each prompt, with one seed per prompt.
+
+        Response g to prompt p depends on the weights, the prompt, the sampling, `seeds[p]` and g
+        alone, up to rounding: not on the other prompts, their order or how they are batched.
+        """
+        ...

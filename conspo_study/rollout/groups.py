@@ -1,0 +1,96 @@
+"""Forms the groups that the objective compares, and counts what it leaves out.
+
+Whatever carries no contrast is dropped here, before any denominator is formed: dividing by groups
+that cannot contribute would silently scale the loss down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+from conspo_study.records import Group, Judgement, Problem, Rollout, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCounts:
+    """What became of the sampled groups; `sampled` is the sum of the five kinds after it."""
+
+    sampled: int = 0
+    """Groups before anything was dropped, one per problem."""
+    valid: int = 0
+    """Groups with a correct and an incorrect rollout: the ones that are trained on."""
+    all_correct: int = 0
+    all_wrong: int = 0
+    too_small: int = 0
+    """Groups of which fewer than two rollouts have a decided verdict."""
+    gold_bad: int = 0
+    """Problems whose gold answer the verifier cannot parse."""
+    rollouts: int = 0
+    """Rollouts of all sampled groups."""
+    undecided: int = 0
+    """Rollouts dropped because their check timed out or was killed."""
+
+    def __add__(self, other: GroupCounts) -> GroupCounts:
+        return GroupCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def fractions(self) -> dict[str, float]:
+        """Each kind's share of the sampled groups, and the share of undecided rollouts."""
+        groups, rollouts = max(1, self.sampled), max(1, self.rollouts)
+        return {
+            "valid_fraction": self.valid / groups,
+            "all_correct_fraction": self.all_correct / groups,
+            "all_wrong_fraction": self.all_wrong / groups,
+            "too_small_fraction": self.too_small / groups,
+            "gold_bad_fraction": self.gold_bad / groups,
+            "dropped_rollout_fraction": self.undecided / rollouts,
+        }
+
+
+def form_groups(
+    problems: Sequence[Problem],
+    prompts: Sequence[Sequence[int]],
+    rollouts: Sequence[Sequence[Rollout]],
+    judgements: Sequence[Sequence[Judgement]],
+) -> tuple[list[Group], GroupCounts]:
+    """The valid groups, in the order of the problems, and the counts of all of them.
+
+    `rollouts[i]` are the responses to `prompts[i]`, the tokens of `problems[i]`, and
+    `judgements[i]` their verdicts.
+    """
+    groups: list[Group] = []
+    counts = GroupCounts()
+    for problem, prompt, responses, verdicts in zip(
+        problems, prompts, rollouts, judgements, strict=True
+    ):
+        decided = [
+            (rollout, judgement)
+            for rollout, judgement in zip(responses, verdicts, strict=True)
+            if judgement.verdict.decided
+        ]
+        group = Group(
+            problem_id=problem.id,
+            prompt_tokens=tuple(prompt),
+            rollouts=tuple(rollout for rollout, _ in decided),
+            judgements=tuple(judgement for _, judgement in decided),
+        )
+        count = _classify(group, verdicts)
+        counts += count
+        if count.valid:
+            groups.append(group)
+    return groups, counts
+
+
+def _classify(group: Group, verdicts: Sequence[Judgement]) -> GroupCounts:
+    if any(judgement.verdict is Verdict.GOLD_BAD for judgement in verdicts):
+        return GroupCounts(sampled=1, gold_bad=1, rollouts=len(verdicts))
+    size, correct = len(group.rollouts), sum(group.correct)
+    return GroupCounts(
+        sampled=1,
+        valid=int(size >= 2 and 0 < correct < size),
+        all_correct=int(size >= 2 and correct == size),
+        all_wrong=int(size >= 2 and correct == 0),
+        too_small=int(size < 2),
+        rollouts=len(verdicts),
+        undecided=len(verdicts) - size,
+    )

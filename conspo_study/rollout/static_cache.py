@@ -1,0 +1,74 @@
+"""A key-value cache whose memory is allocated once, for responses of a known limit.
+
+transformers' dynamic cache copies everything it holds for each new token; this one writes the new
+token in place and hands attention a view. Its rows can be repeated and dropped while decoding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+class StaticRowsLayer(CacheLayerMixin):  # type: ignore[misc]
+    """Keys and values of one layer, [rows, heads, capacity, head size]; `length` of it is used."""
+
+    is_sliding = False
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self.length = 0
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        self.keys = self._allocate(key_states, key_states.shape[0])
+        self.values = self._allocate(value_states, value_states.shape[0])
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append the new positions; returns views of everything held."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start, self.length = self.length, self.length + key_states.shape[2]
+        self.keys[:, :, start : self.length] = key_states
+        self.values[:, :, start : self.length] = value_states
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeat each row `repeats` times, next to each other."""
+        for name in ("keys", "values"):
+            used = getattr(self, name)[:, :, : self.length]
+            fresh = self._allocate(used, used.shape[0] * repeats)
+            fresh[:, :, : self.length] = used.repeat_interleave(repeats, dim=0)
+            setattr(self, name, fresh)
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep only the rows `indices`, which become the first rows of the same memory."""
+        for name in ("keys", "values"):
+            buffer = getattr(self, name)
+            used = buffer[:, :, : self.length].index_select(0, indices)
+            kept = buffer[: len(indices)]
+            kept[:, :, : self.length] = used
+            setattr(self, name, kept)
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.length + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def get_max_length(self) -> int:
+        return self.capacity
+
+    def _allocate(self, like: torch.Tensor, rows: int) -> torch.Tensor:
+        _, heads, _, size = like.shape
+        return like.new_empty(rows, heads, self.capacity, size)
+
+
+def static_cache(layers: int, capacity: int) -> Cache:
+    """A cache of `layers` layers for at most `capacity` positions."""
+    return Cache(layers=[StaticRowsLayer(capacity) for _ in range(layers)])

@@ -1,0 +1,1 @@
+"""From token weights to an optimiser step, and to a checkpoint."""

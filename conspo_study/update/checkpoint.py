@@ -1,0 +1,101 @@
+"""Checkpoints as folders of safetensors and JSON, with a checksum for every file.
+
+    checkpoint/
+      manifest.json               written last: sha256 of every other file
+      state.json                  step, configuration hash, seeds, counters
+      seed-<seed>/model.safetensors, config.json, ...   a transformers model folder
+      seed-<seed>/optimizer.safetensors
+
+A folder without a matching manifest is not a checkpoint. Nothing here is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, load_model, save_file
+
+from conspo_study.update.step import Updater
+
+FORMAT = 1
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is damaged or belongs to another run."""
+
+
+def save_run(folder: Path, save_model: Callable[[Path], None], updater: Updater) -> dict[str, int]:
+    """Write one seed's model and optimiser into `folder`; returns the counters for state.json."""
+    folder.mkdir(parents=True)
+    save_model(folder)
+    tensors = {name: value.contiguous() for name, value in updater.state_tensors().items()}
+    save_file(tensors, folder / "optimizer.safetensors")
+    return {"applied": updater.applied, "skipped_in_a_row": updater.skipped_in_a_row}
+
+
+def load_run(folder: Path, model: Any, updater: Updater, counters: Mapping[str, int]) -> None:
+    """Restore in place what `save_run` wrote. Raises CheckpointError when it does not fit."""
+    try:
+        load_model(model, folder / "model.safetensors")
+        tensors = load_file(folder / "optimizer.safetensors")
+        updater.load_state(tensors, counters["applied"], counters["skipped_in_a_row"])
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder.name} cannot be restored: {error}") from error
+
+
+def seal(folder: Path, state: Mapping[str, Any]) -> None:
+    """Complete a checkpoint: write state.json, then the manifest, each flushed to disk."""
+    _write(folder / "state.json", json.dumps({"format": FORMAT, **state}, indent=1))
+    digests = {str(path.relative_to(folder)): _sha256(path) for path in _files(folder)}
+    _write(folder / "manifest.json", json.dumps(digests, indent=1))
+
+
+def open_checkpoint(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Check every file against the manifest and return state.json.
+
+    `expected` holds entries of the state that must match, such as the configuration hash.
+    Raises CheckpointError naming the file or entry at fault.
+    """
+    try:
+        digests = json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder.name} has no readable manifest: {error}") from error
+    if not isinstance(digests, dict) or "state.json" not in digests:
+        raise CheckpointError(f"the manifest of {folder.name} lists no state.json")
+    # Found files are looked up in the manifest, never the other way round: its names are untrusted.
+    found = {str(path.relative_to(folder)): path for path in _files(folder)}
+    found.pop("manifest.json")
+    for name in sorted(found.keys() | digests.keys()):
+        if name not in found or _sha256(found[name]) != digests.get(name):
+            raise CheckpointError(
+                f"{folder.name}/{name} is missing, damaged or not in the manifest"
+            )
+    state: dict[str, Any] = json.loads((folder / "state.json").read_text())
+    for key, value in {"format": FORMAT, **expected}.items():
+        if state.get(key) != value:
+            raise CheckpointError(
+                f"{folder.name} belongs to another run: its {key} is {state.get(key)!r}, "
+                f"this run's is {value!r}"
+            )
+    return state
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

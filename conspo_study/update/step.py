@@ -1,0 +1,109 @@
+"""One optimiser step: summed over workers, guarded, clipped, applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from conspo_study.config import UpdateConfig
+from conspo_study.update.world import World
+
+
+class DivergedError(RuntimeError):
+    """Training cannot go on: gradients stayed non-finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What happened to an accumulated gradient."""
+
+    grad_norm: float
+    """Global norm before clipping; not finite when the step was skipped."""
+    clipped: bool
+    skipped: bool
+    learning_rate: float
+
+
+class Updater:
+    """AdamW over a model's parameters, the same on every worker."""
+
+    def __init__(self, model: nn.Module, config: UpdateConfig, world: World):
+        self.names, parameters = [], []
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                self.names.append(name)
+                parameters.append(parameter)
+        self.parameters: list[nn.Parameter] = parameters
+        self.config = config
+        self.world = world
+        self.applied = 0
+        """Optimiser steps taken so far; skipped ones do not count."""
+        self.skipped_in_a_row = 0
+        self.optimizer = torch.optim.AdamW(
+            parameters,
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            weight_decay=config.weight_decay,
+        )
+
+    def step(self) -> StepOutcome:
+        """Sum the gradients over workers and apply them.
+
+        A non-finite value on any worker makes the sum non-finite on all, so that all of them skip
+        the step together. Raises DivergedError after `max_skipped_steps` skipped in a row.
+        """
+        self.world.sum_gradients(self.parameters)
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip))
+        rate = self._learning_rate()
+        skipped = not torch.isfinite(torch.tensor(norm))
+        if skipped:
+            self.skipped_in_a_row += 1
+        else:
+            self.skipped_in_a_row = 0
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.step()
+            self.applied += 1
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.skipped_in_a_row >= self.config.max_skipped_steps:
+            raise DivergedError(
+                f"diverged: the gradient was not finite in {self.skipped_in_a_row} consecutive "
+                "steps; lower update.learning_rate or raise objective.tau"
+            )
+        return StepOutcome(norm, norm > self.config.grad_clip, skipped, rate)
+
+    def _learning_rate(self) -> float:
+        warmup = self.config.warmup_steps
+        fraction = min(1.0, (self.applied + 1) / warmup) if warmup else 1.0
+        return self.config.learning_rate * fraction
+
+    def state_tensors(self) -> dict[str, torch.Tensor]:
+        """The optimiser's state as named tensors; empty before the first step."""
+        tensors = {}
+        for name, parameter in zip(self.names, self.parameters, strict=True):
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"{key}/{name}"] = value
+        return tensors
+
+    def load_state(self, tensors: dict[str, torch.Tensor], applied: int, skipped: int) -> None:
+        """Restore what `state_tensors`, `applied` and `skipped_in_a_row` held.
+
+        Raises ValueError when a parameter's state is missing or has another shape.
+        """
+        for name, parameter in zip(self.names, self.parameters, strict=True):
+            state = {}
+            for key in _state_keys(tensors):
+                value = tensors.get(f"{key}/{name}")
+                if value is None or (key != "step" and value.shape != parameter.shape):
+                    raise ValueError(f"optimiser state {key!r} does not fit parameter {name!r}")
+                state[key] = value.clone()
+            if state:
+                self.optimizer.state[parameter] = state
+        self.applied, self.skipped_in_a_row = applied, skipped
+
+
+def _state_keys(tensors: Iterable[str]) -> list[str]:
+    return sorted({name.partition("/")[0] for name in tensors})

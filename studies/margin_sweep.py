@@ -1,0 +1,58 @@
+"""How much does ConSPO's margin matter, and at which temperature?
+
+    python studies/margin_sweep.py                  the whole sweep on the embedded model
+    python studies/margin_sweep.py --dry-run        what it would do
+    python studies/margin_sweep.py --resume         after an interruption
+
+Only margin / tau enters the gradient, so the sweep is over that ratio, crossed with tau. Anchors
+that always run: the published setting, and for each temperature no margin and a large one.
+"""
+
+from analysis import print_report
+from conspo_study.cli import main
+from conspo_study.config import RunConfig
+from conspo_study.definition import Anchor
+from conspo_study.space import Choice, When
+from conspo_study.study import Study
+
+TAU, MARGIN = "objective.tau", "objective.margin"
+SCHEDULE, ALPHA = "objective.schedule", "objective.alpha"
+RATIOS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+
+
+def anchor(label: str, tau: float, margin: float) -> Anchor:
+    """A setting with the published schedule: cosine over the first 30 % of training."""
+    dead = {SCHEDULE: "cosine", ALPHA: 0.3} if margin else {}
+    return Anchor(label=label, params={TAU: tau, MARGIN: margin, **dead})
+
+
+def margin_sweep(base: RunConfig) -> Study:
+    """Margin, schedule and warm-up at three temperatures; margins in units of tau."""
+    return Study(
+        name="margin_sweep",
+        base=base,
+        space={
+            TAU: Choice(values=(0.1, 0.3, 1.0)),
+            MARGIN: Choice(values=(0.0, *RATIOS)),
+            SCHEDULE: Choice(
+                values=("cosine", "linear", "constant"), when=When(path=MARGIN, values=RATIOS)
+            ),
+            ALPHA: Choice(
+                values=(0.1, 0.3, 1.0), when=When(path=SCHEDULE, values=("cosine", "linear"))
+            ),
+        },
+        anchors=(
+            anchor("paper", tau=10.0, margin=0.001),
+            anchor("tau 0.1, no margin", tau=0.1, margin=0.0),
+            anchor("tau 0.1, margin 20", tau=0.1, margin=20.0),
+            anchor("tau 1, no margin", tau=1.0, margin=0.0),
+            anchor("tau 1, margin 1", tau=1.0, margin=1.0),
+        ),
+        trials=16,
+        seeds=(0, 1),
+        metric=f"eval/chain/hard/avg@{base.evaluation.samples}",
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(margin_sweep, print_report, __doc__))

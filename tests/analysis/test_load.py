@@ -1,0 +1,136 @@
+"""A results directory loads whole, or is refused with the reason; old ones keep loading."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis.load import StudyUnreadable, load_study
+from analysis.report import write_report
+from conspo_study.records import TrialState
+
+FROZEN = Path(__file__).parents[1] / "assets" / "results_v1"
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FROZEN, tmp_path / "results_v1"))
+
+
+def test_the_frozen_results_directory_keeps_loading() -> None:
+    study = load_study(FROZEN)
+    assert (study.name, study.metric, study.seeds) == (
+        "margin-sweep",
+        "eval/chain/hard/avg@8",
+        (0, 1),
+    )
+    assert [row.state for row in study.table.rows] == [
+        TrialState.FINISHED,
+        TrialState.FINISHED,
+        TrialState.PRUNED,
+        TrialState.FAILED,
+        TrialState.WAITING,
+    ]
+    paper = study.table.rows[0]
+    assert (paper.label, paper.step, paper.steps, paper.wall_s) == ("paper", 4, 4, 42.5)
+    assert study.best is study.table.rows[1]
+    assert study.best.value == pytest.approx(0.75535, abs=1e-5)
+    assert study.steps.shape == (22, 6)
+    assert study.evaluations.shape == (54, 10)
+    assert study.evaluated_steps("t0000") == {0, 2, 4}
+    assert study.configs["t0000"]["objective"]["tau"] == 10.0
+    assert study.snapshot["python"] == "3.11.7"
+
+
+def test_the_frozen_results_directory_can_still_be_reported(frozen: Path) -> None:
+    assert len(write_report(frozen).paths) == 6
+
+
+def test_a_repeated_step_counts_once(frozen: Path) -> None:
+    before = load_study(frozen).steps
+    path = frozen / "trials" / "t0000" / "steps.jsonl"
+    path.write_text(path.read_text() * 2)
+    assert load_study(frozen).steps.equals(before)
+
+
+def test_a_log_that_is_being_written_loads_up_to_its_last_whole_line(frozen: Path) -> None:
+    whole = len(load_study(frozen).events)
+    with (frozen / "log.jsonl").open("ab") as file:
+        file.write(b'{"seq":')
+    assert len(load_study(frozen).events) == whole
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "."])
+def test_a_folder_without_a_study_is_refused(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(StudyUnreadable, match=r"not a results directory: it has no study\.json"):
+        load_study(tmp_path / folder)
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty"])
+def test_a_study_without_events_is_refused(frozen: Path, damage: str) -> None:
+    (frozen / "log.jsonl").unlink() if damage == "missing" else (frozen / "log.jsonl").write_text(
+        ""
+    )
+    with pytest.raises(StudyUnreadable, match="no events yet"):
+        load_study(frozen)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": None}, "names no schema version"),
+        ({"schema": 2}, "update conspo-study"),
+        ({"definition": {}}, "no definition with a metric"),
+        ({"definition": []}, "no definition with a metric"),
+        ({"hash": "other"}, "restore the study.json"),
+    ],
+)
+def test_an_unfitting_definition_is_refused(
+    frozen: Path, change: dict[str, object], message: str
+) -> None:
+    path = frozen / "study.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(StudyUnreadable, match=message):
+        load_study(frozen)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", "\udc80", "[" * 100_000])
+@pytest.mark.parametrize("name", ["study.json", "snapshot.json", "trials/t0000/config.json"])
+def test_a_damaged_json_file_is_named(frozen: Path, name: str, content: str) -> None:
+    (frozen / name).write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(StudyUnreadable, match=f"{Path(name).name} is not"):
+        load_study(frozen)
+
+
+def test_a_damaged_log_is_refused_by_line(frozen: Path) -> None:
+    path = frozen / "log.jsonl"
+    path.write_text(path.read_text().replace("0.18", "0.81", 1))
+    with pytest.raises(StudyUnreadable, match=r"log\.jsonl: line \d+ is damaged"):
+        load_study(frozen)
+
+
+def test_a_damaged_row_file_is_named_when_it_is_needed(frozen: Path) -> None:
+    (frozen / "trials" / "t0000" / "steps.jsonl").write_text("{}\n")
+    (frozen / "trials" / "t0001" / "eval-0-00000.parquet").write_bytes(b"PAR1")
+    study = load_study(frozen)
+    with pytest.raises(StudyUnreadable, match=r"steps\.jsonl: line 1"):
+        _ = study.steps
+    with pytest.raises(StudyUnreadable, match=r"eval-0-00000\.parquet"):
+        _ = study.evaluations
+
+
+def test_analysis_needs_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys, analysis.report, analysis.stats;"
+        "heavy = {'torch', 'ray', 'transformers', 'optuna', 'pydantic'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_reading_a_study_needs_no_drawing_library() -> None:
+    code = "import sys, analysis.load, analysis.tables; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,123 @@
+"""Configuration: every mistake is named, with its fix, before anything runs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from conspo_study.config import (
+    ConfigError,
+    ConSPOOptions,
+    GRPOOptions,
+    RunConfig,
+    config_hash,
+    flatten,
+    parse_assignments,
+    parse_config,
+    with_overrides,
+)
+
+
+def problems(overrides):
+    with pytest.raises(ConfigError) as caught:
+        with_overrides(RunConfig(), overrides)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"objective.tua": 1}, "objective.tua: unknown setting (did you mean objective.tau?)"),
+        ({"group_size": 8}, "group_size: unknown setting (did you mean rollout.group_size?)"),
+        ({"rollout.groupsize": 8}, "did you mean rollout.group_size?"),
+        ({"objective.tau": 0}, "objective.tau = 0: should be greater than 0"),
+        ({"objective.tau": -1}, "objective.tau = -1: should be greater than 0"),
+        ({"objective.alpha": 0}, "objective.alpha = 0: should be greater than 0"),
+        ({"objective.margin": -0.1}, "objective.margin = -0.1: should be greater than or equal"),
+        ({"rollout.group_size": 1}, "rollout.group_size = 1: should be greater than or equal to 2"),
+        ({"rollout.max_new_tokens": 0}, "rollout.max_new_tokens = 0"),
+        ({"rollout.top_p": 0.9}, "rollout.top_p: unknown setting"),
+        ({"update.learning_rate": "fast"}, "update.learning_rate = 'fast'"),
+        ({"update.learning_rate": float("nan")}, "finite"),
+        ({"objective.name": "conspoo"}, "unknown objective 'conspoo'; known: "),
+        ({"objective.name": "grpo", "objective.tau": 1}, "objective.tau: unknown setting"),
+        ({"train.workers": 3}, "not a multiple of train.workers 3"),
+        ({"data.template": "solve it"}, "must contain {problem}"),
+        ({"evaluation.sets": ["chain/easy", "chain/easy"]}, "each once"),
+        ({"evaluation.tracked": ["chain/hardest"]}, "chain/hardest"),
+    ],
+)
+def test_a_bad_setting_is_named_with_its_fix(overrides, message):
+    assert any(message in line for line in problems(overrides)), problems(overrides)
+
+
+def test_all_problems_are_listed_at_once():
+    found = problems({"objective.tau": 0, "rollout.group_size": 1, "update.learning_rat": 1})
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("objective", [ConSPOOptions(tau=0.1), GRPOOptions(clip_high=0.28)])
+def test_json_round_trip_keeps_every_setting(objective):
+    config = RunConfig(objective=objective)
+    again = parse_config(json.loads(config.model_dump_json()))
+    assert again == config
+    assert type(again.objective) is type(objective)
+    assert config_hash(again) == config_hash(config)
+
+
+def test_hash_ignores_key_order_and_sees_every_setting():
+    config = RunConfig()
+    assert config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
+    changed = {
+        "objective.tau": 9.0,
+        "update.grad_clip": 0.5,
+        "train.steps": 81,
+        "data.template": "{problem} ",
+    }
+    hashes = {config_hash(with_overrides(config, {k: v})) for k, v in changed.items()}
+    assert len(hashes | {config_hash(config)}) == len(changed) + 1
+
+
+def test_the_hash_of_the_defaults_is_stable_between_processes():
+    code = "from conspo_study.config import *; print(config_hash(RunConfig()))"
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert runs == {config_hash(RunConfig()) + "\n"}
+
+
+def test_assignments_are_json_or_text():
+    assert parse_assignments(["a.b=0.5", "a.c=chain", "a.d=[1, 2]", "a.e=x=y", "a.f=true"]) == {
+        "a.b": 0.5,
+        "a.c": "chain",
+        "a.d": [1, 2],
+        "a.e": "x=y",
+        "a.f": True,
+    }
+    with pytest.raises(ConfigError, match=r"'nonsense' is not of the form stage.field=value"):
+        parse_assignments(["nonsense"])
+
+
+def test_another_objective_starts_from_its_own_defaults():
+    config = with_overrides(
+        RunConfig(objective=ConSPOOptions(tau=0.1)),
+        {"objective.name": "grpo", "objective.clip_high": 0.3},
+    )
+    assert config.objective == GRPOOptions(clip_high=0.3)
+
+
+def test_every_setting_is_documented():
+    for stage in RunConfig.model_fields:
+        for name, field in type(getattr(RunConfig(), stage)).model_fields.items():
+            assert field.description, f"{stage}.{name} has no docstring"
+
+
+def test_flatten_and_overrides_are_inverse():
+    config = RunConfig()
+    flat = flatten(config)
+    assert with_overrides(config, flat) == config
+    assert flat["objective.tau"] == 10.0

@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from conspo_study.data.problems import (
+    MAX_CHARACTERS,
+    ProblemFileError,
+    content_hash,
+    load_problems,
+    overlapping_ids,
+)
+from conspo_study.records import Problem
+
+GOOD = {"id": "a", "problem": "1+1?", "answer": "2"}
+
+
+def write(folder: Path, *rows: object) -> Path:
+    """A file with these rows; bytes are written as they are."""
+    path = folder / "problems.jsonl"
+    lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
+
+
+def test_fields_are_read_extra_ones_ignored_and_numbers_accepted(tmp_path):
+    path = write(tmp_path, {**GOOD, "source": "x"}, b"", {"id": 7, "problem": "p", "answer": 0.5})
+    assert load_problems(path) == [Problem("a", "1+1?", "2"), Problem("7", "p", "0.5")]
+
+
+def test_windows_line_ends_and_unicode_are_accepted(tmp_path):
+    path = write(tmp_path, json.dumps(GOOD | {"problem": "π²?"}).encode() + b"\r")
+    assert load_problems(path)[0].text == "π²?"
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"problem": "p", "answer": "2"}, "id is missing"),
+        (GOOD | {"answer": None}, "answer is missing"),
+        (GOOD | {"answer": float("nan")}, "answer is nan"),
+        (GOOD | {"answer": "NaN"}, "answer is NaN"),
+        (GOOD | {"answer": " "}, "answer is empty"),
+        (GOOD | {"answer": ["2"]}, "answer is a list"),
+        (GOOD | {"answer": True}, "answer is a bool"),
+        (GOOD | {"problem": 3}, "problem is a int, but text is needed"),
+        (GOOD | {"problem": "x" * (MAX_CHARACTERS + 1)}, "more than 100000"),
+        (GOOD | {"problem": "\ud800"}, "lone surrogate"),
+        ([1, 2], "not a JSON object"),
+        (b'{"id": 1,', "not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"id": "\xff"}', "not UTF-8"),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_number_and_reason(tmp_path, row, reason):
+    path = write(tmp_path, GOOD | {"id": "first"}, row)
+    with pytest.raises(ProblemFileError) as caught:
+        load_problems(path)
+    assert str(path) in str(caught.value)
+    assert "row 2: " in str(caught.value) and reason in str(caught.value)
+
+
+def test_a_repeated_id_names_the_first_row(tmp_path):
+    with pytest.raises(ProblemFileError, match="row 3: id 'a' repeats row 1"):
+        load_problems(write(tmp_path, GOOD, GOOD | {"id": "b"}, GOOD))
+
+
+def test_all_bad_rows_are_counted_and_twenty_are_shown(tmp_path):
+    rows = [GOOD | {"id": str(index), "answer": ""} for index in range(25)]
+    with pytest.raises(ProblemFileError) as caught:
+        load_problems(write(tmp_path, *rows))
+    assert "25 bad row(s)" in str(caught.value) and "and 5 more" in str(caught.value)
+    assert str(caught.value).count("answer is empty") == 20
+
+
+def test_missing_and_empty_files_are_refused(tmp_path):
+    with pytest.raises(ProblemFileError, match="cannot be read"):
+        load_problems(tmp_path / "none.jsonl")
+    with pytest.raises(ProblemFileError, match="no problems"):
+        load_problems(write(tmp_path, b""))
+
+
+def test_the_content_hash_sees_every_field_and_the_order():
+    a, b = Problem("a", "p", "1"), Problem("b", "q", "2")
+    hashes = {
+        content_hash([a, b]),
+        content_hash([b, a]),
+        content_hash([a]),
+        content_hash([a, Problem("b", "q", "3")]),
+        content_hash([a, Problem("b", "r", "2")]),
+    }
+    assert len(hashes) == 5
+    assert content_hash([a, b]) == content_hash(iter([a, b]))
+
+
+def test_overlap_ignores_case_and_spacing_only():
+    train = [Problem("t1", "What is  1+1?\n", "2"), Problem("t2", "other", "3")]
+    evaluation = [Problem("e1", "what is 1+1?", "2"), Problem("e2", "what is 1+2?", "3")]
+    assert overlapping_ids(train, evaluation) == [("t1", "e1")]

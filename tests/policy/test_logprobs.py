@@ -1,0 +1,55 @@
+import pytest
+import torch
+from tiny_models import random_model
+
+from conspo_study.policy import logprobs
+from conspo_study.policy.logprobs import response_logprobs
+
+PROMPTS = [[1, 5, 9], [1, 7], [1, 11, 12, 13, 14]]
+RESPONSES = [[20, 21, 2], [30], [40, 41, 42, 43, 44, 45, 2]]
+
+
+def plain_logprobs(model, prompt, response, temperature):
+    """The definition: one row, no padding, the model's own logits."""
+    logits = model(torch.tensor([prompt + response])).logits[0] / temperature
+    logp = torch.log_softmax(logits.float(), dim=-1)
+    return torch.stack([logp[len(prompt) - 1 + t, token] for t, token in enumerate(response)])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_scores_equal_a_plain_forward_pass_in_rollout_order(model, temperature):
+    scores = response_logprobs(model, PROMPTS, RESPONSES, temperature)
+    expected = torch.cat(
+        [plain_logprobs(model, p, r, temperature) for p, r in zip(PROMPTS, RESPONSES, strict=True)]
+    )
+    assert scores.shape == (11,)
+    torch.testing.assert_close(scores, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_gradients_equal_those_of_a_plain_forward_pass(model):
+    weight = torch.linspace(-1, 1, 11)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    ours = torch.autograd.grad(response_logprobs(model, PROMPTS, RESPONSES) @ weight, parameters)
+    plain = torch.cat(
+        [plain_logprobs(model, p, r, 1.0) for p, r in zip(PROMPTS, RESPONSES, strict=True)]
+    )
+    for a, b in zip(ours, torch.autograd.grad(plain @ weight, parameters), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_chunking_the_vocabulary_changes_neither_scores_nor_gradients(model, monkeypatch):
+    def scored():
+        scores = response_logprobs(model, PROMPTS, RESPONSES)
+        return scores.detach(), torch.autograd.grad(scores.sum(), model.lm_head.weight)[0]
+
+    whole = scored()
+    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 3 * 62)
+    for a, b in zip(scored(), whole, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_models_that_transform_their_logits_are_refused():
+    model = random_model("Llama")
+    model.config.final_logit_softcapping = 30.0
+    with pytest.raises(ValueError, match="final_logit_softcapping=30"):
+        response_logprobs(model, PROMPTS, RESPONSES)

@@ -1,0 +1,250 @@
+"""The log never loses an acknowledged event and never invents one."""
+
+import json
+import math
+import subprocess
+import sys
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conspo_study.records import EventKind, TrialEvent
+from conspo_study.results.log import LogDamaged, LogLocked, ResultsLog, read_log
+
+Write = Callable[[], Path]
+
+
+def test_events_come_back_in_order_with_contiguous_numbers(
+    write: Write, events: tuple[TrialEvent, ...]
+) -> None:
+    logged = read_log(write())
+    assert [entry.event for entry in logged] == list(events)
+    assert [entry.seq for entry in logged] == list(range(1, len(events) + 1))
+
+
+def test_each_line_is_ascii_json_with_the_checksum_of_its_canonical_form(write: Write) -> None:
+    for line in write().read_text("ascii").splitlines():
+        record = json.loads(line)
+        crc = record.pop("crc")
+        canonical = json.dumps(record, sort_keys=True, separators=(",", ":"))
+        assert crc == f"{zlib.crc32(canonical.encode()):08x}"
+        assert list(record) == ["seq", "time", "event", "trial", "data"]
+
+
+def test_appending_continues_after_reopening(write: Write, events: tuple[TrialEvent, ...]) -> None:
+    path = write()
+    with ResultsLog(path) as log:
+        assert log.append(events[2]).seq == len(events) + 1
+        assert log.events == read_log(path)
+
+
+def test_what_append_returns_is_what_a_reader_sees(tmp_path: Path) -> None:
+    with ResultsLog(tmp_path / "log.jsonl") as log:
+        data = {"seeds": {2: {"x": (1, 2.5)}, 10: {}}, "tiny": 5e-324}
+        logged = log.append(TrialEvent(EventKind.REPORTED, "t1", data))
+        assert logged.event.data["seeds"] == {"2": {"x": [1, 2.5]}, "10": {}}
+        assert read_log(log.path) == [logged]
+
+
+def test_a_tail_torn_at_any_byte_is_cut_off_and_kept_aside(
+    write: Write, events: tuple[TrialEvent, ...]
+) -> None:
+    path = write()
+    whole = path.read_bytes()
+    start = whole[:-1].rfind(b"\n") + 1
+    aside = path.with_name("log.jsonl.torn-1")
+    for end in range(start + 1, len(whole)):
+        path.write_bytes(whole[:end])
+        assert len(read_log(path)) == len(events) - 1
+        assert path.read_bytes() == whole[:end], "a reader must not write"
+        with pytest.warns(UserWarning, match="kept as log.jsonl.torn-1"), ResultsLog(path) as log:
+            assert len(log.events) == len(events) - 1
+            log.append(events[-1])
+        assert [entry.event for entry in read_log(path)] == list(events)
+        assert aside.read_bytes() == whole[start:end]
+        aside.unlink()
+
+
+def test_an_undamaged_log_opens_without_a_notice(write: Write) -> None:
+    path = write()
+    with warnings.catch_warnings(), ResultsLog(path):
+        warnings.simplefilter("error")
+    assert not list(path.parent.glob("*torn*"))
+
+
+def test_a_second_torn_tail_does_not_overwrite_the_first(write: Write) -> None:
+    path = write()
+    for _ in range(2):
+        with path.open("ab") as file:
+            file.write(b'{"seq":')
+        with pytest.warns(UserWarning), ResultsLog(path):
+            pass
+    assert len(list(path.parent.glob("*.torn-*"))) == 2
+
+
+def test_a_flipped_byte_anywhere_in_a_line_is_refused_by_line_number(write: Write) -> None:
+    path = write()
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        for at in range(len(line) - 1):
+            bad = bytearray(line)
+            bad[at] ^= 0x01
+            damaged = b"".join([*lines[: number - 1], bytes(bad), *lines[number:]])
+            path.write_bytes(damaged)
+            # A flip may also create a newline, which damages the line that it ends.
+            with pytest.raises(
+                LogDamaged, match=rf"line {number} is damaged.*head -n {number - 1}"
+            ):
+                read_log(path)
+    with pytest.raises(LogDamaged, match=f"line {len(lines)}"):
+        ResultsLog(path)
+    assert path.read_bytes() == damaged, "a damaged log must not be changed"
+
+
+@pytest.mark.parametrize("first", ["complete", "torn"])
+def test_two_lines_run_together_are_refused(write: Write, first: str) -> None:
+    path = write()
+    lines = path.read_bytes().splitlines()
+    lines[1] = (lines[1] if first == "complete" else lines[1][:40]) + lines.pop(2)
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(LogDamaged, match="line 2 is damaged: two lines run into each other"):
+        read_log(path)
+
+
+@pytest.mark.parametrize("keep", [[0, 2, 3], [0, 1, 1, 2], [1, 2], [0, 2, 1]])
+def test_missing_doubled_and_swapped_lines_are_refused(write: Write, keep: list[int]) -> None:
+    path = write()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[index] for index in keep))
+    with pytest.raises(LogDamaged, match="sequence number"):
+        read_log(path)
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{}", b"[]", b"NaN", b"\xff\xfe", b"[" * 5000, b'{"seq":1,"seq":1}', b"\x00" * 9]
+)
+def test_foreign_lines_are_refused(write: Write, line: bytes) -> None:
+    path = write()
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    with pytest.raises(LogDamaged, match="line 1 is damaged"):
+        read_log(path)
+
+
+def test_an_empty_file_is_an_empty_log(tmp_path: Path, events: tuple[TrialEvent, ...]) -> None:
+    path = tmp_path / "log.jsonl"
+    path.touch()
+    assert read_log(path) == []
+    with ResultsLog(path) as log:
+        assert log.append(events[0]).seq == 1
+
+
+def test_a_missing_log_is_an_error_for_readers(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_log(tmp_path / "log.jsonl")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, object(), b"x"])
+def test_what_json_cannot_hold_is_refused_and_leaves_no_trace(write: Write, value: object) -> None:
+    path = write()
+    before = path.read_bytes()
+    with ResultsLog(path) as log:
+        with pytest.raises(ValueError, match="finished of trial 't0000' cannot be logged"):
+            log.append(TrialEvent(EventKind.FINISHED, "t0000", {"value": value}))
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("trial", ["", "..", "../x", "a/b", ".hidden", "a\nb", "x" * 65])
+def test_trial_ids_that_could_leave_the_directory_are_refused(tmp_path: Path, trial: str) -> None:
+    with ResultsLog(tmp_path / "log.jsonl") as log, pytest.raises(ValueError, match="trial id"):
+        log.append(TrialEvent(EventKind.STARTED, trial))
+
+
+def test_a_second_writer_is_refused_and_told_the_first(write: Write) -> None:
+    path = write()
+    code = (
+        "import sys; from pathlib import Path; from conspo_study.results.log import ResultsLog;"
+        "log = ResultsLog(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(LogLocked, match=f"log.jsonl is being written by process {holder.pid}"):
+            ResultsLog(path)
+        assert read_log(path), "readers are not locked out"
+    finally:
+        holder.kill()
+        holder.wait()
+    with ResultsLog(path), pytest.raises(LogLocked):
+        ResultsLog(path)
+    ResultsLog(path).close()
+    assert [file.name for file in path.parent.iterdir()] == ["log.jsonl"]
+
+
+def test_reading_in_the_same_process_does_not_drop_the_lock(write: Write) -> None:
+    with ResultsLog(write()) as log:
+        read_log(log.path)
+        with pytest.raises(LogLocked):
+            ResultsLog(log.path)
+
+
+def test_a_full_disk_leaves_the_log_intact_and_usable(tmp_path: Path) -> None:
+    code = """
+import resource, sys
+from pathlib import Path
+from conspo_study.records import EventKind, TrialEvent
+from conspo_study.results.log import ResultsLog, read_log
+
+path = Path(sys.argv[1])
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+with ResultsLog(path) as log:
+    for step in range(3):
+        log.append(TrialEvent(EventKind.REPORTED, "t0", {"step": step}))
+    before = path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limits[1]))
+    try:
+        log.append(TrialEvent(EventKind.REPORTED, "t0", {"step": 3}))
+    except OSError as error:
+        assert str(path) in str(error) and "not stored" in str(error), error
+    else:
+        raise SystemExit("no error")
+    assert path.read_bytes() == before
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.append(TrialEvent(EventKind.REPORTED, "t0", {"step": 3}))
+assert [entry.event.data["step"] for entry in read_log(path)] == [0, 1, 2, 3]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "log.jsonl")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_killed_writer_loses_no_acknowledged_event(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    code = """
+import sys
+from pathlib import Path
+from conspo_study.records import EventKind, TrialEvent
+from conspo_study.results.log import ResultsLog
+
+log = ResultsLog(Path(sys.argv[1]))
+for step in range(10**6):
+    log.append(TrialEvent(EventKind.REPORTED, "t0", {"step": step}))
+    print(step, flush=True)
+"""
+    writer = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    acknowledged = [int(writer.stdout.readline()) for _ in range(20)]
+    writer.kill()
+    acknowledged += [int(line) for line in writer.stdout.read().split(b"\n")[:-1]]
+    writer.wait()
+    steps = [entry.event.data["step"] for entry in read_log(path)]
+    assert steps[: len(acknowledged)] == acknowledged
+    with warnings.catch_warnings(), ResultsLog(path) as log:
+        warnings.simplefilter("ignore")
+        assert len(log.events) == len(steps)

@@ -1,0 +1,61 @@
+import torch
+
+from conspo_study.rollout.engine import Sampling
+from conspo_study.rollout.sampling import next_tokens, nucleus
+
+FULL = Sampling(temperature=1.0, max_new_tokens=1)
+PROBS = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.2, 0.0])
+
+
+def draw(uniforms, sampling=FULL, probs=PROBS):
+    """One token per uniform number from the same distribution."""
+    logits = probs.log().expand(len(uniforms), -1)
+    return next_tokens(logits, torch.tensor(uniforms), sampling)
+
+
+def test_the_token_is_the_inverse_of_the_distribution_function():
+    tokens, logp = draw([0.0, 0.49, 0.51, 0.79, 0.81, 0.999])
+    assert tokens.tolist() == [1, 1, 3, 3, 4, 4]
+    torch.testing.assert_close(logp.exp(), PROBS[tokens])
+
+
+def test_impossible_tokens_are_never_drawn_at_the_ends_of_the_range():
+    largest = 1 - 2**-24
+    for uniform in (0.0, 2**-30, largest, 1.0):
+        tokens, logp = draw([uniform])
+        assert PROBS[tokens[0]] > 0 and torch.isfinite(logp[0])
+
+
+def test_temperature_divides_the_logits():
+    _, logp = draw([0.2], Sampling(temperature=0.5, max_new_tokens=1))
+    torch.testing.assert_close(logp[0].exp(), torch.tensor(0.25 / 0.38))
+
+
+def test_greedy_takes_the_mode_at_the_logprob_of_temperature_one():
+    tokens, logp = draw([0.99], Sampling(temperature=0.0, max_new_tokens=1))
+    assert tokens.tolist() == [1]
+    torch.testing.assert_close(logp[0].exp(), torch.tensor(0.5))
+
+
+def test_the_nucleus_is_the_fewest_tokens_that_reach_top_p():
+    half, more, all_ = (nucleus(PROBS[None], p)[0] for p in (0.45, 0.6, 0.9))
+    torch.testing.assert_close(half, torch.tensor([0.0, 1, 0, 0, 0, 0]))
+    torch.testing.assert_close(more, torch.tensor([0, 0.5, 0, 0.3, 0, 0]) / 0.8)
+    torch.testing.assert_close(all_, PROBS)
+
+
+def test_nucleus_samples_follow_the_truncated_distribution():
+    uniforms = ((torch.arange(4000) + 0.5) / 4000).tolist()
+    tokens, logp = draw(uniforms, Sampling(1.0, 1, top_p=0.6))
+    counts = torch.bincount(tokens, minlength=6) / 4000
+    torch.testing.assert_close(counts, torch.tensor([0, 0.625, 0, 0.375, 0, 0]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(logp.exp(), counts[tokens], atol=1e-3, rtol=0)
+
+
+def test_a_row_does_not_depend_on_its_neighbours():
+    logits = torch.randn(5, 40, generator=torch.Generator().manual_seed(0))
+    uniforms = torch.linspace(0.05, 0.95, 5)
+    together = next_tokens(logits, uniforms, FULL)
+    for row in range(5):
+        alone = next_tokens(logits[row : row + 1], uniforms[row : row + 1], FULL)
+        assert alone[0][0] == together[0][row] and alone[1][0] == together[1][row]

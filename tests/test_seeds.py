@@ -1,0 +1,23 @@
+"""Seeds: derived streams are distinct, stable and independent of one another."""
+
+from conspo_study.seeds import derive_seed
+
+
+def test_streams_differ_by_root_name_and_index():
+    seeds = {
+        derive_seed(root, name, index)
+        for root in range(10)
+        for name in ("rollout", "order", "evaluation")
+        for index in range(100)
+    }
+    assert len(seeds) == 10 * 3 * 100
+
+
+def test_a_number_and_its_text_name_different_streams():
+    assert derive_seed(0, 1) != derive_seed(0, "1")
+    assert derive_seed(0, "a", "b") != derive_seed(0, "ab")
+
+
+def test_values_never_change_between_versions():
+    assert derive_seed(0, "rollout", 3) == 1041685574885780112
+    assert 0 <= derive_seed(0, "rollout", 3) < 2**63

@@ -1,0 +1,80 @@
+"""Micro-batching and data parallelism change time and memory, never the gradient."""
+
+import pytest
+import torch
+from tiny_models import random_model
+
+from conspo_study.config import ConSPOOptions, GRPOOptions
+from conspo_study.objective import GroupBatch, Progress, objective_named
+from conspo_study.policy.logprobs import response_logprobs
+from conspo_study.update.gradient import accumulate_gradient, token_weights
+from conspo_study.update.micro_batches import padded_tokens, plan_micro_batches
+
+PROMPTS = [(3, 4, 5)] * 4 + [(6, 7)] * 4
+RESPONSES = [(1, 2), (3,), (4, 5, 6, 7, 8), (9, 1), (2, 2, 2), (5,), (6, 7, 8, 9), (1, 1)]
+CORRECT = [True, False, False, True, False, True, False, False]
+OBJECTIVES = {"conspo": ConSPOOptions(tau=0.3, margin=0.5), "grpo": GRPOOptions()}
+
+
+def gradient(name, budget):
+    model = random_model("Llama").double()
+
+    def score(prompts, responses):
+        return response_logprobs(model, prompts, responses)
+
+    def loss_of(logprobs):
+        batch = GroupBatch.of(
+            logprobs, logprobs.detach() - 0.1, [len(r) for r in RESPONSES], [4, 4], CORRECT
+        )
+        return objective_named(name)(batch, OBJECTIVES[name], Progress(1, 2)).loss
+
+    accumulate_gradient(score, PROMPTS, RESPONSES, loss_of, budget)
+    return torch.cat([p.grad.reshape(-1) for p in model.parameters()])
+
+
+def direct_gradient(name):
+    model = random_model("Llama").double()
+    logprobs = response_logprobs(model, PROMPTS, RESPONSES)
+    batch = GroupBatch.of(
+        logprobs, logprobs.detach() - 0.1, [len(r) for r in RESPONSES], [4, 4], CORRECT
+    )
+    objective_named(name)(batch, OBJECTIVES[name], Progress(1, 2)).loss.backward()
+    return torch.cat([p.grad.reshape(-1) for p in model.parameters()])
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("budget", [1, 9, 20, 10_000])
+def test_the_gradient_is_that_of_the_whole_loss_for_any_budget(name, budget):
+    torch.testing.assert_close(
+        gradient(name, budget), direct_gradient(name), rtol=1e-10, atol=1e-13
+    )
+
+
+def test_a_planted_per_micro_batch_mean_would_be_noticed():
+    wrong = gradient("conspo", 1) * 2
+    assert not torch.allclose(wrong, direct_gradient("conspo"), rtol=1e-5)
+
+
+def test_token_weights_leave_no_graph_behind():
+    logprobs = torch.tensor([-1.0, -2.0], requires_grad=True)
+    result = token_weights(logprobs * 1, lambda x: (x**2).sum())
+    assert result.weights_T.tolist() == [-2.0, -4.0]
+    assert logprobs.grad is None
+    assert not result.weights_T.requires_grad
+
+
+def test_micro_batches_cover_every_row_once_within_the_budget():
+    lengths = [50, 3, 17, 17, 4, 90, 33, 8, 120]
+    batches = plan_micro_batches(lengths, budget=100)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or padded_tokens([batch], lengths) <= 100
+
+
+def test_padding_is_cut_where_it_saves_more_than_a_forward_pass_costs():
+    alike = plan_micro_batches([20] * 64, budget=10_000)
+    assert len(alike) == 1
+    mixed = [10] * 64 + [40] * 64
+    batches = plan_micro_batches(mixed, budget=10_000)
+    assert padded_tokens(batches, mixed) == sum(mixed)
+    assert len(batches) == 2
