@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from conspo_study.console import Console
@@ -25,8 +27,12 @@ RAY_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # Tune's own snapshots are never read.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # A report of a failure carries its cause and no metric.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+WORKER_START_S = 120.0
+"""Longest wait for the first worker process of a new local Ray."""
 
 
 def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Console) -> bool:
@@ -36,18 +42,9 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
-    with console.waiting("starting Ray"):
-        import ray
-
-        if not ray.is_initialized():
-            ray.init(
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                include_dashboard=True,
-            )
+    with _ray(console) as resources:
         from conspo_study.ray_tune import run_search
-    try:
-        resources = ray.cluster_resources()
+
         plan = make_plan(study, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
         if plan.problems:
             raise RuntimeError("\n".join(plan.problems))
@@ -55,5 +52,41 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
         with console.live(study, log, plan.concurrent):
             run_search(search, study, folder, plan.concurrent)
         return search.complete
-    finally:
-        ray.shutdown()
+
+
+@contextmanager
+def _ray(console: Console) -> Iterator[dict[str, float]]:
+    """Connect to the cluster of `RAY_ADDRESS`, or start one on this machine for the length of the
+    block. Yields its resources."""
+    import ray
+
+    from conspo_study.spawner import fork_server
+
+    options = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if os.environ.get("RAY_ADDRESS"):
+        with console.waiting("connecting to Ray"):
+            ray.init(**options)
+        try:
+            yield ray.cluster_resources()
+        finally:
+            ray.shutdown()
+        return
+    with fork_server() as server:
+        with console.waiting("starting Ray"):
+            ray.init(
+                # Without its dashboard Ray Train cannot tell which placement groups to remove.
+                include_dashboard=True,
+                runtime_env={"py_executable": server.py_executable},
+                **options,
+            )
+            try:
+                environment = ray.remote(num_cpus=0)(lambda: dict(os.environ)).remote()
+                server.start(ray.get(environment, timeout=WORKER_START_S))
+                server.wait_until_ready(WORKER_START_S)
+            except BaseException:
+                ray.shutdown()
+                raise
+        try:
+            yield ray.cluster_resources()
+        finally:
+            ray.shutdown()

@@ -54,13 +54,15 @@ class Search:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         self.definition = definition
         self.log = log
+        seed = derive_seed(definition.root_seed, "sampler") % 2**32
+        self._sampler = optuna.samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=definition.startup_trials,
+            constant_liar=True,  # trials that are still running repel new ones
+        )
+        self._random = optuna.samplers.RandomSampler(seed=seed)
         self._optuna = optuna.create_study(
-            direction="maximize" if definition.direction == "max" else "minimize",
-            sampler=optuna.samplers.TPESampler(
-                seed=derive_seed(definition.root_seed, "sampler") % 2**32,
-                n_startup_trials=definition.startup_trials,
-                constant_liar=True,  # trials that are still running repel new ones
-            ),
+            direction="maximize" if definition.direction == "max" else "minimize"
         )
         self._asked: dict[str, optuna.Trial] = {}
         self._hashes: dict[str, str] = {}
@@ -154,7 +156,11 @@ class Search:
         """A suggestion whose configuration has not been tried: a repeat would give the same
         numbers. What the sampler repeats, it is told the known result of."""
         table = build_table(self.log.events)
-        for _ in range(MAX_REPEATS):
+        for attempt in range(MAX_REPEATS):
+            # A sampler that has made up its mind repeats itself in a small space: what is left of
+            # that is then found by chance.
+            settled = attempt >= MAX_REPEATS // 2
+            self._optuna.sampler = self._random if settled else self._sampler
             asked = self._optuna.ask()
             for path, dimension in self.definition.space.items():
                 if dimension.when is not None and not dimension.when.holds(asked.params):

@@ -4,9 +4,25 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def tiny_policy(tmp_path_factory):
+    """The folder of an embedded policy with a very short warm start."""
+    from conspo_study.config import PolicyConfig
+    from conspo_study.prepare import prepare_policy
+
+    patch = pytest.MonkeyPatch()
+    patch.setenv("CONSPO_STUDY_CACHE", str(tmp_path_factory.mktemp("cache")))
+    try:
+        return prepare_policy(PolicyConfig(warm_start_steps=150))
+    finally:
+        patch.undo()

@@ -1,0 +1,189 @@
+"""A fork server for Ray's worker processes, so that a trial does not wait for imports.
+
+Ray starts about six Python processes for every trial, and on two cores importing Ray, torch and
+transformers in each of them takes longer than training the embedded model. This process imports
+everything once and forks itself for each worker that `spawn_client` asks for. It starts no threads
+and touches no device, so a fork is as good as a fresh process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from conspo_study.spawn_client import SERVER
+
+PRELOADED = (
+    "ray._private.workers",
+    "ray.train.torch",
+    "ray.tune.integration.ray_train",
+    "ray.train.v2._internal.execution.controller.placement_group_cleaner",
+    "conspo_study.ray_train",
+    "conspo_study.train",
+    "transformers.models.llama.modeling_llama",
+)
+
+
+@contextmanager
+def fork_server() -> Iterator[ForkServer]:
+    """The server's lifetime; see `ForkServer`. Enter it before Ray starts."""
+    with tempfile.TemporaryDirectory(prefix="conspo-spawner-") as folder:
+        server = ForkServer(str(Path(folder) / "socket"))
+        os.environ[SERVER] = server.address
+        try:
+            yield server
+        finally:
+            del os.environ[SERVER]
+            server.stop()
+
+
+class ForkServer:
+    """A server whose address is known before it runs.
+
+    Ray's processes inherit the address when Ray starts; the server starts afterwards, since Ray's
+    core reads the job's id and more from its environment once, when it is loaded. Until then,
+    workers start the slow way.
+    """
+
+    def __init__(self, address: str):
+        self.address = address
+        self._process: subprocess.Popen[bytes] | None = None
+        client = Path(__file__).with_name("spawn_client.py")
+        self.py_executable = shlex.join([sys.executable, "-I", "-S", str(client)])
+        """For the runtime environment of the Ray job."""
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Begin to serve workers that, like one started without this server, see `environment`;
+        returns at once."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "conspo_study.spawner", self.address],
+            stdin=subprocess.PIPE,
+            env=dict(environment),
+        )
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Return when workers are served, or never will be: they then start the slow way."""
+        deadline = time.monotonic() + seconds
+        while not Path(self.address).exists() and time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                return
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the server. Workers that it has forked live on until Ray ends them."""
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait()
+
+
+def serve(address: str) -> None:
+    """Fork a worker for every request until standard input ends."""
+    _preload()
+    if not _forks_draw_different_ids():
+        raise SystemExit("conspo-study: Ray's ids would repeat in forked workers; not forking")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(64)
+    # Forked workers are not waited for: let the kernel reap them.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            _become_worker(connection)
+        connection.close()
+
+
+def _preload() -> None:
+    """Import everything without drawing from the generator of Ray's core.
+
+    It is seeded at its first use, and forks that inherit a seeded one draw the same ids: two
+    trials would then share a placement group. Declaring an actor class draws an id.
+    """
+    import ray.actor
+    from ray._raylet import ActorClassID
+
+    class SystemRandom:
+        """Stands for ActorClassID where Ray asks for a random one."""
+
+        @staticmethod
+        def from_random() -> Any:
+            return ActorClassID(os.urandom(len(ActorClassID.nil().binary())))
+
+    ray.actor.ActorClassID = SystemRandom
+    for name in PRELOADED:
+        importlib.import_module(name)
+    ray.actor.ActorClassID = ActorClassID
+
+
+def _forks_draw_different_ids() -> bool:
+    """Whether two forks of this process get different ids from the generator of Ray's core."""
+    from ray._raylet import UniqueID
+
+    drawn = set()
+    for _ in range(2):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writing, UniqueID.from_random().binary())
+            os._exit(0)
+        os.waitpid(child, 0)
+        drawn.add(os.read(reading, 64))
+        os.close(reading)
+        os.close(writing)
+    return len(drawn) == 2
+
+
+def _become_worker(connection: socket.socket) -> None:
+    """In the fork: take over the client's streams and arguments and run its script. Never
+    returns. The connection stays open until this process ends, which tells the client."""
+    head, streams, _, _ = socket.recv_fds(connection, 4, 3)
+    size = int.from_bytes(head, "big")
+    payload = b""
+    while len(payload) < size:
+        payload += connection.recv(size - len(payload))
+    request = json.loads(payload)
+    for target, stream in enumerate(streams):
+        os.dup2(stream, target)
+        os.close(stream)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    os.chdir(request["folder"])
+    sys.argv = request["argv"]
+    script = request["argv"][0]
+    sys.path[0] = str(Path(script).parent)
+    status = 1
+    try:
+        runpy.run_path(script, run_name="__main__")
+        status = 0
+    except SystemExit as leaving:
+        status = leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -1,0 +1,90 @@
+"""Bad input ends with one message and status 2, before anything is written or started."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "studies" / "margin_sweep.py"
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "objective.tua=1"), "did you mean objective.tau?"),
+        (("--set", "rollout.group_size=1"), "rollout.group_size = 1"),
+        (("--set", "nonsense"), "'nonsense' is not of the form stage.field=value"),
+        (("--set", "objective.tau=1"), "objective.tau: this study searches it"),
+        (("--preset", "huge"), "unknown preset 'huge'; known: embedded, quick"),
+        (("--trials", "2"), "5 anchors always run, but the budget is 2 trials"),
+        (("--seeds", "1", "1"), "seeds must be distinct"),
+        (("--set", "train.cpus_per_worker=4096"), "a trial needs 4096 CPU cores"),
+        (("--set", "train.gpus_per_worker=1"), "a trial needs 1 GPUs, there are 0"),
+        (("--set", "data.train=missing.jsonl"), "missing.jsonl"),
+        (("--set", 'evaluation.sets=["chain/hard","chain/none"]'), "unknown level 'none'"),
+        (("--name", "a/b"), "should match pattern"),
+    ],
+)
+def test_bad_input_is_refused_with_status_2(tmp_path, arguments, message):
+    result = run("--results", tmp_path, *arguments)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_results_directory_is_refused(tmp_path):
+    (tmp_path / "results").write_text("a file, not a folder")
+    result = run("--results", tmp_path / "results")
+    assert result.returncode == 2
+    assert "cannot be written" in result.stderr
+
+
+def test_a_malformed_problem_file_is_refused_by_row(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"id": "a", "problem": "1+1=?", "answer": "2"}\n{"id": "a", "problem": "x"}\n')
+    result = run("--results", tmp_path / "r", "--set", f"data.train={path}")
+    assert result.returncode == 2
+    assert "train.jsonl" in result.stderr
+    assert "row 2" in result.stderr or "line 2" in result.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_training_problems_that_are_also_evaluated_are_refused(tmp_path):
+    row = '{"id": "a", "problem": "1+1=?", "answer": "2"}\n'
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(row)
+    sets = f'["{tmp_path}/test.jsonl", "chain/hard"]'
+    result = run(
+        *("--results", tmp_path / "r", "--set", f"data.train={tmp_path}/train.jsonl"),
+        *("--set", f"evaluation.sets={sets}"),
+    )
+    assert result.returncode == 2
+    assert "also in the training file (a = a)" in result.stderr
+
+
+def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(tmp_path):
+    result = run("--results", tmp_path, "--dry-run", "--set", "rollout.group_size=8")
+    assert result.returncode == 0
+    assert "rollout.group_size = 8" in result.stdout
+    assert "64 = prompts_per_step x group_size" in result.stdout
+    assert "16 (5 anchors, 11 searched) x 2 seeds = 32 runs" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_is_quick_and_says_what_the_study_asks():
+    result = run("--help")
+    assert result.returncode == 0
+    assert "How much does ConSPO's margin matter" in result.stdout
+    assert "--set" in result.stdout
