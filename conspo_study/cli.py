@@ -27,6 +27,7 @@ BuildStudy = Callable[[RunConfig], Study]
 Report = Callable[[Path], None]
 """Writes and prints tables and figures of a results directory."""
 
+EXIT_ALL_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -76,7 +77,7 @@ def main(build: BuildStudy, report: Report, description: str | None = None) -> i
         console.line("Interrupted. Continue with the same command and --resume.")
         return EXIT_INTERRUPTED
     report(outcome.folder)
-    return 0
+    return 0 if outcome.finished else EXIT_ALL_FAILED
 
 
 def _study(build: BuildStudy, arguments: Arguments) -> Study:

@@ -43,7 +43,9 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
             search_alg=searcher,
             scheduler=_scheduler(definition),
             num_samples=-1,
-            reuse_actors=True,
+            # Stopping a trial must kill its driver, which ends its workers. A driver that is to be
+            # reused would wait for them instead, and they for it.
+            reuse_actors=False,
             trial_name_creator=lambda trial: trial.config["trial"],
             trial_dirname_creator=lambda trial: trial.config["trial"],
         ),

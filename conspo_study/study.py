@@ -19,7 +19,7 @@ from typing import Any
 from conspo_study.console import Console
 from conspo_study.definition import StudyDefinition
 from conspo_study.plan import Plan, make_plan
-from conspo_study.records import EventKind, TrialEvent
+from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.log import ResultsLog, read_log
 from conspo_study.results.snapshot import snapshot, write_json_atomic
 from conspo_study.results.table import build_table
@@ -38,6 +38,12 @@ class Outcome:
     folder: Path
     complete: bool
     """False when it was interrupted and can be resumed."""
+
+    @property
+    def finished(self) -> int:
+        """Trials that ran to their end."""
+        table = build_table(read_log(self.folder / "log.jsonl"))
+        return table.counts[TrialState.FINISHED]
 
 
 class Study(StudyDefinition):
