@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from pydantic import ValidationError
@@ -56,15 +56,21 @@ class Arguments:
     """Print only the final table and paths."""
 
 
-def main(build: BuildStudy, report: Report, description: str | None = None) -> int:
+def main(
+    build: BuildStudy,
+    report: Report,
+    description: str | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> int:
     """Parse the command line, run the study, report; returns the process's exit status.
 
-    Bad input ends with one message on standard error and status 2 before any work starts.
+    `defaults` are the study's own changes to the preset, which `--set` overrides. Bad input ends
+    with one message on standard error and status 2 before any work starts.
     """
     arguments = tyro.cli(Arguments, description=description)
     console = Console(quiet=arguments.quiet)
     try:
-        study = _study(build, arguments)
+        study = _study(build, arguments, defaults or {})
         if arguments.dry_run:
             _print_plan(study, console)
             return 0
@@ -80,13 +86,13 @@ def main(build: BuildStudy, report: Report, description: str | None = None) -> i
     return 0 if outcome.finished else EXIT_ALL_FAILED
 
 
-def _study(build: BuildStudy, arguments: Arguments) -> Study:
+def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any]) -> Study:
     if arguments.preset not in PRESETS:
         raise StudyError(
             f"unknown preset {arguments.preset!r}; known: {', '.join(sorted(PRESETS))}"
         )
     overrides = parse_assignments(arguments.set)
-    base = with_overrides(PRESETS[arguments.preset], overrides)
+    base = with_overrides(PRESETS[arguments.preset], {**defaults, **overrides})
     changes = {
         key: value
         for key, value in {

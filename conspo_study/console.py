@@ -12,11 +12,10 @@ from rich.console import Console as RichConsole
 from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from conspo_study.config import PolicyConfig
 from conspo_study.definition import StudyDefinition
 from conspo_study.records import TrialState
 from conspo_study.results.log import ResultsLog
@@ -31,7 +30,6 @@ STYLES = {
     TrialState.PRUNED: "yellow",
     TrialState.FAILED: "red",
 }
-OnProgress = Callable[[int, int, float], None]
 
 
 class Console:
@@ -54,48 +52,14 @@ class Console:
             )
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Say what is being waited for, and how long it took."""
-        if self.quiet:
-            yield
-            return
-        started = time.monotonic()
-        if self.rich.is_terminal:
-            with self.rich.status(what):
-                yield
-        else:
-            self.line(f"{what} ...")
-            yield
-        self.line(f"{what}: {time.monotonic() - started:.1f} s")
-
-    @contextmanager
-    def warm_start(self, policy: PolicyConfig) -> Iterator[OnProgress]:
-        """Show the supervised warm start of the embedded model, when there is one to run."""
-        started = time.monotonic()
-        spoken = started
-        bar = Progress(
-            TextColumn("warm start (once, then cached)"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}"),
-            TimeRemainingColumn(),
-            console=self.rich,
-            transient=True,
-            disable=self.quiet or not self.rich.is_terminal,
-        )
-        task = bar.add_task("", total=policy.warm_start_steps, loss=0.0, visible=False)
-
-        def on_progress(step: int, steps: int, loss: float) -> None:
-            nonlocal spoken
-            bar.update(task, completed=step, total=steps, loss=loss, visible=True)
-            if bar.disable and not self.quiet and time.monotonic() - spoken > SILENCE_S / 2:
-                spoken = time.monotonic()
-                self.line(f"warm start: step {step} of {steps}, loss {loss:.3f}")
-
-        with bar:
-            yield on_progress
-        if not self.quiet:
-            self.line(f"policy {policy.model} ready: {time.monotonic() - started:.1f} s")
+    def preparing(self) -> Iterator[Preparation]:
+        """Show what goes on before the first trial; several things may go on at once."""
+        hidden = self.quiet or not self.rich.is_terminal
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+        with Progress(
+            *columns, TimeElapsedColumn(), console=self.rich, transient=True, disable=hidden
+        ) as bars:
+            yield Preparation(self, bars)
 
     @contextmanager
     def live(self, study: StudyDefinition, log: ResultsLog, concurrent: int) -> Iterator[None]:
@@ -145,6 +109,44 @@ class Console:
             if time.monotonic() - spoken > SILENCE_S - 1:
                 self.line(view.summary(now))
                 spoken = time.monotonic()
+
+
+class Preparation:
+    """Progress of named tasks: bars on a terminal, lines elsewhere."""
+
+    def __init__(self, console: Console, bars: Progress):
+        self._console, self._bars = console, bars
+        self._warm_start = bars.add_task("warm start", visible=False)
+        self._spoken = time.monotonic()
+        self.cancelled = threading.Event()
+        """Set to end a warm start at its next report."""
+
+    @contextmanager
+    def task(self, what: str) -> Iterator[None]:
+        """Show `what` while the block runs, and then how long it took."""
+        started = time.monotonic()
+        bar = self._bars.add_task(what, total=None)
+        if self._bars.disable:
+            self._say(f"{what} ...")
+        yield
+        self._bars.remove_task(bar)
+        self._say(f"{what}: {time.monotonic() - started:.1f} s")
+
+    def warm_start(self, step: int, steps: int, loss: float) -> None:
+        """A report of the supervised warm start. Raises InterruptedError once cancelled."""
+        if self.cancelled.is_set():
+            raise InterruptedError("the warm start was interrupted")
+        what = f"warm start (once, then cached): step {step} of {steps}, loss {loss:.3f}"
+        self._bars.update(
+            self._warm_start, description=what, completed=step, total=steps, visible=True
+        )
+        if self._bars.disable and time.monotonic() - self._spoken > SILENCE_S / 2:
+            self._spoken = time.monotonic()
+            self._say(what)
+
+    def _say(self, text: str) -> None:
+        if not self._console.quiet:
+            self._console.line(text)
 
 
 class _View:

@@ -1,4 +1,4 @@
-"""Bringing up what a study needs, what shows something soonest first: policy, Ray, trials."""
+"""Bringing up what a study needs: policy and Ray side by side, then the trials."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from conspo_study.console import Console
+from conspo_study.console import Console, Preparation
 from conspo_study.definition import StudyDefinition
 from conspo_study.plan import make_plan
 from conspo_study.prepare import prepare_policy
@@ -37,14 +38,16 @@ WORKER_START_S = 120.0
 
 def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Console) -> bool:
     """Run the study's open trials; returns whether all of them ended (False: interrupted)."""
-    with console.warm_start(study.base.policy) as progress:
-        prepare_policy(study.base.policy, progress)
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
-    with _ray(console) as resources:
-        from conspo_study.ray_tune import run_search
-
+    with ExitStack() as stack:
+        with console.preparing() as shown, _in_background(study, shown) as policy:
+            with shown.task("starting Ray"):
+                resources = stack.enter_context(_ray())
+                from conspo_study.ray_tune import run_search
+            with shown.task(f"policy {study.base.policy.model}"):
+                policy.result()
         plan = make_plan(study, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
         if plan.problems:
             raise RuntimeError("\n".join(plan.problems))
@@ -55,7 +58,18 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
 
 
 @contextmanager
-def _ray(console: Console) -> Iterator[dict[str, float]]:
+def _in_background(study: StudyDefinition, shown: Preparation) -> Iterator[Future[Path]]:
+    """The policy in preparation on one core while Ray starts on the others."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        try:
+            yield pool.submit(prepare_policy, study.base.policy, shown.warm_start)
+        except BaseException:
+            shown.cancelled.set()  # leaving the pool waits for it
+            raise
+
+
+@contextmanager
+def _ray() -> Iterator[dict[str, float]]:
     """Connect to the cluster of `RAY_ADDRESS`, or start one on this machine for the length of the
     block. Yields its resources."""
     import ray
@@ -64,29 +78,23 @@ def _ray(console: Console) -> Iterator[dict[str, float]]:
 
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     if os.environ.get("RAY_ADDRESS"):
-        with console.waiting("connecting to Ray"):
-            ray.init(**options)
+        ray.init(**options)
         try:
             yield ray.cluster_resources()
         finally:
             ray.shutdown()
         return
     with fork_server() as server:
-        with console.waiting("starting Ray"):
+        try:
             ray.init(
                 # Without its dashboard Ray Train cannot tell which placement groups to remove.
                 include_dashboard=True,
                 runtime_env={"py_executable": server.py_executable},
                 **options,
             )
-            try:
-                environment = ray.remote(num_cpus=0)(lambda: dict(os.environ)).remote()
-                server.start(ray.get(environment, timeout=WORKER_START_S))
-                server.wait_until_ready(WORKER_START_S)
-            except BaseException:
-                ray.shutdown()
-                raise
-        try:
+            environment = ray.remote(num_cpus=0)(lambda: dict(os.environ)).remote()
+            server.start(ray.get(environment, timeout=WORKER_START_S))
+            server.wait_until_ready(WORKER_START_S)
             yield ray.cluster_resources()
         finally:
             ray.shutdown()

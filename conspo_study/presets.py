@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conspo_study.config import RunConfig, with_overrides
+from conspo_study.space import Value
 
 EMBEDDED = with_overrides(
     RunConfig(),
@@ -31,5 +32,39 @@ QUICK = with_overrides(
     },
 )
 """Everything in miniature: shows that a setup works; its numbers mean nothing."""
+
+METHODS: dict[str, dict[str, Value]] = {
+    "GRPO": {"objective.name": "grpo"},
+    "DAPO": {"objective.name": "dapo"},
+    "Dr. GRPO": {"objective.name": "dr_grpo"},
+    "DisCO": {"objective.name": "disco"},
+    "GMPO": {"objective.name": "gmpo"},
+    "GSPO": {"objective.name": "gspo"},
+    "CISPO": {"objective.name": "cispo"},
+    "SAPO": {"objective.name": "sapo"},
+    "ConSPO": {
+        "objective.name": "conspo",
+        "objective.tau": 10.0,
+        "objective.margin": 0.01,
+        "objective.margin_unit": "score",
+        "objective.schedule": "cosine",
+        "objective.alpha": 0.3,
+    },
+    "ConSPO, tau 1": {
+        "objective.name": "conspo",
+        "objective.tau": 1.0,
+        "objective.schedule": "off",
+    },
+}
+"""The paper's method and its baselines with their published settings, GSPO, and ConSPO at a
+temperature that acts on scores of the embedded model's size."""
+
+EQUAL_CONDITIONS: dict[str, Value] = {
+    "update.mini_batches": 4,
+    "rollout.refill_rounds": 0,
+    "reward.overlong_cache": 0,
+}
+"""What a comparison of methods needs: several steps per rollout batch, since with one all ratios
+are 1 and the ratio-based methods collapse to two; no refilling, no length shaping for anyone."""
 
 PRESETS = {"embedded": EMBEDDED, "quick": QUICK}

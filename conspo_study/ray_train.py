@@ -44,6 +44,11 @@ class TrialSpec:
         """Where the trial's rows and evaluations are written."""
         return Path(self.results) / "trials" / self.trial
 
+    @property
+    def stop_file(self) -> Path:
+        """Its existence asks the trial to stop at its next report."""
+        return self.folder / "stop"
+
 
 class RayOutlet:
     """Writes rows into the trial's folder and reports through Ray Train."""
@@ -73,6 +78,9 @@ class RayOutlet:
 
     def _untrained_folder(self, seed: int) -> Path:
         return Path(self.spec.results) / "untrained" / f"{self._untrained_hash}-{seed}"
+
+    def stop_requested(self) -> bool:
+        return self.spec.stop_file.exists()
 
     def report(
         self, step: int, latest: Mapping[int, Mapping[str, Any]], checkpoint: Path | None

@@ -5,6 +5,7 @@ Nothing that Ray Tune stores is read back; the results log holds all that a resu
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -43,9 +44,6 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
             search_alg=searcher,
             scheduler=_scheduler(definition),
             num_samples=-1,
-            # Stopping a trial must kill its driver, which ends its workers. A driver that is to be
-            # reused would wait for them instead, and they for it.
-            reuse_actors=False,
             trial_name_creator=lambda trial: trial.config["trial"],
             trial_dirname_creator=lambda trial: trial.config["trial"],
         ),
@@ -96,9 +94,12 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Log a progress report; a report that carries a failure is kept for the ending."""
         trial, _ = self._running[trial_id]
+        known = self._last.get(trial, {})
         if FAILURE in result:
-            self._last[trial] = {**self._last.get(trial, {}), FAILURE: result[FAILURE]}
+            self._last[trial] = {**known, FAILURE: result[FAILURE]}
             return
+        if result[STEP] <= known.get(STEP, -1):
+            return  # Tune repeats the last report at the end, workers after a restart
         report = {
             STEP: result[STEP],
             "steps": result["steps"],
@@ -111,14 +112,14 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Log how the trial ended: finished, stopped early, or failed and why."""
+        if result and (FAILURE in result or STEP in result):
+            self.on_trial_result(trial_id, result)  # the report that a stopped trial was stopped at
         trial, started = self._running.pop(trial_id)
         last = self._last.pop(trial, {})
         data: dict[str, Any] = {
             "step": last.get(STEP, 0),
             "wall_s": round(time.monotonic() - started, 2),
         }
-        if result and FAILURE in result:
-            last = {**last, FAILURE: result[FAILURE]}
         if FAILURE in last or error or STEP not in last:
             cause = last.get(FAILURE) or "the trial's processes died without a report"
             self.search.ended(trial, EventKind.FAILED, {**data, "cause": cause})
@@ -146,15 +147,22 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         return {}
 
 
-class AnchoredASHA(ASHAScheduler):  # type: ignore[misc]
-    """Successive halving that never stops an anchor."""
+class PoliteASHA(ASHAScheduler):  # type: ignore[misc]
+    """Successive halving that asks a trial to stop, and never asks an anchor.
+
+    Tune stops a trial by killing its driver. A controller that sees its worker die before it dies
+    itself starts a new one, whose placement group nobody removes: after a few such trials no CPU is
+    left. A trial that ends by itself frees everything.
+    """
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Tune's hook: CONTINUE or STOP."""
+        """Tune's hook; always CONTINUE."""
         decision = super().on_trial_result(tune_controller, trial, result)
-        if trial.config["anchor"]:
-            return str(TrialScheduler.CONTINUE)
-        return str(decision)
+        if decision == TrialScheduler.STOP and not trial.config["anchor"]:
+            fields = {field.name for field in dataclasses.fields(TrialSpec)}
+            spec = TrialSpec(**{name: trial.config[name] for name in fields})
+            spec.stop_file.touch()
+        return str(TrialScheduler.CONTINUE)
 
 
 def _scheduler(definition: StudyDefinition) -> TrialScheduler:
@@ -162,7 +170,7 @@ def _scheduler(definition: StudyDefinition) -> TrialScheduler:
     if rule is None:
         return FIFOScheduler()
     steps = definition.base.train.steps
-    return AnchoredASHA(
+    return PoliteASHA(
         time_attr=STEP,
         metric=SCORE,
         mode=definition.direction,

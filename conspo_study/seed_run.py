@@ -14,16 +14,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from conspo_study.config import RunConfig
 from conspo_study.data.sources import evaluation_sets, prompt_tokens, training_stream
 from conspo_study.evaluation.evaluate import evaluate
-from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
-from conspo_study.objective.diagnostics import mismatch_metrics, ratio_metrics, score_metrics
+from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, save_policy
-from conspo_study.policy.logprobs import response_logprobs
+from conspo_study.policy_update import PolicyUpdate
 from conspo_study.records import EvalRow, Group, Mean, Problem, Rollout
 from conspo_study.reward.verifier import Verifier
 from conspo_study.rollout.engine import Sampling
@@ -31,7 +27,6 @@ from conspo_study.rollout.groups import GroupCounts, form_groups
 from conspo_study.rollout.metrics import rollout_metrics
 from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.seeds import derive_seed
-from conspo_study.update.gradient import accumulate_gradient
 from conspo_study.update.step import Updater
 from conspo_study.update.world import World
 
@@ -53,7 +48,7 @@ class SeedRun:
         self.engine = TransformersEngine(self.model, self.tokenizer, config.rollout.batch_rows)
         self.updater = Updater(self.model, config.update, world)
         world.copy_from_first(self.updater.parameters)
-        self.objective = objective_named(config.objective.name)
+        self.policy_update = PolicyUpdate(config, self.model, self.updater)
         self.stream = training_stream(config.data, derive_seed(seed, "order"))
         self.evaluation_sets = evaluation_sets(config.evaluation)
         self.clock: dict[str, float] = {}
@@ -62,21 +57,12 @@ class SeedRun:
         """Sample, verify and update once; `step` counts from 0. Returns the step's metrics."""
         self.clock = {}
         groups, counts, parts = self._collect(step)
-        totals = self._totals(groups)
-        row: dict[str, Any] = counts.fractions()
-        if totals.groups:
-            with self._timed("update"):
-                loss = self._accumulate(groups, totals, step, parts) if groups else 0.0
-                outcome = self.updater.step()
-            row |= {
-                "loss": self.world.sum([loss])[0],
-                "grad_norm": outcome.grad_norm,
-                "grad_clipped": float(outcome.clipped),
-                "step_skipped": float(outcome.skipped),
-                "learning_rate": outcome.learning_rate,
-            }
+        progress = Progress(step, self.config.train.steps)
+        with self._timed("update"):
+            update = self.policy_update.run(groups, progress, derive_seed(self.seed, "epoch", step))
+        row: dict[str, Any] = counts.fractions() | update
         row |= self.world.means(parts)
-        row["progress"] = Progress(step, self.config.train.steps).fraction
+        row["progress"] = progress.fraction
         generated = row["response_length"] * counts.rollouts
         row |= {"tokens": generated, "tokens_per_s": generated / sum(self.clock.values())}
         return row | {f"time/{name}_s": seconds for name, seconds in self.clock.items()}
@@ -163,48 +149,6 @@ class SeedRun:
         groups, counts = form_groups(problems, prompts, rollouts, judgements)
         metrics = rollout_metrics(list(chain(*rollouts)), list(chain(*judgements)))
         return groups, counts, metrics
-
-    def _totals(self, groups: Sequence[Group]) -> Totals:
-        rollouts = [rollout for group in groups for rollout in group.rollouts]
-        tokens = sum(len(rollout.tokens) for rollout in rollouts)
-        return Totals(*map(int, self.world.sum([len(groups), len(rollouts), tokens])))
-
-    def _accumulate(
-        self, groups: Sequence[Group], totals: Totals, step: int, parts: dict[str, Mean]
-    ) -> float:
-        """Add the gradient of this worker's groups; puts their metrics into `parts`."""
-        rollouts = [rollout for group in groups for rollout in group.rollouts]
-        sampled_T = torch.tensor(list(chain.from_iterable(r.logprobs for r in rollouts)))
-
-        def loss_of(logprobs_T: Tensor) -> Tensor:
-            batch = GroupBatch.of(
-                logprobs_T,
-                logprobs_T.detach(),
-                [len(rollout.tokens) for rollout in rollouts],
-                [len(group.rollouts) for group in groups],
-                list(chain.from_iterable(group.correct for group in groups)),
-                totals,
-            )
-            output = self.objective(
-                batch, self.config.objective, Progress(step, self.config.train.steps)
-            )
-            parts.update(output.metrics)
-            parts.update(score_metrics(batch) | ratio_metrics(batch))
-            parts.update(mismatch_metrics(logprobs_T, sampled_T))
-            return output.loss
-
-        def score(prompts: Any, responses: Any) -> Tensor:
-            return response_logprobs(
-                self.model, prompts, responses, self.config.rollout.temperature
-            )
-
-        return accumulate_gradient(
-            score,
-            [group.prompt_tokens for group in groups for _ in group.rollouts],
-            [rollout.tokens for rollout in rollouts],
-            loss_of,
-            self.config.update.micro_batch_tokens,
-        ).loss
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

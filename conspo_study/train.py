@@ -37,6 +37,9 @@ class Outlet(Protocol):
     def untrained(self, seed: int) -> list[EvalRow] | None:
         """The evaluation at step 0, if another trial of the same policy and seed has made it."""
 
+    def stop_requested(self) -> bool:
+        """Whether training should end at the step that was just reported."""
+
     def report(self, step: int, latest: dict[int, Metrics], checkpoint: Path | None) -> None:
         """The latest metrics by seed. A checkpoint folder must be taken before returning."""
 
@@ -52,9 +55,10 @@ def train(
 ) -> None:
     """Train one policy per seed, from `policy_folder`, for `config.train.steps` steps.
 
-    With `resume_from` it continues from that checkpoint and, on a CPU, ends bit for bit where an
-    uninterrupted run would have ended. Raises CheckpointError when the checkpoint is damaged or
-    another run's, DivergedError when gradients stay non-finite.
+    It ends early when the outlet asks for it. With `resume_from` it continues from that checkpoint
+    and, on a CPU, ends bit for bit where an uninterrupted run would have ended. Raises
+    CheckpointError when the checkpoint is damaged or another run's, DivergedError when gradients
+    stay non-finite.
     """
     torch.set_num_threads(config.train.cpus_per_worker)
     world = world or World()
@@ -104,6 +108,8 @@ def train(
                 outlet.report(step, latest, folder)
                 if folder:
                     rmtree(folder)
+                if world.gather(main and outlet.stop_requested())[0]:
+                    return
 
 
 def _due(step: int, every: int, last: int) -> bool:

@@ -55,4 +55,4 @@ def margin_sweep(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(margin_sweep, print_report, __doc__))
+    raise SystemExit(main(margin_sweep, print_report, __doc__, {"objective.margin_unit": "tau"}))

@@ -77,6 +77,9 @@ class FileOutlet:
     def untrained(self, seed):
         return None
 
+    def stop_requested(self):
+        return False
+
     def report(self, step, latest, checkpoint):
         if checkpoint:
             weights = (checkpoint / "seed-0" / "model.safetensors").read_bytes()

@@ -35,6 +35,9 @@ class Recorder:
     def untrained(self, seed):
         return None
 
+    def stop_requested(self):
+        return False
+
     def report(self, step, latest, checkpoint):
         self.reports.append((step, {seed: dict(metrics) for seed, metrics in latest.items()}))
         if checkpoint:
@@ -142,6 +145,13 @@ def test_refilling_asks_for_fresh_prompts_up_to_its_cap(tmp_path, tiny_policy):
     recorder = run(tmp_path, tiny_policy, config=config, seeds=(0,))
     plain = run(tmp_path / "plain", tiny_policy, with_overrides(CONFIG, {"train.steps": 1}), (0,))
     assert recorder.rows[0]["tokens"] > plain.rows[0]["tokens"]
+
+
+def test_a_run_that_is_asked_to_stop_ends_at_that_report(tmp_path, tiny_policy, monkeypatch):
+    monkeypatch.setattr(Recorder, "stop_requested", lambda self: self.reports[-1][0] >= 2)
+    recorder = run(tmp_path, tiny_policy, seeds=(0,))
+    assert [step for step, _ in recorder.reports] == [0, 1, 2]
+    assert [row["step"] for row in recorder.rows] == [1, 2]
 
 
 def test_grpo_trains_by_the_same_loop(tmp_path, tiny_policy):

@@ -9,10 +9,23 @@ from conspo_study.config.build import (
     with_overrides,
 )
 from conspo_study.config.objectives import (
+    ConSPOClippedRatioOptions,
+    ConSPOLinearOptions,
     ConSPOOptions,
-    GRPOOptions,
+    ContrastiveOptions,
+    DisCOOptions,
     ObjectiveOptions,
     register_options,
+)
+from conspo_study.config.objectives_ratio import (
+    AdvantageOptions,
+    CISPOOptions,
+    DAPOOptions,
+    DrGRPOOptions,
+    GMPOOptions,
+    GRPOOptions,
+    GSPOOptions,
+    SAPOOptions,
 )
 from conspo_study.config.stages import (
     DataConfig,
@@ -26,16 +39,27 @@ from conspo_study.config.stages import (
 )
 
 __all__ = [
+    "AdvantageOptions",
+    "CISPOOptions",
+    "ConSPOClippedRatioOptions",
+    "ConSPOLinearOptions",
     "ConSPOOptions",
     "ConfigError",
+    "ContrastiveOptions",
+    "DAPOOptions",
     "DataConfig",
+    "DisCOOptions",
+    "DrGRPOOptions",
     "EvaluationConfig",
+    "GMPOOptions",
     "GRPOOptions",
+    "GSPOOptions",
     "ObjectiveOptions",
     "PolicyConfig",
     "RewardConfig",
     "RolloutConfig",
     "RunConfig",
+    "SAPOOptions",
     "TrainConfig",
     "UpdateConfig",
     "config_hash",

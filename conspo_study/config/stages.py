@@ -80,6 +80,10 @@ class RewardConfig(Stage):
     """Seconds after which a check is killed and its verdict is `timeout`."""
     memory_mb: int = Field(1024, ge=256)
     """Address space cap of a verifier process above its size at start-up, in MiB."""
+    overlong_cache: int = Field(0, ge=0)
+    """Tokens before the response limit over which a length penalty grows to -1 (DAPO's soft
+    overlong punishment); 0 switches it off. It changes the reward that objectives share, so it
+    must be off when objectives are compared."""
 
 
 class UpdateConfig(Stage):
@@ -100,6 +104,17 @@ class UpdateConfig(Stage):
     micro_batch_tokens: int = Field(8192, ge=1)
     """Most tokens (padding included) whose activations are held at once. Changes memory and
     speed, never the gradient."""
+    mini_batches: int = Field(1, ge=1)
+    """Optimiser steps per pass over a rollout batch. With one step, ratios are exactly 1 and the
+    ratio-based objectives collapse to two."""
+    epochs_per_batch: int = Field(1, ge=1)
+    """Passes over a rollout batch."""
+    old_logprobs: Literal["trainer", "sampler"] = "trainer"
+    """Whose log-probabilities ratios refer to: the trainer's, computed before the first step on a
+    batch, or those that the sampler reported."""
+    importance_cap: float | None = Field(None, gt=0)
+    """Cap of the truncated importance weight trainer / sampler, which token-level ratio objectives
+    multiply into their loss; off by default."""
     max_skipped_steps: int = Field(3, ge=1)
     """Consecutive steps with a non-finite gradient after which the run stops as diverged."""
 
@@ -190,5 +205,10 @@ class RunConfig(Stage):
             raise ValueError(
                 f"rollout.prompts_per_step {prompts} is not a multiple of train.workers {workers}: "
                 "whole groups stay on one worker; change either"
+            )
+        if self.reward.overlong_cache > self.rollout.max_new_tokens:
+            raise ValueError(
+                f"reward.overlong_cache {self.reward.overlong_cache} exceeds "
+                f"rollout.max_new_tokens {self.rollout.max_new_tokens}; lower it"
             )
         return self

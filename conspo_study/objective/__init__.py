@@ -1,6 +1,19 @@
 """Objectives: pure functions from the log-probabilities of a batch of groups to a loss."""
 
-from conspo_study.objective import conspo, grpo  # registers the built-in objectives
+# Importing an objective's module registers it.
+from conspo_study.objective import (
+    cispo,
+    conspo,
+    conspo_clipped_ratio,
+    conspo_linear,
+    dapo,
+    disco,
+    dr_grpo,
+    gmpo,
+    grpo,
+    gspo,
+    sapo,
+)
 from conspo_study.objective.base import (
     GroupBatch,
     Objective,
@@ -17,8 +30,17 @@ __all__ = [
     "ObjectiveOutput",
     "Progress",
     "Totals",
+    "cispo",
     "conspo",
+    "conspo_clipped_ratio",
+    "conspo_linear",
+    "dapo",
+    "disco",
+    "dr_grpo",
+    "gmpo",
     "grpo",
+    "gspo",
     "objective_named",
     "register",
+    "sapo",
 ]

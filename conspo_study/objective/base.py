@@ -58,8 +58,19 @@ class GroupBatch:
     """Index 0..Q-1 of each rollout's group, non-decreasing (int64)."""
     correct_B: Tensor
     """Verified correct? (bool)."""
+    rewards_B: Tensor
+    """Reward of each rollout, read by advantages only (float64): 0 and 1 unless shaped."""
     totals: Totals
     """Sizes over all workers; equals this batch's own when there is one worker."""
+    kl_old: float | None
+    """Mean over the tokens of all workers of log pi_old - log pi_theta, an estimate of
+    KL(pi_old || pi_theta); None when nobody said and this batch is not the whole step."""
+    max_response_length: int | None
+    """The rollouts' response limit in tokens; None like `kl_old`."""
+    correction_T: Tensor | None
+    """Constant weight of each token's loss, such as the truncated ratio of trainer to sampler;
+    None is 1. Only losses that are sums over tokens can be weighted so: GRPO, DAPO, Dr. GRPO,
+    CISPO and SAPO read it, objectives on sequence ratios or scores ignore it."""
 
     @classmethod
     def of(
@@ -70,11 +81,20 @@ class GroupBatch:
         group_sizes: Sequence[int],
         correct: Sequence[bool],
         totals: Totals | None = None,
+        *,
+        rewards: Sequence[float] | None = None,
+        kl_old: float | None = None,
+        max_response_length: int | None = None,
+        correction_T: Tensor | None = None,
     ) -> GroupBatch:
         """Build a batch from plain lists, checking that the pieces fit.
 
-        Raises ValueError naming what does not fit: token counts, group sizes, or a group without
-        contrast.
+        Left out, `rewards` are the verdicts as 0 and 1. `kl_old` and `max_response_length` are
+        taken from the batch itself, provided it holds the whole step. Beware of the latter: the
+        longest response changes from step to step, the configured limit does not, so pass that.
+
+        Raises ValueError naming what does not fit: token counts, group sizes, a group without
+        contrast, or a response beyond the limit.
         """
         if sum(lengths) != len(logprobs_T) or len(logprobs_T) != len(old_logprobs_T):
             raise ValueError(
@@ -86,6 +106,15 @@ class GroupBatch:
                 f"{len(lengths)} lengths, {len(correct)} verdicts and groups of together "
                 f"{sum(group_sizes)} rollouts"
             )
+        if rewards is not None and len(rewards) != len(lengths):
+            raise ValueError(f"{len(rewards)} rewards for {len(lengths)} rollouts")
+        if correction_T is not None and len(correction_T) != len(logprobs_T):
+            raise ValueError(f"{len(correction_T)} corrections for {len(logprobs_T)} tokens")
+        longest = max(lengths, default=1)
+        if max_response_length is not None and longest > max_response_length:
+            raise ValueError(
+                f"a response of {longest} tokens exceeds max_response_length {max_response_length}"
+            )
         if min(lengths, default=1) < 1:
             raise ValueError("every rollout needs at least one token")
         start = 0
@@ -94,6 +123,11 @@ class GroupBatch:
                 raise ValueError(f"group {index} has no contrast: drop it before forming a batch")
             start += size
         device = logprobs_T.device
+        own = Totals(len(group_sizes), len(lengths), sum(lengths))
+        if totals is None or totals == own:
+            moved_T = old_logprobs_T.detach().double() - logprobs_T.detach().double()
+            kl_old = float(moved_T.mean()) if kl_old is None else kl_old
+            max_response_length = max_response_length or longest
         return cls(
             logprobs_T=logprobs_T,
             old_logprobs_T=old_logprobs_T,
@@ -102,7 +136,13 @@ class GroupBatch:
                 torch.arange(len(group_sizes)), torch.tensor(group_sizes, dtype=torch.int64)
             ).to(device),
             correct_B=torch.tensor(correct, dtype=torch.bool, device=device),
-            totals=totals or Totals(len(group_sizes), len(lengths), sum(lengths)),
+            rewards_B=torch.tensor(
+                correct if rewards is None else rewards, dtype=torch.float64, device=device
+            ),
+            totals=totals or own,
+            kl_old=kl_old,
+            max_response_length=max_response_length,
+            correction_T=None if correction_T is None else correction_T.detach(),
         )
 
     @property
@@ -116,20 +156,47 @@ class GroupBatch:
         rollouts = torch.arange(len(self.lengths_B), device=self.lengths_B.device)
         return torch.repeat_interleave(rollouts, self.lengths_B)
 
-    @cached_property
+    @property
     def log_ratio_T(self) -> Tensor:
         """log rho = log pi_theta - log pi_old of each token."""
         return self.logprobs_T - self.old_logprobs_T
 
+    @property
+    def ratio_T(self) -> Tensor:
+        """rho = pi_theta / pi_old of each token, unbounded."""
+        return self.log_ratio_T.exp()
+
+    def corrected(self, loss_T: Tensor) -> Tensor:
+        """Per-token losses times the importance weights that the caller gave, if any."""
+        return loss_T if self.correction_T is None else loss_T * self.correction_T
+
+    def rollout_sum(self, values_T: Tensor) -> Tensor:
+        """Sum over the tokens of each rollout: [T] -> [B]."""
+        sums = torch.zeros(len(self.lengths_B), dtype=values_T.dtype, device=values_T.device)
+        return sums.index_add(0, self.rollout_T, values_T)
+
     def rollout_mean(self, values_T: Tensor) -> Tensor:
         """Mean over the tokens of each rollout: [T] -> [B]."""
-        sums = torch.zeros(len(self.lengths_B), dtype=values_T.dtype, device=values_T.device)
-        return sums.index_add(0, self.rollout_T, values_T) / self.lengths_B
+        return self.rollout_sum(values_T) / self.lengths_B
 
     def group_sum(self, values_B: Tensor) -> Tensor:
         """Sum over the rollouts of each group: [B] -> [Q]."""
         sums = torch.zeros(self.groups, dtype=values_B.dtype, device=values_B.device)
         return sums.index_add(0, self.group_B, values_B)
+
+    def group_means(self, values_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Means over the correct and over the wrong rollouts of each group: [B] -> [Q], [Q]."""
+        correct_Q = self.group_sum(torch.where(self.correct_B, values_B, 0.0))
+        wrong_Q = self.group_sum(torch.where(self.correct_B, 0.0, values_B))
+        return correct_Q / self.positives_Q, wrong_Q / self.negatives_Q
+
+    def centered(self, values_B: Tensor) -> Tensor:
+        """Values minus a constant per group, near their mean: [B] -> [B].
+
+        Contrasts of scores do not change; their small gaps keep digits that large scores cost.
+        """
+        center_Q = self.group_sum(values_B.detach()) / self.sizes_Q
+        return values_B - center_Q[self.group_B]
 
     @cached_property
     def positives_Q(self) -> Tensor:
@@ -140,6 +207,11 @@ class GroupBatch:
     def sizes_Q(self) -> Tensor:
         """Rollouts of each group."""
         return self.group_sum(torch.ones_like(self.lengths_B))
+
+    @cached_property
+    def negatives_Q(self) -> Tensor:
+        """N- of each group."""
+        return self.sizes_Q - self.positives_Q
 
     @cached_property
     def slot_B(self) -> Tensor:

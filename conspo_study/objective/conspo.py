@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from conspo_study.config import ConSPOOptions
+from conspo_study.config import ConSPOOptions, ContrastiveOptions
 from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, mean_of, register
 from conspo_study.objective.margin import margin_at
 from conspo_study.records import Mean
@@ -27,8 +27,15 @@ from conspo_study.records import Mean
 @register(ConSPOOptions)
 def conspo(batch: GroupBatch, options: ConSPOOptions, progress: Progress) -> ObjectiveOutput:
     """loss = -(1/Q) sum of J over the Q valid groups of the step."""
-    margin = margin_at(options, progress.fraction)
     scores_B = batch.rollout_mean(batch.logprobs_T)
+    return contrast(batch, scores_B, options, progress)
+
+
+def contrast(
+    batch: GroupBatch, scores_B: Tensor, options: ContrastiveOptions, progress: Progress
+) -> ObjectiveOutput:
+    """The loss of the step for any scores, with its metrics."""
+    margin = margin_at(options, progress.fraction)
     logits_B = contrast_logits(batch, scores_B, options.tau, margin)
     # logsigmoid(-z) = -softplus(z) exactly; torch's softplus turns linear above 20.
     terms_B = torch.where(batch.correct_B, F.logsigmoid(-logits_B), 0.0)
@@ -52,10 +59,7 @@ def contrast_logits(batch: GroupBatch, scores_B: Tensor, tau: float, margin: flo
     sigmoid(z_i) = 1 - P_i is the credit of a correct rollout (Lemma 2). Entries of wrong rollouts
     carry no meaning.
     """
-    # Subtracting a constant from all scores of a group changes nothing; doing so before the
-    # division keeps the digits of small score gaps when scores are large and tau is small.
-    center_Q = batch.group_sum(scores_B.detach()) / batch.sizes_Q
-    centered_B = scores_B - center_Q[batch.group_B]
+    centered_B = batch.centered(scores_B)
     negatives_Q = batch.negative_logsumexp(centered_B / tau)
     return negatives_Q[batch.group_B] - (centered_B - margin) / tau
 
@@ -72,8 +76,7 @@ def score_credits(batch: GroupBatch, scores_B: Tensor, tau: float, margin: float
 
 def negative_softmax(batch: GroupBatch, scores_B: Tensor, tau: float) -> Tensor:
     """w_j = e^{s_j/tau} / sum over the group's wrong rollouts; 0 for correct ones: [B] -> [B]."""
-    center_Q = batch.group_sum(scores_B) / batch.sizes_Q
-    scaled_B = (scores_B - center_Q[batch.group_B]) / tau
+    scaled_B = batch.centered(scores_B) / tau
     log_weights_B = scaled_B - batch.negative_logsumexp(scaled_B)[batch.group_B]
     return torch.where(batch.correct_B, 0.0, log_weights_B.clamp(max=0).exp())
 

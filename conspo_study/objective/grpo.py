@@ -1,44 +1,27 @@
-"""GRPO (DeepSeekMath, section 4.1) without its KL term, as RLVR baselines run it.
+"""GRPO (DeepSeekMath, arXiv 2402.03300, section 4.1) without its KL term, as RLVR baselines run it.
 
     l_it = -min(rho_it A_i, clip(rho_it, 1 - clip_low, 1 + clip_high) A_i)
     A_i = (r_i - mean r) / (std r + epsilon),   r in {0, 1}
 
-Not included, because no GRPO paper has it: the dual clip that verl's "vanilla" loss always adds.
-Papers write "std" without saying which; implementations use ddof 1, the default here.
+The mean is over the tokens of a rollout, then over rollouts, as in the paper. verl's example
+scripts for GRPO take one mean over tokens instead, and TRL's default loss is DAPO's: both are
+`dapo` with clip_high 0.2 here.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
 from conspo_study.config import GRPOOptions
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, mean_of, register
+from conspo_study.objective.advantages import advantage_metrics, normalised_advantages
+from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, register
+from conspo_study.objective.clipping import clip_metrics, token_surrogate
 
 
 @register(GRPOOptions)
 def grpo(batch: GroupBatch, options: GRPOOptions, _: Progress) -> ObjectiveOutput:
     """loss = (1/B) sum over rollouts of the mean over their tokens of l."""
-    advantages_B = group_advantages(batch, options.std_ddof, options.std_epsilon)
-    advantages_T = advantages_B.to(batch.logprobs_T.dtype)[batch.rollout_T]
-    ratio_T = batch.log_ratio_T.exp()
-    clipped_T = ratio_T.clamp(1 - options.clip_low, 1 + options.clip_high)
-    loss_T = -torch.minimum(ratio_T * advantages_T, clipped_T * advantages_T)
+    low, high = options.clip_low, options.clip_high
+    advantages_B = normalised_advantages(batch, options)
+    loss_T = token_surrogate(batch, advantages_B, low, high)
     loss = batch.rollout_mean(loss_T).sum() / batch.totals.rollouts
-    with torch.no_grad():
-        high = (ratio_T > 1 + options.clip_high) & (advantages_T > 0)
-        low = (ratio_T < 1 - options.clip_low) & (advantages_T < 0)
-        metrics = {
-            "clip_fraction_high": mean_of(high),
-            "clip_fraction_low": mean_of(low),
-        }
-    return ObjectiveOutput(loss, metrics)
-
-
-def group_advantages(batch: GroupBatch, ddof: int, epsilon: float) -> Tensor:
-    """(r - mean) / (std + epsilon) within each group, in float64: [B]."""
-    rewards_B = batch.correct_B.double()
-    mean_Q = batch.group_sum(rewards_B) / batch.sizes_Q
-    centered_B = rewards_B - mean_Q[batch.group_B]
-    variance_Q = batch.group_sum(centered_B**2) / (batch.sizes_Q - ddof)
-    return centered_B / (variance_Q.sqrt() + epsilon)[batch.group_B]
+    metrics = clip_metrics(batch.ratio_T, advantages_B[batch.rollout_T], low, high)
+    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B))

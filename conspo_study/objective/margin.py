@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from conspo_study.config import ConSPOOptions
+from conspo_study.config import ContrastiveOptions
 
 
-def margin_at(options: ConSPOOptions, fraction: float) -> float:
+def margin_at(options: ContrastiveOptions, fraction: float) -> float:
     """m_t in units of the score at training progress `fraction` (lambda_t in [0, 1]).
 
     With rho = min(fraction / alpha, 1): cosine gives (M/2)(1 - cos(pi rho)), linear M rho,

@@ -38,6 +38,23 @@ def token_weights(logprobs_T: Tensor, loss_of: Callable[[Tensor], Tensor]) -> To
     return TokenWeights(float(loss.detach()), weights_T)
 
 
+def score_without_graph(
+    score: Score, prompts: Sequence[Tokens], responses: Sequence[Tokens], budget: int
+) -> list[Tensor]:
+    """Log-probabilities of each response, constant, in micro-batches of at most `budget` tokens."""
+    sizes = [len(response) for response in responses]
+    lengths = [len(prompt) + size for prompt, size in zip(prompts, sizes, strict=True)]
+    rows: list[Tensor] = [torch.empty(0)] * len(responses)
+    with torch.no_grad():
+        for batch in plan_micro_batches(lengths, budget):
+            flat_T = score([prompts[i] for i in batch], [responses[i] for i in batch])
+            for index, row in zip(
+                batch, torch.split(flat_T, [sizes[i] for i in batch]), strict=True
+            ):
+                rows[index] = row
+    return rows
+
+
 def accumulate_gradient(
     score: Score,
     prompts: Sequence[Tokens],

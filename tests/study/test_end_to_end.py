@@ -86,6 +86,10 @@ def test_a_study_ends_with_every_trial_accounted_for(finished):
     assert table.finished
     assert len(table.rows) == 7
     assert all(row.state in (TrialState.FINISHED, TrialState.PRUNED) for row in table.rows)
+    asked = [(results / "margin_sweep/trials" / row.id / "stop").exists() for row in table.rows]
+    for row, stop in zip(table.rows, asked, strict=True):
+        assert stop or row.state is TrialState.FINISHED
+        assert not (stop and row.label)
     anchors = [row for row in table.rows if row.label]
     assert len(anchors) == 5
     assert all(row.state is TrialState.FINISHED and row.step == 4 for row in anchors)

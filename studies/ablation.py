@@ -1,0 +1,47 @@
+"""What each part of ConSPO does (the paper's Table 6), under equal conditions.
+
+    python studies/ablation.py
+    python studies/ablation.py --set update.mini_batches=4       # several steps per batch
+
+The linear score difference drops the contrast, clipped-ratio scores drop the likelihood score, and
+two variants drop or fix the margin. Temperature, margin and warm-up are the preset's.
+"""
+
+from analysis import print_report
+from conspo_study.cli import main
+from conspo_study.config import ConSPOOptions, RunConfig
+from conspo_study.definition import Anchor
+from conspo_study.space import Value
+from conspo_study.study import Study
+
+NAME = "objective.name"
+
+
+def ablation(base: RunConfig) -> Study:
+    """ConSPO and its four ablations, all run to their end."""
+    whole = base.objective
+    assert isinstance(whole, ConSPOOptions)
+    kept: dict[str, Value] = {
+        f"objective.{field}": getattr(whole, field)
+        for field in ("tau", "margin", "margin_unit", "schedule", "alpha")
+    }
+    variants: dict[str, dict[str, Value]] = {
+        "ConSPO": {NAME: "conspo", **kept},
+        "linear score difference": {NAME: "conspo_linear"},
+        "clipped-ratio scores": {NAME: "conspo_clipped_ratio", **kept},
+        "no margin": {NAME: "conspo", **kept, "objective.schedule": "off"},
+        "fixed margin": {NAME: "conspo", **kept, "objective.schedule": "constant"},
+    }
+    return Study(
+        name="ablation",
+        base=base,
+        anchors=tuple(Anchor(label=label, params=params) for label, params in variants.items()),
+        trials=len(variants),
+        seeds=(0, 1, 2),
+        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        early_stopping=None,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(ablation, print_report, __doc__))

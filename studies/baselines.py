@@ -1,0 +1,33 @@
+"""ConSPO and its baselines under equal conditions (the paper's Tables 1 to 5).
+
+    python studies/baselines.py
+    python studies/baselines.py --set update.mini_batches=1      # exactly on-policy
+    python studies/baselines_learning_rate.py                    # is it the learning rate?
+
+Prompts and their order, group size, seeds, limits, verifier, optimiser and evaluation are the same
+for all. Every rollout batch gives four optimiser steps, and refilling and length shaping are off.
+"""
+
+from analysis import print_report
+from conspo_study.cli import main
+from conspo_study.config import RunConfig
+from conspo_study.definition import Anchor
+from conspo_study.presets import EQUAL_CONDITIONS, METHODS
+from conspo_study.study import Study
+
+
+def baselines(base: RunConfig) -> Study:
+    """One trial per method, all run to their end."""
+    return Study(
+        name="baselines",
+        base=base,
+        anchors=tuple(Anchor(label=label, params=params) for label, params in METHODS.items()),
+        trials=len(METHODS),
+        seeds=(0, 1, 2),
+        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        early_stopping=None,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(baselines, print_report, __doc__, EQUAL_CONDITIONS))

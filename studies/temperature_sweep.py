@@ -1,0 +1,38 @@
+"""Which contrastive temperature? ConSPO without a margin over three decades of tau.
+
+    python studies/temperature_sweep.py
+
+Scores are mean log-probabilities per token. Where tau is far above their gaps, credit is that of
+the plain difference of mean scores; far below, only the closest pairs of a group count.
+"""
+
+from analysis import print_report
+from conspo_study.cli import main
+from conspo_study.config import RunConfig
+from conspo_study.definition import Anchor
+from conspo_study.study import Study
+
+TAUS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+
+
+def temperature_sweep(base: RunConfig) -> Study:
+    """One trial per temperature, all run to their end."""
+    return Study(
+        name="temperature_sweep",
+        base=base,
+        anchors=tuple(
+            Anchor(
+                label=f"tau {tau:g}",
+                params={"objective.tau": tau, "objective.schedule": "off"},
+            )
+            for tau in TAUS
+        ),
+        trials=len(TAUS),
+        seeds=(0, 1),
+        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        early_stopping=None,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(temperature_sweep, print_report, __doc__))
