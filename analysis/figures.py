@@ -15,9 +15,10 @@ from matplotlib.transforms import ScaledTranslation
 
 from analysis.frames import NO_MARGIN
 from analysis.style import FAINT, INK, MARKERS, PAGE_IN, colours
+from analysis.text import visible
 from conspo_study.records import TrialState
 
-_DODGE_PT = 7.0
+_DODGE_PT = 2.0
 _MOST_TAUS = 7
 """Beyond this many values of tau (a random search), the legend names a selection."""
 
@@ -135,10 +136,11 @@ def _draw_trials(
         )
         if trial["label"]:
             axes.annotate(
-                f"{trial['label']}: tau {trial['tau']:g}, M {trial['ratio'] * trial['tau']:.3g}",
+                visible(trial["label"]),
                 (trial["ratio"], trial["mean"]),
                 xycoords=moved,
-                xytext=(14, -26),
+                # Anchors often lie close together: their names take turns in height.
+                xytext=(12, -20 - 13 * (len(axes.texts) % 3)),
                 textcoords="offset points",
                 fontsize=7,
                 color=INK,

@@ -32,9 +32,11 @@ def summary_lines(study: StudyResults) -> list[str]:
 
 
 def describe(study: StudyResults, row: TrialRow) -> str:
-    """`t0007 (tau 0.3, M/tau 5, cosine, alpha 0.3)`, with the label and other varying settings."""
+    """`t0007 (tau 0.3, M/tau 5, cosine, alpha 0.3)`, or `t0000 (paper)` for a named anchor."""
+    if row.label:
+        return visible(f"{row.id} ({row.label})")
     settings = objective_settings(study.configs.get(row.id, {}), row.params)
-    parts = [row.label] if row.label else []
+    parts = []
     if settings["tau"] is None:
         parts += [str(settings["objective"])] if settings["objective"] else []
     else:

@@ -155,16 +155,15 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
 
 
 def _reported(row: TrialRow, data: Mapping[str, Any]) -> TrialRow:
-    seed_metrics = dict(row.seed_metrics)
-    for seed, metrics in data.get("seeds", {}).items():
-        seed_metrics[int(seed)] = {**seed_metrics.get(int(seed), {}), **_numbers(metrics)}
+    # A report holds all that is up to date: what it lacks was measured at an earlier step only.
+    seeds = {int(seed): _numbers(metrics) for seed, metrics in data.get("seeds", {}).items()}
     return replace(
         row,
         state=TrialState.RUNNING,
         step=int(data["step"]) if "step" in data else row.step,
         steps=int(data["steps"]) if "steps" in data else row.steps,
-        metrics={**row.metrics, **_numbers(data.get("metrics", {}))},
-        seed_metrics=seed_metrics,
+        metrics=_numbers(data.get("metrics", {})),
+        seed_metrics=seeds,
         tokens_per_s=_number(data.get("tokens_per_s")),
     )
 

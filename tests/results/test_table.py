@@ -79,7 +79,7 @@ def test_ties_go_to_the_smaller_id_in_both_directions() -> None:
         assert best is not None and best.id == "t0"
 
 
-def test_the_last_report_of_a_metric_counts_and_older_metrics_stay() -> None:
+def test_the_last_report_counts_and_what_it_lacks_is_out_of_date() -> None:
     reports = [
         {"step": 20, "steps": 80, "metrics": {"a": 1, "b": 2}, "seeds": {"0": {"a": 1}, "1": {}}},
         {
@@ -90,8 +90,8 @@ def test_the_last_report_of_a_metric_counts_and_older_metrics_stay() -> None:
         },
     ]
     row = fold(suggested("t0"), *[("reported", "t0", report) for report in reports]).rows[0]
-    assert row.metrics == {"a": 3, "b": 2}
-    assert row.seed_metrics == {0: {"a": 1, "b": 5}, 1: {}}
+    assert row.metrics == {"a": 3}
+    assert row.seed_metrics == {0: {"b": 5}}
     assert (row.step, row.steps) == (25, 80)
 
 
