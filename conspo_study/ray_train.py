@@ -124,9 +124,9 @@ def train_worker(payload: dict[str, Any]) -> None:
             world=world,
             resume_from=Path(found.path) if found else None,
         )
-    except DivergedError as error:
+    except (DivergedError, FloatingPointError) as error:
         # Restarting from the checkpoint would diverge again: end the trial with its cause.
-        ray.train.report({FAILURE: str(error)})
+        ray.train.report({FAILURE: f"diverged: {error}"})
 
 
 def run_trial(payload: dict[str, Any]) -> None:

@@ -70,7 +70,7 @@ class Updater:
         self.optimizer.zero_grad(set_to_none=True)
         if self.skipped_in_a_row >= self.config.max_skipped_steps:
             raise DivergedError(
-                f"diverged: the gradient was not finite in {self.skipped_in_a_row} consecutive "
+                f"the gradient was not finite in {self.skipped_in_a_row} consecutive "
                 "steps; lower update.learning_rate or raise objective.tau"
             )
         return StepOutcome(norm, norm > self.config.grad_clip, skipped, rate)

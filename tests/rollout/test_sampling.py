@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from conspo_study.rollout.engine import Sampling
@@ -59,3 +60,12 @@ def test_a_row_does_not_depend_on_its_neighbours():
     for row in range(5):
         alone = next_tokens(logits[row : row + 1], uniforms[row : row + 1], FULL)
         assert alone[0][0] == together[0][row] and alone[1][0] == together[1][row]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_of_a_diverged_policy_are_refused(bad, temperature):
+    logits = torch.zeros(3, 5)
+    logits[1, 2] = bad
+    with pytest.raises(FloatingPointError, match="not finite"):
+        next_tokens(logits, torch.full((3,), 0.5), Sampling(temperature, max_new_tokens=4))
