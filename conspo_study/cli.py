@@ -19,8 +19,9 @@ from conspo_study.config import (
     with_overrides,
 )
 from conspo_study.console import Console
+from conspo_study.definition import StudyError
 from conspo_study.presets import PRESETS
-from conspo_study.study import Study, StudyError
+from conspo_study.study import Study
 
 BuildStudy = Callable[[RunConfig], Study]
 """The study to run, given the configuration that its trials share."""

@@ -70,8 +70,14 @@ class Console:
         view = _View(study, concurrent, already=len(log.events))
         stop = threading.Event()
 
+        latest = (0, StudyTable())
+
         def table() -> StudyTable:
-            return build_table(list(log.events))
+            nonlocal latest
+            if len(log.events) != latest[0]:
+                events = list(log.events)
+                latest = (len(events), build_table(events))
+            return latest[1]
 
         if self.rich.is_terminal:
             with Live(

@@ -11,6 +11,10 @@ from conspo_study.config.stage import Stage
 from conspo_study.space import Choice, Dimension, Value
 
 
+class StudyError(RuntimeError):
+    """A study cannot start, with the reason and what to do; no trial was run."""
+
+
 class Anchor(Stage):
     """A named setting that always runs, first and to its end, whatever the search prefers."""
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from conspo_study.console import Console, Preparation
-from conspo_study.definition import StudyDefinition
+from conspo_study.definition import StudyDefinition, StudyError
 from conspo_study.plan import make_plan
 from conspo_study.prepare import prepare_policy
 from conspo_study.results.log import ResultsLog
@@ -37,7 +37,10 @@ WORKER_START_S = 120.0
 
 
 def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Console) -> bool:
-    """Run the study's open trials; returns whether all of them ended (False: interrupted)."""
+    """Run the study's open trials; returns whether all of them ended (False: interrupted).
+
+    Raises StudyError when the cluster cannot place a trial.
+    """
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
@@ -50,7 +53,7 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
                 policy.result()
         plan = make_plan(study, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
         if plan.problems:
-            raise RuntimeError("\n".join(plan.problems))
+            raise StudyError("\n".join(plan.problems))
         search = Search(study, log)
         with console.live(study, log, plan.concurrent):
             run_search(search, study, folder, plan.concurrent)

@@ -10,7 +10,7 @@ EMBEDDED_TOKENS_PER_S = 12_000
 """Generated tokens per second of training that one core manages with the embedded model."""
 EMBEDDED_RESPONSE_TOKENS = 15
 """Mean response length of the embedded model over a run."""
-TRIAL_OVERHEAD_S = 12.0
+TRIAL_OVERHEAD_S = 8.0
 """Seconds that a trial spends outside of its own steps: processes, imports, collectives."""
 
 

@@ -11,9 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conspo_study.config import RunConfig
+from conspo_study.config import ConSPOOptions, RunConfig
 from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
-from conspo_study.objective.diagnostics import mismatch_metrics, ratio_metrics, score_metrics
+from conspo_study.objective.diagnostics import (
+    grpo_identity_gap,
+    margin_effect,
+    mismatch_metrics,
+    ratio_metrics,
+    score_metrics,
+)
+from conspo_study.objective.margin import margin_at
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.records import FinishStatus, Group, Mean, Rollout
 from conspo_study.reward.shaping import overlong_penalty
@@ -144,6 +151,7 @@ class PolicyUpdate:
             )
             output = self.objective(batch, self.config.objective, progress)
             found = output.metrics | score_metrics(batch) | ratio_metrics(batch)
+            found |= self._checks(batch, progress)
             if recompute:
                 found |= mismatch_metrics(logprobs_T, sampled_T)
             for name, mean in found.items():
@@ -158,6 +166,15 @@ class PolicyUpdate:
             settings.micro_batch_tokens,
         )
         return self.world.sum([result.loss])[0]
+
+    def _checks(self, batch: GroupBatch, progress: Progress) -> dict[str, Mean]:
+        """The paper's identity on live data, and how much ConSPO's margin can do at its tau."""
+        found = {"grpo_identity_gap": Mean(grpo_identity_gap(batch), 1)}
+        options = self.config.objective
+        if isinstance(options, ConSPOOptions):
+            margin = margin_at(options, progress.fraction)
+            found["margin_effect"] = Mean(margin_effect(batch, options.tau, margin), 1)
+        return found
 
     def _score(self, prompts: Any, responses: Any) -> Tensor:
         return response_logprobs(self.model, prompts, responses, self.config.rollout.temperature)

@@ -48,7 +48,7 @@ def margin_sweep(base: RunConfig) -> Study:
             anchor("tau 1, no margin", tau=1.0, margin=0.0),
             anchor("tau 1, margin 1", tau=1.0, margin=1.0),
         ),
-        trials=16,
+        trials=14,
         seeds=(0, 1),
         metric=f"eval/chain/hard/avg@{base.evaluation.samples}",
     )

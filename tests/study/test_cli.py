@@ -79,7 +79,7 @@ def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(tmp_path):
     assert result.returncode == 0
     assert "rollout.group_size = 8" in result.stdout
     assert "64 = prompts_per_step x group_size" in result.stdout
-    assert "16 (5 anchors, 11 searched) x 2 seeds = 32 runs" in result.stdout
+    assert "14 (5 anchors, 9 searched) x 2 seeds = 28 runs" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,10 +5,11 @@ import json
 import pytest
 from study_fixtures import TAU, definition
 
+from conspo_study.definition import StudyError
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.log import ResultsLog
 from conspo_study.space import Choice
-from conspo_study.study import Study, StudyError, read_definition
+from conspo_study.study import Study, read_definition
 
 
 @pytest.fixture
