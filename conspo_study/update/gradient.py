@@ -42,17 +42,9 @@ def score_without_graph(
     score: Score, prompts: Sequence[Tokens], responses: Sequence[Tokens], budget: int
 ) -> list[Tensor]:
     """Log-probabilities of each response, constant, in micro-batches of at most `budget` tokens."""
-    sizes = [len(response) for response in responses]
-    lengths = [len(prompt) + size for prompt, size in zip(prompts, sizes, strict=True)]
-    rows: list[Tensor] = [torch.empty(0)] * len(responses)
+    batches = plan_micro_batches(_lengths(prompts, responses), budget)
     with torch.no_grad():
-        for batch in plan_micro_batches(lengths, budget):
-            flat_T = score([prompts[i] for i in batch], [responses[i] for i in batch])
-            for index, row in zip(
-                batch, torch.split(flat_T, [sizes[i] for i in batch]), strict=True
-            ):
-                rows[index] = row
-    return rows
+        return _score_rows(score, prompts, responses, batches)
 
 
 def accumulate_gradient(
@@ -67,25 +59,43 @@ def accumulate_gradient(
     When everything fits the budget the log-probabilities are computed once and their graphs kept;
     otherwise they are computed without graphs first and again, micro-batch by micro-batch, with.
     """
-    sizes = [len(response) for response in responses]
-    lengths = [len(prompt) + size for prompt, size in zip(prompts, sizes, strict=True)]
+    lengths = _lengths(prompts, responses)
     batches = plan_micro_batches(lengths, budget)
     keep_graphs = padded_tokens(batches, lengths) <= budget
-
-    def forward(batch: Sequence[int]) -> tuple[Tensor, ...]:
-        flat_T = score([prompts[i] for i in batch], [responses[i] for i in batch])
-        return torch.split(flat_T, [sizes[i] for i in batch])
-
-    rows: list[Tensor] = [torch.empty(0)] * len(responses)
     with torch.set_grad_enabled(keep_graphs):
-        for batch in batches:
-            for index, row in zip(batch, forward(batch), strict=True):
-                rows[index] = row
+        rows = _score_rows(score, prompts, responses, batches)
     result = token_weights(torch.cat(rows), loss_of)
-    weights = torch.split(result.weights_T, sizes)
+    weights = torch.split(result.weights_T, [len(response) for response in responses])
     if keep_graphs:
         torch.autograd.backward(rows, weights)
     else:
         for batch in batches:
-            torch.autograd.backward(forward(batch), [weights[i] for i in batch])
+            again = _score_batch(score, prompts, responses, batch)
+            torch.autograd.backward(again, [weights[i] for i in batch])
     return result
+
+
+def _lengths(prompts: Sequence[Tokens], responses: Sequence[Tokens]) -> list[int]:
+    return [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
+
+
+def _score_batch(
+    score: Score, prompts: Sequence[Tokens], responses: Sequence[Tokens], batch: Sequence[int]
+) -> tuple[Tensor, ...]:
+    """Log-probabilities of each response of one micro-batch."""
+    flat_T = score([prompts[i] for i in batch], [responses[i] for i in batch])
+    return torch.split(flat_T, [len(responses[i]) for i in batch])
+
+
+def _score_rows(
+    score: Score,
+    prompts: Sequence[Tokens],
+    responses: Sequence[Tokens],
+    batches: Sequence[Sequence[int]],
+) -> list[Tensor]:
+    """Log-probabilities of each response, in their order."""
+    rows: list[Tensor] = [torch.empty(0)] * len(responses)
+    for batch in batches:
+        for index, row in zip(batch, _score_batch(score, prompts, responses, batch), strict=True):
+            rows[index] = row
+    return rows
