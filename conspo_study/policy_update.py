@@ -22,7 +22,7 @@ from conspo_study.objective.diagnostics import (
 )
 from conspo_study.objective.margin import margin_at
 from conspo_study.policy.logprobs import response_logprobs
-from conspo_study.records import FinishStatus, Group, Mean, Rollout
+from conspo_study.records import FinishStatus, Group, Mean, Rollout, add_means
 from conspo_study.reward.shaping import overlong_penalty
 from conspo_study.update.gradient import accumulate_gradient, score_without_graph
 from conspo_study.update.step import StepOutcome, Updater
@@ -47,6 +47,9 @@ class PolicyUpdate:
         self.config, self.model, self.updater = config, model, updater
         self.world = updater.world
         self.objective = objective_named(config.objective.name)
+        update = config.update
+        self.one_step = update.mini_batches * update.epochs_per_batch == 1
+        """With a single step per batch the policy is still the one that sampled."""
 
     def run(self, groups: Sequence[Group], progress: Progress, seed: int) -> dict[str, float]:
         """Update on this worker's `groups`; returns the metrics of all workers.
@@ -94,8 +97,7 @@ class PolicyUpdate:
         rollouts = [rollout for group in groups for rollout in group.rollouts]
         sampled = [torch.tensor(rollout.logprobs) for rollout in rollouts]
         old = sampled
-        one_step = settings.mini_batches * settings.epochs_per_batch == 1
-        if settings.old_logprobs == "trainer" and not one_step and rollouts:
+        if settings.old_logprobs == "trainer" and not self.one_step and rollouts:
             old = score_without_graph(
                 self._score,
                 [group.prompt_tokens for group in groups for _ in group.rollouts],
@@ -125,12 +127,10 @@ class PolicyUpdate:
         rollouts = [rollout for member in members for rollout in member.rollouts]
         sampled_T = torch.tensor(list(chain.from_iterable(r.logprobs for r in rollouts)))
         settings = self.config.update
-        one_step = settings.mini_batches * settings.epochs_per_batch == 1
-        recompute = settings.old_logprobs == "trainer" and one_step
+        recompute = settings.old_logprobs == "trainer" and self.one_step
 
         def loss_of(logprobs_T: Tensor) -> Tensor:
             device = logprobs_T.device
-            # With a single step per batch the policy is still the one that sampled.
             old_T = (
                 logprobs_T.detach()
                 if recompute
@@ -154,8 +154,7 @@ class PolicyUpdate:
             found |= self._checks(batch, progress)
             if recompute:
                 found |= mismatch_metrics(logprobs_T, sampled_T)
-            for name, mean in found.items():
-                parts[name] = parts[name] + mean if name in parts else mean
+            add_means(parts, found)
             return output.loss
 
         result = accumulate_gradient(

@@ -5,7 +5,6 @@ Nothing that Ray Tune stores is read back; the results log holds all that a resu
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -159,9 +158,7 @@ class PoliteASHA(ASHAScheduler):  # type: ignore[misc]
         """Tune's hook; always CONTINUE."""
         decision = super().on_trial_result(tune_controller, trial, result)
         if decision == TrialScheduler.STOP and not trial.config["anchor"]:
-            fields = {field.name for field in dataclasses.fields(TrialSpec)}
-            spec = TrialSpec(**{name: trial.config[name] for name in fields})
-            spec.stop_file.touch()
+            TrialSpec(**trial.config).stop_file.touch()
         return str(TrialScheduler.CONTINUE)
 
 

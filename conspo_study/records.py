@@ -5,6 +5,7 @@ A stage package may import this module and `config`, and nothing else of the pro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -122,6 +123,12 @@ class Mean:
     def value(self) -> float | None:
         """The mean, or None of nothing."""
         return self.total / self.count if self.count else None
+
+
+def add_means(into: dict[str, Mean], found: Mapping[str, Mean]) -> None:
+    """Add the parts of `found` to those of `into`, name by name."""
+    for name, mean in found.items():
+        into[name] = into[name] + mean if name in into else mean
 
 
 class EventKind(StrEnum):

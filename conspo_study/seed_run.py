@@ -20,7 +20,7 @@ from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, save_policy
 from conspo_study.policy_update import PolicyUpdate
-from conspo_study.records import EvalRow, Group, Mean, Problem, Rollout
+from conspo_study.records import EvalRow, Group, Mean, Problem, Rollout, add_means
 from conspo_study.reward.verifier import Verifier
 from conspo_study.rollout.engine import Sampling
 from conspo_study.rollout.groups import GroupCounts, form_groups
@@ -118,8 +118,7 @@ class SeedRun:
             groups, found, metrics = self._sample_groups(positions)
             kept += groups
             counts += found
-            for name, mean in metrics.items():
-                parts[name] = parts[name] + mean if name in parts else mean
+            add_means(parts, metrics)
             missing = max(0, share - len(kept))
             if settings.refill_rounds and not any(self.world.sum([missing])):
                 break

@@ -58,7 +58,7 @@ def train(
     It ends early when the outlet asks for it. With `resume_from` it continues from that checkpoint
     and, on a CPU, ends bit for bit where an uninterrupted run would have ended. Raises
     CheckpointError when the checkpoint is damaged or another run's, DivergedError when gradients
-    stay non-finite.
+    stay non-finite, FloatingPointError when the policy's logits are not numbers.
     """
     torch.set_num_threads(config.train.cpus_per_worker)
     world = world or World()

@@ -38,7 +38,7 @@ def ablation(base: RunConfig) -> Study:
         anchors=tuple(Anchor(label=label, params=params) for label, params in variants.items()),
         trials=len(variants),
         seeds=(0, 1, 2),
-        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        metric=base.evaluation.main_metric,
         early_stopping=None,
     )
 

@@ -24,7 +24,7 @@ def baselines(base: RunConfig) -> Study:
         anchors=tuple(Anchor(label=label, params=params) for label, params in METHODS.items()),
         trials=len(METHODS),
         seeds=(0, 1, 2),
-        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        metric=base.evaluation.main_metric,
         early_stopping=None,
     )
 

@@ -30,7 +30,7 @@ def baselines_learning_rate(base: RunConfig) -> Study:
         anchors=points,
         trials=len(points),
         seeds=(0, 1),
-        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        metric=base.evaluation.main_metric,
         early_stopping=None,
     )
 

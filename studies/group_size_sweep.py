@@ -35,7 +35,7 @@ def group_size_sweep(base: RunConfig) -> Study:
         ),
         trials=len(settings),
         seeds=(0, 1),
-        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        metric=base.evaluation.main_metric,
         early_stopping=None,
     )
 

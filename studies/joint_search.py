@@ -44,7 +44,7 @@ def joint_search(base: RunConfig) -> Study:
         ),
         trials=24,
         seeds=(0, 1),
-        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        metric=base.evaluation.main_metric,
         startup_trials=8,
     )
 

@@ -37,7 +37,7 @@ def parameter_study(base: RunConfig) -> Study:
         anchors=(Anchor(label="center", params={"objective.tau": center.tau}), *points),
         trials=1 + len(points),
         seeds=(0, 1),
-        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        metric=base.evaluation.main_metric,
         early_stopping=None,
     )
 

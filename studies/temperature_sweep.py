@@ -29,7 +29,7 @@ def temperature_sweep(base: RunConfig) -> Study:
         ),
         trials=len(TAUS),
         seeds=(0, 1),
-        metric=f"eval/{base.evaluation.tracked_sets[0]}/avg@{base.evaluation.samples}",
+        metric=base.evaluation.main_metric,
         early_stopping=None,
     )
 

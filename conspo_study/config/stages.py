@@ -156,6 +156,11 @@ class EvaluationConfig(Stage):
         """The sets that have learning curves."""
         return self.tracked or self.sets
 
+    @property
+    def main_metric(self) -> str:
+        """avg@k on the first tracked set."""
+        return f"eval/{self.tracked_sets[0]}/avg@{self.samples}"
+
 
 class TrainConfig(Stage):
     """The loop and the processes it runs in."""

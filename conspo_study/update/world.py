@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from conspo_study.records import Mean
+from conspo_study.records import Mean, add_means
 
 Item = TypeVar("Item")
 
@@ -75,6 +75,5 @@ class World:
         """
         merged: dict[str, Mean] = {}
         for part in self.gather(dict(parts)):
-            for name, mean in part.items():
-                merged[name] = merged[name] + mean if name in merged else mean
+            add_means(merged, part)
         return {name: mean.value for name, mean in merged.items() if mean.value is not None}
