@@ -1,4 +1,9 @@
-"""The command line that all study scripts share."""
+"""The command line that all study scripts share.
+
+Exit status: 0 done, or nothing to do; 1 no trial finished, or the study had to stop (disk full,
+taken over); 2 bad input, nothing was run; 128 + signal when interrupted: 130 for Ctrl-C, 143 for
+SIGTERM. After the last two kinds, --resume continues.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +26,14 @@ from conspo_study.config import (
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
 from conspo_study.presets import PRESETS
-from conspo_study.study import Study
+from conspo_study.study import Outcome, Study, StudyStopped
 
 BuildStudy = Callable[[RunConfig], Study]
 """The study to run, given the configuration that its trials share."""
 Report = Callable[[Path], None]
 """Writes and prints tables and figures of a results directory."""
 
-EXIT_ALL_FAILED = 1
+EXIT_NO_RESULT = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -51,6 +56,15 @@ class Arguments:
     """Where results directories are made."""
     resume: bool = False
     """Continue this study where it was interrupted."""
+    takeover: bool = False
+    """With --resume: continue although a driver on another host, which shows no sign of life, has
+    not given the study back."""
+    allow_changes: bool = False
+    """With --resume: continue although settings, data or code are not what the study began with."""
+    sampler: str | None = None
+    """What chooses the settings to try: tpe, gp, qmc, random or grid."""
+    confirm: bool = True
+    """Whether to run the winner and the anchors again on fresh seeds and problems."""
     dry_run: bool = False
     """Print the resolved configuration and the plan, and stop."""
     quiet: bool = False
@@ -70,21 +84,50 @@ def main(
     """
     arguments = tyro.cli(Arguments, description=description)
     console = Console(quiet=arguments.quiet)
-    try:
+
+    def run() -> Outcome | None:
         study = _study(build, arguments, defaults or {})
         if arguments.dry_run:
             _print_plan(study, console)
-            return 0
+            return None
         console.heading(study)
-        outcome = study.run(arguments.results, resume=arguments.resume, console=console)
+        return study.run(
+            arguments.results,
+            resume=arguments.resume,
+            takeover=arguments.takeover,
+            allow_changes=arguments.allow_changes,
+            console=console,
+        )
+
+    return carry_out(run, report, console)
+
+
+def carry_out(run: Callable[[], Outcome | None], report: Report, console: Console) -> int:
+    """Run a study, report what came of it, and return the process's exit status; None from `run`
+    is nothing to report."""
+    try:
+        outcome = run()
+        if outcome is None:
+            return 0
+        if not outcome.complete:
+            console.line(
+                "Interrupted. Continue with the same command and --resume, or with: "
+                f"python -m conspo_study.study resume {outcome.folder}"
+            )
+            return outcome.exit_status
+        if not outcome.ran:
+            console.line(f"Nothing to do: all trials of {outcome.folder.name} have ended.")
+        report(outcome.folder)
+        return 0 if outcome.finished else EXIT_NO_RESULT
     except (ConfigError, StudyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    if not outcome.complete:
-        console.line("Interrupted. Continue with the same command and --resume.")
+    except StudyStopped as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_NO_RESULT
+    except KeyboardInterrupt:
+        console.line("Interrupted.")
         return EXIT_INTERRUPTED
-    report(outcome.folder)
-    return 0 if outcome.finished else EXIT_ALL_FAILED
 
 
 def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any]) -> Study:
@@ -94,7 +137,7 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
         )
     overrides = parse_assignments(arguments.set)
     base = with_overrides(PRESETS[arguments.preset], {**defaults, **overrides})
-    changes = {
+    changes: dict[str, Any] = {
         key: value
         for key, value in {
             "trials": arguments.trials,
@@ -105,6 +148,11 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
     }
     try:
         declared = build(base)
+        if arguments.sampler is not None:
+            sampler = declared.sampler.model_dump()
+            changes["sampler"] = {**sampler, "name": arguments.sampler}
+        if not arguments.confirm:
+            changes["confirm"] = None
         study = Study.model_validate({**declared.frozen(), **changes})
     except ValidationError as error:
         problems = [
@@ -125,6 +173,10 @@ def _print_plan(study: Study, console: Console) -> None:
     for path, value in flatten(study.base).items():
         searched = study.space.get(path)
         console.line(f"{path} = {value!r}" if searched is None else f"{path} ~ {searched!r}")
+    console.line("")
+    for name, value in study.frozen().items():
+        if name not in ("base", "space", "anchors"):
+            console.line(f"{name} = {value!r}")
     console.line("")
     for anchor in study.anchors:
         console.line(f"anchor {anchor.label}: {anchor.params}")

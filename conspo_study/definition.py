@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from conspo_study.config import ConfigError, RunConfig, config_hash, with_overrides
 from conspo_study.config.stage import Stage
-from conspo_study.space import Choice, Dimension, Value
+from conspo_study.space import (
+    MAX_POINTS,
+    Choice,
+    Dimension,
+    Range,
+    Value,
+    number_of_points,
+    ordered,
+)
+
+LAST_STEP_METRICS = ("entropy", "response_length", "tokens")
+"""Metrics of the last training step that may be further objectives: every step has them, and they
+are the same however fast the machine is."""
+FRESH_PROBLEMS: Mapping[str, Value] = {"evaluation.split": "test"}
+"""What a confirmation changes unless told otherwise."""
 
 
 class StudyError(RuntimeError):
@@ -24,13 +39,56 @@ class Anchor(Stage):
     """Dotted settings and their values; they need not lie in the search space."""
 
 
+class Sampler(Stage):
+    """What chooses the settings to try after the anchors."""
+
+    name: Literal["tpe", "gp", "qmc", "random", "grid"] = "tpe"
+    """`tpe` and `gp` (Optuna's tree-structured Parzen estimator and Gaussian process) learn from
+    the results. `qmc` (a scrambled Sobol sequence) fills the space evenly, `random` by chance, and
+    `grid` walks through all combinations of choices in a shuffled order."""
+    startup_trials: int = Field(4, ge=1)
+    """Random suggestions before `tpe` or `gp` starts to model the results."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether its choices depend on results."""
+        return self.name in ("tpe", "gp")
+
+
 class EarlyStopping(Stage):
-    """Successive halving (ASHA) on the mean over a trial's seeds."""
+    """Racing: a trial stops where it is significantly worse than the best trial was at that step.
+
+    It looks at the study's metric alone; a further objective keeps no trial alive.
+    """
 
     min_fraction: float = Field(0.5, gt=0, le=1)
     """No trial stops before this fraction of its steps."""
-    reduction_factor: float = Field(2.0, gt=1)
-    """At each rung, the best 1/reduction_factor of the trials seen so far go on."""
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    """At every evaluation, the most probable it may be to stop a trial that is as good as the
+    best."""
+
+
+class Aim(Stage):
+    """A further objective."""
+
+    metric: str
+    """A tracked evaluation metric, or one of a few metrics of the last training step."""
+    direction: Literal["max", "min"]
+    """Whether more of it is better."""
+
+
+class Confirmation(Stage):
+    """The winner and the anchors once more, on seeds and problems that did not choose the winner.
+
+    The best of many trials is flattered by having been selected; a fresh measurement is not.
+    """
+
+    seeds: tuple[int, ...] = Field(min_length=1)
+    """Seeds of every confirmation; none of the study's."""
+    anchors: tuple[str, ...] | None = None
+    """Labels of the anchors that the winner is compared with; None takes all."""
+    overrides: dict[str, Value] = Field(default_factory=lambda: dict(FRESH_PROBLEMS))
+    """Dotted settings of the evaluation that differ from the study's."""
 
 
 class StudyDefinition(Stage):
@@ -45,44 +103,37 @@ class StudyDefinition(Stage):
     anchors: tuple[Anchor, ...] = ()
     """Reference settings that always run."""
     trials: int = Field(ge=1)
-    """Budget: trials, anchors included."""
+    """Budget: trials, anchors included, confirmations not."""
     seeds: tuple[int, ...] = Field(min_length=1)
     """Seeds of every trial; the same for all, so that trials are compared pair by pair."""
     metric: str
     """What is optimised: the mean over seeds of this metric at a trial's last step."""
     direction: Literal["max", "min"] = "max"
     """Whether more of the metric is better."""
+    also: tuple[Aim, ...] = ()
+    """Further objectives, with which the search looks for the best compromises."""
+    sampler: Sampler = Sampler()
+    """How the search chooses."""
+    lag: int = Field(3, ge=0)
+    """Trial n is decided by the results of the trials up to n - 1 - lag and by nothing later, so
+    that a study does not depend on how many trials run at a time. At most lag + 1 searched trials
+    run at once where results matter."""
     early_stopping: EarlyStopping | None = EarlyStopping()
     """When to stop trials that fall behind; None runs all to their end."""
-    startup_trials: int = Field(4, ge=1)
-    """Random suggestions before the sampler starts to model the results."""
+    confirm: Confirmation | None = None
+    """How the result is confirmed after the search; None leaves it unconfirmed."""
     root_seed: int = Field(0, ge=0)
     """Seed of the search itself."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problems = []
-        if len(set(self.seeds)) != len(self.seeds):
-            problems.append("seeds must be distinct: a repeated seed is no second observation")
-        if len(self.anchors) > self.trials:
-            problems.append(
-                f"{len(self.anchors)} anchors always run, but the budget is {self.trials} trials"
-            )
-        labels = [anchor.label for anchor in self.anchors]
-        if len(set(labels)) != len(labels):
-            problems.append("anchor labels must be distinct")
-        if self.trials > len(self.anchors) and not self.space:
-            problems.append("the space is empty: lower trials to the number of anchors")
-        for anchor in self.anchors:
-            problems += [f"anchor {anchor.label!r}: {p}" for p in self._problems_of(anchor.params)]
-        for path, dimension in self.space.items():
-            for value in self._extremes(dimension):
-                problems += [f"space: {p}" for p in self._problems_of({path: value})]
-        known = self._metric_names()
-        if self.metric not in known:
-            problems.append(
-                f"metric {self.metric!r} is not tracked during training; known: {', '.join(known)}"
-            )
+        problems = [
+            *self._counting_problems(),
+            *self._anchor_problems(),
+            *self._space_problems(),
+            *self._objective_problems(),
+            *self._confirmation_problems(),
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -92,25 +143,158 @@ class StudyDefinition(Stage):
         """Changes exactly when the definition does, the budget aside: a study may be extended."""
         return config_hash({k: v for k, v in self.frozen().items() if k != "trials"})
 
+    @property
+    def waits_for_results(self) -> bool:
+        """Whether what is decided about a searched trial depends on results of earlier ones."""
+        return self.sampler.learns or bool(self.looks)
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """The steps at which a trial may be stopped early; one seed gives no evidence for it."""
+        rule, steps = self.early_stopping, self.base.train.steps
+        if rule is None or len(self.seeds) < 2:
+            return ()
+        first = rule.min_fraction * steps - 1e-9  # 0.1 x 30 is a little more than 3
+        every = self.base.evaluation.every
+        return tuple(step for step in range(every, steps, every) if step >= first)
+
     def frozen(self) -> dict[str, Any]:
         """The definition as plain JSON data."""
         return self.model_dump(mode="json", include=set(StudyDefinition.model_fields))
 
-    def _problems_of(self, params: dict[str, Value]) -> tuple[str, ...]:
+    def _counting_problems(self) -> Iterator[str]:
+        if len(set(self.seeds)) != len(self.seeds):
+            yield "seeds must be distinct: a repeated seed is no second observation"
+        if len(self.anchors) > self.trials:
+            yield f"{len(self.anchors)} anchors always run, but the budget is {self.trials} trials"
+        if self.trials > len(self.anchors) and not self.space:
+            yield "the space is empty: lower trials to the number of anchors"
+
+    def _anchor_problems(self) -> Iterator[str]:
+        labels = [anchor.label for anchor in self.anchors]
+        if len(set(labels)) != len(labels):
+            yield "anchor labels must be distinct"
+        for anchor in self.anchors:
+            problems = (*self._problems_of(anchor.params), *self._shared(anchor.params))
+            yield from (f"anchor {anchor.label!r}: {problem}" for problem in problems)
+
+    def _space_problems(self) -> Iterator[str]:
+        problems = [*self._shared(self.space), *self._condition_problems()]
+        if not problems:
+            for path, dimension in self.space.items():
+                where = self._where_it_exists(path)
+                for value in _extremes(dimension):
+                    problems += self._problems_of({**where, path: value})
+            problems += self._sampler_problems()
+        yield from (f"space: {problem}" for problem in problems)
+
+    def _condition_problems(self) -> Iterator[str]:
+        for path, dimension in self.space.items():
+            if dimension.when is None:
+                continue
+            other = self.space.get(dimension.when.path)
+            if not isinstance(other, Choice):
+                yield (
+                    f"{path} exists where {dimension.when.path} has some value, which must be a "
+                    "choice of this space"
+                )
+                continue
+            strangers = [value for value in dimension.when.values if not other.contains(value)]
+            if strangers or not dimension.when.values:
+                yield f"{path} exists where {dimension.when.path} is {strangers}, which it never is"
+        try:
+            ordered(self.space)
+        except ValueError as error:
+            yield str(error)
+
+    def _where_it_exists(self, path: str) -> dict[str, Value]:
+        when = self.space[path].when
+        if when is None:
+            return {}
+        return {**self._where_it_exists(when.path), when.path: when.values[0]}
+
+    def _sampler_problems(self) -> Iterator[str]:
+        name = self.sampler.name
+        for path, dimension in self.space.items():
+            if name == "grid" and isinstance(dimension, Range):
+                yield (
+                    f"{path} is a range, of which a grid has no points: list its values in a "
+                    "Choice, or use the sampler qmc"
+                )
+            if name == "gp" and dimension.when is not None:
+                yield (
+                    f"{path} exists only for some values of {dimension.when.path}, which the "
+                    "sampler gp cannot model: drop its `when`, or use the sampler tpe"
+                )
+        if name == "grid" and number_of_points(self.space) == MAX_POINTS:
+            yield (
+                f"a grid of {MAX_POINTS} points or more: list fewer values, or use the sampler qmc"
+            )
+
+    def _objective_problems(self) -> Iterator[str]:
+        known = _tracked_metrics(self.base)
+        if self.metric not in known:
+            yield (
+                f"metric {self.metric!r} is not tracked during training; known: {', '.join(known)}"
+            )
+        further = [*known, *LAST_STEP_METRICS]
+        for aim in self.also:
+            if aim.metric not in further:
+                yield (
+                    f"also: metric {aim.metric!r} is not known at every trial's end; known: "
+                    f"{', '.join(further)}"
+                )
+        metrics = [self.metric, *(aim.metric for aim in self.also)]
+        if len(set(metrics)) != len(metrics):
+            yield "also: a metric is an objective once; remove what repeats it"
+
+    def _confirmation_problems(self) -> Iterator[str]:
+        if self.confirm is None:
+            return
+        seeds, overrides = self.confirm.seeds, self.confirm.overrides
+        if len(set(seeds)) != len(seeds):
+            yield "confirm: seeds must be distinct: a repeated seed is no second observation"
+        if used := sorted(set(seeds) & set(self.seeds)):
+            known = ", ".join(map(str, used))
+            yield f"confirm: seeds {known} have chosen the winner; confirm it on others"
+        labels = [anchor.label for anchor in self.anchors]
+        for label in self.confirm.anchors or ():
+            if label not in labels:
+                yield f"confirm: no anchor is called {label!r}; known: {', '.join(labels)}"
+        for path in overrides:
+            if not path.startswith("evaluation."):
+                yield f"confirm: {path} is no setting of the evaluation: confirm what was found"
+        problems = self._problems_of(overrides)
+        yield from (f"confirm: {problem}" for problem in problems)
+        if not problems and self.metric not in _tracked_metrics(
+            with_overrides(self.base, overrides)
+        ):
+            yield f"confirm: with these overrides {self.metric!r} is not measured"
+
+    def _shared(self, params: Mapping[str, Any]) -> Iterator[str]:
+        for path in params:
+            if path.startswith("evaluation."):
+                yield f"{path} is what trials are compared by; it must be the same for all"
+            if path == "train.steps" and self.early_stopping is not None:
+                yield (
+                    "train.steps differs between trials, which then cannot be compared step by "
+                    "step: set early_stopping to None"
+                )
+
+    def _problems_of(self, params: Mapping[str, Value]) -> tuple[str, ...]:
         try:
             with_overrides(self.base, params)
         except ConfigError as error:
             return error.problems
         return ()
 
-    @staticmethod
-    def _extremes(dimension: Dimension) -> tuple[Value, ...]:
-        return (
-            dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
-        )
 
-    def _metric_names(self) -> list[str]:
-        settings = self.base.evaluation
-        k = settings.samples
-        kinds = [f"avg@{k}", f"pass@{k}", f"maj@{k}", *(["greedy"] if settings.greedy else [])]
-        return [f"eval/{name}/{kind}" for name in settings.tracked_sets for kind in kinds]
+def _extremes(dimension: Choice | Range) -> tuple[Value, ...]:
+    return dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
+
+
+def _tracked_metrics(config: RunConfig) -> list[str]:
+    settings = config.evaluation
+    k = settings.samples
+    kinds = [f"avg@{k}", f"pass@{k}", f"maj@{k}", *(["greedy"] if settings.greedy else [])]
+    return [f"eval/{name}/{kind}" for name in settings.tracked_sets for kind in kinds]

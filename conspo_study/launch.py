@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,10 +13,15 @@ from pathlib import Path
 
 from conspo_study.console import Console, Preparation
 from conspo_study.definition import StudyDefinition, StudyError
+from conspo_study.failures import one_line
+from conspo_study.interrupts import handle_again
+from conspo_study.placement import Node
 from conspo_study.plan import make_plan
 from conspo_study.prepare import prepare_policy
 from conspo_study.results.log import ResultsLog
+from conspo_study.retention import budget_bytes
 from conspo_study.search import Search
+from conspo_study.watchdog import end_at_once, watching
 
 RAY_SETTINGS = {
     # Poll workers often: a trial of the embedded model lives for seconds, not hours.
@@ -31,33 +37,67 @@ RAY_SETTINGS = {
     # A report of a failure carries its cause and no metric.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # On a shared cluster a trial waits for its turn.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    # A dead worker does not take part in leaving the process group.
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",
+    # A worker that answers no poll for this long is frozen and replaced. Polls are answered beside
+    # training, so a long step does not delay them, but one that holds the interpreter's lock does:
+    # loading or saving a large model may, for many seconds.
+    "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "120",
 }
+CONNECT_S = 10.0
+"""Longest wait for the head of an existing cluster to accept a connection."""
 WORKER_START_S = 120.0
 """Longest wait for the first worker process of a new local Ray."""
+_CONNECT = (
+    "Start a cluster there (`ray start --head`), unset RAY_ADDRESS to run on this machine, or, if "
+    "it asks for a token, set RAY_AUTH_MODE=token"
+)
+_START = (
+    "Nothing was run. Look whether memory, disk (Ray's files are in /tmp/ray) or cores are used up "
+    "by others, then try again"
+)
 
 
 def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Console) -> bool:
     """Run the study's open trials; returns whether all of them ended (False: interrupted).
 
-    Raises StudyError when the cluster cannot place a trial.
+    Without `RAY_ADDRESS` it runs on a Ray of its own, which ends with it. With it, it runs on that
+    cluster beside whatever else does: `folder` must then be reachable under the same path from all
+    nodes, and the study takes only what is free.
+
+    Raises StudyError when the cluster cannot place a trial. Ends the process, resumable, when the
+    cluster goes away.
     """
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
+    budget_bytes()  # refuses nonsense before anything starts
+    _remove_unfinished_files(folder)
     with ExitStack() as stack:
         with console.preparing() as shown, _in_background(study, shown) as policy:
             with shown.task("starting Ray"):
-                resources = stack.enter_context(_ray())
+                nodes = stack.enter_context(ray_cluster())
+                handle_again()  # Ray handles SIGTERM itself
                 from conspo_study.ray_tune import run_search
             with shown.task(f"policy {study.base.policy.model}"):
                 policy.result()
-        plan = make_plan(study, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
+        cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+        plan = make_plan(study, cpus, gpus, nodes=nodes)
         if plan.problems:
             raise StudyError("\n".join(plan.problems))
         search = Search(study, log)
         with console.live(study, log, plan.concurrent):
             run_search(search, study, folder, plan.concurrent)
         return search.complete
+
+
+def _remove_unfinished_files(folder: Path) -> None:
+    """Remove what writers of files left behind that were killed; none is running yet."""
+    for pattern in ("trials/*/.*.tmp", "untrained/*/.*.tmp"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -72,32 +112,82 @@ def _in_background(study: StudyDefinition, shown: Preparation) -> Iterator[Futur
 
 
 @contextmanager
-def _ray() -> Iterator[dict[str, float]]:
+def ray_cluster() -> Iterator[list[Node]]:
     """Connect to the cluster of `RAY_ADDRESS`, or start one on this machine for the length of the
-    block. Yields its resources."""
+    block. Yields its nodes."""
     import ray
 
+    from conspo_study.reaper import reaper
     from conspo_study.spawner import fork_server
 
-    options = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(**options)
-        try:
-            yield ray.cluster_resources()
-        finally:
-            ray.shutdown()
-        return
-    with fork_server() as server:
-        try:
-            ray.init(
-                # Without its dashboard Ray Train cannot tell which placement groups to remove.
-                include_dashboard=True,
-                runtime_env={"py_executable": server.py_executable},
-                **options,
-            )
-            environment = ray.remote(num_cpus=0)(lambda: dict(os.environ)).remote()
-            server.start(ray.get(environment, timeout=WORKER_START_S))
+    with ExitStack() as stack:
+        if address := os.environ.get("RAY_ADDRESS"):
+            stack.callback(ray.shutdown)
+            with _explained(f"RAY_ADDRESS={address} cannot be used", _CONNECT):
+                _check_that_someone_listens(address)
+                ray.init(
+                    # What the processes of a Ray of our own inherit.
+                    runtime_env={"env_vars": _passed_on()},
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        else:
+            stack.enter_context(reaper())
+            server = stack.enter_context(fork_server())
+            stack.callback(ray.shutdown)
+            with _explained("Ray cannot be started on this machine", _START):
+                ray.init(
+                    # Or it would join whatever cluster was started on this machine last.
+                    address="local",
+                    # Without its dashboard Ray Train cannot tell which placement groups to remove.
+                    include_dashboard=True,
+                    runtime_env={"py_executable": server.py_executable},
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+                environment = ray.remote(num_cpus=0)(lambda: dict(os.environ)).remote()
+                server.start(ray.get(environment, timeout=WORKER_START_S))
             server.wait_until_ready(WORKER_START_S)
-            yield ray.cluster_resources()
-        finally:
-            ray.shutdown()
+        stack.enter_context(watching(_what_is_wrong_with_ray, _give_up))
+        yield [
+            Node(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+
+
+def _passed_on() -> dict[str, str]:
+    """Settings of this process that the study's processes on other nodes need, too."""
+    names = (*RAY_SETTINGS, "RAY_ADDRESS", "CONSPO_STUDY_CACHE")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _check_that_someone_listens(address: str) -> None:
+    """Raise OSError at once where Ray would go on trying for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+
+
+@contextmanager
+def _explained(what: str, advice: str) -> Iterator[None]:
+    """Say in one line what Ray says in many."""
+    try:
+        yield
+    except Exception as error:
+        reason = one_line(error) or type(error).__name__
+        raise StudyError(f"{what}: {reason}. {advice}") from error
+
+
+def _what_is_wrong_with_ray() -> str | None:
+    """None while the cluster's head answers and knows the driver's node."""
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    if any(node["NodeID"] == here and node["Alive"] for node in ray.nodes()):
+        return None
+    return "the driver's node is no longer part of the Ray cluster"
+
+
+def _give_up(what: str) -> None:
+    end_at_once(f"Ray is gone: {what}")

@@ -1,17 +1,55 @@
-"""The arithmetic of a study before it starts: how much work, how many at once, how long."""
+"""What a study means before it starts: how much work, how many at once, how long, how much disk,
+and which differences its seeds can show."""
 
 from __future__ import annotations
 
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from conspo_study.config import EvaluationConfig
+from conspo_study.costs import (
+    EMBEDDED,
+    Batch,
+    confirmation_batch,
+    evaluated_per_run,
+    search_batch,
+    study_bytes,
+    study_seconds,
+)
 from conspo_study.definition import StudyDefinition
+from conspo_study.margin_reach import margin_lines
+from conspo_study.placement import Node, Placement, place
+from conspo_study.records import TrialState
+from conspo_study.results.table import StudyTable
+from conspo_study.spread import ONE_SEED, PairedSpread, pooled_spread
 
-EMBEDDED_TOKENS_PER_S = 12_000
-"""Generated tokens per second of training that one core manages with the embedded model."""
-EMBEDDED_RESPONSE_TOKENS = 15
-"""Mean response length of the embedded model over a run."""
-TRIAL_OVERHEAD_S = 8.0
-"""Seconds that a trial spends outside of its own steps: processes, imports, collectives."""
+WIDTH = 96
+"""Of a printed line."""
+_TITLE = 20
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+ASSUMED_METRIC, ASSUMED_PROBLEMS, ASSUMED_SD = "eval/chain/hard/avg@8", 96, 0.025
+"""The embedded model's paired differences varied by 0.018, 0.016 and 0.033 from seed to seed in
+three finished studies (10, 8 and 18 degrees of freedom; 0.026 pooled)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The search or the confirmation: trials that are compared over the same seeds."""
+
+    trials: int
+    seeds: int
+    detectable: float | None
+    """Smallest difference of two trials that is found with 80 % power; None when unknown."""
+    half: int | None
+    """Seeds that half of it would need."""
+
+    @property
+    def runs(self) -> int:
+        """Trials x seeds."""
+        return self.trials * self.seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,71 +59,225 @@ class Plan:
     rollouts_per_step: int
     evaluated_per_run: int
     """Responses of all evaluations of one seed, the one before training included."""
-    trials: int
     anchors: int
-    seeds: int
     steps: int
+    search: Stage
+    """Anchors included."""
+    confirmation: Stage | None
+    """Its number of trials is an upper bound: the winner may be an anchor."""
     concurrent: int
+    """Most trials at a time."""
+    concurrency: str
+    """That, for people, with what limits it."""
     seconds: float | None
     """Estimated wall time; None for models whose speed is not known in advance."""
+    disk_bytes: int | None
+    """Checkpoints and rows of all trials; None for models of unknown size."""
+    spread: PairedSpread | None
+    """How paired differences vary from seed to seed; None while that is unknown."""
+    margin: tuple[str, ...]
+    """How much the margins of the space can move a credit."""
+    notes: tuple[str, ...]
+    """What does not stop the study but limits what it shows."""
     problems: tuple[str, ...]
 
-    def lines(self) -> list[str]:
-        """The plan for people, one fact a line, with the arithmetic shown."""
-        time = "unknown for this model" if self.seconds is None else f"{self.seconds / 60:.0f} min"
-        runs = self.trials * self.seeds
-        rollouts = self.rollouts_per_step
-        return [
-            f"rollouts per step   {rollouts} = prompts_per_step x group_size",
-            f"steps               {self.steps} of each run, {runs * self.steps:,} in all",
-            f"trials              {self.trials} ({self.anchors} anchors, "
-            f"{self.trials - self.anchors} searched) x {self.seeds} seeds = {runs} runs",
-            f"responses           {runs * self.steps * rollouts:,} in training, "
+    def lines(self, width: int = WIDTH) -> list[str]:
+        """The plan for people, one fact a line or paragraph, with the arithmetic shown."""
+        found = []
+        for title, text in self._facts():
+            found += textwrap.wrap(
+                text,
+                width,
+                initial_indent=f"{title:<{_TITLE}}",
+                subsequent_indent=" " * _TITLE,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        return found
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        search, confirm = self.search, self.confirmation
+        runs = search.runs + (confirm.runs if confirm else 0)
+        yield "rollouts per step", f"{self.rollouts_per_step} = prompts_per_step x group_size"
+        yield "steps", f"{self.steps} of each run, {runs * self.steps:,} in all"
+        yield (
+            "trials",
+            f"{search.trials} ({self.anchors} anchors, {search.trials - self.anchors} searched) x "
+            f"{search.seeds} seeds = {search.runs} runs",
+        )
+        if confirm:
+            yield (
+                "confirmation",
+                f"up to {confirm.trials} trials x {confirm.seeds} fresh seeds = {confirm.runs} "
+                "runs",
+            )
+        yield (
+            "responses",
+            f"{runs * self.steps * self.rollouts_per_step:,} in training, about "
             f"{runs * self.evaluated_per_run:,} in evaluation",
-            f"concurrency         {self.concurrent} trials at a time",
-            f"estimated time      {time}, without early stopping",
-        ]
+        )
+        yield "concurrency", self.concurrency
+        yield "estimated time", f"{_duration(self.seconds)}, without early stopping"
+        yield "disk", _size(self.disk_bytes)
+        yield "seed-to-seed sd", _varies(self.spread)
+        for name, stage in (("search", self.search), ("confirmation", confirm)):
+            if stage is not None and (self.spread is not None or stage.seeds == 1):
+                yield "can detect", f"{name}: {_detects(stage)}"
+        for index, line in enumerate(self.margin):
+            yield ("" if index else "the margin"), line
+        for note in self.notes:
+            yield "note", note
 
 
-def make_plan(study: StudyDefinition, cpus: int, gpus: int) -> Plan:
-    """Lay out `study` on a machine or cluster of `cpus` cores and `gpus` GPUs."""
-    base = study.base
-    train, evaluation = base.train, base.evaluation
-    cpus_each = train.workers * train.cpus_per_worker
-    gpus_each = train.workers * train.gpus_per_worker
-    problems = []
-    if cpus_each > cpus:
-        problems.append(
-            f"a trial needs {cpus_each} CPU cores ({train.workers} workers x "
-            f"{train.cpus_per_worker}), there are {cpus}: lower train.workers or "
-            "train.cpus_per_worker"
-        )
-    if gpus_each > gpus:
-        problems.append(
-            f"a trial needs {gpus_each} GPUs, there are {gpus}: lower train.workers or set "
-            "train.gpus_per_worker=0"
-        )
-    slots = [cpus // cpus_each] + ([gpus // gpus_each] if gpus_each else [])
-    concurrent = max(1, min([*slots, study.trials]))
-    per_set = evaluation.problems_per_set * (evaluation.samples + int(evaluation.greedy))
-    between = -(-train.steps // evaluation.every) - 1
-    evaluated = per_set * (2 * len(evaluation.sets) + between * len(evaluation.tracked_sets))
-    rollouts = base.rollout.prompts_per_step * base.rollout.group_size
-    seconds = None
-    if base.policy.model == "embedded":
-        trained = train.steps * rollouts * EMBEDDED_RESPONSE_TOKENS / EMBEDDED_TOKENS_PER_S
-        # Generation alone is about three times as fast as a whole training step.
-        tested = evaluated * EMBEDDED_RESPONSE_TOKENS / (3 * EMBEDDED_TOKENS_PER_S)
-        per_trial = TRIAL_OVERHEAD_S + len(study.seeds) * (trained + tested)
-        seconds = -(-study.trials // concurrent) * per_trial
+def make_plan(
+    study: StudyDefinition,
+    cpus: int,
+    gpus: int,
+    *,
+    nodes: Sequence[Node] | None = None,
+    spread: PairedSpread | None = None,
+) -> Plan:
+    """Lay out `study` on a machine or cluster of `cpus` cores and `gpus` GPUs.
+
+    nodes: how these are divided into machines; one machine by default. spread: what finished trials
+    of this study show (`measured_spread`); by default what is known of the embedded model.
+    """
+    nodes = nodes or [Node(cpus, gpus)]
+    search, again = search_batch(study), confirmation_batch(study)
+    placement = place(search.run.train, nodes)
+    problems = [*placement.problems]
+    if again is not None:
+        problems += [p for p in place(again.run.train, nodes).problems if p not in problems]
+    slots = max(1, placement.trials)
+    # Anchors wait for nothing; anchors to confirm overlap with the last searched trials.
+    wanted = max(len(study.anchors), min(study.trials, _searched_at_once(study)))
+    concurrent = min(slots, wanted + (again.trials if again else 0))
+    spread = spread or _assumed_spread(study)
     return Plan(
-        rollouts_per_step=rollouts,
-        evaluated_per_run=evaluated,
-        trials=study.trials,
+        rollouts_per_step=search.run.rollout.prompts_per_step * search.run.rollout.group_size,
+        evaluated_per_run=evaluated_per_run(search.run),
         anchors=len(study.anchors),
-        seeds=len(study.seeds),
-        steps=train.steps,
+        steps=search.run.train.steps,
+        search=_stage(search, spread),
+        confirmation=_stage(again, spread) if again else None,
         concurrent=concurrent,
-        seconds=seconds,
+        concurrency=_concurrency(study, placement),
+        seconds=study_seconds(study, slots),
+        disk_bytes=study_bytes(study, concurrent),
+        spread=spread,
+        margin=tuple(margin_lines(study)),
+        notes=tuple(_notes(study, again)),
         problems=tuple(problems),
     )
+
+
+def measured_spread(table: StudyTable) -> PairedSpread | None:
+    """The spread that the finished trials of a study's search show; None while too few have."""
+    layout = [
+        [row.values[seed] for seed in row.seeds]
+        for row in table.rows
+        if row.state is TrialState.FINISHED and row.values and not row.missing_seeds
+    ]
+    return pooled_spread(layout)
+
+
+def _stage(batch: Batch, spread: PairedSpread | None) -> Stage:
+    from conspo_study.power import detectable_effect, seeds_needed  # scipy: a second of importing
+
+    effect = None if spread is None else detectable_effect(spread.sd, batch.seeds)
+    half = None
+    if spread is not None and effect is not None:
+        half = seeds_needed(effect / 2, spread.sd)
+    return Stage(batch.trials, batch.seeds, effect, half)
+
+
+def _assumed_spread(study: StudyDefinition) -> PairedSpread | None:
+    found = (study.base.policy.model, study.metric, study.base.evaluation.problems_per_set)
+    if found == (EMBEDDED, ASSUMED_METRIC, ASSUMED_PROBLEMS):
+        return PairedSpread(ASSUMED_SD, "an assumption, from earlier studies of the embedded model")
+    return None
+
+
+def _concurrency(study: StudyDefinition, placement: Placement) -> str:
+    train, room = study.base.train, placement.trials
+    if not room:
+        return "no trial fits"
+    need = f"each {train.workers} x {train.cpus_per_worker} CPU cores" + (
+        f" and {train.workers} GPUs" if train.gpus_per_worker else ""
+    )
+    at_once = min(study.trials, _searched_at_once(study))
+    if at_once < min(room, study.trials):
+        return (
+            f"{at_once} searched trials at a time, limited by lag {study.lag} + 1; there is room "
+            f"for {room}, {need}"
+        )
+    if study.trials <= room:
+        return f"all {study.trials} trials at a time, {need}"
+    return f"{room} trials at a time, {need}, limited by {placement.limit}"
+
+
+def _searched_at_once(study: StudyDefinition) -> int:
+    return study.lag + 1 if study.waits_for_results else study.trials
+
+
+def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
+    if study.early_stopping is not None and not study.looks:
+        why = (
+            "one seed gives no paired evidence"
+            if len(study.seeds) == 1
+            else "no evaluation lies between its first allowed step and the last"
+        )
+        yield f"early stopping never stops a trial: {why}"
+    if again is None:
+        yield (
+            "no confirmation: the best value is flattered by having been selected, and by how much "
+            "stays unknown"
+        )
+        return
+    same = _sets_used_twice(study.base.evaluation, again.run.evaluation)
+    if same:
+        yield (
+            f"the confirmation measures {', '.join(same)} on the problems that selected: put "
+            "{split} into the path of the file, or set evaluation.split in its overrides"
+        )
+
+
+def _sets_used_twice(search: EvaluationConfig, again: EvaluationConfig) -> list[str]:
+    """Tracked sets whose problems are the same in search and confirmation."""
+    return [
+        name
+        for name in again.tracked_sets
+        if name in search.tracked_sets and search.source(name) == again.source(name)
+    ]
+
+
+def _varies(spread: PairedSpread | None) -> str:
+    if spread is None:
+        return "unknown until two seeds of two trials have finished"
+    return f"{spread.sd:.3f} of a paired difference ({spread.source})"
+
+
+def _detects(stage: Stage) -> str:
+    if stage.detectable is None:
+        return ONE_SEED
+    half = f"; half of it needs {stage.half} seeds" if stage.half else ""
+    return (
+        f"differences of two settings from {stage.detectable:.3f} up, over {stage.seeds} seeds "
+        f"(paired t-test, two-sided 5 %, power 80 %){half}"
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown for this model"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return "unknown for this model"
+    power = min(len(_UNITS) - 1, int(math.log10(max(count, 1))) // 3)
+    size = f"{count / 1000**power:.3g} {_UNITS[power]}"
+    return f"about {size}: checkpoints and rows of all trials"

@@ -3,53 +3,98 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from conspo_study.config import ConSPOOptions, RunConfig
+from conspo_study.config import RunConfig
 from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
 from conspo_study.objective.diagnostics import (
+    credits_of,
     grpo_identity_gap,
-    margin_effect,
     mismatch_metrics,
     ratio_metrics,
     score_metrics,
 )
-from conspo_study.objective.margin import margin_at
 from conspo_study.policy.logprobs import response_logprobs
-from conspo_study.records import FinishStatus, Group, Mean, Rollout, add_means
+from conspo_study.records import (
+    CreditRow,
+    FinishStatus,
+    Group,
+    Mean,
+    Part,
+    Peak,
+    Rollout,
+    add_parts,
+)
 from conspo_study.reward.shaping import overlong_penalty
 from conspo_study.update.gradient import accumulate_gradient, score_without_graph
+from conspo_study.update.memory import peak_memory_gib
 from conspo_study.update.step import StepOutcome, Updater
+
+AGREEMENT_NATS = 1e-4
+"""Largest difference of a token's log-probabilities, in nats, at which trainer and sampler agree:
+some ten times the rounding of float32 kernels that batch the same tokens differently."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A group of the rollout batch and the log-probabilities that its rollouts started from."""
+    """A group of the rollout batch."""
 
+    index: int
+    """Among the groups of all workers."""
     group: Group
-    old_T: Tensor
+    sampled_T: Tensor
+    """Log-probabilities that the sampler reported."""
 
     @property
     def rollouts(self) -> tuple[Rollout, ...]:
         return self.group.rollouts
 
 
+@dataclass(slots=True)
+class _Batch:
+    """What has become of a rollout batch so far, on this worker."""
+
+    parts: dict[str, Part]
+    storing: bool
+    """Whether credits are due."""
+    old_T: dict[int, Tensor]
+    """By group index, the log-probabilities that its ratios refer to, once they are known."""
+    losses: list[float] = field(default_factory=list)
+    """Of each optimiser step, over all workers."""
+    outcomes: list[StepOutcome] = field(default_factory=list)
+    staleness: list[int] = field(default_factory=list)
+    """How often the weights had moved since they sampled, before each step."""
+    credits: list[CreditRow] = field(default_factory=list)
+
+
 class PolicyUpdate:
-    """Turns groups into optimiser steps. Collective: all workers call `run` together."""
+    """Turns groups into optimiser steps. Collective: all workers call `run` together.
+
+    The first step on a rollout batch scores its groups with the very weights that sampled, so that
+    trainer and sampler are compared at no cost. What ratios refer to is `update.old_logprobs`:
+    `trainer` takes that scoring for the first step, whose ratios are then exactly 1, and scores the
+    other groups before any weight moves; `sampler` trusts what the sampler reported. `auto` spares
+    the further scoring where it is not needed: when no token of the first mini-batch differs by
+    more than `AGREEMENT_NATS` it trusts the sampler for the other groups, and otherwise it is
+    `trainer`, bit for bit. The rule knows only the batch at hand, and that of all workers: they
+    all decide alike, however many there are, and nothing needs to survive a resume. Single odd
+    tokens in other mini-batches escape it; a sampler that computes something else does not.
+    """
 
     def __init__(self, config: RunConfig, model: Any, updater: Updater):
         self.config, self.model, self.updater = config, model, updater
         self.world = updater.world
         self.objective = objective_named(config.objective.name)
-        update = config.update
-        self.one_step = update.mini_batches * update.epochs_per_batch == 1
-        """With a single step per batch the policy is still the one that sampled."""
+        self.credits: list[CreditRow] = []
+        """Of the last rollout batch, over all workers; empty where `store_credits_every` asks for
+        none."""
 
     def run(self, groups: Sequence[Group], progress: Progress, seed: int) -> dict[str, float]:
         """Update on this worker's `groups`; returns the metrics of all workers.
@@ -60,53 +105,52 @@ class PolicyUpdate:
         """
         settings = self.config.update
         held = self.world.gather(len(groups))
+        self.credits = []
         if not sum(held):
             return {}
-        before = sum(held[: self.world.rank])
-        parts: dict[str, Mean] = {}
-        members = self._members(groups, parts)
-        outcomes: list[StepOutcome] = []
-        losses = []
+        first = sum(held[: self.world.rank])
+        members = [
+            _Member(index, group, torch.tensor([p for r in group.rollouts for p in r.logprobs]))
+            for index, group in enumerate(groups, start=first)
+        ]
+        trusted = settings.old_logprobs == "sampler"
+        every = settings.store_credits_every
+        batch = _Batch(
+            parts=self._shaping(members),
+            storing=every > 0 and progress.step % every == 0,
+            old_T={member.index: member.sampled_T for member in members if trusted},
+        )
+        found = {"groups": float(sum(held))}
+        applied = self.updater.applied
         for epoch in range(settings.epochs_per_batch):
             order = list(range(sum(held)))
             if epoch:
                 random.Random(f"{seed}:{epoch}").shuffle(order)
             for part in range(settings.mini_batches):
-                chosen = [
-                    member
-                    for index, member in enumerate(members, start=before)
-                    if order[index] % settings.mini_batches == part
-                ]
+                chosen = [m for m in members if order[m.index] % settings.mini_batches == part]
                 totals = self._totals(chosen)
                 if totals.groups:  # fewer groups than mini-batches leave some of them empty
-                    losses.append(self._accumulate(chosen, totals, progress, parts))
-                    outcomes.append(self.updater.step())
-        count = len(outcomes)
-        return self.world.means(parts) | {
-            "loss": sum(losses) / count,
+                    batch.losses.append(self._accumulate(chosen, totals, progress, batch))
+                    if not batch.outcomes:
+                        found |= self._fix_old(members, batch)
+                    batch.staleness.append(self.updater.applied - applied)
+                    batch.outcomes.append(self.updater.step())
+        if batch.storing:
+            rows = chain.from_iterable(self.world.gather(batch.credits))
+            self.credits = sorted(rows, key=lambda row: (row.update, row.group, row.rollout))
+        device = next(self.model.parameters()).device
+        batch.parts["peak_memory_gib"] = Peak(peak_memory_gib(device))
+        outcomes, count = batch.outcomes, len(batch.outcomes)
+        found |= {
+            "loss": sum(batch.losses) / count,
             "grad_norm": sum(outcome.grad_norm for outcome in outcomes) / count,
             "grad_clipped": sum(outcome.clipped for outcome in outcomes) / count,
             "step_skipped": sum(outcome.skipped for outcome in outcomes) / count,
             "learning_rate": outcomes[-1].learning_rate,
             "updates": float(count),
+            "staleness": sum(batch.staleness) / count,
         }
-
-    def _members(self, groups: Sequence[Group], parts: dict[str, Mean]) -> list[_Member]:
-        """Fix the log-probabilities that ratios refer to, before any weight moves."""
-        settings = self.config.update
-        rollouts = [rollout for group in groups for rollout in group.rollouts]
-        sampled = [torch.tensor(rollout.logprobs) for rollout in rollouts]
-        old = sampled
-        if settings.old_logprobs == "trainer" and not self.one_step and rollouts:
-            old = score_without_graph(
-                self._score,
-                [group.prompt_tokens for group in groups for _ in group.rollouts],
-                [rollout.tokens for rollout in rollouts],
-                settings.micro_batch_tokens,
-            )
-            parts.update(mismatch_metrics(torch.cat(old), torch.cat(sampled)))
-        flat = iter(old)
-        return [_Member(group, torch.cat([next(flat) for _ in group.rollouts])) for group in groups]
+        return self.world.metrics(batch.parts) | found
 
     def _totals(self, members: Sequence[_Member]) -> Totals:
         rollouts = [rollout for member in members for rollout in member.rollouts]
@@ -114,47 +158,39 @@ class PolicyUpdate:
         return Totals(*map(int, self.world.sum([len(members), len(rollouts), tokens])))
 
     def _accumulate(
-        self,
-        members: Sequence[_Member],
-        totals: Totals,
-        progress: Progress,
-        parts: dict[str, Mean],
+        self, members: Sequence[_Member], totals: Totals, progress: Progress, batch: _Batch
     ) -> float:
         """Add the gradient of this worker's share of a mini-batch; the loss over all workers."""
         if not members:
             self.world.sum([0.0])  # its part of kl_old
             return self.world.sum([0.0])[0]
         rollouts = [rollout for member in members for rollout in member.rollouts]
-        sampled_T = torch.tensor(list(chain.from_iterable(r.logprobs for r in rollouts)))
-        settings = self.config.update
-        recompute = settings.old_logprobs == "trainer" and self.one_step
+        shares: list[GroupBatch] = []
 
         def loss_of(logprobs_T: Tensor) -> Tensor:
-            device = logprobs_T.device
-            old_T = (
-                logprobs_T.detach()
-                if recompute
-                else torch.cat([member.old_T for member in members]).to(device)
-            )
-            drift = float((old_T - logprobs_T.detach()).double().sum())
-            batch = GroupBatch.of(
+            current_T = logprobs_T.detach()
+            sampled_T = torch.cat([m.sampled_T for m in members]).to(current_T.device)
+            old_T = self._old(members, current_T, batch)
+            drift = float((old_T - current_T).double().sum())
+            share = GroupBatch.of(
                 logprobs_T,
                 old_T,
                 [len(rollout.tokens) for rollout in rollouts],
                 [len(member.rollouts) for member in members],
                 list(chain.from_iterable(member.group.correct for member in members)),
                 totals,
-                rewards=[self._reward(m.group, i) for m in members for i in range(len(m.rollouts))],
+                rewards=list(chain.from_iterable(map(self._rewards, members))),
                 kl_old=self.world.sum([drift])[0] / totals.tokens,
-                correction_T=self._correction(old_T, sampled_T.to(device)),
+                correction_T=self._correction(old_T, sampled_T),
                 max_response_length=self.config.rollout.max_new_tokens,
             )
-            output = self.objective(batch, self.config.objective, progress)
-            found = output.metrics | score_metrics(batch) | ratio_metrics(batch)
-            found |= self._checks(batch, progress)
-            if recompute:
-                found |= mismatch_metrics(logprobs_T, sampled_T)
-            add_means(parts, found)
+            shares.append(share)
+            output = self.objective(share, self.config.objective, progress)
+            add_parts(batch.parts, output.metrics)
+            add_parts(batch.parts, score_metrics(share) | ratio_metrics(share))
+            add_parts(batch.parts, {"grpo_identity_gap": Peak(grpo_identity_gap(share))})
+            if not batch.outcomes:  # the weights are those that sampled
+                add_parts(batch.parts, mismatch_metrics(current_T, sampled_T))
             return output.loss
 
         result = accumulate_gradient(
@@ -162,32 +198,99 @@ class PolicyUpdate:
             [member.group.prompt_tokens for member in members for _ in member.rollouts],
             [rollout.tokens for rollout in rollouts],
             loss_of,
-            settings.micro_batch_tokens,
+            self.config.update.micro_batch_tokens,
         )
+        if batch.storing:
+            batch.credits += _credit_rows(len(batch.outcomes), members, shares[0], result.weights_T)
         return self.world.sum([result.loss])[0]
 
-    def _checks(self, batch: GroupBatch, progress: Progress) -> dict[str, Mean]:
-        """The paper's identity on live data, and how much ConSPO's margin can do at its tau."""
-        found = {"grpo_identity_gap": Mean(grpo_identity_gap(batch), 1)}
-        options = self.config.objective
-        if isinstance(options, ConSPOOptions):
-            margin = margin_at(options, progress.fraction)
-            found["margin_effect"] = Mean(margin_effect(batch, options.tau, margin), 1)
-        return found
+    def _old(self, members: Sequence[_Member], current_T: Tensor, batch: _Batch) -> Tensor:
+        """What the ratios of these groups refer to: the policy itself while that is not known."""
+        sizes = [len(member.sampled_T) for member in members]
+        for member, own_T in zip(members, torch.split(current_T, sizes), strict=True):
+            batch.old_T.setdefault(member.index, own_T)
+        return torch.cat([batch.old_T[member.index].to(current_T.device) for member in members])
+
+    def _fix_old(self, members: Sequence[_Member], batch: _Batch) -> dict[str, float]:
+        """Settle what ratios refer to in the groups that the first mini-batch left out.
+
+        Called between its gradient and its step, while the weights are those that sampled.
+        """
+        start = time.perf_counter()
+        settings = self.config.update
+        waiting = [member for member in members if member.index not in batch.old_T]
+        trusted = settings.old_logprobs == "sampler"
+        if settings.old_logprobs == "auto":
+            scored = [member for member in members if member.index in batch.old_T]
+            gaps = [float((batch.old_T[m.index].cpu() - m.sampled_T).abs().max()) for m in scored]
+            agreed = all(gap <= AGREEMENT_NATS for gap in gaps)
+            trusted = all(self.world.gather(agreed))
+        if trusted:
+            batch.old_T |= {member.index: member.sampled_T for member in waiting}
+        elif waiting:
+            scores = score_without_graph(
+                self._score,
+                [member.group.prompt_tokens for member in waiting for _ in member.rollouts],
+                [rollout.tokens for member in waiting for rollout in member.rollouts],
+                settings.micro_batch_tokens,
+            )
+            rows = iter(scores)
+            for member in waiting:
+                batch.old_T[member.index] = torch.cat([next(rows) for _ in member.rollouts])
+            sampled_T = torch.cat([member.sampled_T for member in waiting])
+            add_parts(batch.parts, mismatch_metrics(torch.cat(scores), sampled_T))
+        return {
+            "old_logprobs_sampler": float(trusted),
+            "time/old_logprobs_s": time.perf_counter() - start,
+        }
 
     def _score(self, prompts: Any, responses: Any) -> Tensor:
         return response_logprobs(self.model, prompts, responses, self.config.rollout.temperature)
 
-    def _reward(self, group: Group, index: int) -> float:
-        rollout = group.rollouts[index]
-        reward = float(group.correct[index])
-        cache = self.config.reward.overlong_cache
+    def _shaping(self, members: Sequence[_Member]) -> dict[str, Part]:
+        """The reward that advantages read and the penalty in it, where lengths are penalised."""
+        if not self.config.reward.overlong_cache:
+            return {}
+        shaped = [reward for member in members for reward in self._rewards(member)]
+        raw = [correct for member in members for correct in member.group.correct]
+        return {
+            "shaped_reward": Mean(sum(shaped), len(shaped)),
+            "overlong_penalty": Mean(sum(shaped) - sum(raw), len(shaped)),
+        }
+
+    def _rewards(self, member: _Member) -> list[float]:
+        """1 for a correct rollout, 0 for another one, less what its length costs."""
+        rewards = [float(correct) for correct in member.group.correct]
+        cache, limit = self.config.reward.overlong_cache, self.config.rollout.max_new_tokens
         if cache:
-            length = len(rollout.tokens) + (rollout.status is FinishStatus.TRUNCATED)
-            reward += overlong_penalty(length, self.config.rollout.max_new_tokens, cache)
-        return reward
+            for i, rollout in enumerate(member.rollouts):
+                length = len(rollout.tokens) + (rollout.status is FinishStatus.TRUNCATED)
+                rewards[i] += overlong_penalty(length, limit, cache)
+        return rewards
 
     def _correction(self, old_T: Tensor, sampled_T: Tensor) -> Tensor | None:
         """Truncated importance weights of the trainer against the sampler, if configured."""
         cap = self.config.update.importance_cap
         return None if cap is None else (old_T - sampled_T).exp().clamp(max=cap).detach()
+
+
+def _credit_rows(
+    update: int, members: Sequence[_Member], share: GroupBatch, weights_T: Tensor
+) -> list[CreditRow]:
+    """The credits that this optimiser step gives to the rollouts of a worker's share."""
+    scores = iter(share.rollout_mean(share.logprobs_T.detach()).tolist())
+    credits = iter(credits_of(share, weights_T).tolist())
+    return [
+        CreditRow(
+            update=update,
+            group=member.index,
+            problem_id=member.group.problem_id,
+            rollout=i,
+            correct=member.group.correct[i],
+            score=next(scores),
+            credit=next(credits),
+            response_tokens=len(rollout.tokens),
+        )
+        for member in members
+        for i, rollout in enumerate(member.rollouts)
+    ]

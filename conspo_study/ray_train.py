@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from conspo_study.bars import Bars
 from conspo_study.config import RunConfig, config_hash, parse_config
-from conspo_study.records import EvalRow
+from conspo_study.failures import TrialFailed, lasting_cause, one_line
+from conspo_study.incidents import (
+    Incident,
+    IncidentType,
+    append_incident,
+    read_incidents,
+    set_totals,
+)
+from conspo_study.records import CreditRow, EvalRow
 from conspo_study.results.rows import (
+    append_credits,
     append_step_row,
     eval_path,
     read_eval_rows,
     write_eval_rows,
 )
+from conspo_study.worker_processes import end_all, enlist
 
 WORKER_RESTARTS = 2
-"""Times that Ray Train restarts the workers of a trial from their last checkpoint."""
+"""Times that a trial's workers are started again from their last checkpoint."""
+STARTS = 10
+"""Times that Ray Train tries again to bring up workers, each within the time that
+`RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S` sets."""
 FAILURE = "failure"
 """Key of a report that carries the cause of a failure instead of metrics."""
+INCIDENTS = "incidents"
+"""Key of a report for the failures that the trial absorbed over its whole life so far, as JSON text
+of a list of objects with `type`, `count` and `detail`; absent while there are none."""
 STEP = "step"
-SCORE = "score"
-"""Key of a report's mean over seeds of the study's metric, which early stopping looks at."""
+_SNAPSHOT = "checkpoint_manager_snapshot.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,10 @@ class TrialSpec:
     config: dict[str, Any]
     seeds: tuple[int, ...]
     metric: str
-    anchor: bool
+    direction: str
+    """Whether more of the metric is better (`max`) or less (`min`)."""
+    bars: dict[str, float]
+    """Step, as text, to what the mean over seeds of the metric must not miss there."""
     results: str
     """The study's results directory, reachable under this path from every node."""
 
@@ -45,9 +64,15 @@ class TrialSpec:
         return Path(self.results) / "trials" / self.trial
 
     @property
-    def stop_file(self) -> Path:
-        """Its existence asks the trial to stop at its next report."""
-        return self.folder / "stop"
+    def run_name(self) -> str:
+        """Name of the Ray Train run; fixed, so that a trial that is started again finds its
+        folder."""
+        return f"{self.study}-{self.trial}"
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the trial's checkpoints lie."""
+        return Path(self.results) / "ray" / self.run_name
 
 
 class RayOutlet:
@@ -66,6 +91,9 @@ class RayOutlet:
         for row in rows:
             append_step_row(self.spec.folder / "steps.jsonl", row)
 
+    def credits(self, seed: int, step: int, rows: Sequence[CreditRow]) -> None:
+        append_credits(self.spec.folder / "credits.jsonl", seed, step, rows)
+
     def evaluation(self, rows: Sequence[EvalRow]) -> None:
         seed, step = rows[0].seed, rows[0].step
         folders = [self.spec.folder] + ([self._untrained_folder(seed)] if step == 0 else [])
@@ -79,63 +107,91 @@ class RayOutlet:
     def _untrained_folder(self, seed: int) -> Path:
         return Path(self.spec.results) / "untrained" / f"{self._untrained_hash}-{seed}"
 
-    def stop_requested(self) -> bool:
-        return self.spec.stop_file.exists()
+    def incident(self, incident: Incident) -> None:
+        append_incident(self.spec.folder, incident)
 
-    def report(
-        self, step: int, latest: Mapping[int, Mapping[str, Any]], checkpoint: Path | None
-    ) -> None:
+    def totals(self, totals: Sequence[Incident]) -> None:
+        set_totals(self.spec.folder, totals)
+
+    def report(self, step: int, latest: Mapping[int, Mapping[str, Any]]) -> None:
         import ray.train
 
-        scores = [
-            metrics[self.spec.metric] for metrics in latest.values() if self.spec.metric in metrics
-        ]
         # Tune flattens nested results by "/", which our metric names contain: pass them as text.
         report: dict[str, Any] = {STEP: step, "steps": self.steps, "seeds": json.dumps(latest)}
-        if len(scores) == len(latest):
-            report[SCORE] = sum(scores) / len(scores)
-        ray.train.report(
-            report,
-            checkpoint=ray.train.Checkpoint.from_directory(checkpoint) if checkpoint else None,
-        )
+        report |= _incidents(self.spec)
+        # Checkpoints stay ours: Ray Train's are copied file by file, the newest may be dropped when
+        # a worker dies, and its list of them can be torn or name one that is gone.
+        ray.train.report(report)
 
 
 def train_worker(payload: dict[str, Any]) -> None:
-    """The function that Ray Train runs on every worker of a trial."""
+    """The function that Ray Train runs on every worker of a trial.
+
+    Raises TrialFailed with the cause when starting again from the checkpoint would only fail again.
+    """
     import ray.train
 
     from conspo_study.prepare import prepare_policy
     from conspo_study.train import train
-    from conspo_study.update.step import DivergedError
     from conspo_study.update.world import World
 
     spec = TrialSpec(**payload)
     config = parse_config(spec.config)
     context = ray.train.get_context()
-    world = World(context.get_world_rank(), context.get_world_size())
-    outlet = RayOutlet(spec, config)
-    found = ray.train.get_checkpoint()
+    bars = {int(step): bar for step, bar in spec.bars.items()}
     try:
+        enlist(spec.run_folder, context.get_world_rank())
         train(
             config,
             spec.seeds,
-            outlet,
+            RayOutlet(spec, config),
             policy_folder=prepare_policy(config.policy),
-            world=world,
-            resume_from=Path(found.path) if found else None,
+            checkpoints=spec.run_folder,
+            bars=Bars(spec.metric, spec.direction, bars),
+            world=World(context.get_world_rank(), context.get_world_size()),
         )
-    except (DivergedError, FloatingPointError) as error:
-        # Restarting from the checkpoint would diverge again: end the trial with its cause.
-        ray.train.report({FAILURE: f"diverged: {error}"})
+    except Exception as error:
+        cause = lasting_cause(error)
+        if cause is None:
+            raise
+        raise TrialFailed(cause) from error
 
 
 def run_trial(payload: dict[str, Any]) -> None:
-    """The driver of one trial, run by Ray Tune: starts the workers and waits for them.
+    """The driver of one trial, run by Ray Tune: starts the workers, waits for them, and starts them
+    again when they die.
 
     A failure is reported with its cause rather than raised, since Tune would keep only a trace.
     """
     from ray import tune
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+
+    spec = TrialSpec(**payload)
+    for died in range(1, WORKER_RESTARTS + 2):
+        try:
+            end_all(spec.run_folder)
+            _set_aside_ray_state(spec)
+            _trainer(payload).fit()
+            return
+        except Exception as error:
+            errors = _worker_errors(error)
+            cause = next(filter(None, map(lasting_cause, errors)), None)
+            what = _what_happened(errors[0])
+            if cause is None and died > WORKER_RESTARTS:
+                cause = f"the workers died {died} times: {what}"
+                cause = f"out of memory: {cause}" if _is_out_of_memory(errors) else cause
+            if cause is not None:
+                tune.report({FAILURE: cause, **_incidents(spec)})
+                return
+            append_incident(spec.folder, Incident(IncidentType.WORKER_RESTARTED, what))
+
+
+def payload_of(spec: TrialSpec) -> dict[str, Any]:
+    """The spec as the plain dictionary that Ray passes around."""
+    return asdict(spec)
+
+
+def _trainer(payload: dict[str, Any]) -> Any:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -144,7 +200,7 @@ def run_trial(payload: dict[str, Any]) -> None:
     resources: dict[str, float] = {"CPU": settings.cpus_per_worker}
     if settings.gpus_per_worker:
         resources["GPU"] = settings.gpus_per_worker
-    trainer = TorchTrainer(
+    return TorchTrainer(
         train_worker,
         train_loop_config=payload,
         scaling_config=ScalingConfig(
@@ -153,30 +209,50 @@ def run_trial(payload: dict[str, Any]) -> None:
             resources_per_worker=resources,
         ),
         run_config=RunConfig(
-            # The name is fixed, so that a trial that is started again finds its checkpoints.
-            name=f"{spec.study}-{spec.trial}",
-            storage_path=str(Path(spec.results) / "ray"),
+            name=spec.run_name,
+            storage_path=str(spec.run_folder.parent),
             callbacks=[TuneReportCallback()],
-            failure_config=FailureConfig(max_failures=WORKER_RESTARTS),
-            checkpoint_config=CheckpointConfig(num_to_keep=2),
+            # Ray Train would restart workers whatever they died of; `run_trial` looks first.
+            # Workers that die before they begin are its own affair, but not for ever.
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=STARTS),
         ),
     )
-    try:
-        trainer.fit()
-    except Exception as error:
-        tune.report({FAILURE: _cause(error)})
 
 
-def payload_of(spec: TrialSpec) -> dict[str, Any]:
-    """The spec as the plain dictionary that Ray passes around."""
-    return asdict(spec)
+def _incidents(spec: TrialSpec) -> dict[str, str]:
+    rows = read_incidents(spec.folder)
+    return {INCIDENTS: json.dumps(rows)} if rows else {}
 
 
-def _cause(error: BaseException) -> str:
-    """The innermost worker error in one line, without the traceback."""
-    failures = getattr(error, "worker_failures", None) or {}
-    root: BaseException = next(iter(failures.values()), error)
-    while root.__cause__ is not None:
-        root = root.__cause__
-    lines = [line for line in str(root).strip().splitlines() if line.strip()]
-    return f"{type(root).__name__}: {lines[-1] if lines else ''}"[:500]
+def _set_aside_ray_state(spec: TrialSpec) -> None:
+    """Rename Ray Train's record of checkpoints, which it would trust more than the folder.
+
+    These trials leave none, but one from elsewhere that is torn, or names a checkpoint that is
+    gone, would make the run fail whenever it is started.
+    """
+    record = spec.run_folder / _SNAPSHOT
+    if record.exists() or record.is_symlink():
+        record.rename(record.with_suffix(".set-aside"))
+        append_incident(
+            spec.folder, Incident(IncidentType.RAY_STATE_SET_ASIDE, f"{_SNAPSHOT} was set aside")
+        )
+
+
+def _worker_errors(error: BaseException) -> list[BaseException]:
+    """What ended each of the workers that did not end well, or else the run."""
+    errors = (getattr(error, "worker_failures", None) or {}).values()
+    # A worker that answers a poll no more is known by the error of the poll.
+    return [getattr(one, "health_check_failure", one) for one in errors] or [error]
+
+
+def _what_happened(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {one_line(error)}"
+
+
+def _is_out_of_memory(errors: Iterable[BaseException]) -> bool:
+    """Whether Ray ended a worker because its node ran out of memory."""
+    from ray.exceptions import OutOfMemoryError
+
+    return any(isinstance(error, OutOfMemoryError) for error in errors)

@@ -1,35 +1,40 @@
-"""Ray Tune as the engine of a study: places trials, stops weak ones, and tells our search.
+"""Ray Tune as the engine of a study: places trials and tells our search what becomes of them.
 
 Nothing that Ray Tune stores is read back; the results log holds all that a resumed study needs.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from conspo_study import interrupts
 from conspo_study.definition import StudyDefinition
-from conspo_study.ray_train import FAILURE, SCORE, STEP, TrialSpec, payload_of, run_trial
+from conspo_study.failures import DISK_FULL
+from conspo_study.racing import is_number
+from conspo_study.ray_train import FAILURE, INCIDENTS, STEP, TrialSpec, payload_of, run_trial
 from conspo_study.records import EventKind
 from conspo_study.results.snapshot import write_json_atomic
-from conspo_study.search import Search, Suggestion, mean_value
-
-OnSuggestion = Callable[[Suggestion], None]
+from conspo_study.search import WAIT, Search, Suggestion, mean_value
 
 
 def run_search(search: Search, definition: StudyDefinition, results: Path, concurrent: int) -> None:
     """Run trials, `concurrent` at a time, until the search has no more to suggest.
 
     Ray must be initialised. Returns early on an interrupt (Ctrl-C), with unfinished trials open in
-    the log.
+    the log. Raises OSError when a trial found no space on its disk; it is open in the log, too.
     """
+    if search.complete:
+        return  # Tune cannot end without having had a trial
     searcher = LoggedSearcher(search, definition, results, concurrent)
     driver = tune.with_resources(
         # The driver only waits for its workers. It takes no CPU, which they need, and a sliver of
@@ -41,34 +46,57 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
         driver,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=_scheduler(definition),
+            # Trials stop themselves, at their bars.
+            scheduler=FIFOScheduler(),
             num_samples=-1,
             trial_name_creator=lambda trial: trial.config["trial"],
             trial_dirname_creator=lambda trial: trial.config["trial"],
         ),
         run_config=tune.RunConfig(name="tune", storage_path=str(results / "ray"), verbose=0),
     ).fit()
+    if searcher.out_of_space is not None:
+        raise searcher.out_of_space
+
+
+@dataclass(slots=True)
+class _Running:
+    """A trial in progress."""
+
+    suggestion: Suggestion
+    started: float
+    step: int = -1
+    """Of its latest report."""
+    seeds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The metrics by seed of its latest report, as they came."""
+    failure: str = ""
 
 
 class LoggedSearcher(Searcher):  # type: ignore[misc]
-    """Hands our suggestions to Ray Tune and its trials' reports to our log."""
+    """Hands our suggestions to Ray Tune and its trials' reports to our log.
+
+    A report may hold anything. What is no report ends its trial as FAILED; nothing that a trial
+    does raises an error here, where it would end the study.
+    """
 
     def __init__(self, search: Search, definition: StudyDefinition, results: Path, concurrent: int):
-        super().__init__(metric=SCORE, mode=definition.direction)
+        super().__init__()
         self.search = search
         self.definition = definition
         self.results = results
         self.concurrent = concurrent
-        self._running: dict[str, tuple[str, float]] = {}
-        """Tune's trial id -> ours, and when it started."""
-        self._last: dict[str, Mapping[str, Any]] = {}
-        """Our trial id -> its latest report."""
+        self.out_of_space: OSError | None = None
+        """Set when a trial found its disk full, which stops the study."""
+        self._running: dict[str, _Running] = {}
+        """By Tune's trial id."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial's payload, None when all slots are busy, FINISHED when there is none."""
-        if len(self._running) >= self.concurrent:
+        """The next trial's payload, None while there is none, FINISHED when there will be none."""
+        if len(self._running) >= self.concurrent or self.out_of_space is not None:
             return None
         suggestion = self.search.suggest()
+        if suggestion is WAIT:
+            assert self._running, "the search waits for a trial, and none is running"
+            return None
         if suggestion is None:
             finished: str = Searcher.FINISHED
             return finished
@@ -76,9 +104,10 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             study=self.definition.name,
             trial=suggestion.trial,
             config=suggestion.config.model_dump(mode="json"),
-            seeds=self.definition.seeds,
+            seeds=suggestion.seeds,
             metric=self.definition.metric,
-            anchor=bool(suggestion.label),
+            direction=self.definition.direction,
+            bars={str(step): bar for step, bar in suggestion.bars.items()},
             results=str(self.results),
         )
         spec.folder.mkdir(parents=True, exist_ok=True)
@@ -86,50 +115,73 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             spec.folder / "config.json",
             {"label": suggestion.label, "seeds": list(spec.seeds), "config": spec.config},
         )
-        self._running[trial_id] = (suggestion.trial, time.monotonic())
+        self._running[trial_id] = _Running(suggestion, time.monotonic())
         self.search.started(suggestion.trial)
         return payload_of(spec)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Log a progress report; a report that carries a failure is kept for the ending."""
-        trial, _ = self._running[trial_id]
-        known = self._last.get(trial, {})
-        if FAILURE in result:
-            self._last[trial] = {**known, FAILURE: result[FAILURE]}
+        """Log a progress report and what it says of absorbed failures; one that carries the
+        trial's own failure is kept for the ending."""
+        running = self._running[trial_id]
+        trial = running.suggestion.trial
+        try:
+            incidents = _incidents(result)
+            report = None if FAILURE in result else _report(result, running.suggestion)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            running.failure = f"a report that cannot be understood: {type(error).__name__}: {error}"
             return
-        if result[STEP] <= known.get(STEP, -1):
-            return  # Tune repeats the last report at the end, workers after a restart
-        report = {
-            STEP: result[STEP],
-            "steps": result["steps"],
-            "seeds": json.loads(result["seeds"]),
-        }
-        self._last[trial] = report
-        self.search.reported(trial, {**report, "tokens_per_s": _tokens_per_s(report["seeds"])})
+        if incidents:
+            self.search.incidents(trial, incidents)
+        if report is None:
+            running.failure = str(result[FAILURE])
+        elif report.step > running.step:
+            # Tune repeats the last report at the end, workers repeat steps after a restart.
+            running.step, running.seeds = report.step, report.seeds
+            self.search.reported(trial, report.data())
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Log how the trial ended: finished, stopped early, or failed and why."""
+        """Log how the trial ended: finished, stopped at a bar, or failed and why."""
         if result and (FAILURE in result or STEP in result):
-            self.on_trial_result(trial_id, result)  # the report that a stopped trial was stopped at
-        trial, started = self._running.pop(trial_id)
-        last = self._last.pop(trial, {})
-        data: dict[str, Any] = {
-            "step": last.get(STEP, 0),
-            "wall_s": round(time.monotonic() - started, 2),
+            self.on_trial_result(trial_id, result)
+        running = self._running.pop(trial_id)
+        trial = running.suggestion.trial
+        data = {
+            "step": max(0, running.step),
+            "wall_s": round(time.monotonic() - running.started, 2),
         }
-        if FAILURE in last or error or STEP not in last:
-            cause = last.get(FAILURE) or "the trial's processes died without a report"
-            self.search.ended(trial, EventKind.FAILED, {**data, "cause": cause})
+        if running.failure.startswith(DISK_FULL):
+            # No fault of the trial's, and the next one would meet it too: it stays open.
+            self.out_of_space = OSError(errno.ENOSPC, running.failure, trial)
+            interrupts.stop()
             return
         try:
-            value, values = mean_value(last["seeds"], self.definition.metric)
+            kind, values = self._ending(running, error)
         except ValueError as problem:
             self.search.ended(trial, EventKind.FAILED, {**data, "cause": str(problem)})
             return
-        kind = EventKind.FINISHED if last[STEP] == last["steps"] else EventKind.PRUNED
-        self.search.ended(trial, kind, {**data, "value": value, "values": values})
+        self.search.ended(trial, kind, {**data, **values})
+
+    def _ending(self, running: _Running, error: bool) -> tuple[EventKind, dict[str, Any]]:
+        """The kind of ending with its values. Raises ValueError with the cause of a failure."""
+        suggestion, step = running.suggestion, running.step
+        steps = suggestion.config.train.steps
+        if running.failure:
+            raise ValueError(running.failure)
+        if step < 0:
+            raise ValueError("the trial's processes died without a report")
+        if error:
+            raise ValueError(f"the trial's processes died after step {step}")
+        if step < steps and step not in suggestion.bars:
+            raise ValueError(f"the trial ended after step {step} of {steps}, where no bar stops it")
+        value, values = mean_value(running.seeds, self.definition.metric, suggestion.seeds)
+        also = {
+            aim.metric: mean_value(running.seeds, aim.metric, suggestion.seeds)[1]
+            for aim in self.definition.also
+        }
+        kind = EventKind.FINISHED if step == steps else EventKind.PRUNED
+        return kind, {"value": value, "values": values, **({"also": also} if also else {})}
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the log is the state."""
@@ -146,38 +198,54 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         return {}
 
 
-class PoliteASHA(ASHAScheduler):  # type: ignore[misc]
-    """Successive halving that asks a trial to stop, and never asks an anchor.
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A progress report that makes sense."""
 
-    Tune stops a trial by killing its driver. A controller that sees its worker die before it dies
-    itself starts a new one, whose placement group nobody removes: after a few such trials no CPU is
-    left. A trial that ends by itself frees everything.
-    """
+    step: int
+    steps: int
+    seeds: Mapping[str, Mapping[str, Any]]
+    """The metrics by seed, as they came."""
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Tune's hook; always CONTINUE."""
-        decision = super().on_trial_result(tune_controller, trial, result)
-        if decision == TrialScheduler.STOP and not trial.config["anchor"]:
-            TrialSpec(**trial.config).stop_file.touch()
-        return str(TrialScheduler.CONTINUE)
-
-
-def _scheduler(definition: StudyDefinition) -> TrialScheduler:
-    rule = definition.early_stopping
-    if rule is None:
-        return FIFOScheduler()
-    steps = definition.base.train.steps
-    return PoliteASHA(
-        time_attr=STEP,
-        metric=SCORE,
-        mode=definition.direction,
-        # Tune stops a trial that reports max_t, which would cut off what follows its last report.
-        max_t=steps + 1,
-        grace_period=max(1, round(rule.min_fraction * steps)),
-        reduction_factor=rule.reduction_factor,
-    )
+    def data(self) -> dict[str, Any]:
+        """For the log, which is strict JSON: null stands for a number that is none."""
+        rates = [metrics.get("tokens_per_s") for metrics in self.seeds.values()]
+        known = [rate for rate in rates if is_number(rate)]
+        return {
+            "step": self.step,
+            "steps": self.steps,
+            "seeds": _strict(self.seeds),
+            "tokens_per_s": sum(known) / len(known) if known else None,
+        }
 
 
-def _tokens_per_s(seeds: Mapping[str, Mapping[str, Any]]) -> float | None:
-    rates = [metrics["tokens_per_s"] for metrics in seeds.values() if "tokens_per_s" in metrics]
-    return sum(rates) / len(rates) if rates else None
+def _report(result: Mapping[str, Any], suggestion: Suggestion) -> _Report:
+    """What a result says. Raises ValueError, TypeError, KeyError or AttributeError for nonsense."""
+    step, steps, seeds = result[STEP], result["steps"], json.loads(result["seeds"])
+    if steps != suggestion.config.train.steps or step not in range(steps + 1):
+        raise ValueError(f"step {step!r} of {steps!r}")
+    strangers = seeds.keys() - set(map(str, suggestion.seeds))
+    if strangers or not all(isinstance(metrics, dict) for metrics in seeds.values()):
+        raise ValueError(f"metrics of the seeds {', '.join(seeds)}")
+    return _Report(step, steps, seeds)
+
+
+def _incidents(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The failures that the trial absorbed over its life. Raises like `_report`."""
+    return [
+        {
+            "type": str(incident["type"]),
+            "count": int(incident["count"]),
+            "detail": str(incident["detail"]),
+        }
+        for incident in json.loads(result.get(INCIDENTS, "[]"))
+    ]
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _strict(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_strict(inner) for inner in value]
+    unmeasured = isinstance(value, int | float) and not isinstance(value, bool)
+    return None if unmeasured and not is_number(value) else value

@@ -5,10 +5,12 @@ A stage package may import this module and `config`, and nothing else of the pro
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +112,141 @@ class EvalRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CreditRow:
+    """How strongly an optimiser step pushed a rollout: a point of the ConSPO paper's figure 2."""
+
+    update: int
+    """Optimiser step on the rollout batch, from 0."""
+    group: int
+    """Group of the rollout batch, from 0; a problem may occur in two of them."""
+    problem_id: str
+    rollout: int
+    """0..G-1 inside the group."""
+    correct: bool
+    score: float
+    """s, the mean log-probability of the response's tokens at that step."""
+    credit: float
+    """dJ/ds times the number of groups: positive pushes the response up."""
+    response_tokens: int
+
+
+class Part(Protocol):
+    """A metric still in parts: what workers and batches found, added up, is what one worker with
+    one batch would have found. Nothing that is logged may depend on how the work was split."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+    @property
+    def value(self) -> float | None:
+        """The metric, or None where there is nothing to tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean still in parts, so that parts from several workers or batches add up exactly."""
+    """A mean: a sum of values, or of values times weights, and the count or sum of weights."""
 
     total: float
     count: float
 
-    def __add__(self, other: Mean) -> Mean:
+    def __add__(self, other: Mean, /) -> Mean:
         return Mean(self.total + other.total, self.count + other.count)
 
     @property
     def value(self) -> float | None:
-        """The mean, or None of nothing."""
         return self.total / self.count if self.count else None
 
 
-def add_means(into: dict[str, Mean], found: Mapping[str, Mean]) -> None:
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The largest value; not a number when any of them is not."""
+
+    value: float
+
+    def __add__(self, other: Peak, /) -> Peak:
+        return self if math.isnan(self.value) or self.value >= other.value else other
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """The smallest value; not a number when any of them is not."""
+
+    value: float
+
+    def __add__(self, other: Least, /) -> Least:
+        return self if math.isnan(self.value) or self.value <= other.value else other
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The standard deviation (ddof 0) of `count` values, from their sum and sum of squares."""
+
+    count: int
+    total: float
+    squares: float
+
+    def __add__(self, other: Spread, /) -> Spread:
+        return Spread(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def value(self) -> float | None:
+        if not self.count:
+            return None
+        return math.sqrt(max(0.0, self.squares / self.count - (self.total / self.count) ** 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Pearson's r of `count` pairs (x, y), from sums; None where x or y does not vary."""
+
+    count: int
+    x: float
+    y: float
+    xx: float
+    yy: float
+    xy: float
+
+    def __add__(self, other: Correlation, /) -> Correlation:
+        return Correlation(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def value(self) -> float | None:
+        n = self.count
+        variances = (n * self.xx - self.x**2) * (n * self.yy - self.y**2)
+        if not variances > 0:
+            return None
+        return max(-1.0, min(1.0, (n * self.xy - self.x * self.y) / math.sqrt(variances)))
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """The smallest value that at least `share` of all values do not exceed.
+
+    `counts` says how often each value occurs. It is exact for the values it was given: whoever
+    rounds them, to keep the different ones few, answers for the rounding.
+    """
+
+    share: float
+    counts: Mapping[float, int]
+
+    def __add__(self, other: Quantile, /) -> Quantile:
+        together = Counter(self.counts)
+        together.update(other.counts)
+        return Quantile(self.share, together)
+
+    @property
+    def value(self) -> float | None:
+        below, enough = 0, self.share * sum(self.counts.values())
+        for value in sorted(self.counts):
+            below += self.counts[value]
+            if below >= enough:
+                return value
+        return None
+
+
+def add_parts(into: dict[str, Part], found: Mapping[str, Part]) -> None:
     """Add the parts of `found` to those of `into`, name by name."""
-    for name, mean in found.items():
-        into[name] = into[name] + mean if name in into else mean
+    for name, part in found.items():
+        into[name] = into[name] + part if name in into else part
 
 
 class EventKind(StrEnum):
@@ -141,7 +259,18 @@ class EventKind(StrEnum):
     FINISHED = "finished"
     PRUNED = "pruned"
     FAILED = "failed"
+    INCIDENT = "incident"
+    """A failure that was absorbed, such as a worker that was restarted; counted, never hidden."""
     STUDY_FINISHED = "study_finished"
+
+
+class TrialRole(StrEnum):
+    """Why a trial runs."""
+
+    SEARCH = "search"
+    """To find the best setting; what it measures is what the winner is selected by."""
+    CONFIRMATION = "confirmation"
+    """To measure a chosen setting again, on seeds and problems that did not choose it."""
 
 
 class TrialState(StrEnum):

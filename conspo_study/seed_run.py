@@ -7,7 +7,8 @@ so a step needs no random state to be resumed and does not depend on the number 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -17,17 +18,19 @@ from typing import Any
 from conspo_study.config import RunConfig
 from conspo_study.data.sources import evaluation_sets, prompt_tokens, training_stream
 from conspo_study.evaluation.evaluate import evaluate
+from conspo_study.incidents import IncidentType
 from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, save_policy
 from conspo_study.policy_update import PolicyUpdate
-from conspo_study.records import EvalRow, Group, Mean, Problem, Rollout, add_means
+from conspo_study.records import EvalRow, Group, Part, Problem, Rollout, add_parts
 from conspo_study.reward.verifier import Verifier
 from conspo_study.rollout.engine import Sampling
 from conspo_study.rollout.groups import GroupCounts, form_groups
-from conspo_study.rollout.metrics import rollout_metrics
+from conspo_study.rollout.metrics import derived_metrics, rollout_metrics
 from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.seeds import derive_seed
-from conspo_study.update.step import Updater
+from conspo_study.update.checkpoint import load_run, save_run
+from conspo_study.update.step import NoContrastError, Updater
 from conspo_study.update.world import World
 
 
@@ -52,6 +55,10 @@ class SeedRun:
         self.stream = training_stream(config.data, derive_seed(seed, "order"))
         self.evaluation_sets = evaluation_sets(config.evaluation)
         self.clock: dict[str, float] = {}
+        self.absorbed: Counter[str] = Counter()
+        """Failures that this run has absorbed so far, by type of incident."""
+        self.without_contrast = 0
+        """Steps in a row in which no group had contrast, and not because all answers were right."""
 
     def train_step(self, step: int) -> dict[str, Any]:
         """Sample, verify and update once; `step` counts from 0. Returns the step's metrics."""
@@ -60,8 +67,11 @@ class SeedRun:
         progress = Progress(step, self.config.train.steps)
         with self._timed("update"):
             update = self.policy_update.run(groups, progress, derive_seed(self.seed, "epoch", step))
+        self._count(counts, update)
         row: dict[str, Any] = counts.fractions() | update
-        row |= self.world.means(parts)
+        row |= self.world.metrics(parts)
+        refilled = self.config.rollout.refill_rounds > 0
+        row |= derived_metrics(row, counts.sampled if refilled else None)
         row["progress"] = progress.fraction
         generated = row["response_length"] * counts.rollouts
         row |= {"tokens": generated, "tokens_per_s": generated / sum(self.clock.values())}
@@ -93,9 +103,37 @@ class SeedRun:
         gathered = chain.from_iterable(self.world.gather(rows))
         return sorted(gathered, key=lambda row: (row.problem_set, row.problem_id, row.sample))
 
-    def save_policy(self, folder: Path) -> None:
-        """Write the policy and its tokenizer as a transformers model folder."""
-        save_policy(self.model, self.tokenizer, folder)
+    def require_contrast(self) -> None:
+        """Raise NoContrastError when too many steps in a row had nothing to learn from."""
+        if self.without_contrast >= self.config.train.max_steps_without_contrast:
+            raise NoContrastError(
+                f"all groups of seed {self.seed} were all correct/all wrong for "
+                f"{self.without_contrast} steps in a row; choose easier problems, a lower "
+                "update.learning_rate or a larger rollout.group_size"
+            )
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write policy, tokenizer and optimiser into `folder`; returns what else must be kept."""
+        counters = save_run(folder, partial(save_policy, self.model, self.tokenizer), self.updater)
+        own = {"absorbed": dict(self.absorbed), "without_contrast": self.without_contrast}
+        return counters | own
+
+    def load(self, folder: Path, kept: Mapping[str, Any]) -> None:
+        """Restore what `save` wrote and returned. Raises CheckpointError when it does not fit."""
+        load_run(folder, self.model, self.updater, kept)
+        self.absorbed = Counter(kept["absorbed"])
+        self.without_contrast = kept["without_contrast"]
+
+    def _count(self, counts: GroupCounts, update: Mapping[str, float]) -> None:
+        """Count what this step absorbed; the same on every worker."""
+        self.absorbed[IncidentType.VERIFIER_TIMEOUT] += counts.timed_out
+        self.absorbed[IncidentType.VERIFIER_KILLED] += counts.killed
+        skipped = update.get("step_skipped", 0.0) * update.get("updates", 0.0)
+        self.absorbed[IncidentType.STEP_SKIPPED] += round(skipped)
+        self.absorbed[IncidentType.DEGENERATE_STEP] += not counts.valid
+        # A policy that answers everything right has nothing to learn either, and has not failed.
+        stuck = not counts.valid and counts.all_correct < counts.sampled
+        self.without_contrast = self.without_contrast + 1 if stuck else 0
 
     def _respond(
         self, problems: Sequence[Problem], n: int, sampling: Sampling
@@ -104,13 +142,13 @@ class SeedRun:
         seeds = [derive_seed(self.seed, "evaluation", problem.id) for problem in problems]
         return self.engine.generate(prompts, n, sampling, seeds)
 
-    def _collect(self, step: int) -> tuple[list[Group], GroupCounts, dict[str, Mean]]:
+    def _collect(self, step: int) -> tuple[list[Group], GroupCounts, dict[str, Part]]:
         """Groups with contrast of this worker's share of the prompts, refilled if configured."""
         settings = self.config.rollout
         share = settings.prompts_per_step // self.world.size
         kept: list[Group] = []
         counts = GroupCounts()
-        parts: dict[str, Mean] = {}
+        parts: dict[str, Part] = {}
         for attempt in range(settings.refill_rounds + 1):
             batch = step * (settings.refill_rounds + 1) + attempt
             first = batch * settings.prompts_per_step + self.world.rank * share
@@ -118,7 +156,7 @@ class SeedRun:
             groups, found, metrics = self._sample_groups(positions)
             kept += groups
             counts += found
-            add_means(parts, metrics)
+            add_parts(parts, metrics)
             missing = max(0, share - len(kept))
             if settings.refill_rounds and not any(self.world.sum([missing])):
                 break
@@ -127,7 +165,7 @@ class SeedRun:
 
     def _sample_groups(
         self, positions: Sequence[int]
-    ) -> tuple[list[Group], GroupCounts, dict[str, Mean]]:
+    ) -> tuple[list[Group], GroupCounts, dict[str, Part]]:
         settings = self.config.rollout
         problems = [self.stream.problem(position) for position in positions]
         prompts = prompt_tokens(problems, self.config.data, self.tokenizer)

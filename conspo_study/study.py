@@ -1,30 +1,52 @@
 """A study from declaration to results directory.
 
 results/<name>/
-  study.json       the frozen definition and its hash
+  study.json       the frozen definition, hashes of data and code, accepted changes
   snapshot.json    code, packages, hardware, data hashes
   log.jsonl        every event, checksummed: the truth
+  driver.json      who drives the study; only while it runs
   trials/<id>/     configuration, one row per step, one row per evaluated response
   ray/             checkpoints and whatever Ray keeps; never read back except checkpoints
 """
 
 from __future__ import annotations
 
-import json
+import errno
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
+
+from pydantic import ValidationError
 
 from conspo_study.console import Console
+from conspo_study.costs import confirmation_batch
 from conspo_study.definition import StudyDefinition, StudyError
+from conspo_study.interrupts import Interrupts, interrupts, stop
 from conspo_study.plan import Plan, make_plan
 from conspo_study.records import EventKind, TrialEvent, TrialState
-from conspo_study.results.log import ResultsLog, read_log
-from conspo_study.results.snapshot import snapshot, write_json_atomic
-from conspo_study.results.table import build_table
+from conspo_study.results.lease import Lease
+from conspo_study.results.log import LeaseLost, LogDamaged, LogLocked, ResultsLog
+from conspo_study.spread import PairedSpread
+from conspo_study.study_folder import (
+    LEASE,
+    LOG,
+    Claim,
+    claim,
+    make_folder,
+    read_definition,
+    read_table,
+    remove_leftovers,
+)
 
-SCHEMA = 1
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class StudyStopped(RuntimeError):
+    """A running study could not go on. All that it logged stands, and `--resume` continues it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,146 +56,202 @@ class Outcome:
     folder: Path
     complete: bool
     """False when it was interrupted and can be resumed."""
+    ran: bool = True
+    """False when there was nothing to do."""
+    exit_status: int = 0
+    """Of the process, for an interrupted study: 128 plus the number of the signal."""
 
     @property
     def finished(self) -> int:
-        """Trials that ran to their end."""
-        table = build_table(read_log(self.folder / "log.jsonl"))
-        return table.counts[TrialState.FINISHED]
+        """Search trials that ran to their end."""
+        return read_table(self.folder).counts[TrialState.FINISHED]
 
 
 class Study(StudyDefinition):
     """A declared study that can be planned and run."""
 
-    def plan(self, cpus: int | None = None, gpus: int = 0) -> Plan:
-        """What running this study means, computed without starting anything."""
-        return make_plan(self, cpus if cpus is not None else _usable_cpus(), gpus)
+    @classmethod
+    def of_folder(cls, folder: Path) -> Self:
+        """The study that a results directory holds, from its `study.json` alone.
+
+        Raises StudyError when that is unreadable or means nothing to this version.
+        """
+        stored = read_definition(folder)
+        try:
+            return cls.model_validate(stored["definition"])
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, detail['loc'])) or 'study'}: {detail['msg']}"
+                for detail in error.errors(include_url=False)
+            )
+            raise StudyError(
+                f"this version does not understand the definition in {folder}: {problems}; use the "
+                "version that began the study (its commit is in snapshot.json)"
+            ) from error
+
+    def plan(
+        self, cpus: int | None = None, gpus: int | None = None, spread: PairedSpread | None = None
+    ) -> Plan:
+        """What running this study means, computed without starting anything.
+
+        cpus, gpus: by default those of this machine. spread: what finished trials of the study show
+        of the noise between seeds (`measured_spread`).
+        """
+        return make_plan(
+            self,
+            cpus if cpus is not None else len(os.sched_getaffinity(0)),
+            gpus if gpus is not None else _usable_gpus(),
+            spread=spread,
+        )
 
     def run(
-        self, results_root: Path, *, resume: bool = False, console: Console | None = None
+        self,
+        results_root: Path,
+        *,
+        resume: bool = False,
+        takeover: bool = False,
+        allow_changes: bool = False,
+        console: Console | None = None,
+    ) -> Outcome:
+        """`run_in` the folder of this study's name inside `results_root`."""
+        return self.run_in(
+            results_root / self.name,
+            resume=resume,
+            takeover=takeover,
+            allow_changes=allow_changes,
+            console=console,
+        )
+
+    def run_in(
+        self,
+        folder: Path,
+        *,
+        resume: bool = False,
+        takeover: bool = False,
+        allow_changes: bool = False,
+        console: Console | None = None,
     ) -> Outcome:
         """Run all trials that the results directory does not already hold.
 
+        resume: continue a study that has begun. takeover: continue one whose driver, on another
+        host, shows no sign of life. allow_changes: continue although settings, data or code are not
+        what the study began with.
+
         Raises StudyError before any work when the definition, the data, the machine or the
-        directory does not allow it.
+        directory does not allow it, StudyStopped when it cannot go on for want of disk space or
+        because another driver took over.
         """
         console = console or Console()
-        data_hashes = self._check_data()
-        folder = (results_root / self.name).resolve()
-        if self._claim(folder, resume, data_hashes):
-            return Outcome(folder, complete=True)
-        with ResultsLog(folder / "log.jsonl") as log:
-            log.append(
-                TrialEvent(EventKind.STUDY_STARTED, data={"hash": self.hash, "resumed": resume})
-            )
-            from conspo_study.launch import launch
+        folder = folder.resolve()
+        data = self._check_data()
 
-            complete = launch(self, folder, log, console)
-            if complete:
-                log.append(TrialEvent(EventKind.STUDY_FINISHED))
-        return Outcome(folder, complete)
+        def check() -> Claim:
+            return claim(folder, self, data, resume=resume, allow_changes=allow_changes)
+
+        if check().done:
+            return Outcome(folder, complete=True, ran=False)
+        self._check_machine(folder)
+        lease = Lease(folder / LEASE, takeover=takeover, on_lost=stop)
+        with interrupts() as received, _driving(folder, lease) as log:
+            for notice in log.notices:
+                console.line(notice)
+            complete = False
+            with _stopping_in_order(log, lease, received):
+                remove_leftovers(folder)
+                # Checked again, now that nobody else can write here.
+                start = {
+                    "hash": self.hash,
+                    "trials": self.trials,
+                    "resumed": bool(log.events),
+                    "changes": list(check().write()),
+                }
+                log.append(TrialEvent(EventKind.STUDY_STARTED, data=start))
+                from conspo_study.launch import launch
+
+                complete = launch(self, folder, log, console)
+                if complete:
+                    log.append(TrialEvent(EventKind.STUDY_FINISHED))
+        return Outcome(folder, complete, exit_status=0 if complete else received.exit_status)
 
     def _check_data(self) -> dict[str, str]:
         from conspo_study.data.sources import data_hashes
 
+        again = confirmation_batch(self)
         try:
-            return data_hashes(self.base.data, self.base.evaluation)
+            return data_hashes(
+                self.base.data, self.base.evaluation, again.run.evaluation if again else None
+            )
         except (ValueError, OSError) as error:
             raise StudyError(str(error)) from error
 
-    def _claim(self, folder: Path, resume: bool, data_hashes: dict[str, str]) -> bool:
-        """Make or check the results directory; True when the study in it is already complete."""
+    def _check_machine(self, folder: Path) -> None:
+        plan = self.plan()
         # What another cluster can place is known once it is connected.
-        problems = () if os.environ.get("RAY_ADDRESS") else self.plan().problems
-        if problems:
-            raise StudyError("\n".join(problems))
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK):
-                raise PermissionError(13, "Permission denied")
-        except OSError as error:
-            raise StudyError(
-                f"the results directory {folder} cannot be written ({error.strerror}): "
-                "choose another with --results"
-            ) from error
-        if not (folder / "study.json").exists():
-            if any(folder.iterdir()):
-                raise StudyError(f"{folder} is not empty and holds no study: choose another --name")
-            self._write_definition(folder, data_hashes)
-            return False
-        before = read_definition(folder)
-        if before["hash"] != self.hash:
-            changes = "\n".join(_differences(before["definition"], self.frozen()))
-            raise StudyError(
-                f"{folder} holds a study of the same name with another definition:\n{changes}\n"
-                "choose another --name, or remove that directory"
-            )
-        if before["data"] != data_hashes:
-            changed = [n for n, h in data_hashes.items() if before["data"].get(n) != h]
-            raise StudyError(
-                f"the data of the study in {folder} have changed since it began: "
-                f"{', '.join(changed)}; restore them, or choose another --name"
-            )
-        log = folder / "log.jsonl"
-        events = read_log(log) if log.exists() else []
-        table = build_table(events)
-        if table.finished and len(table.rows) >= self.trials:
-            return True
-        if table.rows and not resume:
-            ended = sum(row.state.ended for row in table.rows)
-            raise StudyError(
-                f"{folder} holds this study, {ended} of {self.trials} trials done: "
-                "continue it with --resume, or choose another --name"
-            )
-        self._write_definition(folder, data_hashes)
-        return False
-
-    def _write_definition(self, folder: Path, data_hashes: dict[str, str]) -> None:
-        write_json_atomic(
-            folder / "study.json",
-            {
-                "schema": SCHEMA,
-                "name": self.name,
-                "hash": self.hash,
-                "data": data_hashes,
-                "definition": self.frozen(),
-            },
-        )
-        write_json_atomic(
-            folder / "snapshot.json",
-            snapshot(data_hashes=data_hashes, seeds=[self.root_seed, *self.seeds]),
-        )
+        if plan.problems and not os.environ.get("RAY_ADDRESS"):
+            raise StudyError("\n".join(plan.problems))
+        make_folder(folder, plan.disk_bytes)
 
 
-def read_definition(folder: Path) -> dict[str, Any]:
-    """The contents of study.json. Raises StudyError when it is unreadable or of another schema."""
-    path = folder / "study.json"
+@contextmanager
+def _driving(folder: Path, lease: Lease) -> Iterator[ResultsLog]:
+    """The log, open for this driver alone."""
     try:
-        data: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{path} cannot be read: {error}") from error
-    if data.get("schema") != SCHEMA:
-        raise StudyError(f"{path} has schema {data.get('schema')!r}; this version reads {SCHEMA}")
-    return data
+        log = ResultsLog(folder / LOG, lease)
+    except (LogLocked, LogDamaged) as error:
+        raise StudyError(str(error)) from error
+    except OSError as error:
+        raise StudyError(f"{error.filename}: {error.strerror}") from error
+    with log:
+        yield log
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    a, b = _flat(before), _flat(now)
-    return [
-        f"  {path}: {a.get(path, 'absent')!r} there, {b.get(path, 'absent')!r} here"
-        for path in sorted(a.keys() | b.keys())
-        if a.get(path) != b.get(path) and path != "trials"
-    ]
+@contextmanager
+def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> Iterator[None]:
+    """Turn what can stop a study in its course into StudyStopped, and an interrupt into the end of
+    the block. Whatever raised it may have been wrapped or swallowed on its way through Ray."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    except SystemExit:  # Ray's own handler of SIGTERM
+        received.received = signal.SIGTERM
+    except Exception as error:
+        if log.failure is None and not _is_about_space(error):
+            raise
+        raise _stopped(log.failure or error) from error
+    try:
+        lease.check()
+    except LeaseLost as error:
+        raise _stopped(error) from error
+    if isinstance(log.failure, Exception):
+        raise _stopped(log.failure)
 
 
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        items = value.items()
-        return {
-            k: v for key, sub in items for k, v in _flat(sub, f"{path}.{key}".strip(".")).items()
-        }
-    return {path: value}
+def _stopped(cause: BaseException) -> StudyStopped:
+    if isinstance(cause, LeaseLost):
+        return StudyStopped(f"{cause}; this driver has stopped")
+    what = "no space left" if _is_about_space(cause) else "cannot write"
+    return StudyStopped(
+        f"{what}: {cause}. All that was logged stands; make room, then continue with --resume"
+    )
 
 
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0))
+def _is_about_space(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _usable_gpus() -> int:
+    """GPUs of this machine that this process may use, without loading a library to ask."""
+    found = len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return found if visible is None else min(found, len([x for x in visible.split(",") if x]))
+
+
+if __name__ == "__main__":
+    from conspo_study.manage import main
+
+    raise SystemExit(main())

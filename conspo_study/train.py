@@ -6,23 +6,29 @@ that every report carries all of them and no decision ever rests on one seed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from shutil import rmtree
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import torch
 
+from conspo_study.bars import Bars
 from conspo_study.config import RunConfig, config_hash
 from conspo_study.evaluation.metrics import evaluation_metrics
-from conspo_study.records import EvalRow
+from conspo_study.incidents import Incident, IncidentType
+from conspo_study.records import CreditRow, EvalRow, Verdict
 from conspo_study.reward.verifier import Verifier
 from conspo_study.seed_run import SeedRun
-from conspo_study.update.checkpoint import load_run, open_checkpoint, save_run, seal
+from conspo_study.update.checkpoint_store import CheckpointStore
 from conspo_study.update.world import World
 
 Metrics = dict[str, Any]
+
+_LOST_CHECKS = {
+    Verdict.TIMEOUT: IncidentType.VERIFIER_TIMEOUT,
+    Verdict.KILLED: IncidentType.VERIFIER_KILLED,
+}
 
 
 class Outlet(Protocol):
@@ -31,17 +37,23 @@ class Outlet(Protocol):
     def step_rows(self, rows: Sequence[Metrics]) -> None:
         """One row per seed after a training step."""
 
+    def credits(self, seed: int, step: int, rows: Sequence[CreditRow]) -> None:
+        """The credits that a training step gave to the rollouts of one seed, where they are due."""
+
     def evaluation(self, rows: Sequence[EvalRow]) -> None:
         """All responses of one seed's evaluation."""
 
     def untrained(self, seed: int) -> list[EvalRow] | None:
         """The evaluation at step 0, if another trial of the same policy and seed has made it."""
 
-    def stop_requested(self) -> bool:
-        """Whether training should end at the step that was just reported."""
+    def incident(self, incident: Incident) -> None:
+        """A failure that was absorbed."""
 
-    def report(self, step: int, latest: dict[int, Metrics], checkpoint: Path | None) -> None:
-        """The latest metrics by seed. A checkpoint folder must be taken before returning."""
+    def totals(self, totals: Sequence[Incident]) -> None:
+        """Absorbed failures that are counted over the whole trial, so far."""
+
+    def report(self, step: int, latest: dict[int, Metrics]) -> None:
+        """The latest metrics by seed."""
 
 
 def train(
@@ -50,81 +62,154 @@ def train(
     outlet: Outlet,
     *,
     policy_folder: Path,
+    checkpoints: Path,
+    bars: Bars | None = None,
     world: World | None = None,
-    resume_from: Path | None = None,
 ) -> None:
     """Train one policy per seed, from `policy_folder`, for `config.train.steps` steps.
 
-    It ends early when the outlet asks for it. With `resume_from` it continues from that checkpoint
-    and, on a CPU, ends bit for bit where an uninterrupted run would have ended. Raises
-    CheckpointError when the checkpoint is damaged or another run's, DivergedError when gradients
-    stay non-finite, FloatingPointError when the policy's logits are not numbers.
+    It ends early at the first evaluation that misses its bar. It continues from the newest good
+    checkpoint in the folder `checkpoints`, which it keeps filled, and, on a CPU, ends bit for bit
+    where an uninterrupted run would have ended. Raises CheckpointError when a checkpoint is another
+    run's or does not fit, DivergedError when gradients stay non-finite, FloatingPointError when the
+    policy's logits are not numbers, NoContrastError when there is nothing to learn from, OSError
+    when a disk is full.
     """
     torch.set_num_threads(config.train.cpus_per_worker)
     world = world or World()
-    main = world.rank == 0
-    steps = config.train.steps
     identity = {"config_hash": config_hash(config), "seeds": list(seeds)}
-    latest: dict[int, Metrics] = {seed: {} for seed in seeds}
-    with Verifier(config.reward) as verifier, TemporaryDirectory(prefix="conspo-") as scratch:
+    with Verifier(config.reward) as verifier:
         runs = [SeedRun(config, seed, policy_folder, verifier, world) for seed in seeds]
+        loop = _Loop(config, runs, outlet, CheckpointStore(checkpoints, identity), bars, world)
+        try:
+            loop.run()
+        finally:
+            loop.tell_totals()
 
-        def evaluate(step: int) -> None:
-            for run in runs:
-                known = outlet.untrained(run.seed) if main and step == 0 else None
-                rows = world.gather(known)[0] or run.evaluate(step)
-                # What this evaluation did not measure is out of date.
-                kept = {k: v for k, v in latest[run.seed].items() if not k.startswith("eval/")}
-                latest[run.seed] = kept | evaluation_metrics(rows, config.evaluation.samples)
-                if main:
-                    outlet.evaluation(rows)
 
-        done = 0
-        if resume_from is None:
-            evaluate(done)
-        else:
-            state = open_checkpoint(resume_from, identity)
-            done = state["step"]
-            for run in runs:
-                saved = state["runs"][str(run.seed)]
-                load_run(resume_from / f"seed-{run.seed}", run.model, run.updater, saved)
-                latest[run.seed] = saved["latest"]
-        outlet.report(done, latest, None)
+class _Loop:
+    """The steps of a trial, on one of its workers."""
 
+    def __init__(
+        self,
+        config: RunConfig,
+        runs: Sequence[SeedRun],
+        outlet: Outlet,
+        store: CheckpointStore,
+        bars: Bars | None,
+        world: World,
+    ):
+        self.config, self.runs, self.outlet, self.store = config, runs, outlet, store
+        self.bars, self.world = bars or Bars(), world
+        self.main = world.rank == 0
+        self.latest: dict[int, Metrics] = {run.seed: {} for run in runs}
+
+    def run(self) -> None:
+        every, steps = self.config.train, self.config.train.steps
+        done = self._restore()
+        if not done:
+            self._evaluate(0)
+        if self._report(done):
+            return
         for step in range(done + 1, steps + 1):
-            rows = [{"seed": run.seed, "step": step, **run.train_step(step - 1)} for run in runs]
-            for row in rows:
-                latest[row["seed"]] |= row
-            if main:
-                outlet.step_rows(rows)
-            evaluated = _due(step, config.evaluation.every, steps)
-            saved = _due(step, config.train.checkpoint_every, steps)
+            self._train(step)
+            evaluated = _due(step, self.config.evaluation.every, steps)
+            saved = _due(step, every.checkpoint_every, steps)
             if evaluated:
-                evaluate(step)
-            if evaluated or saved or _due(step, config.train.report_every, steps):
-                folder = Path(scratch) / f"step-{step:05d}" if main and saved else None
-                if folder:
-                    _save(folder, step, runs, latest, identity)
-                outlet.report(step, latest, folder)
-                if folder:
-                    rmtree(folder)
-                if world.gather(main and outlet.stop_requested())[0]:
-                    return
+                self._evaluate(step)
+            if saved and self.main:
+                self.store.write(step, self._save)
+            due = evaluated or saved or _due(step, every.report_every, steps)
+            if due and self._report(step):
+                return
+
+    def tell_totals(self) -> None:
+        """Record how often each kind of failure was absorbed in steps."""
+        if not self.main:
+            return
+        kinds = Counter[str]()
+        for run in self.runs:
+            kinds += run.absorbed
+        self.outlet.totals(
+            [
+                Incident(
+                    IncidentType(kind),
+                    ", ".join(f"seed {run.seed}: {run.absorbed[kind]}" for run in self.runs),
+                    count,
+                )
+                for kind, count in sorted(kinds.items())
+            ]
+        )
+
+    def _restore(self) -> int:
+        """Continue from the newest good checkpoint, the same on all workers; the step it is of."""
+        found = self.world.gather(self.store.newest() if self.main else None)[0]
+        assert found is not None
+        if self.main:
+            for damage in found.damages:
+                self.outlet.incident(Incident(IncidentType.CHECKPOINT_DAMAGED, damage))
+            if found.damages and found.folder is None:
+                detail = "no checkpoint was good; training began at step 0"
+                self.outlet.incident(Incident(IncidentType.RESTARTED_FROM_SCRATCH, detail))
+        if found.folder is None:
+            return 0
+        for run in self.runs:
+            kept = found.state["runs"][str(run.seed)]
+            run.load(found.folder / f"seed-{run.seed}", kept)
+            self.latest[run.seed] = kept["latest"]
+        return int(found.state["step"])
+
+    def _train(self, step: int) -> None:
+        rows = [{"seed": run.seed, "step": step, **run.train_step(step - 1)} for run in self.runs]
+        for row in rows:
+            self.latest[row["seed"]] |= row
+        if self.main:
+            self.outlet.step_rows(rows)
+            for run in self.runs:
+                if run.policy_update.credits:
+                    self.outlet.credits(run.seed, step, run.policy_update.credits)
+        for run in self.runs:
+            run.require_contrast()
+
+    def _evaluate(self, step: int) -> None:
+        for run in self.runs:
+            known = self.outlet.untrained(run.seed) if self.main and step == 0 else None
+            rows = self.world.gather(known)[0] or run.evaluate(step)
+            for verdict, kind in _LOST_CHECKS.items():
+                run.absorbed[kind] += sum(row.verdict == verdict for row in rows)
+            # What this evaluation did not measure is out of date.
+            kept = {k: v for k, v in self.latest[run.seed].items() if not k.startswith("eval/")}
+            measured = evaluation_metrics(rows, self.config.evaluation.samples)
+            self.latest[run.seed] = kept | measured
+            if self.main:
+                self.outlet.evaluation(rows)
+
+    def _save(self, folder: Path) -> dict[str, Any]:
+        return {
+            "runs": {
+                str(run.seed): {
+                    **run.save(folder / f"seed-{run.seed}"),
+                    "latest": self.latest[run.seed],
+                }
+                for run in self.runs
+            }
+        }
+
+    def _report(self, step: int) -> bool:
+        """Report; whether training ends here.
+
+        The decision rests on what was measured at this step alone, so a trial that was killed after
+        it wrote this step's checkpoint decides again as it would have done.
+        """
+        steps = self.config.train.steps
+        measured = _due(step, self.config.evaluation.every, steps)
+        missed = measured and self.bars.missed(step, self.latest)
+        last = self.world.gather(missed or step == steps)[0]
+        if last:
+            self.tell_totals()
+        self.outlet.report(step, self.latest)
+        return last
 
 
 def _due(step: int, every: int, last: int) -> bool:
     return step % every == 0 or step == last
-
-
-def _save(
-    folder: Path,
-    step: int,
-    runs: Sequence[SeedRun],
-    latest: dict[int, Metrics],
-    identity: dict[str, Any],
-) -> None:
-    saved = {}
-    for run in runs:
-        counters = save_run(folder / f"seed-{run.seed}", run.save_policy, run.updater)
-        saved[str(run.seed)] = {**counters, "latest": latest[run.seed]}
-    seal(folder, {"step": step, "runs": saved, **identity})

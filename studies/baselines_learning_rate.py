@@ -22,7 +22,7 @@ def baselines_learning_rate(base: RunConfig) -> Study:
     points = tuple(
         Anchor(label=f"{label}, lr {rate:.1g}", params={**params, "update.learning_rate": rate})
         for label, params in METHODS.items()
-        for rate in (base.update.learning_rate * factor for factor in FACTORS)
+        for rate in (float(f"{base.update.learning_rate * factor:.3g}") for factor in FACTORS)
     )
     return Study(
         name="baselines_learning_rate",

@@ -10,7 +10,7 @@ own always run.
 from analysis import print_report
 from conspo_study.cli import main
 from conspo_study.config import RunConfig
-from conspo_study.definition import Anchor
+from conspo_study.definition import Anchor, Confirmation, Sampler
 from conspo_study.space import Choice, Range, When
 from conspo_study.study import Study
 
@@ -45,7 +45,8 @@ def joint_search(base: RunConfig) -> Study:
         trials=24,
         seeds=(0, 1),
         metric=base.evaluation.main_metric,
-        startup_trials=8,
+        sampler=Sampler(startup_trials=8),
+        confirm=Confirmation(seeds=(1000, 1001, 1002)),
     )
 
 

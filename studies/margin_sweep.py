@@ -5,13 +5,14 @@
     python studies/margin_sweep.py --resume         after an interruption
 
 Only margin / tau enters the gradient, so the sweep is over that ratio, crossed with tau. Anchors
-that always run: the published setting, and for each temperature no margin and a large one.
+that always run: the published setting, and for each temperature no margin and a large one. The
+winner and two of them are then measured again on fresh seeds and problems.
 """
 
 from analysis import print_report
 from conspo_study.cli import main
 from conspo_study.config import RunConfig
-from conspo_study.definition import Anchor
+from conspo_study.definition import Anchor, Confirmation
 from conspo_study.space import Choice, When
 from conspo_study.study import Study
 
@@ -48,9 +49,10 @@ def margin_sweep(base: RunConfig) -> Study:
             anchor("tau 1, no margin", tau=1.0, margin=0.0),
             anchor("tau 1, margin 1", tau=1.0, margin=1.0),
         ),
-        trials=14,
+        trials=12,
         seeds=(0, 1),
         metric=f"eval/chain/hard/avg@{base.evaluation.samples}",
+        confirm=Confirmation(seeds=(1000, 1001, 1002), anchors=("paper", "tau 1, no margin")),
     )
 
 

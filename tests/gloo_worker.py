@@ -62,14 +62,17 @@ def gradient(world: World, name: str) -> torch.Tensor:
     return torch.cat([p.grad.reshape(-1) for p in parameters])
 
 
-class FileOutlet:
-    """Keeps rows; the last checkpoint's weights are the result."""
+class RowsOutlet:
+    """Keeps the rows of training steps."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.rows = folder, []
+    def __init__(self):
+        self.rows = []
 
     def step_rows(self, rows):
         self.rows += rows
+
+    def credits(self, seed, step, rows):
+        pass
 
     def evaluation(self, rows):
         pass
@@ -77,22 +80,25 @@ class FileOutlet:
     def untrained(self, seed):
         return None
 
-    def stop_requested(self):
-        return False
+    def incident(self, incident):
+        raise AssertionError(incident)
 
-    def report(self, step, latest, checkpoint):
-        if checkpoint:
-            weights = (checkpoint / "seed-0" / "model.safetensors").read_bytes()
-            (self.folder / "weights.safetensors").write_bytes(weights)
-            (self.folder / "latest.json").write_text(json.dumps(latest))
+    def totals(self, totals):
+        pass
+
+    def report(self, step, latest):
+        pass
 
 
 def train_some(world: World, folder: Path, config: RunConfig, policy: Path) -> None:
     """Train and leave `rows.json` and `weights.safetensors` in `folder`."""
-    outlet = FileOutlet(folder)
-    train(config, [0], outlet, policy_folder=policy, world=world)
+    outlet = RowsOutlet()
+    checkpoints = folder / "checkpoints"
+    train(config, [0], outlet, policy_folder=policy, checkpoints=checkpoints, world=world)
     if world.rank == 0:
         (folder / "rows.json").write_text(json.dumps(outlet.rows))
+        last = checkpoints / f"checkpoint_{config.train.steps:05d}"
+        (last / "seed-0" / "model.safetensors").rename(folder / "weights.safetensors")
 
 
 if __name__ == "__main__":

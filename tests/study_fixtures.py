@@ -3,6 +3,8 @@
 from conspo_study.config import with_overrides
 from conspo_study.definition import Anchor, StudyDefinition
 from conspo_study.presets import QUICK
+from conspo_study.results.lines import encode_line
+from conspo_study.results.table import TableBuilder
 from conspo_study.space import Choice, When
 
 TAU, MARGIN, SCHEDULE = "objective.tau", "objective.margin", "objective.schedule"
@@ -30,3 +32,21 @@ def definition(cls=StudyDefinition, **changes):
         "metric": METRIC,
     }
     return cls(**{**fields, **changes})
+
+
+class MemoryLog:
+    """A results log without a disk: what is appended went through its line format."""
+
+    def __init__(self, events=()):
+        self.events = list(events)
+        self._builder = TableBuilder(self.events)
+
+    @property
+    def table(self):
+        return self._builder.table
+
+    def append(self, event):
+        _, logged = encode_line(len(self.events) + 1, "2026-01-01T00:00:00.000Z", event)
+        self._builder.add(logged)
+        self.events.append(logged)
+        return logged

@@ -2,32 +2,43 @@
 
 import math
 import shutil
+from itertools import cycle
+from statistics import fmean
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from conspo_study.bars import Bars
 from conspo_study.config import PolicyConfig, with_overrides
+from conspo_study.incidents import IncidentType
 from conspo_study.prepare import prepare_policy
 from conspo_study.presets import EMBEDDED, QUICK
+from conspo_study.records import Judgement, Verdict
+from conspo_study.reward.verifier import Verifier
 from conspo_study.train import train
 from conspo_study.update.checkpoint import CheckpointError
+from conspo_study.update.step import NoContrastError
 
 CONFIG = with_overrides(
     QUICK, {"train.steps": 4, "train.checkpoint_every": 2, "rollout.prompts_per_step": 4}
 )
-TIMES = ("time/", "tokens_per_s")
+TIMES = ("time/", "tokens_per_s", "peak_memory_gib")
 
 
 class Recorder:
-    """An outlet that keeps everything."""
+    """An outlet that keeps everything, and a folder for the checkpoints."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.rows, self.evaluations, self.reports, self.checkpoints = [], [], [], {}
+        self.checkpoints = folder / "checkpoints"
+        self.rows, self.evaluations, self.reports = [], [], []
+        self.incidents, self.total, self.credited = [], {}, []
 
     def step_rows(self, rows):
         self.rows += rows
+
+    def credits(self, seed, step, rows):
+        self.credited.append((seed, step, len(rows)))
 
     def evaluation(self, rows):
         self.evaluations += rows
@@ -35,21 +46,32 @@ class Recorder:
     def untrained(self, seed):
         return None
 
-    def stop_requested(self):
-        return False
+    def incident(self, incident):
+        self.incidents.append((incident.type, incident.detail))
 
-    def report(self, step, latest, checkpoint):
+    def totals(self, totals):
+        self.total = {total.type: (total.count, total.detail) for total in totals}
+
+    def report(self, step, latest):
         self.reports.append((step, {seed: dict(metrics) for seed, metrics in latest.items()}))
-        if checkpoint:
-            kept = self.folder / checkpoint.name
-            shutil.copytree(checkpoint, kept)
-            self.checkpoints[step] = kept
+
+    def checkpoint(self, step):
+        return self.checkpoints / f"checkpoint_{step:05d}"
 
 
-def run(folder, policy, config=CONFIG, seeds=(0, 1), resume_from=None):
-    folder.mkdir(exist_ok=True)
+def run(folder, policy, config=CONFIG, seeds=(0, 1), resume_from=None, bars=None):
+    """Train; `resume_from` is the only checkpoint that is there."""
     recorder = Recorder(folder)
-    train(config, seeds, recorder, policy_folder=policy, resume_from=resume_from)
+    if resume_from is not None:
+        shutil.copytree(resume_from, recorder.checkpoints / resume_from.name)
+    train(
+        config,
+        seeds,
+        recorder,
+        policy_folder=policy,
+        checkpoints=recorder.checkpoints,
+        bars=bars,
+    )
     return recorder
 
 
@@ -62,14 +84,21 @@ def whole(tmp_path_factory, tiny_policy):
     return run(tmp_path_factory.mktemp("whole"), tiny_policy)
 
 
+def test_a_step_that_refills_says_how_many_groups_it_took(tmp_path, tiny_policy):
+    config = with_overrides(CONFIG, {"rollout.refill_rounds": 2, "train.steps": 1})
+    (row,) = run(tmp_path, tiny_policy, config=config, seeds=(0,)).rows
+    assert row["refill_factor"] >= 1
+    assert row["kl_entropy_ratio"] == row["mismatch_kl"] / row["entropy"]
+
+
 def test_a_run_resumed_from_its_checkpoint_ends_bit_for_bit_the_same(whole, tmp_path, tiny_policy):
-    resumed = run(tmp_path, tiny_policy, resume_from=whole.checkpoints[2])
+    resumed = run(tmp_path, tiny_policy, resume_from=whole.checkpoint(2))
     assert [untimed(r) for r in resumed.rows] == [untimed(r) for r in whole.rows if r["step"] > 2]
     for seed in (0, 1):
         for name in ("model", "optimizer"):
             file = f"seed-{seed}/{name}.safetensors"
-            a = load_file(whole.checkpoints[4] / file)
-            b = load_file(resumed.checkpoints[4] / file)
+            a = load_file(whole.checkpoint(4) / file)
+            b = load_file(resumed.checkpoint(4) / file)
             assert a.keys() == b.keys()
             assert all(torch.equal(a[key], b[key]) for key in a)
     last = {(r.seed, r.problem_set, r.problem_id, r.sample): r for r in resumed.evaluations}
@@ -81,7 +110,7 @@ def test_a_run_resumed_from_its_checkpoint_ends_bit_for_bit_the_same(whole, tmp_
 def test_a_resumed_run_with_nothing_left_reports_its_result_and_trains_no_step(
     whole, tmp_path, tiny_policy
 ):
-    resumed = run(tmp_path, tiny_policy, resume_from=whole.checkpoints[4])
+    resumed = run(tmp_path, tiny_policy, resume_from=whole.checkpoint(4))
     assert resumed.rows == []
     ((step, latest),) = resumed.reports
     assert step == 4
@@ -91,7 +120,7 @@ def test_a_resumed_run_with_nothing_left_reports_its_result_and_trains_no_step(
 def test_a_checkpoint_of_another_configuration_is_refused(whole, tmp_path, tiny_policy):
     other = with_overrides(CONFIG, {"objective.tau": 0.5})
     with pytest.raises(CheckpointError, match="its config_hash is"):
-        run(tmp_path, tiny_policy, config=other, resume_from=whole.checkpoints[2])
+        run(tmp_path, tiny_policy, config=other, resume_from=whole.checkpoint(2))
 
 
 def test_the_same_seed_repeats_itself_and_another_does_not(whole, tmp_path, tiny_policy):
@@ -136,7 +165,7 @@ def test_a_step_without_contrast_changes_no_weight(tmp_path, tiny_policy):
     assert all(row["all_wrong_fraction"] == 1 for row in recorder.rows)
     assert all("loss" not in row for row in recorder.rows)
     before = load_file(tiny_policy / "model.safetensors")
-    after = load_file(recorder.checkpoints[2] / "seed-0" / "model.safetensors")
+    after = load_file(recorder.checkpoint(2) / "seed-0" / "model.safetensors")
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
@@ -147,11 +176,135 @@ def test_refilling_asks_for_fresh_prompts_up_to_its_cap(tmp_path, tiny_policy):
     assert recorder.rows[0]["tokens"] > plain.rows[0]["tokens"]
 
 
-def test_a_run_that_is_asked_to_stop_ends_at_that_report(tmp_path, tiny_policy, monkeypatch):
-    monkeypatch.setattr(Recorder, "stop_requested", lambda self: self.reports[-1][0] >= 2)
-    recorder = run(tmp_path, tiny_policy, seeds=(0,))
+HARD = "eval/chain/hard/avg@2"
+
+
+def never(direction):
+    """Bars that no trial of this direction reaches, at a step that is evaluated and one that is
+    not."""
+    value = 2.0 if direction == "max" else -1.0
+    return Bars(HARD, direction, {1: value, 2: value})
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_a_run_that_misses_its_bar_ends_at_that_report(tmp_path, tiny_policy, direction):
+    recorder = run(tmp_path, tiny_policy, seeds=(0,), bars=never(direction))
     assert [step for step, _ in recorder.reports] == [0, 1, 2]
     assert [row["step"] for row in recorder.rows] == [1, 2]
+
+
+def test_a_run_that_reaches_its_bar_exactly_goes_on(whole, tmp_path, tiny_policy):
+    reached = fmean(latest[HARD] for latest in dict(whole.reports)[2].values())
+    recorder = run(tmp_path, tiny_policy, bars=Bars(HARD, "max", {2: reached}))
+    assert [step for step, _ in recorder.reports] == [0, 1, 2, 3, 4]
+
+
+def test_a_run_killed_between_its_checkpoint_and_its_stop_stops_there_when_it_resumes(
+    whole, tmp_path, tiny_policy
+):
+    resumed = run(tmp_path, tiny_policy, resume_from=whole.checkpoint(2), bars=never("max"))
+    assert resumed.rows == []
+    ((step, latest),) = resumed.reports
+    assert step == 2
+    assert latest == dict(whole.reports)[2]
+
+
+@pytest.mark.parametrize("victim", ["seed-1/model.safetensors", "state.json", "manifest.json"])
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before_it(
+    whole, tmp_path, tiny_policy, victim
+):
+    shutil.copytree(whole.checkpoints, tmp_path / "checkpoints")
+    damaged = tmp_path / "checkpoints" / "checkpoint_00004"
+    (damaged / victim).write_bytes((damaged / victim).read_bytes()[:-7])
+    resumed = run(tmp_path, tiny_policy)
+    ((kind, detail),) = resumed.incidents
+    assert kind == IncidentType.CHECKPOINT_DAMAGED and "checkpoint_00004" in detail
+    assert [step for step, _ in resumed.reports] == [2, 3, 4]
+    assert untimed(resumed.reports[-1][1][0]) == untimed(whole.reports[-1][1][0])
+    assert damaged.with_suffix(".damaged").is_dir()
+    assert set(names(resumed)) == {
+        "checkpoint_00002",
+        "checkpoint_00004",
+        damaged.stem + ".damaged",
+    }
+
+
+def test_without_a_good_checkpoint_training_begins_again_and_says_so(whole, tmp_path, tiny_policy):
+    shutil.copytree(whole.checkpoints, tmp_path / "checkpoints")
+    for step in (2, 4):
+        (tmp_path / f"checkpoints/checkpoint_{step:05d}/manifest.json").unlink()
+    again = run(tmp_path, tiny_policy)
+    assert [kind for kind, _ in again.incidents] == [
+        IncidentType.CHECKPOINT_DAMAGED,
+        IncidentType.CHECKPOINT_DAMAGED,
+        IncidentType.RESTARTED_FROM_SCRATCH,
+    ]
+    assert [untimed(row) for row in again.rows] == [untimed(row) for row in whole.rows]
+
+
+def names(recorder):
+    return sorted(path.name for path in recorder.checkpoints.iterdir())
+
+
+def test_only_the_last_two_checkpoints_are_kept(tmp_path, tiny_policy):
+    config = with_overrides(CONFIG, {"train.checkpoint_every": 1})
+    recorder = run(tmp_path, tiny_policy, config=config, seeds=(0,))
+    assert names(recorder) == ["checkpoint_00003", "checkpoint_00004"]
+
+
+def test_a_run_without_contrast_fails_with_the_count_also_when_it_was_resumed(
+    tmp_path, tiny_policy
+):
+    # Responses of one token hold no answer: every group is all wrong.
+    limits = {"rollout.max_new_tokens": 1, "train.max_steps_without_contrast": 3}
+    config = with_overrides(CONFIG, limits)
+    recorder = Recorder(tmp_path)
+    arguments = {"policy_folder": tiny_policy, "checkpoints": recorder.checkpoints}
+    with pytest.raises(NoContrastError, match="all correct/all wrong for 3 steps in a row"):
+        train(config, (0,), recorder, **arguments)
+    assert [row["step"] for row in recorder.rows] == [1, 2, 3]
+    assert recorder.total[IncidentType.DEGENERATE_STEP] == (3, "seed 0: 3")
+    resumed = Recorder(tmp_path)
+    with pytest.raises(NoContrastError, match="for 3 steps"):
+        train(config, (0,), resumed, **arguments)
+    assert [row["step"] for row in resumed.rows] == [3]
+    assert resumed.total == recorder.total
+
+
+def test_a_policy_that_is_always_right_does_not_fail_for_want_of_contrast(
+    tmp_path, tiny_policy, monkeypatch
+):
+    monkeypatch.setattr(
+        Verifier, "verify", lambda self, pairs: [Judgement(Verdict.CORRECT)] * len(pairs)
+    )
+    config = with_overrides(CONFIG, {"train.max_steps_without_contrast": 2})
+    recorder = run(tmp_path, tiny_policy, config=config, seeds=(0,))
+    assert [row["all_correct_fraction"] for row in recorder.rows] == [1.0] * 4
+    assert recorder.total[IncidentType.DEGENERATE_STEP] == (4, "seed 0: 4")
+
+
+def test_lost_checks_are_counted_over_the_whole_run(tmp_path, tiny_policy, monkeypatch):
+    verdicts = cycle([Verdict.TIMEOUT, Verdict.KILLED, Verdict.KILLED])
+    monkeypatch.setattr(
+        Verifier, "verify", lambda self, pairs: [Judgement(next(verdicts)) for _ in pairs]
+    )
+    recorder = run(tmp_path, tiny_policy, seeds=(0,))
+    timeouts, _ = recorder.total[IncidentType.VERIFIER_TIMEOUT]
+    killed, _ = recorder.total[IncidentType.VERIFIER_KILLED]
+    rollouts = 4 * 4 * 4
+    assert timeouts + killed == rollouts + len(recorder.evaluations)
+    assert killed == pytest.approx(2 * timeouts, abs=2)
+
+
+def test_credits_are_stored_at_the_steps_that_ask_for_them(tmp_path, tiny_policy):
+    config = with_overrides(CONFIG, {"update.store_credits_every": 2})
+    recorder = run(tmp_path, tiny_policy, config=config)
+    contrasts = {
+        (row["seed"], row["step"]): round(row["valid_fraction"] * 4 * 4) for row in recorder.rows
+    }
+    due = {key: count for key, count in contrasts.items() if count and key[1] in (1, 3)}
+    assert due
+    assert {(seed, step): count for seed, step, count in recorder.credited} == due
 
 
 def test_grpo_trains_by_the_same_loop(tmp_path, tiny_policy):

@@ -109,9 +109,12 @@ class UpdateConfig(Stage):
     ratio-based objectives collapse to two."""
     epochs_per_batch: int = Field(1, ge=1)
     """Passes over a rollout batch."""
-    old_logprobs: Literal["trainer", "sampler"] = "trainer"
+    old_logprobs: Literal["trainer", "sampler", "auto"] = "trainer"
     """Whose log-probabilities ratios refer to: the trainer's, computed before the first step on a
-    batch, or those that the sampler reported."""
+    batch, or those that the sampler reported. `auto` compares both on the first mini-batch, which
+    costs nothing, and spares the trainer the others where they agree."""
+    store_credits_every: int = Field(0, ge=0)
+    """Every how many steps, from the first, the credit of each rollout is stored; 0: never."""
     importance_cap: float | None = Field(None, gt=0)
     """Cap of the truncated importance weight trainer / sampler, which token-level ratio objectives
     multiply into their loss; off by default."""
@@ -123,12 +126,16 @@ class EvaluationConfig(Stage):
     """What is measured on problems that are never trained on."""
 
     sets: tuple[str, ...] = ("chain/easy", "chain/medium", "chain/hard", "chain/ood")
-    """Problem sets: levels of the generated task, or paths of JSON-lines files."""
+    """Problem sets: levels of the generated task, or paths of JSON-lines files. `{split}` in a path
+    stands for `split`, so that a set may have one file for searching and one for confirming."""
     tracked: tuple[str, ...] = ()
     """The sets that are also evaluated during training, every `every` steps; the others only
     before and after it. Empty: all sets."""
     every: int = Field(20, ge=1)
     """Optimiser steps between evaluations of the tracked sets."""
+    split: Literal["dev", "test"] = "dev"
+    """Which held-out problems of a set are used: searches select by `dev`, confirmations measure on
+    `test`. A file without `{split}` in its path has no splits and is used as a whole for either."""
     problems_per_set: int = Field(96, ge=1)
     """At most this many problems of each set."""
     samples: int = Field(8, ge=1)
@@ -156,6 +163,13 @@ class EvaluationConfig(Stage):
         """The sets that have learning curves."""
         return self.tracked or self.sets
 
+    def source(self, name: str) -> str:
+        """What set `name` holds with this split: the path of a file, or a level of the generated
+        task, those of the test split with ` (test)` after it."""
+        if name.partition("/")[0] == "chain":
+            return f"{name} (test)" if self.split == "test" else name
+        return name.replace("{split}", self.split)
+
     @property
     def main_metric(self) -> str:
         """avg@k on the first tracked set."""
@@ -177,6 +191,9 @@ class TrainConfig(Stage):
     """Steps between checkpoints; the last step always writes one."""
     report_every: int = Field(5, ge=1)
     """Steps between progress reports."""
+    max_steps_without_contrast: int = Field(40, ge=1)
+    """Consecutive steps without a single group to learn from, other than because all answers were
+    right, after which a run fails."""
 
 
 def _select_objective(value: Any) -> Any:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from conspo_study.config import AdvantageOptions
-from conspo_study.objective.base import GroupBatch, mean_of
-from conspo_study.records import Mean
+from conspo_study.objective.base import GroupBatch, least_of, mean_of, peak_of
+from conspo_study.records import Part
 
 
 def centered_rewards(batch: GroupBatch) -> Tensor:
@@ -28,11 +28,13 @@ def normalised_advantages(batch: GroupBatch, options: AdvantageOptions) -> Tenso
     return (centered_B / scale_B).to(batch.logprobs_T.dtype)
 
 
-def advantage_metrics(advantages_B: Tensor) -> dict[str, Mean]:
-    """Means over rollouts of the advantage, which is 0 when groups are whole, and of its size."""
+def advantage_metrics(advantages_B: Tensor) -> dict[str, Part]:
+    """Over rollouts: the mean advantage, which is 0 when groups are whole, its mean size, ends."""
     return {
         "advantage_mean": mean_of(advantages_B),
         "advantage_abs": mean_of(advantages_B.abs()),
+        "advantage_min": least_of(advantages_B),
+        "advantage_max": peak_of(advantages_B),
     }
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from conspo_study.config import ObjectiveOptions
-from conspo_study.records import Mean
+from conspo_study.records import Least, Mean, Part, Peak
 
 
 class Totals(NamedTuple):
@@ -145,7 +145,7 @@ class GroupBatch:
             correction_T=None if correction_T is None else correction_T.detach(),
         )
 
-    @property
+    @cached_property
     def groups(self) -> int:
         """Q, the groups of this batch."""
         return int(self.group_B[-1]) + 1 if len(self.group_B) else 0
@@ -219,11 +219,21 @@ class GroupBatch:
         first_Q = torch.cumsum(self.sizes_Q, 0) - self.sizes_Q
         return torch.arange(len(self.group_B), device=self.group_B.device) - first_Q[self.group_B]
 
+    @cached_property
+    def wrong_W(self) -> Tensor:
+        """Indices of the wrong rollouts."""
+        return (~self.correct_B).nonzero().flatten()
+
+    @cached_property
+    def table_places(self) -> tuple[Tensor, Tensor, int]:
+        """Row and column of each wrong rollout in a table with a row per group, and its width G."""
+        return self.group_B[self.wrong_W], self.slot_B[self.wrong_W], int(self.sizes_Q.max())
+
     def negatives_table(self, values_B: Tensor) -> Tensor:
         """Values of the wrong rollouts, one row per group, -inf elsewhere: [B] -> [Q, G]."""
-        wrong_B = ~self.correct_B
-        table_QG = values_B.new_full((self.groups, int(self.sizes_Q.max())), -torch.inf)
-        return table_QG.index_put((self.group_B[wrong_B], self.slot_B[wrong_B]), values_B[wrong_B])
+        row_W, column_W, width = self.table_places
+        table_QG = values_B.new_full((self.groups, width), -torch.inf)
+        return table_QG.index_put((row_W, column_W), values_B[self.wrong_W])
 
     def negative_logsumexp(self, values_B: Tensor) -> Tensor:
         """log sum over the wrong rollouts j of e^{values_j}, for each group: [B] -> [Q]."""
@@ -236,14 +246,34 @@ class ObjectiveOutput:
 
     loss: Tensor
     """Scalar to minimise; this worker's share of it when groups are spread over workers."""
-    metrics: dict[str, Mean]
-    """What only this objective can say, for example its margin or its clip fraction, as sums and
-    counts, so that means over all workers are exact."""
+    metrics: dict[str, Part]
+    """What only this objective can say, for example its margin or its clip fraction, in parts that
+    add up over workers to what one worker with all groups would say."""
 
 
 def mean_of(values: Tensor) -> Mean:
     """The mean of all entries, in parts."""
     return Mean(float(values.double().sum()), values.numel())
+
+
+def peak_of(values: Tensor) -> Peak:
+    """The largest entry, in parts."""
+    return Peak(float(values.max()))
+
+
+def least_of(values: Tensor) -> Least:
+    """The smallest entry, in parts."""
+    return Least(float(values.min()))
+
+
+def of_the_step(batch: GroupBatch, value: float) -> Mean:
+    """A number of the whole optimiser step, known to every worker, in parts.
+
+    Each worker adds its share of the groups, so that a step counts once in the mean over steps,
+    however many workers hold groups of it.
+    """
+    share = batch.groups / batch.totals.groups
+    return Mean(value * share, share)
 
 
 class Objective(Protocol):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from conspo_study.objective.base import GroupBatch, mean_of
-from conspo_study.records import Mean
+from conspo_study.records import Part
 
 
 def surrogate(ratio: Tensor, advantages: Tensor, clip_low: float, clip_high: float) -> Tensor:
@@ -30,7 +30,7 @@ def token_surrogate(
 @torch.no_grad()
 def clip_metrics(
     ratio: Tensor, advantages: Tensor, clip_low: float, clip_high: float
-) -> dict[str, Mean]:
+) -> dict[str, Part]:
     """Shares of entries whose gradient the clip removes, above and below."""
     return {
         "clip_fraction_high": mean_of((ratio > 1 + clip_high) & (advantages > 0)),

@@ -19,9 +19,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from conspo_study.config import ConSPOOptions, ContrastiveOptions
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, mean_of, register
+from conspo_study.objective.base import (
+    GroupBatch,
+    ObjectiveOutput,
+    Progress,
+    mean_of,
+    of_the_step,
+    peak_of,
+    register,
+)
 from conspo_study.objective.margin import margin_at
-from conspo_study.records import Mean
+from conspo_study.records import Part
 
 
 @register(ConSPOOptions)
@@ -41,16 +49,37 @@ def contrast(
     terms_B = torch.where(batch.correct_B, F.logsigmoid(-logits_B), 0.0)
     per_group_Q = options.tau * batch.group_sum(terms_B) / batch.positives_Q
     loss = -per_group_Q.sum() / batch.totals.groups
-    with torch.no_grad():
-        correct = batch.correct_B
-        no_margin_B = logits_B - margin / options.tau
-        metrics = {
-            "margin": Mean(margin, 1),
-            "push": mean_of(torch.sigmoid(logits_B[correct])),
-            "p_positive": mean_of(torch.sigmoid(-no_margin_B[correct])),
-            "effective_negatives": mean_of(effective_negatives(batch, scores_B, options.tau)),
-        }
+    metrics = contrast_metrics(batch, scores_B.detach(), logits_B.detach(), options.tau, margin)
     return ObjectiveOutput(loss, metrics)
+
+
+@torch.no_grad()
+def contrast_metrics(
+    batch: GroupBatch, scores_B: Tensor, logits_B: Tensor, tau: float, margin: float
+) -> dict[str, Part]:
+    """What the contrast does to its rollouts.
+
+    `margin` is m_t, `push` the mean 1 - P_i of correct rollouts, `p_positive` their mean P_i as it
+    would be without a margin, `effective_negatives` 1 / sum_j w_j^2, between 1 and N-: how many
+    wrong rollouts share the push, and `effective_negatives_share` that over N-. `margin_effect` is
+    the largest change of any rollout's credit that the margin makes at this tau; credits are at
+    most 1 in size, so an effect of 1e-4 cannot be told from none.
+    """
+    correct = batch.correct_B
+    unshifted_B = logits_B - margin / tau
+    push_B = torch.sigmoid(logits_B)
+    weights_B = negative_softmax(batch, scores_B, tau)
+    negatives_Q = 1 / batch.group_sum(weights_B**2)
+    # Credits are linear in the pushes, so their change is the credit of the change.
+    change_B = credits_of_pushes(batch, push_B - torch.sigmoid(unshifted_B), weights_B)
+    return {
+        "margin": of_the_step(batch, margin),
+        "push": mean_of(push_B[correct]),
+        "p_positive": mean_of(torch.sigmoid(-unshifted_B[correct])),
+        "effective_negatives": mean_of(negatives_Q),
+        "effective_negatives_share": mean_of(negatives_Q / batch.negatives_Q),
+        "margin_effect": peak_of(change_B.abs()),
+    }
 
 
 def contrast_logits(batch: GroupBatch, scores_B: Tensor, tau: float, margin: float) -> Tensor:
@@ -67,11 +96,14 @@ def contrast_logits(batch: GroupBatch, scores_B: Tensor, tau: float, margin: flo
 def score_credits(batch: GroupBatch, scores_B: Tensor, tau: float, margin: float) -> Tensor:
     """dJ/ds of each rollout in closed form (Lemma 2), zero-sum within a group: [B] -> [B]."""
     push_B = torch.sigmoid(contrast_logits(batch, scores_B, tau, margin))
-    push_B = torch.where(batch.correct_B, push_B, 0.0)
-    positives_B = batch.positives_Q[batch.group_B]
-    total_B = (batch.group_sum(push_B) / batch.positives_Q)[batch.group_B]
-    weights_B = negative_softmax(batch, scores_B, tau)
-    return torch.where(batch.correct_B, push_B / positives_B, -weights_B * total_B)
+    return credits_of_pushes(batch, push_B, negative_softmax(batch, scores_B, tau))
+
+
+def credits_of_pushes(batch: GroupBatch, push_B: Tensor, weights_B: Tensor) -> Tensor:
+    """push_i/N+ of each correct rollout, -w_j times the mean push of each wrong one: [B] -> [B]."""
+    positive_B = push_B / batch.positives_Q[batch.group_B]
+    total_Q = batch.group_sum(torch.where(batch.correct_B, positive_B, 0.0))
+    return torch.where(batch.correct_B, positive_B, -weights_B * total_Q[batch.group_B])
 
 
 def negative_softmax(batch: GroupBatch, scores_B: Tensor, tau: float) -> Tensor:
@@ -79,8 +111,3 @@ def negative_softmax(batch: GroupBatch, scores_B: Tensor, tau: float) -> Tensor:
     scaled_B = batch.centered(scores_B) / tau
     log_weights_B = scaled_B - batch.negative_logsumexp(scaled_B)[batch.group_B]
     return torch.where(batch.correct_B, 0.0, log_weights_B.clamp(max=0).exp())
-
-
-def effective_negatives(batch: GroupBatch, scores_B: Tensor, tau: float) -> Tensor:
-    """1 / sum_j w_j^2 of each group, between 1 and N-: how many wrong rollouts share the push."""
-    return 1 / batch.group_sum(negative_softmax(batch, scores_B, tau) ** 2)

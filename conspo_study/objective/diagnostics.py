@@ -8,20 +8,26 @@ import torch
 from torch import Tensor
 
 from conspo_study.config import GRPOOptions, ObjectiveOptions
+from conspo_study.objective.advantages import normalised_advantages
 from conspo_study.objective.base import (
     GroupBatch,
     Objective,
-    ObjectiveOutput,
     Progress,
+    least_of,
     mean_of,
+    peak_of,
 )
-from conspo_study.objective.conspo import score_credits
-from conspo_study.objective.grpo import grpo
-from conspo_study.records import Mean
+from conspo_study.objective.grpo import rollout_losses
+from conspo_study.records import Correlation, Part, Quantile
+
+RATIO_RESOLUTION = 1e-3
+"""Nats to which log-ratios are rounded for quantiles, so that their counts stay few to exchange."""
+LARGEST_LOG_RATIO = 50.0
+"""Nats; larger log-ratios are counted as this one."""
 
 
 @torch.no_grad()
-def score_metrics(batch: GroupBatch) -> dict[str, Mean]:
+def score_metrics(batch: GroupBatch) -> dict[str, Part]:
     """How well the scores s = mean log-probability separate correct from wrong rollouts.
 
     `score_positive`, `score_negative` and `score_gap` are means over groups of the group's means;
@@ -42,77 +48,106 @@ def score_metrics(batch: GroupBatch) -> dict[str, Mean]:
 
 
 @torch.no_grad()
-def ratio_metrics(batch: GroupBatch) -> dict[str, Mean]:
-    """Distance of the policy from the one that sampled, as means over the tokens.
+def ratio_metrics(batch: GroupBatch) -> dict[str, Part]:
+    """Distance of the policy from the one that sampled, d = log pi_theta - log pi_old.
 
-    `kl_old_k1` = mean(-d) and `kl_old_k3` = mean(e^d - 1 - d), d = log pi_theta - log pi_old.
+    Over tokens: `kl_old_k1` = mean(-d), `kl_old_k3` = mean(e^d - 1 - d), and mean, ends and 99 %
+    quantile of rho = e^d. Over rollouts: mean and maximum of R = e^(mean of d).
     """
     d_T = batch.log_ratio_T.detach().double()
-    return {"kl_old_k1": mean_of(-d_T), "kl_old_k3": mean_of(torch.expm1(d_T) - d_T)}
+    ratio_T = d_T.exp()
+    sequence_B = batch.rollout_mean(d_T).exp()
+    return {
+        "kl_old_k1": mean_of(-d_T),
+        "kl_old_k3": mean_of(torch.expm1(d_T) - d_T),
+        "ratio_mean": mean_of(ratio_T),
+        "ratio_min": least_of(ratio_T),
+        "ratio_max": peak_of(ratio_T),
+        "ratio_p99": ratio_quantile(d_T, 0.99),
+        "sequence_ratio_mean": mean_of(sequence_B),
+        "sequence_ratio_max": peak_of(sequence_B),
+    }
+
+
+def ratio_quantile(d_T: Tensor, share: float) -> Quantile:
+    """A quantile of rho = e^d, in parts: exact for log-ratios rounded to `RATIO_RESOLUTION`.
+
+    So rho is right to a relative 5e-4. Log-ratios beyond `LARGEST_LOG_RATIO` count as that.
+    """
+    largest = LARGEST_LOG_RATIO / RATIO_RESOLUTION
+    steps_T = (d_T / RATIO_RESOLUTION).nan_to_num(nan=largest).clamp(-largest, largest).round()
+    least = steps_T.min()
+    counts = (steps_T - least).long().bincount()
+    found = counts.nonzero().flatten()
+    ratios = ((found + least) * RATIO_RESOLUTION).exp().tolist()
+    return Quantile(share, dict(zip(ratios, counts[found].tolist(), strict=True)))
 
 
 @torch.no_grad()
-def mismatch_metrics(trainer_T: Tensor, sampler_T: Tensor) -> dict[str, Mean]:
+def mismatch_metrics(trainer_T: Tensor, sampler_T: Tensor) -> dict[str, Part]:
     """Disagreement of the trainer and the sampler about the same tokens under equal weights.
 
-    `mismatch_kl` = mean(rho - 1 - log rho) with rho = trainer / sampler (k3), and `mismatch_abs`,
-    the mean absolute difference of log-probabilities in nats.
+    `mismatch_kl` = mean(rho - 1 - log rho) with rho = trainer / sampler (k3); of the absolute
+    difference of log-probabilities, in nats, `mismatch_abs` is the mean and `mismatch_max` the
+    maximum; `mismatch_r` is Pearson's correlation of the log-probabilities.
     """
-    d_T = (trainer_T.detach() - sampler_T.to(trainer_T.device)).double()
+    x_T, y_T = trainer_T.detach().double(), sampler_T.to(trainer_T.device).double()
+    d_T = x_T - y_T
+    sums = (float((a * b).sum()) for a, b in ((x_T, x_T), (y_T, y_T), (x_T, y_T)))
     return {
         "mismatch_kl": mean_of(torch.expm1(d_T) - d_T),
         "mismatch_abs": mean_of(d_T.abs()),
+        "mismatch_max": peak_of(d_T.abs()),
+        "mismatch_r": Correlation(len(d_T), float(x_T.sum()), float(y_T.sum()), *sums),
     }
 
 
 def rollout_credits(
     batch: GroupBatch, objective: Objective, options: ObjectiveOptions, progress: Progress
 ) -> Tensor:
-    """How strongly an objective pushes each rollout: dJ/ds, up or down, times the groups: [B].
-
-    It is minus the sum over the rollout's tokens of d loss / d log pi, which for a loss on scores
-    s = mean log pi is the derivative by the score. Times the number of groups it does not depend on
-    the batch size. Drawn against the scores it is figure 2 of the ConSPO paper.
-    """
+    """How strongly an objective pushes each rollout: see `credits_of`."""
     leaf_T = batch.logprobs_T.detach().requires_grad_()
     loss = objective(replace(batch, logprobs_T=leaf_T), options, progress).loss
     (weights_T,) = torch.autograd.grad(loss, leaf_T)
+    return credits_of(batch, weights_T)
+
+
+def credits_of(batch: GroupBatch, weights_T: Tensor) -> Tensor:
+    """dJ/ds of each rollout, up or down, times the groups, from d loss / d log pi: [T] -> [B].
+
+    It is minus the sum of the weights of the rollout's tokens, which for a loss on scores
+    s = mean log pi is the derivative by the score. Times the number of groups it does not depend on
+    the batch size. Drawn against the scores it is figure 2 of the ConSPO paper.
+    """
     return -batch.rollout_sum(weights_T) * batch.totals.groups
 
 
 def grpo_identity_gap(batch: GroupBatch) -> float:
-    """How far GRPO is from its discriminative form on this batch; 0 up to rounding.
+    """How far GRPO is from its discriminative form on any rollout; 0 up to rounding.
 
     Proposition 1 of the ConSPO paper: with population std, a group of G rollouts and pass rate p
     adds G sqrt(p (1 - p)) (mean of s+ over correct - mean of s- over wrong rollouts) to B times the
     objective, with the clipped ratios s+ = mean_t min(rho, 1 + eps), s- = mean_t max(rho, 1 - eps).
-    The gap is the larger of the difference of the losses and of any rollout's credits.
+    Each rollout has its own term in both, so the gap is the largest difference of two terms, or of
+    their derivatives by log pi summed over tokens, and does not depend on how the batch is split.
     """
     options = GRPOOptions(std_ddof=0, std_epsilon=0.0)
-    verdicts = replace(batch, rewards_B=batch.correct_B.double(), correction_T=None)
-
-    def discriminative(batch: GroupBatch, options: GRPOOptions, _: Progress) -> ObjectiveOutput:
-        high_B = batch.rollout_mean(batch.ratio_T.clamp(max=1 + options.clip_high))
-        low_B = batch.rollout_mean(batch.ratio_T.clamp(min=1 - options.clip_low))
-        scores_B = torch.where(batch.correct_B, high_B, low_B)
-        correct_Q, wrong_Q = batch.group_means(scores_B)
-        weight_Q = (batch.positives_Q * batch.negatives_Q).double().sqrt()  # G sqrt(p (1 - p))
-        loss = -(weight_Q * (correct_Q - wrong_Q)).sum() / batch.totals.rollouts
-        return ObjectiveOutput(loss, metrics={})
-
-    start = Progress(step=0, steps=1)
-    forms: tuple[Objective, Objective] = (grpo, discriminative)
-    loss_a, loss_b = (float(form(verdicts, options, start).loss.detach()) for form in forms)
-    credits_a, credits_b = (rollout_credits(verdicts, form, options, start) for form in forms)
-    return max(abs(loss_a - loss_b), float((credits_a - credits_b).abs().max()))
-
-
-@torch.no_grad()
-def margin_effect(batch: GroupBatch, tau: float, margin: float) -> float:
-    """The largest change of any rollout's ConSPO credit that this margin makes at this tau.
-
-    Credits are at most 1 in size: a margin whose effect is 1e-4 cannot be told from none.
-    """
-    scores_B = batch.rollout_mean(batch.logprobs_T)
-    change_B = score_credits(batch, scores_B, tau, margin) - score_credits(batch, scores_B, tau, 0)
-    return float(change_B.abs().max())
+    upper, lower = 1 + options.clip_high, 1 - options.clip_low
+    leaf_T = batch.logprobs_T.detach().requires_grad_()
+    verdicts = replace(
+        batch, logprobs_T=leaf_T, rewards_B=batch.correct_B.double(), correction_T=None
+    )
+    advantages_B = normalised_advantages(verdicts, options)
+    losses_B = rollout_losses(verdicts, advantages_B, options)
+    (weights_T,) = torch.autograd.grad(losses_B.sum(), leaf_T)
+    with torch.no_grad():
+        correct_T = batch.correct_B[batch.rollout_T]
+        ratio_T = verdicts.ratio_T
+        live_T = torch.where(correct_T, ratio_T <= upper, ratio_T >= lower)
+        clipped_T = torch.where(correct_T, ratio_T.clamp(max=upper), ratio_T.clamp(min=lower))
+        # G sqrt(p (1 - p)) is sqrt(N+ N-), of which each correct rollout has 1/N+.
+        odds_B = (batch.negatives_Q.double() / batch.positives_Q).sqrt()[batch.group_B]
+        factor_B = torch.where(batch.correct_B, odds_B, -1 / odds_B)
+        values_B = losses_B + factor_B * batch.rollout_mean(clipped_T)
+        slopes_B = batch.rollout_sum(weights_T) + factor_B * batch.rollout_mean(ratio_T * live_T)
+        return float(torch.cat([values_B, slopes_B]).abs().max())

@@ -18,9 +18,15 @@ import torch
 from torch import Tensor
 
 from conspo_study.config import DisCOOptions
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, register
+from conspo_study.objective.base import (
+    GroupBatch,
+    ObjectiveOutput,
+    Progress,
+    of_the_step,
+    register,
+)
 from conspo_study.objective.conspo import negative_softmax
-from conspo_study.records import Mean
+from conspo_study.records import Mean, Part
 
 
 @register(DisCOOptions)
@@ -43,9 +49,9 @@ def disco(batch: GroupBatch, options: DisCOOptions, _: Progress) -> ObjectiveOut
         wrong_Q = options.tau * (lse_Q - batch.negatives_Q.to(lse_Q.dtype).log())
     loss = -(correct_Q - wrong_Q).sum() / batch.totals.groups
     excess = max(kl - options.kl_limit, 0.0)
-    metrics = {
-        "constraint_kl": Mean(kl, 1),
-        "hinge_active": Mean(float(excess > 0), 1),
+    metrics: dict[str, Part] = {
+        "constraint_kl": of_the_step(batch, kl),
+        "hinge_active": of_the_step(batch, float(excess > 0)),
         "penalty_share": penalty_share(batch, scores_B, options, excess),
     }
     return ObjectiveOutput(loss + penalty(batch, options, excess), metrics)

@@ -10,6 +10,8 @@ scripts for GRPO take one mean over tokens instead, and TRL's default loss is DA
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from conspo_study.config import GRPOOptions
 from conspo_study.objective.advantages import advantage_metrics, normalised_advantages
 from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, register
@@ -21,7 +23,12 @@ def grpo(batch: GroupBatch, options: GRPOOptions, _: Progress) -> ObjectiveOutpu
     """loss = (1/B) sum over rollouts of the mean over their tokens of l."""
     low, high = options.clip_low, options.clip_high
     advantages_B = normalised_advantages(batch, options)
-    loss_T = token_surrogate(batch, advantages_B, low, high)
-    loss = batch.rollout_mean(loss_T).sum() / batch.totals.rollouts
+    loss = rollout_losses(batch, advantages_B, options).sum() / batch.totals.rollouts
     metrics = clip_metrics(batch.ratio_T, advantages_B[batch.rollout_T], low, high)
     return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B))
+
+
+def rollout_losses(batch: GroupBatch, advantages_B: Tensor, options: GRPOOptions) -> Tensor:
+    """The mean over the tokens of each rollout of l: [B] -> [B]."""
+    loss_T = token_surrogate(batch, advantages_B, options.clip_low, options.clip_high)
+    return batch.rollout_mean(loss_T)

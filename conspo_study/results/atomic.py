@@ -47,6 +47,14 @@ def write_json_atomic(path: Path, data: Any) -> None:
     write_atomic(path, (text + "\n").encode())
 
 
+def free_path(path: Path, purpose: str) -> Path:
+    """`<path>.<purpose>-1`, or with the first number that no file bears."""
+    number = 1
+    while (free := path.with_name(f"{path.name}.{purpose}-{number}")).exists():
+        number += 1
+    return free
+
+
 def sync_directory(folder: Path) -> None:
     """Make the names in `folder` durable: a synced file is lost when its entry is not."""
     handle = os.open(folder, os.O_RDONLY)

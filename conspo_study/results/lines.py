@@ -20,11 +20,20 @@ from conspo_study.records import EventKind, TrialEvent
 
 _TRIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _STUDY_EVENTS = (EventKind.STUDY_STARTED, EventKind.STUDY_FINISHED)
+LINE_START = b'{"seq":'
+"""How every line begins."""
 _FIELDS = ("seq", "time", "event", "trial", "data", "crc")
 
 
 class LogDamaged(ValueError):
     """The log cannot be trusted from some line on. Nothing was changed."""
+
+    def __init__(self, path: Path, line: int, reason: str):
+        self.line, self.reason = line, reason
+        super().__init__(
+            f"{path}: line {line} is damaged: {reason}. Nothing was changed. Restore the file from "
+            f"a copy, or see what can be saved: python -m conspo_study.study repair {path.parent}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ def encode_line(seq: int, time: str, event: TrialEvent) -> tuple[bytes, LoggedEv
         # Through JSON once, so that the checksum sees keys and numbers as a reader will.
         record = json.loads(_dump({**record, "data": event.data}))
         line = _dump({**record, "crc": _checksum(record)}).encode()
-        return line + b"\n", _decode(line, seq)
+        return line + b"\n", decode_line(line)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"the event {event.kind.value} of trial {event.trial!r} cannot be logged: {error}; "
@@ -71,22 +80,25 @@ def decode_lines(content: bytes, path: Path) -> list[LoggedEvent]:
     events = []
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            events.append(_decode(line, number))
+            events.append(decode_line(line))
+            check_number(events[-1], number)
         except (ValueError, RecursionError) as error:
-            raise LogDamaged(
-                f"{path}: line {number} is damaged: {error}. Nothing was changed. Restore the file "
-                f"from a copy; or, to give up line {number} and all after it, keep the first "
-                f"{number - 1} lines (head -n {number - 1}) and resume: trials whose end is lost "
-                "run again from their checkpoints."
-            ) from None
+            raise LogDamaged(path, number, str(error)) from None
     return events
 
 
-def _decode(line: bytes, number: int) -> LoggedEvent:
+def check_number(logged: LoggedEvent, number: int) -> None:
+    """Raises ValueError unless the event carries the sequence number of its place."""
+    if logged.seq != number:
+        raise ValueError(f"it carries sequence number {logged.seq}: lines are missing or doubled")
+
+
+def decode_line(line: bytes) -> LoggedEvent:
+    """One line without its newline, wherever it stands. Raises ValueError saying what is wrong."""
     try:
         record = json.loads(line, parse_constant=_refuse_constant)
-    except ValueError as error:
-        if line.count(b'{"seq":') > 1:
+    except (ValueError, RecursionError) as error:
+        if line.count(LINE_START) > 1:
             raise ValueError("two lines run into each other") from error
         raise ValueError("it is not a JSON object") from error
     if not isinstance(record, dict) or tuple(record) != _FIELDS:
@@ -95,17 +107,16 @@ def _decode(line: bytes, number: int) -> LoggedEvent:
     # Comparing bytes as well catches what parses to the same value: doubled keys, 1E2 for 100.0.
     if crc != _checksum(record) or _dump({**record, "crc": crc}).encode() != line:
         raise ValueError("its checksum does not match its content")
-    if record["seq"] != number:
-        raise ValueError(
-            f"it carries sequence number {record['seq']}: lines are missing or doubled"
-        )
+    if type(record["seq"]) is not int:
+        raise ValueError("its sequence number is not an integer")
     if record["event"] not in list(EventKind):
         raise ValueError(f"unknown event {record['event']!r}, perhaps from a newer version")
     if not isinstance(record["data"], dict):
         raise ValueError("its data is not an object")
     kind = EventKind(record["event"])
     _check_trial(kind, record["trial"])
-    return LoggedEvent(number, record["time"], TrialEvent(kind, record["trial"], record["data"]))
+    event = TrialEvent(kind, record["trial"], record["data"])
+    return LoggedEvent(record["seq"], record["time"], event)
 
 
 def _check_trial(kind: EventKind, trial: str) -> None:
@@ -113,6 +124,8 @@ def _check_trial(kind: EventKind, trial: str) -> None:
     if kind in _STUDY_EVENTS:
         if trial:
             raise ValueError(f"a {kind.value} event belongs to no trial, got {trial!r}")
+    elif kind is EventKind.INCIDENT and not trial:
+        return  # it belongs to the whole study
     elif not _TRIAL_ID.fullmatch(trial):
         raise ValueError(
             f"a {kind.value} event needs a trial id of up to 64 letters, digits, '_', '-' and '.', "

@@ -6,14 +6,15 @@ import errno
 import fcntl
 import os
 import threading
-import warnings
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from conspo_study.records import TrialEvent
-from conspo_study.results.atomic import sync_directory, write_atomic
+from conspo_study.results.atomic import free_path, sync_directory, write_atomic
+from conspo_study.results.lease import Lease, LeaseLost, LogLocked
 from conspo_study.results.lines import (
     LogDamaged,
     LoggedEvent,
@@ -21,12 +22,9 @@ from conspo_study.results.lines import (
     encode_line,
     split_torn,
 )
+from conspo_study.results.table import StudyTable, TableBuilder
 
-__all__ = ["LogDamaged", "LogLocked", "LoggedEvent", "ResultsLog", "read_log"]
-
-
-class LogLocked(RuntimeError):
-    """Another process is writing this log."""
+__all__ = ["LeaseLost", "LogDamaged", "LogLocked", "LoggedEvent", "ResultsLog", "read_log"]
 
 
 def read_log(path: Path) -> list[LoggedEvent]:
@@ -39,49 +37,76 @@ def read_log(path: Path) -> list[LoggedEvent]:
 
 
 class ResultsLog:
-    """The writer. Opening creates the file, takes its lock and repairs a torn tail.
+    """The writer. Opening creates the file, takes its lock and the lease, repairs a torn tail.
 
-    Raises LogLocked when another process holds the log, LogDamaged when a complete line is bad,
-    OSError when the file cannot be opened or locked. Use it as a context manager.
+    Raises LogLocked when another process holds the log, LogDamaged when a complete line is bad or
+    contradicts those before it, OSError when the file cannot be opened or locked. Use it as a
+    context manager.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, lease: Lease | None = None):
         self.path = path
-        self._pid_path = path.with_name(path.name + ".pid")
+        self.failure: BaseException | None = None
+        """Why an event could not be stored. Nothing is logged after an event that was lost."""
+        self.notices: list[str] = []
+        """What opening found, and a person should know."""
+        self._lease = lease
         self._mutex = threading.Lock()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             self._lock()
-            self._pid_path.write_text(f"{os.getpid()}\n")
+            if lease is not None:
+                # Before the tail is repaired: where locks do not reach other machines, it may be a
+                # line that a driver there is just writing.
+                lease.acquire()
+                self.notices += [lease.notice] if lease.notice else []
             sync_directory(path.parent)
             self.events = self._read_and_repair()
             """All events in the log, those appended through this object included."""
+            self._builder = self._fold()
         except BaseException:
-            os.close(self._fd)
-            self._fd = -1
+            self.close()
             raise
+
+    @property
+    def table(self) -> StudyTable:
+        """What all events so far come to. Any thread may ask, as often as it likes."""
+        return self._builder.table
 
     def append(self, event: TrialEvent) -> LoggedEvent:
         """Store one event; it is on disk when this returns.
 
-        Raises ValueError when the event is not strict JSON, OSError naming the file when it cannot
-        be written (disk full). The log then ends where it did before, and a later call may succeed.
+        Raises ValueError when the event is not strict JSON or contradicts the log, LeaseLost when
+        another driver has taken over, OSError naming the file when it cannot be written (disk
+        full). After the last two the log is intact and takes no more: the same error is raised
+        again, since whoever overlooks it must not log what came after.
         """
         with self._mutex:
+            if self.failure is not None:
+                raise self.failure
             if self._fd < 0:
                 raise ValueError(f"{self.path} is closed")
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             line, logged = encode_line(len(self.events) + 1, now, event)
-            self._write(line)
-            self.events.append(logged)
+            self._builder.check(logged)
+            try:
+                if self._lease is not None:
+                    self._lease.check()
+                self._write(line)
+                self.events.append(logged)
+                self._builder.add(logged)
+            except BaseException as error:  # an interrupt too may leave it open what is stored
+                self.failure = error
+                raise
             return logged
 
     def close(self) -> None:
-        """Release the lock. Closing twice is harmless."""
+        """Return lease and lock. Closing twice is harmless."""
         with self._mutex:
             if self._fd >= 0:
-                # Before the lock goes, or it could be the next writer's file that is removed.
-                self._pid_path.unlink(missing_ok=True)
+                if self._lease is not None:
+                    # Before the lock goes, or the next driver would find a lease without a lock.
+                    self._lease.release()
                 os.close(self._fd)
                 self._fd = -1
 
@@ -109,36 +134,34 @@ class ResultsLog:
                     "that supports locks",
                     str(self.path),
                 ) from error
+            holder = self._lease.holder() if self._lease is not None else None
             raise LogLocked(
-                f"{self.path} is being written by {self._holder()}; wait for it to end, or stop it"
+                f"{self.path} is being written by {holder or 'another process'}; wait for it to "
+                "end, or stop it"
             ) from None
-
-    def _holder(self) -> str:
-        try:
-            return f"process {int(self._pid_path.read_text())}"
-        except (OSError, ValueError):
-            return "another process"
 
     def _read_and_repair(self) -> list[LoggedEvent]:
         complete, torn = split_torn(self.path.read_bytes())
         events = decode_lines(complete, self.path)
         if torn:
-            aside = self._free_name()
+            aside = free_path(self.path, "torn")
             write_atomic(aside, torn)
             os.ftruncate(self._fd, len(complete))
             os.fsync(self._fd)
-            warnings.warn(
-                f"{self.path}: an unfinished line of {len(torn)} bytes at the end was cut off and "
-                f"kept as {aside.name}",
-                stacklevel=3,
+            self.notices.append(
+                f"{self.path.name}: an unfinished line of {len(torn)} bytes at the end was cut off "
+                f"and kept as {aside.name}"
             )
         return events
 
-    def _free_name(self) -> Path:
-        number = 1
-        while (aside := self.path.with_name(f"{self.path.name}.torn-{number}")).exists():
-            number += 1
-        return aside
+    def _fold(self) -> TableBuilder:
+        builder = TableBuilder()
+        for logged in self.events:
+            try:
+                builder.add(logged)
+            except ValueError as error:
+                raise LogDamaged(self.path, logged.seq, str(error)) from None
+        return builder
 
     def _write(self, line: bytes) -> None:
         end = os.fstat(self._fd).st_size
@@ -149,12 +172,9 @@ class ResultsLog:
             os.fsync(self._fd)
         except OSError as error:
             # Shrinking needs no space. Were it to fail too, the tail is torn and the next opening
-            # repairs it, but nothing may be glued to it.
-            try:
+            # repairs it.
+            with suppress(OSError):
                 os.ftruncate(self._fd, end)
-            except OSError:
-                os.close(self._fd)
-                self._fd = -1
             raise OSError(
                 error.errno,
                 f"cannot write to the results log ({error.strerror}); the event was not stored and "

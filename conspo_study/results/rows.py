@@ -1,4 +1,4 @@
-"""The rows of a trial: one JSON line per training step, one Parquet file per evaluation."""
+"""The rows of a trial: JSON lines per training step, one Parquet file per evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from conspo_study.records import EvalRow
+from conspo_study.records import CreditRow, EvalRow
 from conspo_study.results.atomic import write_atomic
 
 _EVAL_SCHEMA_VERSION = b"1"
@@ -55,6 +55,39 @@ def read_steps(path: Path) -> list[dict[str, Any]]:
                 f"{path}: line {number} is not a JSON object with seed and step; delete that line"
             ) from error
     return [latest[key] for key in sorted(latest)]
+
+
+def append_credits(path: Path, seed: int, step: int, rows: Sequence[CreditRow]) -> None:
+    """Append the credits of a training step to `credits.jsonl`: one line with a list per field.
+
+    Numbers that are not finite and errors are treated as by `append_step_row`.
+    """
+    columns = {
+        field.name: [_finite(getattr(row, field.name)) for row in rows]
+        for field in fields(CreditRow)
+    }
+    append_step_row(path, {"seed": seed, "step": step, **columns})
+
+
+def read_credits(path: Path) -> list[dict[str, Any]]:
+    """One dictionary per credit of `credits.jsonl`: `seed`, `step` and the fields of `CreditRow`.
+
+    Ordered and read as by `read_steps`: of a step that was trained again the last line counts.
+    Raises ValueError naming a step whose lists are missing or differ in length.
+    """
+    names = [field.name for field in fields(CreditRow)]
+    credits: list[dict[str, Any]] = []
+    for line in read_steps(path):
+        here = {"seed": line["seed"], "step": line["step"]}
+        try:
+            rows = zip(*(line[name] for name in names), strict=True)
+            credits += [here | dict(zip(names, row, strict=True)) for row in rows]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: the line of seed {here['seed']}, step {here['step']} does not hold a "
+                "list of equal length for each field of a credit; delete that line"
+            ) from error
+    return credits
 
 
 def eval_path(folder: Path, seed: int, step: int) -> Path:

@@ -33,7 +33,7 @@ def snapshot(
     the folder whose git state is recorded, by default this package's.
     """
     return {
-        "git": _git_state(package or Path(__file__).resolve().parents[1]),
+        "git": git_state(package or Path(__file__).resolve().parents[1]),
         "python": platform.python_version(),
         "packages": _package_versions(),
         "hardware": {
@@ -52,7 +52,7 @@ def snapshot(
     }
 
 
-def _git_state(package: Path) -> dict[str, Any]:
+def git_state(package: Path) -> dict[str, Any]:
     """Commit and whether the tree differs from it; nulls when the code is not under git."""
     # An installed copy may lie inside some other project's repository, whose commit means nothing.
     if _output(["git", "-C", str(package), "ls-files", "--error-unmatch", "__init__.py"]) is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from conspo_study.records import EventKind, TrialState
+from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState
 from conspo_study.results.lines import LoggedEvent
 
 
@@ -18,6 +19,9 @@ class TrialRow:
 
     id: str
     state: TrialState = TrialState.WAITING
+    role: TrialRole = TrialRole.SEARCH
+    of: str = ""
+    """Id of the search trial that this one confirms; empty for a search trial."""
     label: str = ""
     """Name of the anchor that this trial is, empty for a searched one."""
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -25,12 +29,16 @@ class TrialRow:
     config_hash: str = ""
     seeds: tuple[int, ...] = ()
     """The seeds that belong to the trial, whether or not they have values."""
+    bars: Mapping[int, float] = field(default_factory=dict)
+    """Step -> what the mean over seeds must not be worse than there, or the trial stops."""
     step: int = 0
     """Last step that was reported."""
     steps: int | None = None
     """Steps of a whole run; None before the first report."""
     values: Mapping[int, float] = field(default_factory=dict)
     """Value of the study's metric per seed at the trial's end; empty while it runs."""
+    also: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    """The study's further objectives: values per seed at the trial's end, by metric."""
     recorded_value: float | None = None
     """The mean that was logged, for ends that carry no values per seed."""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -39,6 +47,8 @@ class TrialRow:
     """Last reported value of each metric per seed."""
     cause: str = ""
     """Why the trial failed. Untrusted text."""
+    incidents: Mapping[str, int] = field(default_factory=dict)
+    """How often each type of failure was absorbed."""
     wall_s: float | None = None
     tokens_per_s: float | None = None
 
@@ -60,23 +70,45 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyTable:
-    """All trials of a study in the order in which they were suggested."""
+    """All trials of a study, each kind in the order in which it was suggested."""
 
     rows: tuple[TrialRow, ...] = ()
+    """The search trials. Whatever ranks or counts trials means these."""
+    confirmations: tuple[TrialRow, ...] = ()
+    """Runs of chosen settings on seeds and problems that did not choose them."""
     hash: str = ""
     """Hash of the study's definition, from its last start."""
+    trials: int | None = None
+    """Budget in search trials, from its last start; None in logs that do not say it."""
+    changes: tuple[str, ...] = ()
+    """What was accepted as different from the study's beginning, over all starts."""
+    incidents: Mapping[str, int] = field(default_factory=dict)
+    """How often each type of failure was absorbed that belongs to no single trial."""
     finished: bool = False
     """Whether the study came to its end."""
 
     @property
+    def all_rows(self) -> tuple[TrialRow, ...]:
+        """Search trials, then confirmations."""
+        return self.rows + self.confirmations
+
+    @property
     def counts(self) -> dict[TrialState, int]:
-        """Trials per state, all states present."""
+        """Search trials per state, all states present."""
         found = Counter(row.state for row in self.rows)
         return {state: found[state] for state in TrialState}
 
+    @property
+    def all_incidents(self) -> dict[str, int]:
+        """Absorbed failures of the study and of all its trials, by type."""
+        total = Counter(self.incidents)
+        for row in self.all_rows:
+            total.update(row.incidents)
+        return dict(total)
+
     def row(self, trial: str) -> TrialRow:
-        """The row of a trial. Raises KeyError for one that was never suggested."""
-        for row in self.rows:
+        """The row of a trial of any role. Raises KeyError for one that was never suggested."""
+        for row in self.all_rows:
             if row.id == trial:
                 return row
         raise KeyError(trial)
@@ -95,50 +127,131 @@ class StudyTable:
         return min(ranked)[2] if ranked else None
 
 
+class TableBuilder:
+    """A table that grows with the log: an event costs the same however long the log is.
+
+    One thread adds; any thread may read.
+    """
+
+    def __init__(self, events: Iterable[LoggedEvent] = ()):
+        self._mutex = threading.Lock()
+        self._rows: dict[str, TrialRow] = {}
+        self._study = StudyTable()
+        """All but the rows."""
+        self._snapshot: StudyTable | None = None
+        for logged in events:
+            self.add(logged)
+
+    @property
+    def table(self) -> StudyTable:
+        """All events added so far; the same object until another is added."""
+        with self._mutex:
+            if self._snapshot is None:
+                rows = tuple(self._rows.values())
+                self._snapshot = replace(
+                    self._study,
+                    rows=tuple(row for row in rows if row.role is TrialRole.SEARCH),
+                    confirmations=tuple(row for row in rows if row.role is not TrialRole.SEARCH),
+                )
+            return self._snapshot
+
+    def check(self, logged: LoggedEvent) -> None:
+        """Raises ValueError naming the event when it contradicts those before it."""
+        self._fold(logged)
+
+    def add(self, logged: LoggedEvent) -> None:
+        """Take in the next event. Raises ValueError as `check`; the table is then as before."""
+        result = self._fold(logged)
+        with self._mutex:
+            if isinstance(result, StudyTable):
+                self._study = result
+            else:
+                self._rows[result.id] = result
+            self._snapshot = None
+
+    def _fold(self, logged: LoggedEvent) -> StudyTable | TrialRow:
+        """What the event makes of the study, or of the one row that it concerns."""
+        event = logged.event
+        try:
+            if not event.trial:
+                return _study_after(self._study, event)
+            known = self._rows.get(event.trial)
+            if event.kind is EventKind.SUGGESTED:
+                return self._suggested(known, event)
+            if known is None:
+                raise ValueError(f"trial {event.trial} was never suggested")
+            return _advanced(known, event.kind, event.data)
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            raise ValueError(
+                f"event {logged.seq} ({event.kind.value}) of the log: {error}"
+            ) from error
+
+    def _suggested(self, known: TrialRow | None, event: TrialEvent) -> TrialRow:
+        data = event.data
+        row = TrialRow(
+            id=event.trial,
+            role=TrialRole(data.get("role", TrialRole.SEARCH)),
+            of=str(data.get("of", "")),
+            label=str(data.get("label", "")),
+            params=dict(data.get("params", {})),
+            config_hash=str(data.get("config_hash", "")),
+            seeds=tuple(int(seed) for seed in data.get("seeds", ())),
+            bars={int(step): float(bar) for step, bar in data.get("bars", {}).items()},
+        )
+        if known is not None:
+            if _identity(known) != _identity(row):
+                raise ValueError(
+                    f"trial {row.id} was suggested before with other parameters, seeds or bars"
+                )
+            return known
+        confirmed = self._rows.get(row.of)
+        if row.role is TrialRole.CONFIRMATION and (
+            confirmed is None or confirmed.role is not TrialRole.SEARCH
+        ):
+            raise ValueError(f"trial {row.id} confirms {row.of!r}, which is no search trial")
+        return row
+
+
 def build_table(events: Iterable[LoggedEvent]) -> StudyTable:
     """Fold the log. Raises ValueError naming the event that contradicts those before it."""
-    rows: dict[str, TrialRow] = {}
-    study = StudyTable()
-    for logged in events:
-        kind, trial, data = logged.event.kind, logged.event.trial, logged.event.data
-        try:
-            if kind is EventKind.STUDY_STARTED:
-                study = replace(study, hash=str(data.get("hash", "")), finished=False)
-            elif kind is EventKind.STUDY_FINISHED:
-                study = replace(study, finished=True)
-            elif kind is EventKind.SUGGESTED:
-                rows[trial] = _suggested(rows.get(trial), trial, data)
-            elif trial not in rows:
-                raise ValueError(f"trial {trial} was never suggested")
-            else:
-                rows[trial] = _advanced(rows[trial], kind, data)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"event {logged.seq} ({kind.value}) of the log: {error}") from error
-    return replace(study, rows=tuple(rows.values()))
+    return TableBuilder(events).table
 
 
-def _suggested(known: TrialRow | None, trial: str, data: Mapping[str, Any]) -> TrialRow:
-    row = TrialRow(
-        id=trial,
-        label=str(data.get("label", "")),
-        params=dict(data.get("params", {})),
-        config_hash=str(data.get("config_hash", "")),
-        seeds=tuple(int(seed) for seed in data.get("seeds", ())),
+def _study_after(study: StudyTable, event: TrialEvent) -> StudyTable:
+    """The study after an event that belongs to no trial."""
+    data = event.data
+    if event.kind is EventKind.INCIDENT:
+        return replace(study, incidents=_counted(study.incidents, data))
+    if event.kind is EventKind.STUDY_FINISHED:
+        return replace(study, finished=True)
+    return replace(
+        study,
+        hash=str(data.get("hash", "")),
+        trials=int(data["trials"]) if "trials" in data else None,
+        changes=(*study.changes, *map(str, data.get("changes", ()))),
+        finished=False,
     )
-    if known is None:
-        return row
-    if (known.params, known.seeds) != (row.params, row.seeds):
-        raise ValueError(f"trial {trial} was suggested before with other parameters or seeds")
-    return known
+
+
+def _identity(row: TrialRow) -> tuple[Any, ...]:
+    return row.params, row.seeds, row.role, row.of, row.bars
 
 
 def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialRow:
+    if kind is EventKind.INCIDENT:
+        return replace(row, incidents=_counted(row.incidents, data))
     if row.state is TrialState.FINISHED:
         # Its value may already have been used: the first end stands.
         return row
     if kind is EventKind.STARTED:
         return replace(
-            row, state=TrialState.RUNNING, cause="", values={}, recorded_value=None, wall_s=None
+            row,
+            state=TrialState.RUNNING,
+            cause="",
+            values={},
+            also={},
+            recorded_value=None,
+            wall_s=None,
         )
     if kind is EventKind.REPORTED:
         # A stopped worker may still report once; the end of its trial stands.
@@ -147,7 +260,8 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
         row,
         state=TrialState(kind.value),
         step=int(data.get("step") or row.step),
-        values={int(seed): float(v) for seed, v in (data.get("values") or {}).items()},
+        values=_by_seed(data.get("values") or {}),
+        also={metric: _by_seed(values) for metric, values in (data.get("also") or {}).items()},
         recorded_value=_number(data.get("value")),
         cause=str(data.get("cause", "")),
         wall_s=_number(data.get("wall_s")),
@@ -166,6 +280,16 @@ def _reported(row: TrialRow, data: Mapping[str, Any]) -> TrialRow:
         seed_metrics=seeds,
         tokens_per_s=_number(data.get("tokens_per_s")),
     )
+
+
+def _counted(incidents: Mapping[str, int], data: Mapping[str, Any]) -> dict[str, int]:
+    """The counts after one more incident event."""
+    kind, count = str(data["type"]), int(data.get("count", 1))
+    return {**incidents, kind: incidents.get(kind, 0) + count}
+
+
+def _by_seed(values: Mapping[str, Any]) -> dict[int, float]:
+    return {int(seed): float(value) for seed, value in values.items()}
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

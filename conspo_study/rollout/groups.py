@@ -28,8 +28,10 @@ class GroupCounts:
     """Problems whose gold answer the verifier cannot parse."""
     rollouts: int = 0
     """Rollouts of all sampled groups."""
-    undecided: int = 0
-    """Rollouts dropped because their check timed out or was killed."""
+    timed_out: int = 0
+    """Rollouts dropped because their check passed its deadline."""
+    killed: int = 0
+    """Rollouts dropped because the process that checked them died."""
 
     def __add__(self, other: GroupCounts) -> GroupCounts:
         return GroupCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -43,7 +45,7 @@ class GroupCounts:
             "all_wrong_fraction": self.all_wrong / groups,
             "too_small_fraction": self.too_small / groups,
             "gold_bad_fraction": self.gold_bad / groups,
-            "dropped_rollout_fraction": self.undecided / rollouts,
+            "dropped_rollout_fraction": (self.timed_out + self.killed) / rollouts,
         }
 
 
@@ -85,6 +87,7 @@ def _classify(group: Group, verdicts: Sequence[Judgement]) -> GroupCounts:
     if any(judgement.verdict is Verdict.GOLD_BAD for judgement in verdicts):
         return GroupCounts(sampled=1, gold_bad=1, rollouts=len(verdicts))
     size, correct = len(group.rollouts), sum(group.correct)
+    kinds = [judgement.verdict for judgement in verdicts]
     return GroupCounts(
         sampled=1,
         valid=int(size >= 2 and 0 < correct < size),
@@ -92,5 +95,6 @@ def _classify(group: Group, verdicts: Sequence[Judgement]) -> GroupCounts:
         all_wrong=int(size >= 2 and correct == 0),
         too_small=int(size < 2),
         rollouts=len(verdicts),
-        undecided=len(verdicts) - size,
+        timed_out=kinds.count(Verdict.TIMEOUT),
+        killed=kinds.count(Verdict.KILLED),
     )

@@ -1,40 +1,77 @@
-"""Metrics of sampled responses, before any group is formed."""
+"""Metrics of sampled responses, whatever becomes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from conspo_study.records import FinishStatus, Judgement, Mean, Rollout, Verdict
+from conspo_study.records import (
+    FinishStatus,
+    Judgement,
+    Least,
+    Mean,
+    Part,
+    Peak,
+    Rollout,
+    Spread,
+    Verdict,
+)
 
 Pair = tuple[Rollout, Judgement]
 
 
 def rollout_metrics(
     rollouts: Sequence[Rollout], judgements: Sequence[Judgement]
-) -> dict[str, Mean]:
-    """Means over all responses of a step, in parts.
+) -> dict[str, Part]:
+    """What can be said of all responses of a step, in parts.
 
-    `reward` is over decided verdicts; lengths are in tokens; `entropy` is the mean of
-    -log pi(o_t) over sampled tokens, an unbiased estimate of the policy's entropy in nats.
+    `reward` and its standard deviation are over decided verdicts, 1 for correct and 0 for any
+    other, before any shaping; lengths are in tokens; `entropy` is the mean of -log pi(o_t) over
+    sampled tokens, an unbiased estimate of the policy's entropy in nats.
     """
     pairs = list(zip(rollouts, judgements, strict=True))
     decided = [pair for pair in pairs if pair[1].verdict.decided]
-    tokens = sum(len(rollout.tokens) for rollout in rollouts)
+    correct = sum(map(_is_correct, decided))
+    lengths = [len(rollout.tokens) for rollout in rollouts]
     surprise = -sum(sum(rollout.logprobs) for rollout in rollouts)
-    return {
-        "reward": _mean(decided, _is_correct),
+    found: dict[str, Part] = {
+        "reward": Mean(correct, len(decided)),
+        "reward_std": Spread(len(decided), correct, correct),
         "undecided_fraction": _mean(pairs, lambda pair: not pair[1].verdict.decided),
         "no_answer_fraction": _mean(pairs, lambda pair: pair[1].verdict is Verdict.NO_ANSWER),
-        "truncated_fraction": _mean(pairs, lambda pair: pair[0].status is FinishStatus.TRUNCATED),
-        "response_length": _mean(pairs, _length),
+        "truncated_fraction": _mean(pairs, _is_truncated),
+        "response_length": Mean(sum(lengths), len(lengths)),
+        "response_length_stopped": _mean((p for p in pairs if not _is_truncated(p)), _length),
         "response_length_correct": _mean(filter(_is_correct, decided), _length),
         "response_length_wrong": _mean((p for p in decided if not _is_correct(p)), _length),
-        "entropy": Mean(surprise, tokens),
+        "entropy": Mean(surprise, sum(lengths)),
     }
+    if lengths:
+        found["response_length_min"] = Least(float(min(lengths)))
+        found["response_length_max"] = Peak(float(max(lengths)))
+    return found
+
+
+def derived_metrics(row: Mapping[str, float], sampled: int | None) -> dict[str, float]:
+    """Quotients of metrics that a step has already put together; undefined ones are left out.
+
+    `kl_entropy_ratio` is `mismatch_kl` / `entropy`, the disagreement of sampler and trainer against
+    the size that matters. `refill_factor` is how many groups were `sampled` for each group trained
+    on, for steps that refill discarded groups; None for those that do not.
+    """
+    found = {}
+    if "mismatch_kl" in row and row["entropy"] > 0:
+        found["kl_entropy_ratio"] = row["mismatch_kl"] / row["entropy"]
+    if sampled is not None and "groups" in row:
+        found["refill_factor"] = sampled / row["groups"]
+    return found
 
 
 def _is_correct(pair: Pair) -> bool:
     return pair[1].verdict is Verdict.CORRECT
+
+
+def _is_truncated(pair: Pair) -> bool:
+    return pair[0].status is FinishStatus.TRUNCATED
 
 
 def _length(pair: Pair) -> int:

@@ -1,6 +1,6 @@
 """Checkpoints as folders of safetensors and JSON, with a checksum for every file.
 
-    checkpoint/
+    checkpoint_00040/
       manifest.json               written last: sha256 of every other file
       state.json                  step, configuration hash, seeds, counters
       seed-<seed>/model.safetensors, config.json, ...   a transformers model folder
@@ -18,15 +18,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file
 
 from conspo_study.update.step import Updater
 
 FORMAT = 1
+_KINDS = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
+"""What model and tokenizer folders consist of; no format among them can carry code."""
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint is damaged or belongs to another run."""
+    """A checkpoint cannot be used: it belongs to another run, or does not fit this one."""
+
+
+class CheckpointDamaged(CheckpointError):
+    """A checkpoint is not what was written."""
 
 
 def save_run(folder: Path, save_model: Callable[[Path], None], updater: Updater) -> dict[str, int]:
@@ -44,38 +51,50 @@ def load_run(folder: Path, model: Any, updater: Updater, counters: Mapping[str, 
         load_model(model, folder / "model.safetensors")
         tensors = load_file(folder / "optimizer.safetensors")
         updater.load_state(tensors, counters["applied"], counters["skipped_in_a_row"])
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{folder.name} cannot be restored: {error}") from error
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{folder.parent.name}/{folder.name} cannot be restored: {error}"
+        ) from error
 
 
 def seal(folder: Path, state: Mapping[str, Any]) -> None:
-    """Complete a checkpoint: write state.json, then the manifest, each flushed to disk."""
-    _write(folder / "state.json", json.dumps({"format": FORMAT, **state}, indent=1))
-    digests = {str(path.relative_to(folder)): _sha256(path) for path in _files(folder)}
-    _write(folder / "manifest.json", json.dumps(digests, indent=1))
+    """Complete a checkpoint: write state.json, then the manifest; all of it is on disk on
+    return."""
+    (folder / "state.json").write_text(json.dumps({"format": FORMAT, **state}, indent=1))
+    files = _files(folder)
+    digests = {str(path.relative_to(folder)): _sha256(path) for path in files}
+    for path in files:
+        flush(path)
+    (folder / "manifest.json").write_text(json.dumps(digests, indent=1))
+    for path in (folder / "manifest.json", *{path.parent for path in files}):
+        flush(path)
 
 
 def open_checkpoint(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
     """Check every file against the manifest and return state.json.
 
-    `expected` holds entries of the state that must match, such as the configuration hash.
-    Raises CheckpointError naming the file or entry at fault.
+    `expected` holds entries of the state that must match, such as the configuration hash. Raises
+    CheckpointDamaged naming the file at fault, CheckpointError naming an entry that differs.
     """
     try:
         digests = json.loads((folder / "manifest.json").read_text())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder.name} has no readable manifest: {error}") from error
+        raise CheckpointDamaged(f"{folder.name} has no readable manifest: {error}") from error
     if not isinstance(digests, dict) or "state.json" not in digests:
-        raise CheckpointError(f"the manifest of {folder.name} lists no state.json")
+        raise CheckpointDamaged(f"the manifest of {folder.name} lists no state.json")
     # Found files are looked up in the manifest, never the other way round: its names are untrusted.
     found = {str(path.relative_to(folder)): path for path in _files(folder)}
     found.pop("manifest.json")
     for name in sorted(found.keys() | digests.keys()):
         if name not in found or _sha256(found[name]) != digests.get(name):
-            raise CheckpointError(
+            raise CheckpointDamaged(
                 f"{folder.name}/{name} is missing, damaged or not in the manifest"
             )
-    state: dict[str, Any] = json.loads((folder / "state.json").read_text())
+        if found[name].suffix not in _KINDS:
+            raise CheckpointDamaged(
+                f"{folder.name}/{name} is of a kind that no checkpoint consists of"
+            )
+    state = _read_state(folder)
     for key, value in {"format": FORMAT, **expected}.items():
         if state.get(key) != value:
             raise CheckpointError(
@@ -85,17 +104,32 @@ def open_checkpoint(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]
     return state
 
 
+def _read_state(folder: Path) -> dict[str, Any]:
+    try:
+        state = json.loads((folder / "state.json").read_text())
+    except ValueError as error:
+        raise CheckpointDamaged(f"{folder.name}/state.json is not JSON: {error}") from error
+    if not isinstance(state, dict):
+        raise CheckpointDamaged(f"{folder.name}/state.json is not a JSON object")
+    return state
+
+
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """All files; links count as files, so that none is followed and none goes unseen."""
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
 
 
 def _sha256(path: Path) -> str:
+    if path.is_symlink():
+        return "a link"
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(path: Path, text: str) -> None:
-    with path.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -16,6 +16,10 @@ class DivergedError(RuntimeError):
     """Training cannot go on: gradients stayed non-finite."""
 
 
+class NoContrastError(RuntimeError):
+    """Training cannot go on: the policy's answers give nothing to learn from."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
     """What happened to an accumulated gradient."""

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from conspo_study.records import Mean, add_means
+from conspo_study.records import Part, add_parts
 
 Item = TypeVar("Item")
 
@@ -68,12 +68,13 @@ class World:
         dist.all_gather_object(items, item)
         return items
 
-    def means(self, parts: Mapping[str, Mean]) -> dict[str, float]:
-        """Exact means over workers: sums and counts are added before they are divided.
+    def metrics(self, parts: Mapping[str, Part]) -> dict[str, float]:
+        """Exact metrics over workers: parts are added before they are divided or compared.
 
-        Workers may know different names (one without groups knows none); empty means are left out.
+        Workers may know different names (one without groups knows none); empty ones are left out.
         """
-        merged: dict[str, Mean] = {}
-        for part in self.gather(dict(parts)):
-            add_means(merged, part)
-        return {name: mean.value for name, mean in merged.items() if mean.value is not None}
+        merged: dict[str, Part] = {}
+        for found in self.gather(dict(parts)):
+            add_parts(merged, found)
+        values = {name: part.value for name, part in merged.items()}
+        return {name: value for name, value in values.items() if value is not None}

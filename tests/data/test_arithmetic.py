@@ -107,4 +107,4 @@ def test_bad_requests_say_what_exists():
     with pytest.raises(ValueError, match="known: train, dev, test"):
         evaluation_problems("easy", "holdout")
     with pytest.raises(ValueError, match="lower problems_per_set"):
-        evaluation_problems("easy", "dev", 2000)
+        evaluation_problems("easy", "dev", 300)

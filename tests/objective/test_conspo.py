@@ -127,5 +127,26 @@ def test_metrics_tell_the_size_of_the_push_and_of_the_contrast():
     batch = random_batch("one positive")
     metrics = loss_of(batch, tau=1e6, margin=0.0).metrics
     assert metrics["effective_negatives"].value == pytest.approx(3, rel=1e-5)
+    assert metrics["effective_negatives_share"].value == pytest.approx(1, rel=1e-5)
     assert metrics["p_positive"].value == pytest.approx(0.25, rel=1e-5)
     assert metrics["push"].value == pytest.approx(0.75, rel=1e-5)
+
+
+def margin_effect(tau, margin, shape="ragged"):
+    metrics = loss_of(random_batch(shape), tau=tau, margin=margin, schedule="constant").metrics
+    return metrics["margin_effect"].value
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_effect_of_a_margin_is_the_largest_change_of_a_credit(shape):
+    batch = random_batch(shape)
+    scores_B = batch.rollout_mean(batch.logprobs_T.detach())
+    with_margin, without = (score_credits(batch, scores_B, 0.3, m) for m in (0.2, 0.0))
+    change = float((with_margin - without).abs().max())
+    assert margin_effect(0.3, 0.2, shape) == pytest.approx(change, rel=1e-9, abs=1e-15)
+
+
+def test_the_published_margin_has_hardly_an_effect_at_the_published_temperature():
+    assert margin_effect(tau=10.0, margin=0.0) == 0
+    assert 0 < margin_effect(tau=10.0, margin=0.01) < 3e-4
+    assert margin_effect(tau=0.1, margin=0.5) > 0.1

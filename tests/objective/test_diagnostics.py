@@ -11,12 +11,15 @@ from conspo_study.config.objectives import OPTIONS
 from conspo_study.objective import Progress, Totals, objective_named
 from conspo_study.objective.conspo import score_credits
 from conspo_study.objective.diagnostics import (
+    LARGEST_LOG_RATIO,
     grpo_identity_gap,
-    margin_effect,
+    mismatch_metrics,
     ratio_metrics,
+    ratio_quantile,
     rollout_credits,
     score_metrics,
 )
+from conspo_study.objective.grpo import rollout_losses
 
 END = Progress(step=9, steps=10)
 
@@ -69,19 +72,32 @@ def test_the_identity_gap_ignores_shaped_rewards_and_corrections():
     assert grpo_identity_gap(batch) < 1e-11
 
 
-def test_the_identity_gap_shows_a_loss_that_is_not_grpo(monkeypatch):
-    name = "conspo_study.objective.diagnostics.grpo"
-    monkeypatch.setattr(
-        name, lambda batch, _, p: objective_named("dr_grpo")(batch, OPTIONS["dr_grpo"](), p)
-    )
-    assert grpo_identity_gap(random_batch()) > 0.01
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda batch, advantages_B, options: 1.01 * rollout_losses(batch, advantages_B, options),
+        # The value is right on-policy, the gradient is not.
+        lambda batch, advantages_B, _: -advantages_B * batch.rollout_mean(batch.ratio_T**2),
+        # The gradient is right, the value is not.
+        lambda batch, advantages_B, options: (
+            rollout_losses(batch, advantages_B, options) + 0.01 * batch.correct_B
+        ),
+    ],
+)
+def test_the_identity_gap_shows_a_loss_that_is_not_grpo(monkeypatch, wrong):
+    monkeypatch.setattr("conspo_study.objective.diagnostics.rollout_losses", wrong)
+    assert grpo_identity_gap(random_batch(on_policy=True)) > 0.001
 
 
-def test_the_published_margin_has_hardly_an_effect_at_the_published_temperature():
+def test_the_identity_gap_is_of_the_worst_rollout_however_the_batch_is_split(monkeypatch):
+    def wrong(batch, advantages_B, options):
+        return rollout_losses(batch, advantages_B, options) * batch.lengths_B
+
+    monkeypatch.setattr("conspo_study.objective.diagnostics.rollout_losses", wrong)
     batch = random_batch()
-    assert margin_effect(batch, tau=10.0, margin=0.0) == 0
-    assert 0 < margin_effect(batch, tau=10.0, margin=0.01) < 3e-4
-    assert margin_effect(batch, tau=0.1, margin=0.5) > 0.1
+    gaps = [grpo_identity_gap(select(batch, [group])[0]) for group in (0, 1)]
+    assert gaps[0] != gaps[1]
+    assert grpo_identity_gap(batch) == pytest.approx(max(gaps), rel=1e-12)
 
 
 def test_score_and_ratio_metrics_by_hand():
@@ -93,4 +109,46 @@ def test_score_and_ratio_metrics_by_hand():
     )
     ordered = (scores[0] > scores[1]) + (scores[3] > scores[2])
     assert metrics["pairwise_accuracy"].value == ordered / 2
-    assert ratio_metrics(batch)["kl_old_k1"].value == pytest.approx(batch.kl_old)
+    ratios = batch.ratio_T.tolist()
+    metrics = {name: part.value for name, part in ratio_metrics(batch).items()}
+    assert metrics["kl_old_k1"] == pytest.approx(batch.kl_old)
+    assert metrics["ratio_min"] == pytest.approx(min(ratios))
+    # With single tokens a rollout's ratio is its token's.
+    assert metrics["ratio_max"] == metrics["sequence_ratio_max"] == pytest.approx(max(ratios))
+    assert metrics["ratio_mean"] == metrics["sequence_ratio_mean"] == pytest.approx(sum(ratios) / 4)
+
+
+def test_sequence_ratios_are_geometric_means_over_tokens():
+    batch = random_batch()
+    assert ratio_metrics(batch)["sequence_ratio_max"].value == pytest.approx(
+        max(math.exp(d) for d in batch.rollout_mean(batch.log_ratio_T).tolist())
+    )
+
+
+def test_a_quantile_of_ratios_is_right_to_its_resolution_and_survives_what_is_no_number():
+    d_T = torch.linspace(-0.3, 0.7, 1001, dtype=torch.float64)[torch.randperm(1001)]
+    assert ratio_quantile(d_T, 0.99).value == pytest.approx(math.exp(0.69), rel=5.1e-4)
+    assert ratio_quantile(d_T, 0.5).value == pytest.approx(math.exp(0.2), rel=5.1e-4)
+    odd_T = torch.tensor([math.nan, math.inf, -math.inf, 1e9], dtype=torch.float64)
+    assert ratio_quantile(odd_T, 1.0).value == pytest.approx(math.exp(LARGEST_LOG_RATIO))
+    assert ratio_quantile(odd_T, 0.01).value == pytest.approx(math.exp(-LARGEST_LOG_RATIO))
+
+
+def test_mismatch_metrics_by_hand():
+    trainer, sampler = torch.tensor([-1.0, -2.0, -4.0]), torch.tensor([-1.5, -2.0, -3.75])
+    metrics = {name: part.value for name, part in mismatch_metrics(trainer, sampler).items()}
+    assert metrics["mismatch_abs"] == pytest.approx(0.25)
+    assert metrics["mismatch_max"] == 0.5
+    expected = sum(math.expm1(d) - d for d in (0.5, 0.0, -0.25)) / 3
+    assert metrics["mismatch_kl"] == pytest.approx(expected)
+    r = torch.corrcoef(torch.stack([trainer, sampler]).double())[0, 1]
+    assert metrics["mismatch_r"] == pytest.approx(float(r))
+
+
+@pytest.mark.parametrize("found", [score_metrics, ratio_metrics])
+def test_diagnostics_of_two_workers_add_up_to_those_of_one(found):
+    batch = random_batch()
+    parts = [found(select(batch, [group])[0]) for group in (0, 1)]
+    for name, part in found(batch).items():
+        together = parts[0][name] + parts[1][name]
+        assert together.value == pytest.approx(part.value, rel=1e-12), name

@@ -70,8 +70,8 @@ MISTAKES = {
     "token mean, not sequence mean": (
         "grpo",
         "grpo",
-        "batch.rollout_mean(loss_T).sum() / batch.totals.rollouts",
-        "loss_T.sum() / batch.totals.tokens",
+        "rollout_losses(batch, advantages_B, options).sum() / batch.totals.rollouts",
+        "token_surrogate(batch, advantages_B, low, high).sum() / batch.totals.tokens",
     ),
     "sequence mean, not token mean": (
         "cispo",

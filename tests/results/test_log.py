@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import sys
-import warnings
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.log import LogDamaged, LogLocked, ResultsLog, read_log
+from conspo_study.results.table import build_table
 
 Write = Callable[[], Path]
 
@@ -43,10 +44,11 @@ def test_appending_continues_after_reopening(write: Write, events: tuple[TrialEv
 
 def test_what_append_returns_is_what_a_reader_sees(tmp_path: Path) -> None:
     with ResultsLog(tmp_path / "log.jsonl") as log:
+        log.append(TrialEvent(EventKind.SUGGESTED, "t1"))
         data = {"seeds": {2: {"x": (1, 2.5)}, 10: {}}, "tiny": 5e-324}
         logged = log.append(TrialEvent(EventKind.REPORTED, "t1", data))
         assert logged.event.data["seeds"] == {"2": {"x": [1, 2.5]}, "10": {}}
-        assert read_log(log.path) == [logged]
+        assert read_log(log.path)[1:] == [logged]
 
 
 def test_a_tail_torn_at_any_byte_is_cut_off_and_kept_aside(
@@ -60,8 +62,9 @@ def test_a_tail_torn_at_any_byte_is_cut_off_and_kept_aside(
         path.write_bytes(whole[:end])
         assert len(read_log(path)) == len(events) - 1
         assert path.read_bytes() == whole[:end], "a reader must not write"
-        with pytest.warns(UserWarning, match="kept as log.jsonl.torn-1"), ResultsLog(path) as log:
+        with ResultsLog(path) as log:
             assert len(log.events) == len(events) - 1
+            assert "cut off and kept as log.jsonl.torn-1" in log.notices[0]
             log.append(events[-1])
         assert [entry.event for entry in read_log(path)] == list(events)
         assert aside.read_bytes() == whole[start:end]
@@ -70,8 +73,8 @@ def test_a_tail_torn_at_any_byte_is_cut_off_and_kept_aside(
 
 def test_an_undamaged_log_opens_without_a_notice(write: Write) -> None:
     path = write()
-    with warnings.catch_warnings(), ResultsLog(path):
-        warnings.simplefilter("error")
+    with ResultsLog(path) as log:
+        assert log.notices == []
     assert not list(path.parent.glob("*torn*"))
 
 
@@ -80,8 +83,7 @@ def test_a_second_torn_tail_does_not_overwrite_the_first(write: Write) -> None:
     for _ in range(2):
         with path.open("ab") as file:
             file.write(b'{"seq":')
-        with pytest.warns(UserWarning), ResultsLog(path):
-            pass
+        ResultsLog(path).close()
     assert len(list(path.parent.glob("*.torn-*"))) == 2
 
 
@@ -95,10 +97,9 @@ def test_a_flipped_byte_anywhere_in_a_line_is_refused_by_line_number(write: Writ
             damaged = b"".join([*lines[: number - 1], bytes(bad), *lines[number:]])
             path.write_bytes(damaged)
             # A flip may also create a newline, which damages the line that it ends.
-            with pytest.raises(
-                LogDamaged, match=rf"line {number} is damaged.*head -n {number - 1}"
-            ):
+            with pytest.raises(LogDamaged, match=rf"line {number} is damaged") as caught:
                 read_log(path)
+    assert f"python -m conspo_study.study repair {path.parent}" in str(caught.value)
     with pytest.raises(LogDamaged, match=f"line {len(lines)}"):
         ResultsLog(path)
     assert path.read_bytes() == damaged, "a damaged log must not be changed"
@@ -162,7 +163,7 @@ def test_trial_ids_that_could_leave_the_directory_are_refused(tmp_path: Path, tr
         log.append(TrialEvent(EventKind.STARTED, trial))
 
 
-def test_a_second_writer_is_refused_and_told_the_first(write: Write) -> None:
+def test_a_second_writer_is_refused(write: Write) -> None:
     path = write()
     code = (
         "import sys; from pathlib import Path; from conspo_study.results.log import ResultsLog;"
@@ -174,7 +175,7 @@ def test_a_second_writer_is_refused_and_told_the_first(write: Write) -> None:
     try:
         assert holder.stdout is not None
         holder.stdout.readline()
-        with pytest.raises(LogLocked, match=f"log.jsonl is being written by process {holder.pid}"):
+        with pytest.raises(LogLocked, match=r"log\.jsonl is being written by another process"):
             ResultsLog(path)
         assert read_log(path), "readers are not locked out"
     finally:
@@ -193,7 +194,60 @@ def test_reading_in_the_same_process_does_not_drop_the_lock(write: Write) -> Non
             ResultsLog(log.path)
 
 
-def test_a_full_disk_leaves_the_log_intact_and_usable(tmp_path: Path) -> None:
+def test_an_event_that_contradicts_the_log_is_refused_and_leaves_no_trace(write: Write) -> None:
+    path = write()
+    before = path.read_bytes()
+    other = {"params": {"objective.tau": 9.0}, "seeds": [0, 1]}
+    with ResultsLog(path) as log:
+        with pytest.raises(ValueError, match="other parameters"):
+            log.append(TrialEvent(EventKind.SUGGESTED, "t0000", other))
+        with pytest.raises(ValueError, match="never suggested"):
+            log.append(TrialEvent(EventKind.STARTED, "t0001"))
+        assert path.read_bytes() == before
+        assert log.append(TrialEvent(EventKind.STARTED, "t0000")).seq == len(log.events)
+
+
+def test_a_log_that_contradicts_itself_is_not_written_to(write: Write) -> None:
+    path = write()
+    with ResultsLog(path) as log:
+        log._builder.check = lambda logged: None  # type: ignore[method-assign]
+        log._builder.add = lambda logged: None  # type: ignore[method-assign]
+        log.append(TrialEvent(EventKind.STARTED, "t0001"))
+    with pytest.raises(LogDamaged, match=r"line 6 is damaged.*never suggested"):
+        ResultsLog(path)
+
+
+def test_the_table_follows_the_log(write: Write, events: tuple[TrialEvent, ...]) -> None:
+    with ResultsLog(write()) as log:
+        assert log.table == build_table(log.events)
+        assert log.table is log.table
+        log.append(events[2])
+        assert log.table == build_table(log.events)
+
+
+def test_another_thread_may_read_the_table_at_any_time(tmp_path: Path) -> None:
+    wrong: list[object] = []
+    done = threading.Event()
+
+    def read(log: ResultsLog) -> None:
+        last = 0
+        while not done.is_set():
+            table = log.table
+            if len(table.rows) < last or len({row.id for row in table.rows}) != len(table.rows):
+                wrong.append(table)
+            last = len(table.rows)
+
+    with ResultsLog(tmp_path / "log.jsonl") as log:
+        reader = threading.Thread(target=read, args=(log,))
+        reader.start()
+        for number in range(100):
+            log.append(TrialEvent(EventKind.SUGGESTED, f"t{number:04d}"))
+        done.set()
+        reader.join()
+        assert not wrong and len(log.table.rows) == 100
+
+
+def test_a_full_disk_leaves_the_log_intact_and_ends_the_writing(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
@@ -203,25 +257,47 @@ from conspo_study.results.log import ResultsLog, read_log
 path = Path(sys.argv[1])
 limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 with ResultsLog(path) as log:
-    for step in range(3):
-        log.append(TrialEvent(EventKind.REPORTED, "t0", {"step": step}))
+    for trial in range(3):
+        log.append(TrialEvent(EventKind.SUGGESTED, f"t{trial}"))
     before = path.read_bytes()
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limits[1]))
-    try:
-        log.append(TrialEvent(EventKind.REPORTED, "t0", {"step": 3}))
-    except OSError as error:
-        assert str(path) in str(error) and "not stored" in str(error), error
-    else:
-        raise SystemExit("no error")
+    for free_again in (False, True):
+        if free_again:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        try:
+            log.append(TrialEvent(EventKind.SUGGESTED, "t3"))
+        except OSError as error:
+            assert str(path) in str(error) and "not stored" in str(error), error
+            assert log.failure is error
+        else:
+            raise SystemExit("no error")
     assert path.read_bytes() == before
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    log.append(TrialEvent(EventKind.REPORTED, "t0", {"step": 3}))
-assert [entry.event.data["step"] for entry in read_log(path)] == [0, 1, 2, 3]
+with ResultsLog(path) as log:
+    log.append(TrialEvent(EventKind.SUGGESTED, "t4"))
+assert [entry.event.trial for entry in read_log(path)] == ["t0", "t1", "t2", "t4"]
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "log.jsonl")], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_an_interrupt_between_disk_and_memory_ends_the_writing(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write()
+    with ResultsLog(path) as log:
+        written = log._write
+
+        def interrupted(line: bytes) -> None:
+            written(line)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(log, "_write", interrupted)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                log.append(TrialEvent(EventKind.STARTED, "t0000"))
+    assert len(read_log(path)) == 6
 
 
 def test_a_killed_writer_loses_no_acknowledged_event(tmp_path: Path) -> None:
@@ -233,9 +309,9 @@ from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.log import ResultsLog
 
 log = ResultsLog(Path(sys.argv[1]))
-for step in range(10**6):
-    log.append(TrialEvent(EventKind.REPORTED, "t0", {"step": step}))
-    print(step, flush=True)
+for number in range(10**6):
+    log.append(TrialEvent(EventKind.SUGGESTED, f"t{number}"))
+    print(number, flush=True)
 """
     writer = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
     assert writer.stdout is not None
@@ -243,8 +319,7 @@ for step in range(10**6):
     writer.kill()
     acknowledged += [int(line) for line in writer.stdout.read().split(b"\n")[:-1]]
     writer.wait()
-    steps = [entry.event.data["step"] for entry in read_log(path)]
-    assert steps[: len(acknowledged)] == acknowledged
-    with warnings.catch_warnings(), ResultsLog(path) as log:
-        warnings.simplefilter("ignore")
-        assert len(log.events) == len(steps)
+    logged = [int(entry.event.trial[1:]) for entry in read_log(path)]
+    assert logged[: len(acknowledged)] == acknowledged
+    with ResultsLog(path) as log:
+        assert len(log.events) == len(logged)

@@ -1,16 +1,19 @@
 """Step rows survive kills, evaluation files are whole or absent."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conspo_study.records import EvalRow
+from conspo_study.records import CreditRow, EvalRow
 from conspo_study.results.rows import (
+    append_credits,
     append_step_row,
     eval_path,
+    read_credits,
     read_eval_rows,
     read_eval_table,
     read_steps,
@@ -58,8 +61,37 @@ def test_a_bad_step_row_is_named(tmp_path: Path) -> None:
         read_steps(path)
 
 
+def credit(rollout: int, value: float) -> CreditRow:
+    return CreditRow(0, 2, "p7", rollout, rollout == 0, -0.5, value, 9)
+
+
+def test_credits_come_back_and_those_of_a_step_that_ran_again_count(tmp_path: Path) -> None:
+    path = tmp_path / "credits.jsonl"
+    append_credits(path, 1, 3, [credit(0, 9.0), credit(1, 9.0), credit(2, 9.0)])
+    append_credits(path, 0, 3, [credit(0, 0.5), credit(1, math.nan)])
+    append_credits(path, 1, 3, [credit(0, 1.0)])
+    append_credits(path, 0, 1, [])
+    found = read_credits(path)
+    assert [(row["seed"], row["step"], row["rollout"], row["credit"]) for row in found] == [
+        (0, 3, 0, 0.5),
+        (0, 3, 1, None),
+        (1, 3, 0, 1.0),
+    ]
+    assert found[0] == {"seed": 0, "step": 3, **asdict(credit(0, 0.5))}
+
+
+@pytest.mark.parametrize("wrong", ['"rolls": [0, 1]', '"rollout": [0]', '"rollout": 0'])
+def test_a_damaged_line_of_credits_is_named(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "credits.jsonl"
+    append_credits(path, 0, 2, [credit(0, 1.0), credit(1, 1.0)])
+    path.write_text(path.read_text().replace('"rollout": [0, 1]', wrong))
+    with pytest.raises(ValueError, match="seed 0, step 2 does not hold a list"):
+        read_credits(path)
+
+
 def test_a_trial_without_rows_has_none(tmp_path: Path) -> None:
     assert read_steps(tmp_path / "steps.jsonl") == []
+    assert read_credits(tmp_path / "credits.jsonl") == []
     assert read_eval_rows(tmp_path) == []
 
 

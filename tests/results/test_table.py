@@ -1,12 +1,22 @@
 """The table says what the log says: ends are ends, means are over all seeds, pruned never wins."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conspo_study.records import EventKind, TrialEvent, TrialState
+from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState
 from conspo_study.results.lines import LoggedEvent
-from conspo_study.results.table import StudyTable, build_table
+from conspo_study.results.log import read_log
+from conspo_study.results.table import StudyTable, TableBuilder, build_table
+
+ASSETS = Path(__file__).parents[1] / "assets"
+FROZEN = {
+    "results_v1": "e1abc2d38087da58c4b662c115f698f237a49ad9db36be107a09f3877daa7840",
+    "results_v2": "d627bb0b58db8676cc8f7456f6d2b4afd4b0df90be9b9aa95c12b1bc1de8c3a1",
+}
+"""Logs as they were written once. A change of either breaks every log that people have."""
 
 
 def fold(*events: tuple[str, str, dict[str, Any]]) -> StudyTable:
@@ -139,3 +149,122 @@ def test_contradictions_name_the_event() -> None:
         fold(("started", "t0", {}))
     with pytest.raises(ValueError, match=r"event 2 \(reported\)"):
         fold(suggested("t0"), ("reported", "t0", {"step": "many"}))
+
+
+def confirmation(trial: str, of: str) -> tuple[str, str, dict[str, Any]]:
+    return suggested(trial, role="confirmation", of=of, seeds=[7, 8, 9])
+
+
+def test_confirmations_stand_apart_from_the_search() -> None:
+    table = fold(
+        *[suggested("t0"), finished("t0", 0.5, 0.7), confirmation("c0", "t0"), suggested("t1")],
+        ("finished", "c0", {"values": {"7": 0.9, "8": 0.9, "9": 0.9}}),
+    )
+    assert [row.id for row in table.rows] == ["t0", "t1"]
+    assert [row.id for row in table.confirmations] == ["c0"]
+    assert [row.id for row in table.all_rows] == ["t0", "t1", "c0"]
+    confirmed = table.row("c0")
+    assert (confirmed.role, confirmed.of) == (TrialRole.CONFIRMATION, "t0")
+    assert table.row("t0").role is TrialRole.SEARCH
+    best = table.best()
+    assert best is not None and best.id == "t0", "a confirmation is no candidate"
+    assert table.counts[TrialState.FINISHED] == 1
+
+
+@pytest.mark.parametrize("of", ["", "t9", "c0"])
+def test_a_confirmation_confirms_a_search_trial(of: str) -> None:
+    with pytest.raises(ValueError, match="which is no search trial"):
+        fold(suggested("t0"), confirmation("c0", "t0"), confirmation("c1", of))
+
+
+def test_bars_and_further_objectives_are_read_by_step_and_seed() -> None:
+    end = {"step": 4, "values": {"0": 0.5, "1": 0.7}, "also": {"length": {"0": 8, "1": 9}}}
+    row = fold(suggested("t0", bars={"40": 0.31, "60": 0.4}), ("finished", "t0", end)).rows[0]
+    assert row.bars == {40: 0.31, 60: 0.4}
+    assert row.also == {"length": {0: 8.0, 1: 9.0}}
+
+
+def test_bars_of_a_trial_never_change() -> None:
+    with pytest.raises(ValueError, match="other parameters, seeds or bars"):
+        fold(suggested("t0", bars={"40": 0.31}), suggested("t0", bars={"40": 0.32}))
+
+
+def test_incidents_are_counted_by_type_and_change_no_state() -> None:
+    table = fold(
+        suggested("t0"),
+        ("incident", "t0", {"type": "worker_restart", "count": 2, "detail": ""}),
+        finished("t0", 0.5, 0.5),
+        ("incident", "t0", {"type": "worker_restart"}),
+        ("incident", "t0", {"type": "checkpoint_damaged", "count": 1}),
+        ("incident", "", {"type": "node_lost", "count": 1}),
+    )
+    assert table.rows[0].incidents == {"worker_restart": 3, "checkpoint_damaged": 1}
+    assert table.rows[0].state is TrialState.FINISHED
+    assert table.incidents == {"node_lost": 1}
+    assert table.all_incidents == {"worker_restart": 3, "checkpoint_damaged": 1, "node_lost": 1}
+
+
+def test_starts_accumulate_changes_and_the_last_budget_counts() -> None:
+    table = fold(
+        ("study_started", "", {"hash": "a", "trials": 4, "changes": []}),
+        ("study_started", "", {"hash": "b", "trials": 6, "changes": ["code: x there, y here"]}),
+        ("study_started", "", {"hash": "b", "trials": 6, "changes": ["tau: 1 there, 2 here"]}),
+    )
+    assert table.changes == ("code: x there, y here", "tau: 1 there, 2 here")
+    assert (table.hash, table.trials) == ("b", 6)
+
+
+def test_a_table_that_grows_is_the_table_of_the_whole_at_every_event() -> None:
+    events = read_log(ASSETS / "results_v2" / "log.jsonl")
+    builder = TableBuilder()
+    for number, logged in enumerate(events, start=1):
+        builder.add(logged)
+        assert builder.table == build_table(events[:number])
+
+
+def test_a_table_that_was_handed_out_never_changes() -> None:
+    events = read_log(ASSETS / "results_v2" / "log.jsonl")
+    builder = TableBuilder(events[:5])
+    before = builder.table
+    said = repr(before)
+    for logged in events[5:]:
+        builder.add(logged)
+    assert repr(before) == said and builder.table is not before
+
+
+def test_a_contradiction_leaves_a_growing_table_as_it_was() -> None:
+    builder = TableBuilder()
+    with pytest.raises(ValueError, match="never suggested"):
+        builder.add(LoggedEvent(1, "", TrialEvent(EventKind.STARTED, "t0")))
+    assert builder.table == StudyTable()
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_frozen_logs_keep_their_bytes_and_load(name: str) -> None:
+    path = ASSETS / name / "log.jsonl"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == FROZEN[name]
+    assert build_table(read_log(path)).rows
+
+
+def test_the_frozen_log_of_all_event_kinds_says_what_it_said() -> None:
+    events = read_log(ASSETS / "results_v2" / "log.jsonl")
+    assert {logged.event.kind for logged in events} == set(EventKind) - {EventKind.STUDY_FINISHED}
+    table = build_table(events)
+    assert [(row.id, row.state.value) for row in table.all_rows] == [
+        ("t0000", "finished"),
+        ("t0001", "finished"),
+        ("t0002", "pruned"),
+        ("t0003", "finished"),
+        ("t0004", "failed"),
+        ("t0005", "pruned"),
+        ("c0000", "finished"),
+        ("c0001", "running"),
+    ]
+    best = table.best()
+    assert best is not None and (best.id, best.value) == ("t0003", 0.625)
+    assert best.also == {"response_length": {0: 7.5, 1: 7.5}}
+    assert table.row("t0002").bars == {2: 0.31}
+    assert table.row("t0003").incidents == {"worker_restart": 2, "checkpoint_damaged": 1}
+    assert table.incidents == {"node_lost": 1}
+    assert table.row("c0000").of == "t0000" and table.row("c0001").of == "t0003"
+    assert table.trials == 6 and len(table.changes) == 1

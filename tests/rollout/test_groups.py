@@ -45,18 +45,21 @@ def test_each_kind_of_group_is_counted_once_and_only_contrasts_are_kept(verdicts
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "kind", "undecided"),
+    ("verdicts", "kind", "timed_out", "killed"),
     [
-        ([C, TIMEOUT, W], "valid", 1),
-        ([C, C, KILLED, TIMEOUT], "all_correct", 2),
-        ([W, KILLED, W], "all_wrong", 1),
-        ([C, KILLED], "too_small", 1),
-        ([TIMEOUT, TIMEOUT], "too_small", 2),
+        ([C, TIMEOUT, W], "valid", 1, 0),
+        ([C, C, KILLED, TIMEOUT], "all_correct", 1, 1),
+        ([W, KILLED, W], "all_wrong", 0, 1),
+        ([C, KILLED], "too_small", 0, 1),
+        ([TIMEOUT, TIMEOUT], "too_small", 2, 0),
     ],
 )
-def test_undecided_rollouts_are_dropped_before_the_group_is_judged(verdicts, kind, undecided):
+def test_undecided_rollouts_are_dropped_before_the_group_is_judged(
+    verdicts, kind, timed_out, killed
+):
     _, counts = form(verdicts)
-    expected = {"sampled": 1, "rollouts": len(verdicts), "undecided": undecided, kind: 1}
+    expected = {"sampled": 1, "rollouts": len(verdicts), kind: 1}
+    expected |= {"timed_out": timed_out, "killed": killed}
     assert counts == GroupCounts(**expected)
 
 

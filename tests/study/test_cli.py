@@ -1,10 +1,14 @@
 """Bad input ends with one message and status 2, before anything is written or started."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from conspo_study.cli import carry_out
+from conspo_study.console import Console
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "studies" / "margin_sweep.py"
@@ -16,6 +20,7 @@ def run(*arguments):
         capture_output=True,
         text=True,
         timeout=60,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )
 
 
@@ -34,6 +39,7 @@ def run(*arguments):
         (("--set", "data.train=missing.jsonl"), "missing.jsonl"),
         (("--set", 'evaluation.sets=["chain/hard","chain/none"]'), "unknown level 'none'"),
         (("--name", "a/b"), "should match pattern"),
+        (("--sampler", "magic"), "sampler.name: Input should be 'tpe', 'gp'"),
     ],
 )
 def test_bad_input_is_refused_with_status_2(tmp_path, arguments, message):
@@ -75,12 +81,32 @@ def test_training_problems_that_are_also_evaluated_are_refused(tmp_path):
 
 
 def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(tmp_path):
-    result = run("--results", tmp_path, "--dry-run", "--set", "rollout.group_size=8")
+    more = ("--set", "rollout.group_size=8", "--trials", "14")
+    result = run("--results", tmp_path, "--dry-run", *more)
     assert result.returncode == 0
     assert "rollout.group_size = 8" in result.stdout
     assert "64 = prompts_per_step x group_size" in result.stdout
     assert "14 (5 anchors, 9 searched) x 2 seeds = 28 runs" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sampler_and_the_confirmation_are_chosen_on_the_command_line(tmp_path):
+    def shown(*arguments):
+        result = run("--results", tmp_path, "--dry-run", *arguments)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    chosen = shown("--sampler", "random")
+    assert "fresh seeds" in chosen and "sampler = {'name': 'random'" in chosen
+    assert "fresh seeds" not in shown("--no-confirm")
+
+
+def test_an_interrupt_before_anything_runs_is_not_a_traceback(tmp_path, capsys):
+    def run():
+        raise KeyboardInterrupt
+
+    assert carry_out(run, print, Console()) == 130
+    assert capsys.readouterr().out == "Interrupted.\n"
 
 
 def test_help_is_quick_and_says_what_the_study_asks():

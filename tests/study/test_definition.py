@@ -2,10 +2,25 @@
 
 import pytest
 from pydantic import ValidationError
-from study_fixtures import MARGIN, TAU, definition
+from study_fixtures import MARGIN, METRIC, SCHEDULE, TAU, definition
 
-from conspo_study.definition import Anchor, StudyDefinition
-from conspo_study.space import Choice, Range, contains
+from conspo_study.config import with_overrides
+from conspo_study.definition import (
+    Aim,
+    Anchor,
+    Confirmation,
+    EarlyStopping,
+    Sampler,
+    StudyDefinition,
+)
+from conspo_study.presets import QUICK
+from conspo_study.space import Choice, Range, When
+
+RANGE = {TAU: Range(low=0.1, high=1.0)}
+WIDE = {
+    f"update.{name}": Choice(values=tuple(i / 100 for i in range(1, 99)))
+    for name in ("beta1", "beta2", "weight_decay", "learning_rate")
+}
 
 
 @pytest.mark.parametrize(
@@ -25,12 +40,102 @@ from conspo_study.space import Choice, Range, contains
             {"anchors": tuple(Anchor(label="a", params={TAU: t}) for t in (1.0, 2.0))},
             "anchor labels must be distinct",
         ),
+        (
+            {"sampler": Sampler(name="grid"), "space": RANGE},
+            "objective.tau is a range, of which a grid has no points: list its values in a Choice",
+        ),
+        ({"sampler": Sampler(name="grid"), "space": WIDE}, "a grid of 10000 points or more"),
+        (
+            {"sampler": Sampler(name="gp")},
+            "objective.schedule exists only for some values of objective.margin, which the sampler "
+            "gp cannot model: drop its `when`, or use the sampler tpe",
+        ),
+        (
+            {"space": {SCHEDULE: Choice(values=("off",), when=When(path=TAU, values=(1.0,)))}},
+            "exists where objective.tau has some value, which must be a choice of this space",
+        ),
+        (
+            {"space": {**RANGE, MARGIN: Choice(values=(0.0,), when=When(path=TAU, values=(1.0,)))}},
+            "which must be a choice of this space",
+        ),
+        (
+            {
+                "space": {
+                    TAU: Choice(values=(1.0,)),
+                    MARGIN: Choice(values=(0.0,), when=When(path=TAU, values=(1.0, 3.0))),
+                }
+            },
+            "objective.margin exists where objective.tau is [3.0], which it never is",
+        ),
+        (
+            {
+                "space": {
+                    TAU: Choice(values=(1.0,), when=When(path=MARGIN, values=(1.0,))),
+                    MARGIN: Choice(values=(1.0,), when=When(path=TAU, values=(1.0,))),
+                }
+            },
+            "conditions run in a circle",
+        ),
+        (
+            {"space": {"evaluation.temperature": Choice(values=(0.5, 1.0))}},
+            "space: evaluation.temperature is what trials are compared by",
+        ),
+        (
+            {"anchors": (Anchor(label="a", params={"evaluation.samples": 4}),)},
+            "anchor 'a': evaluation.samples is what trials are compared by",
+        ),
+        (
+            {"anchors": (Anchor(label="long", params={"train.steps": 9}),)},
+            "anchor 'long': train.steps differs between trials",
+        ),
+        (
+            {"also": (Aim(metric="tokens_per_s", direction="max"),)},
+            "also: metric 'tokens_per_s' is not known at every trial's end; known: eval/chain/hard",
+        ),
+        ({"also": (Aim(metric=METRIC, direction="max"),)}, "a metric is an objective once"),
+        ({"confirm": Confirmation(seeds=(5, 5))}, "confirm: seeds must be distinct"),
+        ({"confirm": Confirmation(seeds=(5, 1, 0))}, "confirm: seeds 0, 1 have chosen the winner"),
+        (
+            {"confirm": Confirmation(seeds=(5,), anchors=("papers",))},
+            "confirm: no anchor is called 'papers'; known: paper, no margin",
+        ),
+        (
+            {"confirm": Confirmation(seeds=(5,), overrides={"evaluation.spilt": "test"})},
+            "confirm: evaluation.spilt: unknown setting (did you mean evaluation.split?)",
+        ),
+        (
+            {"confirm": Confirmation(seeds=(5,), overrides={"update.beta1": 0.5})},
+            "confirm: update.beta1 is no setting of the evaluation",
+        ),
+        (
+            {"confirm": Confirmation(seeds=(5,), overrides={"evaluation.samples": 4})},
+            f"confirm: with these overrides {METRIC!r} is not measured",
+        ),
     ],
 )
 def test_a_contradiction_is_named(changes, message):
     with pytest.raises(ValidationError) as caught:
         definition(**changes)
     assert message in str(caught.value)
+
+
+def test_all_contradictions_are_named_at_once():
+    with pytest.raises(ValidationError) as caught:
+        definition(
+            seeds=(1, 1), metric="reward", confirm=Confirmation(seeds=(1,)), trials=1, space=WIDE
+        )
+    for message in ("seeds must be distinct", "metric 'reward'", "seeds 1 have", "2 anchors"):
+        assert message in str(caught.value)
+
+
+def test_a_dimension_is_checked_where_it_exists():
+    """Options of an objective that only some points of the space use."""
+    space = {
+        "objective.name": Choice(values=("grpo", "conspo")),
+        TAU: Choice(values=(1.0, 2.0), when=When(path="objective.name", values=("conspo",))),
+    }
+    base = with_overrides(QUICK, {"objective.name": "grpo"})
+    assert definition(base=base, space=space, anchors=()).space == space
 
 
 def test_the_hash_sees_everything_but_the_budget():
@@ -40,6 +145,11 @@ def test_the_hash_sees_everything_but_the_budget():
         {"seeds": (0, 2)},
         {"direction": "min"},
         {"early_stopping": None},
+        {"early_stopping": EarlyStopping(alpha=0.1)},
+        {"lag": 2},
+        {"sampler": Sampler(name="random")},
+        {"also": (Aim(metric="tokens", direction="min"),)},
+        {"confirm": Confirmation(seeds=(5,))},
         {"root_seed": 1},
         {"space": {TAU: Choice(values=(0.1, 1.0))}},
         {"anchors": ()},
@@ -48,21 +158,34 @@ def test_the_hash_sees_everything_but_the_budget():
 
 
 def test_a_definition_survives_json():
-    again = StudyDefinition.model_validate(definition().frozen())
-    assert again == definition()
-    assert again.hash == definition().hash
+    declared = definition(
+        confirm=Confirmation(seeds=(5, 6), anchors=("paper",)),
+        also=(Aim(metric="tokens", direction="min"),),
+        sampler=Sampler(name="qmc"),
+    )
+    again = StudyDefinition.model_validate(declared.frozen())
+    assert again == declared
+    assert again.hash == declared.hash
 
 
-def test_membership_in_the_space_respects_conditions():
+def test_the_order_in_which_dimensions_are_listed_is_no_part_of_the_definition():
     space = definition().space
-    assert contains(space, {TAU: 1.0, MARGIN: 0.0})
-    assert not contains(space, {TAU: 1.0, MARGIN: 0.0, "objective.schedule": "cosine"})
-    assert not contains(space, {TAU: 1.0, MARGIN: 1.0})
-    assert contains(space, {TAU: 0.1, MARGIN: 5.0, "objective.schedule": "constant"})
-    assert not contains(space, {TAU: 10.0, MARGIN: 0.0})
+    assert definition(space=dict(reversed(space.items()))).hash == definition().hash
 
 
-@pytest.mark.parametrize(("low", "high", "log"), [(1, 1, False), (2, 1, False), (0, 1, True)])
-def test_an_empty_range_is_refused(low, high, log):
-    with pytest.raises(ValidationError, match="low < high"):
-        Range(low=low, high=high, log=log)
+def test_where_a_trial_may_stop():
+    base = with_overrides(QUICK, {"train.steps": 30, "evaluation.every": 4})
+    assert definition(base=base).looks == (16, 20, 24, 28)
+    assert definition(base=base, early_stopping=EarlyStopping(min_fraction=0.4)).looks[0] == 12
+    every_3 = with_overrides(base, {"evaluation.every": 3})
+    assert definition(base=every_3, early_stopping=EarlyStopping(min_fraction=0.1)).looks[0] == 3
+    assert definition(base=base, early_stopping=None).looks == ()
+    assert definition(base=base, seeds=(0,)).looks == ()
+
+
+def test_who_waits_for_results():
+    assert definition(early_stopping=None).waits_for_results
+    random = Sampler(name="random")
+    assert definition(sampler=random).waits_for_results  # its bars do
+    assert not definition(sampler=random, early_stopping=None).waits_for_results
+    assert not definition(sampler=random, seeds=(0,)).waits_for_results

@@ -5,10 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
+from studies_under_fire import (
+    LIMIT_S,
+    ROOT,
+    SCRIPT,
+    assert_no_process_outlives,
+    assert_nothing_is_lost,
+    wait_for,
+    what_happened,
+)
 
 from conspo_study.records import TrialState
 from conspo_study.results.log import read_log
@@ -16,10 +23,6 @@ from conspo_study.results.rows import read_eval_rows, read_steps
 from conspo_study.results.table import build_table
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "studies" / "margin_sweep.py"
-LIMIT_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -49,30 +52,6 @@ def table_of(results):
     return build_table(read_log(results / "margin_sweep" / "log.jsonl"))
 
 
-def orphans(marker):
-    """Processes that still carry `marker` in their environment."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                environ = (process / "environ").read_bytes()
-                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            if marker.encode() in environ and state != "Z":
-                found.append(process.name)
-    return found
-
-
-def wait_for(condition, seconds):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.2)
-    return False
-
-
 @pytest.fixture(scope="module")
 def finished(environment, tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
@@ -86,10 +65,9 @@ def test_a_study_ends_with_every_trial_accounted_for(finished):
     assert table.finished
     assert len(table.rows) == 7
     assert all(row.state in (TrialState.FINISHED, TrialState.PRUNED) for row in table.rows)
-    asked = [(results / "margin_sweep/trials" / row.id / "stop").exists() for row in table.rows]
-    for row, stop in zip(table.rows, asked, strict=True):
-        assert stop or row.state is TrialState.FINISHED
-        assert not (stop and row.label)
+    for row in table.rows:
+        assert row.state is TrialState.FINISHED or row.step in row.bars
+        assert not (row.label and row.bars)
     anchors = [row for row in table.rows if row.label]
     assert len(anchors) == 5
     assert all(row.state is TrialState.FINISHED and row.step == 4 for row in anchors)
@@ -134,8 +112,21 @@ def test_nothing_in_the_log_or_snapshot_names_this_machine(finished):
         assert str(ROOT) not in text
 
 
+def test_what_was_found_is_measured_again_on_fresh_seeds_and_problems(finished):
+    results, process = finished
+    table = table_of(results)
+    best = table.best()
+    assert {row.of for row in table.confirmations} >= {best.id}
+    assert all(row.seeds == (1000, 1001, 1002) for row in table.confirmations)
+    for row in table.confirmations:
+        evaluated = read_eval_rows(results / "margin_sweep" / "trials" / row.id)
+        assert {r.problem_id.split("-")[2] for r in evaluated} == {"test"}
+    assert "onfirmed on fresh seeds" in process.stdout
+    assert (results / "margin_sweep/tables/confirmation.csv").stat().st_size > 100
+
+
 def test_no_process_outlives_the_study(finished, environment):
-    assert wait_for(lambda: not orphans(environment["CONSPO_STUDY_CACHE"]), 30)
+    assert_no_process_outlives(environment)
 
 
 def test_a_finished_study_is_reported_again_and_not_run_again(finished, environment):
@@ -147,7 +138,10 @@ def test_a_finished_study_is_reported_again_and_not_run_again(finished, environm
     assert (results / "margin_sweep" / "log.jsonl").read_bytes() == before
 
 
-def test_ctrl_c_ends_cleanly_and_resume_completes_the_same_trials(finished, environment, tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_cleanly_and_resume_completes_the_same_trials(
+    finished, environment, tmp_path, number, status
+):
     process = subprocess.Popen(
         command(tmp_path, "--trials", "7"),
         stdout=subprocess.PIPE,
@@ -157,29 +151,25 @@ def test_ctrl_c_ends_cleanly_and_resume_completes_the_same_trials(finished, envi
     )
     log = tmp_path / "margin_sweep" / "log.jsonl"
     try:
-        started = wait_for(
-            lambda: log.exists() and log.read_text().count('"event":"finished"') >= 1, LIMIT_S
+        wait_for(
+            lambda: log.exists() and log.read_text().count('"event":"finished"') >= 1,
+            LIMIT_S,
+            "the first finished trial",
         )
-        assert started
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, output
+    assert process.returncode == status, output
     assert "--resume" in output
     assert "Traceback" not in output
-    assert wait_for(lambda: not orphans(environment["CONSPO_STUDY_CACHE"]), 30)
-    interrupted = table_of(tmp_path)
-    assert not interrupted.finished
+    assert_no_process_outlives(environment)
+    assert not table_of(tmp_path).finished
 
     resumed = run(environment, tmp_path, "--trials", "7", "--resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    whole, reference = table_of(tmp_path), table_of(finished[0])
-    assert whole.finished
-    assert len(whole.rows) == 7
-    for row, other in zip(whole.rows[:5], reference.rows[:5], strict=True):
-        assert (row.params, row.seeds, row.label) == (other.params, other.seeds, other.label)
-        assert row.values == other.values
+    assert_nothing_is_lost(tmp_path / "margin_sweep")
+    assert what_happened(tmp_path / "margin_sweep") == what_happened(finished[0] / "margin_sweep")
 
 
 def test_a_trial_that_diverges_fails_with_its_cause(environment, tmp_path):

@@ -1,6 +1,7 @@
 """A checkpoint is whole and ours, or it is refused with the reason."""
 
 import json
+import pickle
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from tiny_models import random_model
 
 from conspo_study.config import UpdateConfig
 from conspo_study.update.checkpoint import (
+    CheckpointDamaged,
     CheckpointError,
     load_run,
     open_checkpoint,
@@ -62,7 +64,7 @@ def test_a_flipped_byte_is_found(saved, victim):
     data = bytearray((folder / victim).read_bytes())
     data[len(data) // 2] ^= 1
     (folder / victim).write_bytes(data)
-    with pytest.raises(CheckpointError, match=victim.rpartition("/")[2]):
+    with pytest.raises(CheckpointDamaged, match=victim.rpartition("/")[2]):
         open_checkpoint(folder, IDENTITY)
 
 
@@ -70,14 +72,61 @@ def test_a_flipped_byte_is_found(saved, victim):
 def test_a_missing_file_is_found(saved, victim):
     folder, _, _ = saved
     (folder / victim).unlink()
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointDamaged):
         open_checkpoint(folder, IDENTITY)
 
 
 def test_a_file_that_the_manifest_does_not_list_is_refused(saved):
     folder, _, _ = saved
     (folder / "seed-0" / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin"):
+    with pytest.raises(CheckpointDamaged, match=r"pytorch_model\.bin"):
+        open_checkpoint(folder, IDENTITY)
+
+
+def seal_again(folder):
+    """As one would who wants a changed checkpoint to be believed."""
+    (folder / "manifest.json").unlink()
+    seal(folder, {"step": 1, "runs": {}, **IDENTITY})
+
+
+def test_a_pickle_is_refused_by_its_kind_although_the_manifest_lists_it(saved):
+    folder, _, _ = saved
+    proof = folder.parent / "executed"
+
+    class Payload:
+        def __reduce__(self):
+            return proof.touch, ()
+
+    (folder / "seed-0" / "optimizer.pt").write_bytes(pickle.dumps(Payload()))
+    seal_again(folder)
+    with pytest.raises(CheckpointDamaged, match=r"optimizer\.pt is of a kind"):
+        open_checkpoint(folder, IDENTITY)
+    assert not proof.exists()
+
+
+def test_a_pickle_in_the_place_of_weights_is_never_executed(saved):
+    folder, model, updater = saved
+    proof = folder.parent / "executed"
+
+    class Payload:
+        def __reduce__(self):
+            return proof.touch, ()
+
+    (folder / "seed-0" / "model.safetensors").write_bytes(pickle.dumps(Payload()))
+    seal_again(folder)
+    open_checkpoint(folder, IDENTITY)
+    with pytest.raises(CheckpointError, match="cannot be restored"):
+        load_run(folder / "seed-0", model, updater, {"applied": 1, "skipped_in_a_row": 0})
+    assert not proof.exists()
+
+
+def test_a_link_is_not_followed(saved):
+    folder, _, _ = saved
+    weights = folder / "seed-0" / "model.safetensors"
+    elsewhere = folder.parent / "elsewhere.safetensors"
+    weights.rename(elsewhere)
+    weights.symlink_to(elsewhere)
+    with pytest.raises(CheckpointDamaged, match=r"model\.safetensors"):
         open_checkpoint(folder, IDENTITY)
 
 

@@ -1,0 +1,36 @@
+"""The bars of a trial: how good it must be at a step to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Decides where a trial that has fallen behind stops, from its own metrics alone.
+
+    The bars are fixed before the trial starts, so the step at which it stops depends neither on
+    when other trials report nor on how often it was interrupted.
+    """
+
+    metric: str = ""
+    """The metric that is compared, as its mean over seeds."""
+    direction: str = "max"
+    """Whether more of it is better (`max`) or less (`min`)."""
+    values: Mapping[int, float] = field(default_factory=dict)
+    """Step -> the value that must not be missed. A trial without bars runs to its end."""
+
+    def missed(self, step: int, latest: Mapping[int, Mapping[str, Any]]) -> bool:
+        """Whether the metrics by seed that were measured at `step` miss its bar.
+
+        A seed without the metric leaves nothing to compare; such a trial goes on, and its ending
+        says what is missing.
+        """
+        if step not in self.values or any(self.metric not in seed for seed in latest.values()):
+            return False
+        mean = fmean(seed[self.metric] for seed in latest.values())
+        bar = self.values[step]
+        return mean < bar if self.direction == "max" else mean > bar

@@ -1,0 +1,168 @@
+"""What a study's trials cost in seconds and bytes, as far as it is known before they run."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from conspo_study.config import RunConfig, with_overrides
+from conspo_study.definition import StudyDefinition
+
+EMBEDDED = "embedded"
+EMBEDDED_TOKENS_PER_S = 10_000
+"""Generated tokens per second of training that one core manages with the embedded model."""
+EMBEDDED_RESPONSE_TOKENS = 15
+"""Mean response length of the embedded model over a run."""
+EMBEDDED_PARAMETERS = 110_784
+TRIAL_OVERHEAD_S = 8.0
+"""Seconds that a trial spends outside of its own steps: processes, imports, collectives."""
+CHECKPOINTS_LEFT = 2
+"""Whole checkpoints that a trial keeps, also when it has ended; a running one writes another."""
+
+_BYTES_PER_PARAMETER = 3 * 4
+"""Weights and AdamW's two averages, in float32."""
+_LONGEST_HEADER = 100_000_000
+"""The safetensors format's own limit."""
+_BYTES_PER_EVALUATED = 4
+"""A row of a compressed evaluation file."""
+_BYTES_PER_FILE = 4_000
+"""Schema and footer of one."""
+_BYTES_PER_STEP = 1_100
+"""A row of steps.jsonl."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Trials that differ in nothing that costs."""
+
+    run: RunConfig
+    trials: int
+    seeds: int
+
+
+def search_batch(study: StudyDefinition) -> Batch:
+    """The trials of the search, as the base configuration has them."""
+    return Batch(study.base, study.trials, len(study.seeds))
+
+
+def confirmation_batch(study: StudyDefinition) -> Batch | None:
+    """The trials of the confirmation; None without one. As many as there can be: the anchors, and
+    a winner that is none of them."""
+    if study.confirm is None:
+        return None
+    labels = study.confirm.anchors
+    anchors = len(study.anchors) if labels is None else len(labels)
+    run = with_overrides(study.base, study.confirm.overrides)
+    return Batch(run, anchors + int(study.trials > anchors), len(study.confirm.seeds))
+
+
+def study_seconds(study: StudyDefinition, slots: int) -> float | None:
+    """Wall time with `slots` trials at a time, none stopped; None for models of unknown speed."""
+    search, again = search_batch(study), confirmation_batch(study)
+    each = trial_seconds(search.run, search.seeds)
+    if each is None:
+        return None
+    anchors = len(study.anchors)
+    times = [each] * study.trials
+    searched = range(anchors, study.trials)
+    waits_for = [0] * anchors
+    waits_for += [max(0, n - study.lag) if study.waits_for_results else 0 for n in searched]
+    if again is not None:
+        times += [trial_seconds(again.run, again.seeds) or 0.0] * again.trials
+        # Anchors are confirmed as soon as there is room, the winner when it is known.
+        waits_for += [0] * (again.trials - 1) + [study.trials]
+    return max(finish_times(times, [0.0] * slots, waits_for))
+
+
+def study_bytes(study: StudyDefinition, concurrent: int) -> int | None:
+    """Checkpoints and rows of all trials, with `concurrent` further checkpoints being written; None
+    for models of unknown size."""
+    again = confirmation_batch(study)
+    batches = [search_batch(study)] + ([again] if again else [])
+    total, largest = 0, 0
+    for batch in batches:
+        one = checkpoint_bytes(batch.run, batch.seeds)
+        if one is None:
+            return None
+        largest = max(largest, one)
+        rows = rows_bytes(batch.run, batch.seeds)
+        total += batch.trials * (CHECKPOINTS_LEFT * one + rows)
+    return total + concurrent * largest
+
+
+def evaluated_per_run(run: RunConfig) -> int:
+    """Responses of all evaluations of one seed, the one before training included."""
+    settings = run.evaluation
+    per_set = settings.problems_per_set * (settings.samples + int(settings.greedy))
+    ends, between = _evaluations(run)
+    return per_set * (ends * len(settings.sets) + between * len(settings.tracked_sets))
+
+
+def trial_seconds(run: RunConfig, seeds: int) -> float | None:
+    """Wall time of a trial that is not stopped; None for models of unknown speed."""
+    if run.policy.model != EMBEDDED:
+        return None
+    rollouts = run.rollout.prompts_per_step * run.rollout.group_size
+    trained = run.train.steps * rollouts * EMBEDDED_RESPONSE_TOKENS / EMBEDDED_TOKENS_PER_S
+    # Generation alone is about three times as fast as a whole training step.
+    tested = evaluated_per_run(run) * EMBEDDED_RESPONSE_TOKENS / (3 * EMBEDDED_TOKENS_PER_S)
+    return TRIAL_OVERHEAD_S + seeds * (trained + tested)
+
+
+def checkpoint_bytes(run: RunConfig, seeds: int) -> int | None:
+    """Size of one checkpoint of a trial; None when the model's size cannot be read."""
+    parameters = (
+        EMBEDDED_PARAMETERS
+        if run.policy.model == EMBEDDED
+        else _parameters(Path(run.policy.model).expanduser())
+    )
+    return None if parameters is None else seeds * parameters * _BYTES_PER_PARAMETER
+
+
+def rows_bytes(run: RunConfig, seeds: int) -> int:
+    """Size of the evaluation and step rows that a trial leaves."""
+    files = sum(_evaluations(run))
+    evaluated = evaluated_per_run(run) * _BYTES_PER_EVALUATED + files * _BYTES_PER_FILE
+    return seeds * (evaluated + run.train.steps * _BYTES_PER_STEP)
+
+
+def finish_times(
+    seconds: Sequence[float], free_at: Sequence[float], waits_for: Sequence[int]
+) -> list[float]:
+    """When each trial of a queue ends.
+
+    seconds: how long each runs. free_at: when each slot is free. waits_for: per trial, how many of
+    the first trials of the queue must have ended before it may start. Trials start in order.
+    """
+    slots = list(free_at)
+    heapq.heapify(slots)
+    ends: list[float] = []
+    started = 0.0
+    for own, first in zip(seconds, waits_for, strict=True):
+        started = max(started, heapq.heappop(slots), max(ends[:first], default=0.0))
+        ends.append(started + own)
+        heapq.heappush(slots, ends[-1])
+    return ends
+
+
+def _evaluations(run: RunConfig) -> tuple[int, int]:
+    """How often all sets are evaluated, and how often only the tracked ones."""
+    return 2, -(-run.train.steps // run.evaluation.every) - 1
+
+
+def _parameters(folder: Path) -> int | None:
+    """Parameters of a model folder, from the headers of its safetensors files."""
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        try:
+            with path.open("rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(min(size, _LONGEST_HEADER)))
+            total += sum(math.prod(v["shape"]) for k, v in header.items() if k != "__metadata__")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+    return total or None

@@ -1,0 +1,81 @@
+"""Ctrl-C and SIGTERM while a study runs: the first asks it to stop, the second ends it at once.
+
+Both leave a study that `--resume` continues. The first lets running trials go and Ray shut down;
+the second is as good as a kill: whatever was logged is on disk, and the kernel ends the children.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """What has been received."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        """The first signal, None while there was none."""
+
+    @property
+    def exit_status(self) -> int:
+        """128 plus the signal's number, as a shell would say: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + (self.received or signal.SIGINT)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """The handler. Raises KeyboardInterrupt unless Ray Tune can stop in good order."""
+        if self.received is not None:
+            os.write(sys.stderr.fileno(), b"\nstopped at once; continue with --resume\n")
+            os._exit(128 + number)
+        self.received = signal.Signals(number)
+        if callable(signal.getsignal(signal.SIGUSR1)):
+            # Tune is running: it takes this signal for a request to stop after the current event.
+            signal.raise_signal(signal.SIGUSR1)
+        else:
+            raise KeyboardInterrupt
+
+
+_active: Interrupts | None = None
+
+
+@contextmanager
+def interrupts() -> Iterator[Interrupts]:
+    """Handle both signals inside the block, as far as it runs in the main thread."""
+    global _active
+    if threading.current_thread() is not threading.main_thread():
+        yield Interrupts()
+        return
+    # Or Tune would take SIGINT for itself, and nobody would count.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    _active = Interrupts()
+    handle_again()
+    try:
+        yield _active
+    finally:
+        _active = None
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def handle_again() -> None:
+    """Take both signals back from a library that has set its own handlers."""
+    if _active is not None:
+        for number in _SIGNALS:
+            signal.signal(number, _active)
+
+
+def stop() -> None:
+    """Ask the study that runs in such a block to stop, from any thread, as Ctrl-C would."""
+    if _active is not None:
+        os.kill(os.getpid(), signal.SIGINT)

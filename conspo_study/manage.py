@@ -1,0 +1,199 @@
+"""What can be asked of a results directory, without the script that made it.
+
+    python -m conspo_study.study status results/margin_sweep
+    python -m conspo_study.study resume results/margin_sweep
+
+The study is rebuilt from its `study.json` alone. Exit status as of study scripts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from conspo_study.cli import EXIT_BAD_INPUT, carry_out
+from conspo_study.console import Console
+from conspo_study.definition import StudyError
+from conspo_study.plan import measured_spread
+from conspo_study.status import study_status
+from conspo_study.study import Outcome, Study
+from conspo_study.study_folder import LOG, read_definition, read_table
+
+Folder = Annotated[Path, tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where the study stands: its driver, its trials, the best so far, what to do next."""
+
+    folder: Folder
+    """The results directory."""
+    json: bool = False
+    """Print one JSON object, for machines."""
+
+
+@dataclass(frozen=True)
+class ShowPlan:
+    """What the study in the directory means: work, time, disk, detectable differences."""
+
+    folder: Folder
+    """The results directory."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Continue the study where it was interrupted, and report it."""
+
+    folder: Folder
+    """The results directory."""
+    takeover: bool = False
+    """Continue although a driver on another host, which shows no sign of life, has not given the
+    study back."""
+    allow_changes: bool = False
+    """Continue although data or code are not what the study began with."""
+    quiet: bool = False
+    """Print only the final table and paths."""
+
+
+@dataclass(frozen=True)
+class Extend:
+    """Raise the budget of the study, and continue it."""
+
+    folder: Folder
+    """The results directory."""
+    trials: int
+    """The whole budget, anchors and ended trials included."""
+    takeover: bool = False
+    """As for resume."""
+    allow_changes: bool = False
+    """As for resume."""
+    quiet: bool = False
+    """Print only the final table and paths."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the search as a file that optuna-dashboard opens; it is never read back."""
+
+    folder: Folder
+    """The results directory."""
+    sqlite: Path | None = None
+    """The file to write; by default optuna.sqlite3 in the results directory."""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Save what can be saved of a damaged log into a copy; the log itself is not touched."""
+
+    folder: Folder
+    """The results directory."""
+
+
+Command = (
+    Annotated[Status, tyro.conf.subcommand("status")]
+    | Annotated[ShowPlan, tyro.conf.subcommand("plan")]
+    | Annotated[Resume, tyro.conf.subcommand("resume")]
+    | Annotated[Extend, tyro.conf.subcommand("extend")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Repair, tyro.conf.subcommand("repair")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the process's exit status."""
+    command: Any = tyro.cli(
+        Command,
+        args=arguments,
+        prog="python -m conspo_study.study",
+        description=__doc__,
+    )
+    console = Console(quiet=getattr(command, "quiet", False))
+    if isinstance(command, Resume | Extend):
+        return carry_out(lambda: _continue(command, console), _report, console)
+    commands: dict[type, Callable[[Any, Console], None]] = {
+        Status: _status,
+        ShowPlan: _plan,
+        Export: _export,
+        Repair: _repair,
+    }
+    try:
+        commands[type(command)](command, console)
+    except (StudyError, OSError) as error:
+        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        print(f"error: {said}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return 0
+
+
+def _status(command: Status, console: Console) -> None:
+    status = study_status(command.folder)
+    if command.json:
+        print(json.dumps(status.as_json(), indent=1))
+        return
+    for line in status.lines():
+        console.line(line)
+
+
+def _plan(command: ShowPlan, console: Console) -> None:
+    spread = measured_spread(read_table(command.folder))
+    plan = Study.of_folder(command.folder).plan(spread=spread)
+    for line in [*plan.lines(), *(f"cannot run: {problem}" for problem in plan.problems)]:
+        console.line(line)
+
+
+def _continue(command: Resume | Extend, console: Console) -> Outcome:
+    study = Study.of_folder(command.folder)
+    if isinstance(command, Extend):
+        if command.trials <= study.trials:
+            raise StudyError(
+                f"the study in {command.folder} has a budget of {study.trials} trials already: "
+                "ask for more"
+            )
+        study = study.model_copy(update={"trials": command.trials})
+    console.heading(study)
+    return study.run_in(
+        command.folder,
+        resume=True,
+        takeover=command.takeover,
+        allow_changes=command.allow_changes,
+        console=console,
+    )
+
+
+def _report(folder: Path) -> None:
+    # Only a study that has ended is analysed, and nothing else here needs the analysis.
+    from analysis import print_report
+
+    print_report(folder)
+
+
+def _export(command: Export, console: Console) -> None:
+    from conspo_study.results.export import export_sqlite
+    from conspo_study.results.log import read_log
+
+    definition = read_definition(command.folder)["definition"]
+    path = command.sqlite or command.folder / "optuna.sqlite3"
+    try:
+        count = export_sqlite(path, definition, read_log(command.folder / LOG))
+    except ValueError as error:
+        raise StudyError(str(error)) from error
+    console.line(
+        f"wrote {path}: {count} trials; look at them with: optuna-dashboard sqlite:///{path}"
+    )
+
+
+def _repair(command: Repair, console: Console) -> None:
+    from conspo_study.results.repair import repair_log
+
+    for line in repair_log(command.folder / LOG).lines():
+        console.line(line)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

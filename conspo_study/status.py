@@ -1,0 +1,212 @@
+"""Where a study stands, from its results directory alone: nothing is written, nothing disturbed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from conspo_study.console import settings_of
+from conspo_study.definition import StudyError
+from conspo_study.records import EventKind, TrialState
+from conspo_study.results.lease import beats, read_lease
+from conspo_study.results.log import LoggedEvent, read_log
+from conspo_study.results.table import TrialRow
+from conspo_study.study_folder import LEASE, LOG, read_definition, read_table
+
+DriverState = Literal["running", "none", "dead", "silent", "unreadable"]
+_LONGEST_CAUSE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Who drives the study, and whether they live."""
+
+    state: DriverState
+    """`none` without a lease; `dead` when its process on this machine is gone; `silent` when a
+    driver elsewhere sends no heartbeats."""
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A trial that has begun and not ended."""
+
+    trial: str
+    settings: str
+    step: int
+    steps: int | None
+    seconds_left: float | None
+    """From the times of its reports; None while they do not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A trial and its value."""
+
+    trial: str
+    of: str
+    settings: str
+    state: TrialState
+    value: float | None
+    spread: float | None
+    n: int
+    """Seeds that `value` is the mean of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A study at one moment; plain data, `as_json` for machines and `lines` for people."""
+
+    name: str
+    folder: str
+    metric: str
+    driver: Driver
+    finished: bool
+    trials: int
+    """Budget, confirmations not included."""
+    counts: Mapping[str, int]
+    open: tuple[Progress, ...]
+    failed: Mapping[str, str]
+    """Trial -> step and cause."""
+    incidents: Mapping[str, int]
+    best: Measured | None
+    confirmations: tuple[Measured, ...]
+    changes: tuple[str, ...]
+    next: str
+    """What to do, mostly a command."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """One fact a line."""
+        said = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
+        driver = f"{self.driver.state} {self.driver.who}".strip()
+        facts = [("study", f"{self.name} in {self.folder}"), ("driver", driver)]
+        facts.append(("trials", f"{said or 'none begun'}; budget {self.trials}"))
+        facts += [("open", _progress(trial)) for trial in self.open]
+        facts += [("failed", f"{trial} at {cause}") for trial, cause in self.failed.items()]
+        incidents = ", ".join(f"{count} x {kind}" for kind, count in self.incidents.items())
+        facts += [("incidents", f"{incidents}, all absorbed")] if incidents else []
+        facts += [("best", f"{_measured(self.best)}  by {self.metric}")] if self.best else []
+        facts += [("confirmed", f"{row.of} as {_measured(row)}") for row in self.confirmations]
+        facts += [("accepted", change) for change in self.changes]
+        facts.append(("next", self.next))
+        return [f"{title:<11}{plain(text)}" for title, text in facts]
+
+
+def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> Status:
+    """The status of the study in `folder`, whether it runs or not. A driver on another machine is
+    watched for a few heartbeats, with `wait` between two looks.
+
+    Raises StudyError when the folder holds no readable study.
+    """
+    stored = read_definition(folder)
+    definition = stored["definition"]
+    table = read_table(folder)
+    events = read_log(folder / LOG) if (folder / LOG).exists() else []
+    driver = _driver(folder, wait)
+    budget = int(definition["trials"])
+    finished = table.finished and budget <= max(len(table.rows), table.trials or 0)
+    rows = table.all_rows
+    best = table.best("min" if definition.get("direction") == "min" else "max")
+    return Status(
+        name=str(stored["name"]),
+        folder=str(folder),
+        metric=str(definition["metric"]),
+        driver=driver,
+        finished=finished,
+        trials=budget,
+        counts={state.value: count for state, count in table.counts.items()},
+        open=tuple(_open(row, events) for row in rows if row.state is TrialState.RUNNING),
+        failed={
+            row.id: f"step {row.step}: {row.cause[:_LONGEST_CAUSE]}"
+            for row in rows
+            if row.state is TrialState.FAILED
+        },
+        incidents=table.all_incidents,
+        best=None if best is None else _measurement(best),
+        confirmations=tuple(_measurement(row) for row in table.confirmations),
+        changes=table.changes,
+        next=_next(folder, driver, finished),
+    )
+
+
+def plain(text: str) -> str:
+    """Text without what could move a terminal's cursor: causes of failures are untrusted."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _driver(folder: Path, wait: Callable[[float], None]) -> Driver:
+    path = folder / LEASE
+    try:
+        holder = read_lease(path)
+    except ValueError:
+        return Driver("unreadable", str(path))
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror}") from error
+    if holder is None:
+        return Driver("none")
+    if holder.here:
+        return Driver("running" if holder.alive else "dead", str(holder))
+    if beats(path, wait=wait):
+        return Driver("running", str(holder)) if path.exists() else Driver("none")
+    return Driver("silent", str(holder))
+
+
+def _open(row: TrialRow, events: Sequence[LoggedEvent]) -> Progress:
+    return Progress(row.id, settings_of(row), row.step, row.steps, _seconds_left(row, events))
+
+
+def _seconds_left(row: TrialRow, events: Sequence[LoggedEvent]) -> float | None:
+    """At the pace between the first and the last report since the trial was last started. Times
+    are those of the driver's clock, which may jump: then there is no answer."""
+    reports: list[tuple[float, int]] = []
+    for logged in events:
+        if logged.event.trial != row.id:
+            continue
+        if logged.event.kind is EventKind.STARTED:
+            reports = []
+        elif logged.event.kind is EventKind.REPORTED:
+            moment = datetime.fromisoformat(logged.time).timestamp()
+            reports.append((moment, int(logged.event.data.get("step", 0))))
+    if len(reports) < 2 or row.steps is None:
+        return None
+    seconds, steps = reports[-1][0] - reports[0][0], reports[-1][1] - reports[0][1]
+    if seconds <= 0 or steps <= 0:
+        return None
+    return seconds / steps * (row.steps - row.step)
+
+
+def _measurement(row: TrialRow) -> Measured:
+    return Measured(
+        row.id, row.of, settings_of(row), row.state, row.value, row.spread, len(row.values)
+    )
+
+
+def _next(folder: Path, driver: Driver, finished: bool) -> str:
+    command = f"python -m conspo_study.study resume {folder}"
+    if driver.state == "running":
+        return "it runs; Ctrl-C in its terminal, or kill with its process number, stops it in order"
+    if finished:
+        return f"python -m analysis.report {folder}"
+    if driver.state in ("silent", "unreadable"):
+        return f"if that driver is dead: {command} --takeover"
+    return command
+
+
+def _progress(trial: Progress) -> str:
+    left = "" if trial.seconds_left is None else f", about {trial.seconds_left:.0f} s left"
+    return f"{trial.trial} at step {trial.step} of {trial.steps or '?'}{left}  {trial.settings}"
+
+
+def _measured(row: Measured) -> str:
+    if row.value is None:
+        return f"{row.trial} {row.state.value}  {row.settings}"
+    spread = f" ± {row.spread:.3f}" if row.spread is not None else ""
+    return f"{row.trial} {row.value:.3f}{spread} (n = {row.n}, {row.state.value})  {row.settings}"

@@ -1,0 +1,215 @@
+"""Whose a results directory is: the definition, data and code that the study in it began with.
+
+`study.json` holds them. A study goes on only as what it began as; every difference is named, and
+continuing in spite of it is recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conspo_study.definition import StudyDefinition, StudyError
+from conspo_study.results.atomic import write_json_atomic
+from conspo_study.results.code import code_changes, code_identity
+from conspo_study.results.lines import LogDamaged
+from conspo_study.results.log import read_log
+from conspo_study.results.snapshot import snapshot
+from conspo_study.results.table import StudyTable, build_table
+
+SCHEMA = 1
+DEFINITION, SNAPSHOT, LOG, LEASE = "study.json", "snapshot.json", "log.jsonl", "driver.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A study that may run in a folder."""
+
+    folder: Path
+    study: StudyDefinition
+    data: Mapping[str, str]
+    """Content hash of each problem set, by name."""
+    stored: Mapping[str, Any] | None
+    """What `study.json` holds; None for a folder without a study."""
+    table: StudyTable
+    """What the log holds so far."""
+    changes: tuple[str, ...]
+    """Differences from what is stored, to be accepted by whoever runs the study."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the study has already come to its end under the budget that is asked for."""
+        budget = max(len(self.table.rows), self.table.trials or 0)
+        return self.table.finished and self.study.trials <= budget
+
+    def write(self) -> tuple[str, ...]:
+        """Write `study.json` and `snapshot.json`; returns the accepted changes that the log does
+        not have yet."""
+        before: Mapping[str, Any] = self.stored or {}
+        changes = [*before.get("changes", ()), *self.changes]
+        write_json_atomic(
+            self.folder / DEFINITION,
+            {
+                "schema": SCHEMA,
+                "name": self.study.name,
+                "hash": self.study.hash,
+                "data": self.data,
+                "code": code_identity(),
+                "changes": changes,
+                "definition": self.study.frozen(),
+            },
+        )
+        seeds = [self.study.root_seed, *self.study.seeds]
+        write_json_atomic(self.folder / SNAPSHOT, snapshot(data_hashes=self.data, seeds=seeds))
+        return tuple(changes[len(self.table.changes) :])
+
+
+def claim(
+    folder: Path,
+    study: StudyDefinition,
+    data: Mapping[str, str],
+    *,
+    resume: bool,
+    allow_changes: bool,
+) -> Claim:
+    """Check that `study` may run in `folder`, reading only.
+
+    Raises StudyError when the folder holds something else, or this study unfinished and `resume` is
+    not set, or what the study began with has changed and `allow_changes` is not set.
+    """
+    table = read_table(folder)
+    if not (folder / DEFINITION).exists():
+        strangers = [] if table.rows else _strangers(folder)
+        if table.rows or strangers:
+            what = DEFINITION if table.rows else "study"
+            raise StudyError(f"{folder} is not empty and holds no {what}: choose another --name")
+        return Claim(folder, study, data, None, table, ())
+    stored = read_definition(folder)
+    of_definition = _differences(stored["definition"], study.frozen())
+    of_data = [
+        f"data: {name} has another content than when the study began"
+        for name, digest in data.items()
+        if stored["data"].get(name, digest) != digest
+    ]
+    # Names that come and go are differences of the definition.
+    claimed = Claim(folder, study, data, stored, table, (*of_definition, *of_data))
+    if not claimed.done:
+        of_code = code_changes(stored["code"], code_identity()) if "code" in stored else []
+        claimed = Claim(folder, study, data, stored, table, (*claimed.changes, *of_code))
+    if claimed.changes and not allow_changes:
+        raise StudyError(
+            f"the study in {folder} began with other settings, data or code:\n"
+            + "\n".join(f"  {change}" for change in claimed.changes)
+            + "\nrestore them, choose another --name, or accept this with --allow-changes, which "
+            "is recorded: the trials on both sides of a change may not be comparable"
+        )
+    if study.trials < len(table.rows):
+        raise StudyError(
+            f"the study in {folder} already has {len(table.rows)} trials, which a budget of "
+            f"{study.trials} would cut: ask for --trials {len(table.rows)} or more"
+        )
+    if table.rows and not resume and not claimed.done:
+        ended = sum(row.state.ended for row in table.rows)
+        raise StudyError(
+            f"{folder} holds this study, {ended} of {study.trials} trials done: "
+            "continue it with --resume, or choose another --name"
+        )
+    return claimed
+
+
+def make_folder(folder: Path, disk_bytes: int | None) -> None:
+    """Create the folder.
+
+    Raises StudyError when it cannot be written, or cannot grow to `disk_bytes`; None is unknown.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+        free = shutil.disk_usage(folder).free
+        used = sum(path.lstat().st_size for path in folder.rglob("*"))
+    except OSError as error:
+        raise StudyError(
+            f"the results directory {folder} cannot be written ({error.strerror}): "
+            "choose another with --results"
+        ) from error
+    if disk_bytes is not None and free < disk_bytes - used:
+        raise StudyError(
+            f"the study needs about {_gib(disk_bytes - used)} of disk for checkpoints and rows, "
+            f"and {_gib(free)} are free for {folder}: make room, or choose another disk with "
+            "--results"
+        )
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files whose writers were killed. For the driver only: others may be
+    writing theirs."""
+    for pattern in (".*.tmp", "trials/*/.*.tmp", "untrained/*/.*.tmp"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def read_definition(folder: Path) -> dict[str, Any]:
+    """The contents of study.json. Raises StudyError when it is unreadable or of another schema."""
+    path = folder / DEFINITION
+    try:
+        data: dict[str, Any] = json.loads(path.read_text())
+        if data.get("schema") != SCHEMA:
+            raise StudyError(
+                f"{path} has schema {data.get('schema')!r}; this version reads {SCHEMA}"
+            )
+        missing = [key for key in ("name", "hash", "data", "definition") if key not in data]
+        if missing:
+            raise ValueError(f"it has no {', '.join(missing)}")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise StudyError(f"{path} cannot be read: {error}; restore it from a copy") from error
+    return data
+
+
+def read_table(folder: Path) -> StudyTable:
+    """What the log in `folder` holds; nothing when there is none.
+
+    Raises StudyError when it is damaged, naming the line and the command that repairs it.
+    """
+    path = folder / LOG
+    try:
+        return build_table(read_log(path)) if path.exists() else StudyTable()
+    except LogDamaged as error:
+        raise StudyError(str(error)) from error
+    except (ValueError, OSError) as error:
+        raise StudyError(f"{path} cannot be read: {error}") from error
+
+
+def _strangers(folder: Path) -> list[str]:
+    """What lies in the folder and is not left by a start that was killed at once."""
+    if not folder.exists():
+        return []
+    names = (path.name for path in folder.iterdir())
+    return [n for n in names if n not in (LOG, LEASE) and not n.endswith(".tmp")]
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    a, b = ({path: repr(v) for path, v in _flat(x).items()} for x in (before, now))
+    return [
+        f"{path}: {a.get(path, 'absent')} there, {b.get(path, 'absent')} here"
+        for path in sorted(a.keys() | b.keys())
+        if a.get(path) != b.get(path) and path != "trials"
+    ]
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        items = value.items()
+        return {
+            k: v for key, sub in items for k, v in _flat(sub, f"{path}.{key}".strip(".")).items()
+        }
+    return {path: value}
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

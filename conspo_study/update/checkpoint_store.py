@@ -1,0 +1,101 @@
+"""The checkpoints of one trial: written whole or not at all, and the newest good one found.
+
+    <folder>/checkpoint_00020             whole
+    <folder>/checkpoint_00040.partial     being written, or its writer was killed
+    <folder>/checkpoint_00060.damaged     found damaged, kept aside
+
+They are found by looking into the folder, never by a list kept elsewhere, which could be older than
+the folder or torn itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from conspo_study.update.checkpoint import CheckpointDamaged, flush, open_checkpoint, seal
+
+KEPT = 2
+"""Whole checkpoints that are kept: the newest, and one to fall back to."""
+_WHOLE = re.compile(r"checkpoint_(\d{5,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a trial can continue from."""
+
+    folder: Path | None
+    """The newest good checkpoint; None: there is none, training begins at the start."""
+    state: dict[str, Any]
+    """Its state.json."""
+    damages: tuple[str, ...]
+    """What was wrong with newer ones, one sentence each."""
+
+
+class CheckpointStore:
+    """The checkpoints in `folder` of the run that `identity` describes (entries of state.json).
+
+    One process writes at a time.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]):
+        self.folder, self.identity = folder, dict(identity)
+
+    def write(self, step: int, fill: Callable[[Path], Mapping[str, Any]]) -> None:
+        """Add the checkpoint of `step`: `fill` writes into an empty folder and returns the state.
+
+        Older ones than the last two are then removed. When `fill` raises, nothing is left of it.
+        """
+        target = self.folder / f"checkpoint_{step:05d}"
+        partial = target.with_suffix(".partial")
+        _remove(partial)
+        partial.mkdir(parents=True)
+        try:
+            seal(partial, {"step": step, **fill(partial), **self.identity})
+            _remove(target)  # after a restart from an older one
+            partial.rename(target)
+            flush(self.folder)
+        except BaseException:
+            _remove(partial)
+            raise
+        for _, old in self._whole()[:-KEPT]:
+            _remove(old)
+
+    def newest(self) -> Found:
+        """The newest good checkpoint. Damaged ones are set aside, unfinished ones removed.
+
+        Raises CheckpointError when a checkpoint belongs to another run.
+        """
+        damages = []
+        for partial in sorted(self.folder.glob("checkpoint_*.partial")):
+            damages.append(f"{partial.stem} was being written when its process died")
+            _remove(partial)
+        for step, folder in reversed(self._whole()):
+            try:
+                state = open_checkpoint(folder, self.identity)
+                if state.get("step") != step:
+                    raise CheckpointDamaged(f"{folder.name} holds step {state.get('step')!r}")
+            except (CheckpointDamaged, OSError) as damage:
+                damages.append(str(damage))
+                aside = folder.with_suffix(".damaged")
+                _remove(aside)
+                folder.rename(aside)
+            else:
+                return Found(folder, state, tuple(damages))
+        return Found(None, {}, tuple(damages))
+
+    def _whole(self) -> list[tuple[int, Path]]:
+        """Folders that claim to be whole, by step, oldest first."""
+        matches = ((_WHOLE.fullmatch(path.name), path) for path in self.folder.glob("checkpoint_*"))
+        return sorted((int(match[1]), path) for match, path in matches if match)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        rmtree(path)

@@ -1,0 +1,69 @@
+"""A machine of the cluster disappears in the middle of a study."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from studies_under_fire import (
+    LIMIT_S,
+    SCRIPT,
+    assert_nothing_is_lost,
+    study_arguments,
+    wait_for,
+)
+
+from conspo_study.results.log import read_log
+from conspo_study.results.table import build_table
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def cluster():
+    """A head and two more nodes of one core each, as separate Ray node processes."""
+    from ray.cluster_utils import Cluster
+
+    local = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": True})
+    yield local
+    local.shutdown()
+
+
+def test_all_trials_finish_although_a_node_is_lost(cluster, tmp_path):
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    environment = {**os.environ, "RAY_ADDRESS": cluster.address}
+    folder = tmp_path / "margin_sweep"
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPT), *study_arguments(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as study:
+        try:
+            lost = wait_for(lambda: one_that_trains(nodes), LIMIT_S, "a trial on another node")
+            cluster.remove_node(lost, allow_graceful=False)
+            output, _ = study.communicate(timeout=2 * LIMIT_S)
+        finally:
+            study.kill()
+    assert study.returncode == 0, output
+    assert_nothing_is_lost(folder)
+    table = build_table(read_log(folder / "log.jsonl"))
+    assert len(table.rows) == 7
+    assert table.all_incidents["worker_restarted"] >= 1
+
+
+def one_that_trains(nodes):
+    """The first of the nodes on which a worker of a trial runs."""
+    for node in nodes:
+        raylet = str(node.all_processes["raylet"][0].process.pid)
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                title = (process / "cmdline").read_bytes()
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            except OSError:
+                continue
+            if title.startswith(b"ray::RayTrainWorker") and parent == raylet:
+                return node
+    return None

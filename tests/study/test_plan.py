@@ -1,0 +1,236 @@
+"""A plan says what a study costs and which differences it can show, before anything starts."""
+
+from dataclasses import replace
+
+import pytest
+from study_fixtures import definition
+
+from conspo_study.config import with_overrides
+from conspo_study.costs import EMBEDDED_PARAMETERS, finish_times
+from conspo_study.definition import Anchor, Confirmation, EarlyStopping, Sampler
+from conspo_study.placement import Node
+from conspo_study.plan import ASSUMED_SD, make_plan, measured_spread
+from conspo_study.power import detectable_effect
+from conspo_study.presets import EMBEDDED, QUICK
+from conspo_study.records import TrialState
+from conspo_study.results.table import StudyTable, TrialRow
+from conspo_study.spread import ONE_SEED, PairedSpread
+
+SPREAD = PairedSpread(0.02, "measured")
+
+
+def embedded(settings=None, **changes):
+    """A study of the real size: two anchors and four searched trials."""
+    base = with_overrides(EMBEDDED, settings or {})
+    return definition(**{"base": base, "metric": "eval/chain/hard/avg@8", **changes})
+
+
+def text(plan):
+    return " ".join(" ".join(plan.lines()).split())
+
+
+def test_trials_confirmations_and_runs_are_counted():
+    plan = make_plan(embedded(confirm=Confirmation(seeds=(7, 8, 9))), 2, 0)
+    assert (plan.search.trials, plan.anchors, plan.search.runs) == (6, 2, 12)
+    assert (plan.confirmation.trials, plan.confirmation.runs) == (3, 9)
+    said = text(plan)
+    assert "6 (2 anchors, 4 searched) x 2 seeds = 12 runs" in said
+    assert "up to 3 trials x 3 fresh seeds = 9 runs" in said
+    assert f"{21 * 80:,} in all" in said
+
+
+@pytest.mark.parametrize(
+    ("anchors", "trials", "confirmed"),
+    [(None, 6, 3), (("paper",), 6, 2), ((), 6, 1), (None, 2, 2)],
+)
+def test_the_winner_is_confirmed_with_the_anchors_that_are_asked_for(anchors, trials, confirmed):
+    study = embedded(confirm=Confirmation(seeds=(7,), anchors=anchors), trials=trials)
+    assert make_plan(study, 2, 0).confirmation.trials == confirmed
+
+
+@pytest.mark.parametrize(
+    ("cpus", "changes", "concurrent", "says"),
+    [
+        (2, {}, 2, "2 trials at a time, each 1 x 1 CPU cores, limited by 2 CPU cores"),
+        (64, {}, 4, "4 searched trials at a time, limited by lag 3 + 1; there is room for 64"),
+        (64, {"lag": 0}, 2, "1 searched trials at a time, limited by lag 0 + 1"),
+        (64, {"lag": 9}, 6, "all 6 trials at a time"),
+        (
+            64,
+            {"sampler": Sampler(name="random"), "early_stopping": None},
+            6,
+            "all 6 trials at a time",
+        ),
+        (64, {"confirm": Confirmation(seeds=(7,))}, 7, "4 searched trials at a time"),
+    ],
+)
+def test_concurrency_names_what_limits_it(cpus, changes, concurrent, says):
+    plan = make_plan(embedded(**changes), cpus, 0)
+    assert plan.concurrent == concurrent
+    assert says in text(plan)
+
+
+def test_a_worker_must_fit_on_one_node():
+    study = embedded({"train.cpus_per_worker": 4})
+    assert make_plan(study, 6, 0).problems == ()
+    split = make_plan(study, 6, 0, nodes=[Node(3), Node(3)])
+    assert any("4 CPU cores on one node" in problem for problem in split.problems)
+    assert "no trial fits" in text(split)
+
+
+def test_trials_wait_for_the_results_that_they_depend_on():
+    # Three slots, lag 1: trial 2 needs trial 0, trial 3 needs trials 0 and 1.
+    assert finish_times([1, 2, 1, 1], [0, 0, 0], [0, 0, 1, 2]) == [1, 2, 2, 3]
+    # A later trial never starts before an earlier one, however free its slot is.
+    assert finish_times([5, 1, 1], [0, 0, 0], [0, 1, 0]) == [5, 6, 6]
+    assert finish_times([1, 1, 1], [0], [0, 0, 0]) == [1, 2, 3]
+
+
+def test_the_time_counts_lag_and_confirmations():
+    alone = make_plan(embedded(), 1, 0).seconds
+    assert make_plan(embedded(), 2, 0).seconds == pytest.approx(alone / 2)
+    # Lag 0 searches one after the other, however many cores there are.
+    serial = make_plan(embedded(lag=0), 64, 0).seconds
+    assert serial == pytest.approx(alone * 5 / 6), "two anchors side by side, then four in a row"
+    confirmed = make_plan(embedded(confirm=Confirmation(seeds=(7, 8), overrides={})), 1, 0).seconds
+    assert confirmed == pytest.approx(alone * 9 / 6)
+
+
+def test_a_model_of_unknown_speed_and_size_is_not_guessed(tmp_path):
+    plan = make_plan(embedded({"policy.model": str(tmp_path)}), 2, 0)
+    assert plan.seconds is None and plan.disk_bytes is None and plan.spread is None
+    said = text(plan)
+    assert "unknown for this model, without early stopping" in said
+    assert "unknown until two seeds of two trials have finished" in said
+
+
+def test_disk_counts_the_checkpoints_that_lie_side_by_side():
+    one = make_plan(embedded(), 1, 0).disk_bytes
+    two = make_plan(embedded(), 2, 0).disk_bytes
+    assert two - one == 2 * EMBEDDED_PARAMETERS * 12, "one more is being written, of two seeds"
+    rows = one - 13 * (two - one)
+    assert 1e6 < rows < 1e7, "two checkpoints of each of six trials, and one being written"
+    confirmed = make_plan(embedded(confirm=Confirmation(seeds=(7, 8))), 1, 0).disk_bytes
+    assert confirmed - one == pytest.approx((one - (two - one)) / 2), "three more of six"
+    assert "MB: checkpoints and rows of all trials" in text(make_plan(embedded(), 2, 0))
+
+
+def test_the_size_of_a_model_is_read_from_its_files(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    weights = {"a": torch.zeros(30, 4), "b": torch.zeros(7, dtype=torch.bfloat16)}
+    save_file(weights, tmp_path / "model.safetensors")
+    study = embedded({"policy.model": str(tmp_path)})
+    one, two = (make_plan(study, cpus, 0).disk_bytes for cpus in (1, 2))
+    assert two - one == 2 * 127 * 12
+    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 64)
+    assert make_plan(study, 1, 0).disk_bytes is None
+
+
+def test_the_detectable_effect_follows_from_the_spread_and_the_seeds():
+    study = embedded(confirm=Confirmation(seeds=tuple(range(10, 18))))
+    plan = make_plan(study, 2, 0, spread=SPREAD)
+    assert plan.search.detectable == pytest.approx(detectable_effect(0.02, 2))
+    assert plan.confirmation.detectable == pytest.approx(detectable_effect(0.02, 8))
+    said = text(plan)
+    assert "search: differences of two settings from 0.231 up, over 2 seeds" in said
+    assert "confirmation: differences of two settings from 0.023 up, over 8 seeds" in said
+    assert "0.020 of a paired difference (measured)" in said
+
+
+def test_an_assumed_spread_is_called_one_and_only_used_where_it_was_measured():
+    plan = make_plan(embedded(), 2, 0)
+    assert plan.spread.sd == ASSUMED_SD and "an assumption" in text(plan)
+    for study in (
+        embedded({"evaluation.problems_per_set": 40}),
+        embedded({"evaluation.tracked": ["chain/easy"]}, metric="eval/chain/easy/avg@8"),
+        definition(base=QUICK),
+    ):
+        assert make_plan(study, 2, 0).spread is None
+
+
+def test_one_seed_detects_nothing_and_says_so():
+    plan = make_plan(embedded(seeds=(0,), confirm=Confirmation(seeds=(1,))), 2, 0)
+    assert plan.search.detectable is None and plan.confirmation.detectable is None
+    assert text(plan).count(ONE_SEED) == 2
+
+
+def test_early_stopping_that_cannot_stop_is_a_note_and_no_problem():
+    plan = make_plan(embedded(seeds=(0,)), 2, 0)
+    assert plan.problems == ()
+    assert any("one seed gives no paired evidence" in note for note in plan.notes)
+    late = make_plan(embedded(early_stopping=EarlyStopping(min_fraction=1.0)), 2, 0)
+    assert any("no evaluation lies between" in note for note in late.notes)
+    none = make_plan(embedded(seeds=(0,), early_stopping=None), 2, 0)
+    assert not any("early stopping" in note for note in none.notes)
+
+
+def test_a_study_without_a_confirmation_is_told_what_it_lacks():
+    assert any("no confirmation" in note for note in make_plan(embedded(), 2, 0).notes)
+    confirmed = make_plan(embedded(confirm=Confirmation(seeds=(7,))), 2, 0)
+    assert not any("confirmation" in note for note in confirmed.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "same"),
+    [
+        ("chain/hard", {"evaluation.split": "test"}, False),
+        ("chain/hard", {}, True),
+        ("problems.jsonl", {"evaluation.split": "test"}, True),
+        ("problems-{split}.jsonl", {"evaluation.split": "test"}, False),
+    ],
+)
+def test_confirming_on_the_problems_that_selected_is_pointed_out(name, overrides, same):
+    study = embedded(
+        {"evaluation.sets": [name], "evaluation.tracked": []},
+        metric=f"eval/{name}/avg@8",
+        confirm=Confirmation(seeds=(7,), overrides=overrides),
+    )
+    notes = [note for note in make_plan(study, 2, 0).notes if "problems that selected" in note]
+    assert bool(notes) is same
+    assert not same or name in notes[0]
+
+
+def test_the_spread_is_measured_on_complete_finished_search_trials():
+    def row(trial, values, **changes):
+        fields = {"state": TrialState.FINISHED, "seeds": (0, 1, 2)}
+        return TrialRow(trial, values=values, **{**fields, **changes})
+
+    a, b = {2: 0.75, 0: 0.70, 1: 0.74}, {0: 0.68, 1: 0.75, 2: 0.71}
+    good = (row("t0000", a), row("t0001", b))
+    found = measured_spread(StudyTable(rows=good))
+    assert found.source == "measured: 2 finished trials x 3 seeds"
+    others = (
+        row("t0002", {0: 0.1, 1: 0.9, 2: 0.4}, state=TrialState.PRUNED),
+        row("t0003", {0: 0.1}),
+    )
+    assert measured_spread(StudyTable(rows=good + others)) == found
+    assert measured_spread(StudyTable(rows=good, confirmations=others)) == found
+    assert measured_spread(StudyTable(rows=good[:1])) is None
+    assert measured_spread(StudyTable()) is None
+
+
+def test_the_lines_fit_a_terminal_and_hold_every_fact():
+    anchors = (Anchor(label="paper", params={"objective.tau": 10.0, "objective.margin": 0.001}),)
+    study = embedded(anchors=anchors, confirm=Confirmation(seeds=(7, 8, 9)))
+    plan = make_plan(study, 2, 0)
+    assert max(map(len, plan.lines())) <= 96
+    assert max(map(len, plan.lines(80))) <= 80
+    titles = [line[:20].strip() for line in plan.lines() if line[:20].strip()]
+    assert titles == [
+        "rollouts per step",
+        "steps",
+        "trials",
+        "confirmation",
+        "responses",
+        "concurrency",
+        "estimated time",
+        "disk",
+        "seed-to-seed sd",
+        "can detect",
+        "can detect",
+        "the margin",
+    ]
+    assert "(cannot be told from none)" in text(plan)
+    assert "note" in text(replace(plan, notes=("look out",)))

@@ -1,0 +1,161 @@
+"""Checkpoints of ended trials stay within their budget, and the ones that matter always stay."""
+
+import pytest
+
+from conspo_study.definition import StudyError
+from conspo_study.incidents import IncidentType
+from conspo_study.records import EventKind, TrialEvent
+from conspo_study.results.lines import LoggedEvent
+from conspo_study.results.table import build_table
+from conspo_study.retention import BUDGET, Retention, budget_bytes
+
+SIZE = 1000
+
+
+def table(**ends):
+    """Trials by id: a kind and a value, or None for one that runs."""
+    events = []
+    for trial, end in ends.items():
+        role = {"role": "confirmation", "of": end[2]} if end and len(end) == 3 else {}
+        suggested = {"params": {}, "seeds": [0], "config_hash": trial, **role}
+        events += [
+            TrialEvent(EventKind.SUGGESTED, trial, suggested),
+            TrialEvent(EventKind.STARTED, trial),
+        ]
+        if end:
+            kind, value = end[:2]
+            data = {"step": 4, "cause": ""} if value is None else {"step": 4, "value": value}
+            if value is not None:
+                data["values"] = {"0": value}
+            events.append(TrialEvent(kind, trial, data))
+    return build_table([LoggedEvent(i, "", event) for i, event in enumerate(events, start=1)])
+
+
+FINISHED, PRUNED, FAILED = EventKind.FINISHED, EventKind.PRUNED, EventKind.FAILED
+FIVE = {
+    "t0000": (FINISHED, 0.5),
+    "t0001": (FAILED, None),
+    "t0002": (PRUNED, 0.9),
+    "t0003": (FINISHED, 0.2),
+    "t0004": None,
+}
+
+
+def make(results, trial, *names):
+    for name in names:
+        folder = results / "ray" / f"study-{trial}" / name
+        (folder / "seed-0").mkdir(parents=True)
+        (folder / "seed-0" / "model.safetensors").write_bytes(b"x" * SIZE)
+
+
+def left(results):
+    return sorted(str(path.relative_to(results / "ray")) for path in results.glob("ray/*/*"))
+
+
+def size_of_one(results):
+    folder = next(results.glob("ray/*/checkpoint_*"))
+    return sum(path.lstat().st_size for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def results(tmp_path):
+    for trial in FIVE:
+        make(tmp_path, trial, "checkpoint_00004")
+    return tmp_path
+
+
+def tidy(results, rows, budget, direction="max"):
+    return Retention(results, "study", budget).tidy(table(**rows), direction)
+
+
+def test_an_ended_trial_keeps_its_last_whole_checkpoint_and_a_running_one_all(tmp_path):
+    names = (
+        "checkpoint_00002",
+        "checkpoint_00004",
+        "checkpoint_00006.partial",
+        "checkpoint_00003.damaged",
+    )
+    for trial in ("t0000", "t0004"):
+        make(tmp_path, trial, *names)
+    assert tidy(tmp_path, {"t0000": FIVE["t0000"], "t0004": None}, 10**9) == []
+    kept = ["study-t0000/checkpoint_00004", *(f"study-t0004/{name}" for name in sorted(names))]
+    assert left(tmp_path) == kept
+
+
+@pytest.mark.parametrize(
+    ("budget", "gone"),
+    [
+        (4, ()),
+        (3, ("t0001",)),  # a failed trial's first
+        (2, ("t0001", "t0002")),  # a pruned one's whatever its value
+        (1, ("t0001", "t0002", "t0003")),
+        (0, ("t0001", "t0002", "t0003")),  # the best one's never, nor a running one's
+    ],
+)
+def test_the_worst_trials_checkpoints_go_first(results, budget, gone):
+    assert tidy(results, FIVE, budget * size_of_one(results)) == []
+    stay = [trial for trial in FIVE if trial not in gone]
+    assert left(results) == [f"study-{trial}/checkpoint_00004" for trial in stay]
+
+
+def test_where_less_is_better_the_largest_value_goes(results):
+    tidy(results, FIVE, 0, direction="min")
+    assert left(results) == ["study-t0003/checkpoint_00004", "study-t0004/checkpoint_00004"]
+
+
+def test_the_confirmation_of_the_best_trial_stays_and_that_of_another_goes(tmp_path):
+    rows = {
+        "t0000": (FINISHED, 0.5),
+        "t0001": (FINISHED, 0.4),
+        "c0000": (FINISHED, 0.1, "t0000"),
+        "c0001": (FINISHED, 0.9, "t0001"),
+    }
+    for trial in rows:
+        make(tmp_path, trial, "checkpoint_00004")
+    tidy(tmp_path, rows, 0)
+    assert left(tmp_path) == ["study-c0000/checkpoint_00004", "study-t0000/checkpoint_00004"]
+
+
+def test_trials_that_end_one_after_the_other_are_all_looked_at(results):
+    retention = Retention(results, "study", 0)
+    for count in range(1, 5):
+        retention.tidy(table(**dict(list(FIVE.items())[:count])), "max")
+    assert left(results) == ["study-t0000/checkpoint_00004", "study-t0004/checkpoint_00004"]
+
+
+def test_other_files_other_names_and_links_are_left_alone(results, tmp_path):
+    outside = tmp_path / "outside"
+    make(outside, "x", "checkpoint_00001")
+    target = outside / "ray" / "study-x"
+    run = results / "ray" / "study-t0003"
+    (run / "checkpoint_notes").mkdir()
+    (run / "checkpoint_00007").symlink_to(target / "checkpoint_00001")
+    (results / "ray" / "study-t0001" / "checkpoint_00004").rename(run / "checkpoint_00001")
+    (results / "ray" / "study-t0001").rmdir()
+    (results / "ray" / "study-t0001").symlink_to(target)
+    tidy(results, FIVE, 0)
+    assert (target / "checkpoint_00001" / "seed-0" / "model.safetensors").exists()
+    assert sorted(path.name for path in run.iterdir()) == ["checkpoint_00007", "checkpoint_notes"]
+
+
+def test_what_cannot_be_removed_is_an_incident_and_is_tried_once(results, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("conspo_study.retention.rmtree", refuse)
+    retention = Retention(results, "study", 3 * size_of_one(results))
+    (incident,) = retention.tidy(table(**FIVE), "max")
+    assert incident.type is IncidentType.CHECKPOINT_KEPT
+    assert incident.detail == "study-t0001/checkpoint_00004: Permission denied"
+    assert retention.tidy(table(**FIVE), "max") == []
+
+
+def test_the_budget_comes_from_the_environment(monkeypatch):
+    monkeypatch.delenv(BUDGET, raising=False)
+    assert budget_bytes() == 5 * 2**30
+    monkeypatch.setenv(BUDGET, "0.5")
+    assert budget_bytes() == 2**29
+    for nonsense in ("much", "-1", "nan", "inf"):
+        monkeypatch.setenv(BUDGET, nonsense)
+        with pytest.raises(StudyError, match=BUDGET):
+            budget_bytes()
