@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,22 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from analysis.figure_data import Curve
 from analysis.frames import NO_MARGIN
-from analysis.style import FAINT, INK, MARKERS, PAGE_IN, colours
+from analysis.style import FAINT, INK, MARKERS, PAGE_IN, colours, distinct, shortened
 from analysis.text import visible
 from conspo_study.records import TrialState
 
 _DODGE_PT = 2.0
 _MOST_TAUS = 7
 """Beyond this many values of tau (a random search), the legend names a selection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A trial to draw and what to call it."""
-
-    trial: str
-    name: str
 
 
 def accuracy_against_margin(
@@ -60,6 +52,7 @@ def accuracy_against_margin(
     axes.set_xlabel("target margin in units of tau, M/tau (0: no margin)")
     axes.set_ylabel(f"{metric} after training")
     _value_axis(axes, points["value"])
+    _anchor_names(axes, points)
     axes.set_title(_seed_note("markers", "ticks", seeds), loc="left", color=FAINT, fontsize=7)
     _margin_legend(figure, tau_colour, marker, points, initial)
     return figure
@@ -81,10 +74,10 @@ def learning_curves(
     """
     figure = Figure(figsize=(PAGE_IN, 0.42 * PAGE_IN))
     panels = figure.subplots(1, 2)
-    palette = colours(max(len(curves), 1))
+    looks = distinct(len(curves))
     for axes, frame, label in zip(panels, (evaluation, training), (metric, reward), strict=True):
-        for curve, colour in zip(curves, palette, strict=True):
-            _draw_curve(axes, frame[frame["trial"] == curve.trial], colour)
+        for curve, look in zip(curves, looks, strict=True):
+            _draw_curve(axes, frame[frame["trial"] == curve.trial], *look)
         axes.set_xlabel("training step")
         axes.set_ylabel(label)
         axes.set_xlim(left=0)
@@ -93,7 +86,8 @@ def learning_curves(
             axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=FAINT)
     panels[0].set_title(_seed_note("thick", "thin", seeds), loc="left", color=FAINT, fontsize=7)
     handles = [
-        _line(color=colour, label=curve.name) for curve, colour in zip(curves, palette, strict=True)
+        _line(color=colour, linestyle=line, label=shortened(curve.name))
+        for curve, (colour, line) in zip(curves, looks, strict=True)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=2)
     return figure
@@ -134,27 +128,54 @@ def _draw_trials(
             transform=moved,
             zorder=3,
         )
-        if trial["label"]:
-            axes.annotate(
-                visible(trial["label"]),
-                (trial["ratio"], trial["mean"]),
-                xycoords=moved,
-                # Anchors often lie close together: their names take turns in height.
-                xytext=(12, -20 - 13 * (len(axes.texts) % 3)),
-                textcoords="offset points",
-                fontsize=7,
-                color=INK,
-                arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.7, "shrinkB": 4},
-            )
 
 
-def _draw_curve(axes: Axes, curve: pd.DataFrame, colour: Any) -> None:
+def _draw_curve(axes: Axes, curve: pd.DataFrame, colour: Any, style: Any) -> None:
     wide = curve.pivot(index="step", columns="seed", values="value")
     for seed in wide if wide.shape[1] > 1 else ():
         line = wide[seed].dropna()
         axes.plot(line.index, line, color=colour, linewidth=0.6, alpha=0.45)
     mean = wide.dropna().mean(axis=1)
-    axes.plot(mean.index, mean, color=colour)
+    axes.plot(mean.index, mean, color=colour, linestyle=style)
+
+
+def _anchor_names(axes: Axes, points: pd.DataFrame) -> None:
+    """The labels of labelled trials, beside their markers and clear of one another."""
+    means = points.groupby(["label", "trial", "ratio"])["value"].mean().reset_index()
+    to_axes = axes.transData + axes.transAxes.inverted()
+    spots = to_axes.transform(means[["ratio", "value"]].to_numpy())
+    # Left, right, bottom and top of what no name may cover, in fractions of the axes.
+    taken = [(x - 0.02, x + 0.02, y - 0.03, y + 0.03) for x, y in spots]
+    for index in means[means["label"] != ""].sort_values("value", ascending=False).index:
+        label, (x, y) = visible(means["label"][index], 40), spots[index]
+        width = 0.0125 * len(label)
+        left = x + 0.04 if x < 0.6 else x - 0.04 - width
+        boxes = [(left, left + width, h - 0.025, h + 0.025) for h in _heights(y)]
+        free = [box for box in boxes if not any(_overlap(box, other) for other in taken)]
+        box = (free or boxes)[0]
+        taken.append(box)
+        axes.annotate(
+            label,
+            (means["ratio"][index], means["value"][index]),
+            xytext=(box[0] if x < 0.6 else box[1], (box[2] + box[3]) / 2),
+            textcoords="axes fraction",
+            ha="left" if x < 0.6 else "right",
+            va="center",
+            fontsize=7,
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.7, "shrinkB": 4},
+        )
+
+
+def _heights(y: float) -> list[float]:
+    """Fractions of the axes at which the name of a point at `y` may stand: below it, else above."""
+    away = [0.09 + 0.055 * index for index in range(18)]
+    heights = [*(y - distance for distance in away), *(y + distance for distance in away)]
+    return [height for height in heights if 0.03 < height < 0.97]
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
 def _margin_axis(axes: Axes, ratios: pd.Series[float]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -60,21 +60,13 @@ def objective_settings(config: Mapping[str, Any], params: Mapping[str, Any]) -> 
 
 def other_params(study: StudyResults) -> list[str]:
     """Dotted settings that vary between trials, apart from those of `objective_settings`."""
-    seen: dict[str, set[str]] = {}
-    for row in study.table.rows:
-        for path in row.params:
-            seen.setdefault(path, set())
-    for path, values in seen.items():
-        for row in study.table.rows:
-            values.add(json.dumps(setting(study, row, path), sort_keys=True))
     known = {f"objective.{name}" for name in _OBJECTIVE}
-    return sorted(path for path, values in seen.items() if len(values) > 1 and path not in known)
+    return [path for path in study.varying if path not in known]
 
 
 def setting(study: StudyResults, row: TrialRow, path: str) -> Any:
     """Value of a dotted setting in a trial: from its full configuration, else its parameters."""
-    stage, _, field = path.partition(".")
-    return study.configs.get(row.id, {}).get(stage, {}).get(field, row.params.get(path))
+    return study.setting(row, path)
 
 
 def trials_frame(study: StudyResults) -> pd.DataFrame:
@@ -82,8 +74,8 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
 
     Columns: trial, label, the objective settings, other varying settings, state, step, steps,
     value (mean), sd (sample, over seeds), n (seeds with a value), seeds (planned), further
-    `avg@k` metrics as mean and `<metric>/sd`, wall_s, config_hash, cause. `value` of a running
-    trial is its last report; a failed or waiting trial has none.
+    `avg@k` metrics as mean, `<metric>/sd` and `<metric>/n`, wall_s, config_hash, cause. `value` of
+    a running trial is its last report; a failed or waiting trial has none.
     """
     levels, others = _other_levels(study), other_params(study)
     records = []
@@ -98,11 +90,12 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
         for metric in levels:
             by_seed = {s: m[metric] for s, m in row.seed_metrics.items() if metric in m}
             record |= _mean_and_sd(metric, f"{metric}/sd", by_seed if values else {})
+            record |= {f"{metric}/n": len(by_seed) if values else 0}
         record |= {"wall_s": row.wall_s, "config_hash": row.config_hash, "cause": row.cause}
         records.append(record)
     columns = ["trial", "label", "objective", "tau", "ratio", "schedule", "alpha", *others]
     columns += ["state", "step", "steps", "value", "sd", "n", "seeds"]
-    columns += [name for metric in levels for name in (metric, f"{metric}/sd")]
+    columns += [name for metric in levels for name in (metric, f"{metric}/sd", f"{metric}/n")]
     columns += ["wall_s", "config_hash", "cause"]
     frame = pd.DataFrame(records, columns=columns)
     rank = {state.value: index for index, state in enumerate(ORDER)}
@@ -147,16 +140,19 @@ def margin_points(study: StudyResults) -> pd.DataFrame:
 
 
 def initial_value(study: StudyResults) -> float | None:
-    """The study's metric before training: mean over seeds of the reports at step 0."""
-    reports = study.reports
-    start = reports[(reports["step"] == 0) & (reports["metric"] == study.metric)]
+    """The study's metric before training: mean over seeds of the reports at step 0; None unless
+    all seeds have one."""
+    reports = study.reported(study.metric)
+    start = reports[reports["step"] == 0]
     # By seed first: trials share their start, and some may not have reported all seeds.
-    return None if start.empty else float(start.groupby("seed")["value"].mean().mean())
+    by_seed = start.groupby("seed")["value"].mean()
+    complete = len(by_seed) and set(by_seed.index) >= set(study.seeds)
+    return float(by_seed.mean()) if complete else None
 
 
 def evaluation_curves(study: StudyResults, metric: str) -> pd.DataFrame:
     """trial, seed, step, value of an evaluation metric at the steps that were evaluated."""
-    reports = study.reports[study.reports["metric"] == metric].drop(columns="metric")
+    reports = study.reported(metric)
     evaluated = {trial: study.evaluated_steps(trial) for trial in reports["trial"].unique()}
     keep = [
         not evaluated[trial] or step in evaluated[trial]
@@ -167,11 +163,17 @@ def evaluation_curves(study: StudyResults, metric: str) -> pd.DataFrame:
     )
 
 
-def training_curves(study: StudyResults, metric: str) -> pd.DataFrame:
-    """trial, seed, step, value of a training metric; steps without a value are left out."""
-    if metric not in study.steps:
+def training_curves(
+    study: StudyResults, metric: str, trials: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """trial, seed, step, value of a training metric; steps without a value are left out.
+
+    trials: of which, by default all of the search; of a large study, name those to be shown.
+    """
+    steps = study.steps if trials is None else study.steps_of(trials)
+    if metric not in steps:
         return pd.DataFrame(columns=["trial", "seed", "step", "value"])
-    frame = study.steps[["trial", "seed", "step", metric]].rename(columns={metric: "value"})
+    frame = steps[["trial", "seed", "step", metric]].rename(columns={metric: "value"})
     return frame.dropna().sort_values(["trial", "seed", "step"], ignore_index=True)
 
 

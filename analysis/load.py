@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
+from analysis.evaluations import read_evaluations
+from analysis.text import visible
 from conspo_study.records import EventKind
 from conspo_study.results.log import LogDamaged, LoggedEvent, read_log
-from conspo_study.results.rows import read_eval_table, read_steps
+from conspo_study.results.rows import read_steps
 from conspo_study.results.table import StudyTable, TrialRow, build_table
 
 SCHEMA = 1
@@ -35,23 +37,37 @@ class StudyResults:
     direction: Literal["max", "min"]
     """Whether more of it is better."""
     seeds: tuple[int, ...]
-    """All seeds that a trial of the study was planned with."""
+    """All seeds that a trial of the search was planned with."""
     definition: Mapping[str, Any]
     snapshot: Mapping[str, Any]
     events: tuple[LoggedEvent, ...]
     table: StudyTable
     configs: Mapping[str, Mapping[str, Any]]
-    """Trial id to its full configuration; a trial that never started has none."""
+    """Trial id to its full configuration, confirmations included; a trial that never started has
+    none."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Problem set to the hash of its content, as it was before the first trial."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """Of the sources that the study began with: `hash` and, where known, the commit `git`."""
 
     @cached_property
     def reports(self) -> pd.DataFrame:
-        """Reported metrics: trial, seed, step, metric, value; a repeated step counts once."""
+        """What search trials reported: trial, seed, step, metric, value; a repeated step counts
+        once. Of a large study `reported` takes a fraction of the time."""
+        return self._reports(None)
+
+    def reported(self, metric: str) -> pd.DataFrame:
+        """The rows of `reports` that hold `metric`, without that column."""
+        return self._reports(metric).drop(columns="metric")
+
+    def _reports(self, only: str | None) -> pd.DataFrame:
+        searched = {row.id for row in self.table.rows}
         latest = {
             (logged.event.trial, int(seed), int(logged.event.data["step"]), name): float(value)
             for logged in self.events
-            if logged.event.kind is EventKind.REPORTED
+            if logged.event.kind is EventKind.REPORTED and logged.event.trial in searched
             for seed, metrics in logged.event.data.get("seeds", {}).items()
-            for name, value in metrics.items()
+            for name, value in _selected(metrics, only)
             if isinstance(value, int | float)
         }
         rows = [(*key, value) for key, value in latest.items()]
@@ -59,15 +75,19 @@ class StudyResults:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
+        """`steps_of` all search trials."""
+        return self.steps_of(row.id for row in self.table.rows)
+
+    def steps_of(self, trials: Iterable[str]) -> pd.DataFrame:
         """One row per trial, seed and training step, one column per metric.
 
         Raises StudyUnreadable naming a damaged line.
         """
         try:
             rows = [
-                {**step, "trial": row.id}
-                for row in self.table.rows
-                for step in read_steps(self.trial_folder(row.id) / "steps.jsonl")
+                {**step, "trial": trial}
+                for trial in trials
+                for step in read_steps(self.trial_folder(trial) / "steps.jsonl")
             ]
         except ValueError as error:
             raise StudyUnreadable(str(error)) from error
@@ -75,18 +95,40 @@ class StudyResults:
 
     @cached_property
     def evaluations(self) -> pd.DataFrame:
-        """One row per evaluated response: trial and the fields of EvalRow.
+        """`evaluations_of` all search trials."""
+        return self.evaluations_of(row.id for row in self.table.rows)
 
-        Raises StudyUnreadable naming a damaged file.
+    def evaluations_of(
+        self,
+        trials: Iterable[str],
+        columns: Sequence[str] | None = None,
+        steps: Collection[int] | None = None,
+    ) -> pd.DataFrame:
+        """One row per response: `columns` (by default all fields of EvalRow) and trial.
+
+        steps: which evaluations; files of others are not opened. Raises StudyUnreadable naming a
+        damaged file.
         """
+        folders = {trial: self.trial_folder(trial) for trial in trials}
         try:
-            frames = [
-                read_eval_table(self.trial_folder(row.id)).to_pandas().assign(trial=row.id)
-                for row in self.table.rows
-            ]
+            return read_evaluations(folders, columns, steps)
         except ValueError as error:
             raise StudyUnreadable(str(error)) from error
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    @cached_property
+    def varying(self) -> tuple[str, ...]:
+        """Dotted settings that parameters of search trials name and that differ between trials."""
+        named = sorted({path for row in self.table.rows for path in row.params})
+        return tuple(
+            path
+            for path in named
+            if len({json.dumps(self.setting(r, path), sort_keys=True) for r in self.table.rows}) > 1
+        )
+
+    def setting(self, row: TrialRow, path: str) -> Any:
+        """Value of a dotted setting in a trial: from its full configuration, else its
+        parameters."""
+        return _dotted(self.configs.get(row.id, {}), path, row.params.get(path))
 
     @property
     def best(self) -> TrialRow | None:
@@ -136,6 +178,8 @@ def load_study(folder: Path) -> StudyResults:
             f"{folder}: log.jsonl was written for definition {table.hash}, study.json is "
             f"{study.get('hash')}; restore the study.json that the log belongs to"
         )
+    _check_starts(events, folder)
+    configs = {row.id: _trial_config(row, folder) for row in table.all_rows}
     return StudyResults(
         folder=folder,
         name=str(study.get("name", folder.name)),
@@ -146,11 +190,77 @@ def load_study(folder: Path) -> StudyResults:
         snapshot=_read_optional(folder / "snapshot.json"),
         events=tuple(events),
         table=table,
-        configs={
-            row.id: _read_optional(folder / "trials" / row.id / "config.json").get("config", {})
-            for row in table.rows
-        },
+        configs=configs,
+        data=_object(study, "data"),
+        code=_object(study, "code"),
     )
+
+
+def load_studies(folders: Sequence[Path]) -> list[StudyResults]:
+    """Load several results directories, each on its own: nothing of theirs is merged.
+
+    Raises StudyUnreadable as `load_study`, and for a directory that is named twice.
+    """
+    places = [folder.resolve() for folder in folders]
+    for place, folder in zip(places, folders, strict=True):
+        if places.count(place) > 1:
+            raise StudyUnreadable(f"{folder} is named twice: its trials would count twice")
+    return [load_study(folder) for folder in folders]
+
+
+def _check_starts(events: Sequence[LoggedEvent], folder: Path) -> None:
+    """One definition, unless a person accepted another one at some start of the study."""
+    known = ""
+    for logged in events:
+        data = logged.event.data
+        if logged.event.kind is not EventKind.STUDY_STARTED or not data.get("hash"):
+            continue
+        if known and data["hash"] != known and not data.get("changes"):
+            raise StudyUnreadable(
+                f"{folder}: line {logged.seq} of log.jsonl starts definition {data['hash']}, the "
+                f"lines before it belong to {known}: logs of two studies were joined; restore the "
+                "log of one"
+            )
+        known = str(data["hash"])
+
+
+def _trial_config(row: TrialRow, folder: Path) -> Mapping[str, Any]:
+    """The trial's configuration, which must be the one that the log speaks of."""
+    path = folder / "trials" / row.id / "config.json"
+    written = _read_optional(path)
+    config = _object(written, "config")
+    if not config:
+        return config
+    differing = [
+        f"{name} {found!r}, not {wanted!r}"
+        for name, wanted in row.params.items()
+        if (found := _dotted(config, name, wanted)) != wanted
+    ]
+    if written.get("seeds", list(row.seeds)) != list(row.seeds):
+        differing.append(f"seeds {written['seeds']}, not {list(row.seeds)}")
+    if differing:
+        raise StudyUnreadable(
+            f"{path} is not of the trial that the log calls {row.id}: it has "
+            f"{visible('; '.join(differing), 300)}; restore the files of this study"
+        )
+    return config
+
+
+def _dotted(config: Mapping[str, Any], name: str, default: Any) -> Any:
+    stage, _, setting = name.partition(".")
+    return _object(config, stage).get(setting, default)
+
+
+def _object(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A field that should be an object; what is none counts as absent."""
+    found = data.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _selected(metrics: Mapping[str, Any], only: str | None) -> Iterable[tuple[str, Any]]:
+    if only is None:
+        return metrics.items()
+    return [(only, metrics[only])] if only in metrics else []
 
 
 def _check_schema(study: Mapping[str, Any], folder: Path) -> None:

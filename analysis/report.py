@@ -1,175 +1,285 @@
-"""Tables and figures of a results directory, written into it.
+"""Tables, figures and one page of one or several results directories.
 
-python -m analysis.report results/margin-sweep
+python -m analysis.report results/margin_sweep                          # written into it
+python -m analysis.report results/baselines results/ablation --out both # several in one folder
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from analysis.figures import Curve, accuracy_against_margin, learning_curves
-from analysis.frames import (
-    evaluation_curves,
-    initial_value,
-    margin_points,
-    objective_settings,
-    training_curves,
-    trials_frame,
+from analysis.confirmation import confirmation_of
+from analysis.detectable import detectable_lines
+from analysis.gaps import gap_notes
+from analysis.html_report import StudyPart, report_page
+from analysis.load import StudyResults, StudyUnreadable, load_studies
+from analysis.manifest import manifest, relative
+from analysis.matching import differing_data
+from analysis.measured import Trial, labelled
+from analysis.report_figures import write_figures
+from analysis.report_tables import (
+    Reference,
+    ReportTable,
+    confirmation_report,
+    method_reports,
+    trials_report,
 )
-from analysis.load import StudyResults, StudyUnreadable, load_study
-from analysis.style import save, style
-from analysis.summary import describe, no_margin_reference, summary_lines
-from analysis.tables import TextTable, to_csv, to_markdown, to_rich, trials_table
-from analysis.text import markdown_text, metric_label, visible
+from analysis.summary import summary_lines
+from analysis.tables import TextTable, to_rich
+from analysis.text import visible
 from conspo_study.records import TrialState
-from conspo_study.results.atomic import write_atomic
-from conspo_study.results.table import TrialRow
+from conspo_study.results.atomic import write_atomic, write_json_atomic
 
-REWARD = "reward"
-"""The training metric of the second panel of the learning curves."""
+PAGE, MANIFEST = "report.html", "manifest.json"
 
-_MOST_CURVES = 6
+_METHODS = (
+    ("methods", "Named trials as methods, as the search measured them", False),
+    ("methods-confirmed", "Named trials as methods, confirmed on fresh seeds", True),
+)
+"""Names and titles of the tables by method, and whether they hold confirmations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was written, and what there is to say."""
+    """What was written of a study, and what there is to say."""
 
     name: str
     table: TextTable
+    """The trials of the search."""
+    confirmation: TextTable | None
+    """None for a study without one."""
     summary: tuple[str, ...]
     notes: tuple[str, ...]
-    """Which trials failed and what could not be shown, and why."""
+    """Which trials failed, what was absorbed, which cells are missing, and why."""
+    absent: tuple[str, ...]
+    """Which figures the study does not support, and why."""
     paths: tuple[Path, ...]
+    """Its tables and figures."""
 
 
-def write_report(folder: Path) -> Report:
-    """Write `tables/` and `figures/` of the study in `folder`; older ones are replaced.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A whole report."""
 
-    Works at any stage of a study: what has no data yet is named in the notes. Raises
-    StudyUnreadable when the directory cannot be read.
+    studies: tuple[Report, ...]
+    notes: tuple[str, ...]
+    """Why a table over all studies is missing."""
+    paths: tuple[Path, ...]
+    """The page, the manifest, and tables over all studies."""
+
+
+def write_report(folder: Path, out: Path | None = None) -> Report:
+    """`write_reports` of one study; by default its own folder takes the report."""
+    return write_reports([folder], out or folder).studies[0]
+
+
+def write_reports(folders: Sequence[Path], out: Path) -> Written:
+    """Write `report.html`, `manifest.json`, `tables/` and `figures/` into `out`; older ones are
+    replaced.
+
+    With several studies each has its tables and figures in a folder of its own, and `tables/` holds
+    those over all of them. Works at any stage of a study: what has no data yet is named in the
+    notes. The same results give the same files. Raises StudyUnreadable when a directory cannot be
+    read; nothing is written then.
     """
-    study = load_study(folder)
-    table = trials_table(study)
-    summary = summary_lines(study)
+    studies = load_studies(folders)
+    keys = _keys(studies)
+    names = dict(zip(map(id, studies), keys, strict=True))
+
+    def refer(study: StudyResults, trial: str) -> str:
+        return f"{names[id(study)]}/{trial}"
+
+    parts = [
+        _part(study, key, out / key if len(studies) > 1 else out, refer)
+        for study, key in zip(studies, keys, strict=True)
+    ]
+    joint: list[ReportTable] = []
+    notes: list[str] = []
+    if len(studies) > 1:
+        joint = _method_tables(studies, out / "tables", refer, notes)
+    paths = [out / PAGE, out / MANIFEST]
+    write_atomic(paths[0], report_page(parts, joint, notes).encode())
+    tables = [table for part in parts for table in part.tables] + joint
+    figures = [figure for part in parts for figure in part.figures]
+    record = manifest(
+        dict(zip(keys, studies, strict=True)),
+        {_stem(table.paths[0], out): table for table in tables},
+        {
+            _stem(figure.paths[0], out): {
+                "title": figure.title,
+                "caption": figure.caption,
+                "files": relative(figure.paths, out),
+                "trials": list(figure.trials),
+            }
+            for figure in figures
+        },
+        out,
+    )
+    write_json_atomic(paths[1], record)
+    paths += [path for table in joint for path in table.paths]
+    return Written(tuple(map(_report, parts)), tuple(notes), tuple(paths))
+
+
+def _part(study: StudyResults, key: str, folder: Path, refer: Reference) -> StudyPart:
     tables, figures = folder / "tables", folder / "figures"
-    tables.mkdir(exist_ok=True)
+    tables.mkdir(parents=True, exist_ok=True)
     figures.mkdir(exist_ok=True)
-    markdown = (
-        "".join(f"- {markdown_text(line, 1000)}\n" for line in summary) + "\n" + to_markdown(table)
+    summary = [*summary_lines(study), *detectable_lines(study)]
+    notes = [*failure_notes(study), *gap_notes(study)]
+    written = [trials_report(study, tables, summary, refer)]
+    confirmation = confirmation_of(study)
+    if confirmation is not None:
+        written.append(confirmation_report(confirmation, tables, refer))
+    written += _method_tables([study], tables, refer, notes)
+    drawn, absent = write_figures(study, figures, refer)
+    said = tuple(summary), tuple(notes), tuple(absent)
+    return StudyPart(key, study, *said, tuple(written), tuple(drawn))
+
+
+def _method_tables(
+    studies: Sequence[StudyResults], folder: Path, refer: Reference, notes: list[str]
+) -> list[ReportTable]:
+    """Tables of the labelled trials of all studies together, and of what was confirmed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[ReportTable] = []
+    for name, title, confirmed in _METHODS:
+        trials = [
+            trial
+            for study in studies
+            for trial in labelled(study, study.table.confirmations if confirmed else None)
+        ]
+        try:
+            _check_same_data(trials)
+            written += method_reports(trials, folder, name, title, refer) if trials else []
+        except ValueError as error:
+            notes.append(f"No table {name}: {visible(str(error), 400)}.")
+    return written
+
+
+def _check_same_data(trials: Sequence[Trial]) -> None:
+    """Raises ValueError naming problem sets that differ between the studies of the trials."""
+    first = trials[0].study if trials else None
+    for trial in trials:
+        differing = differing_data(first, trial.study) if first else ()
+        if first and differing:
+            raise ValueError(
+                f"{first.name} and {trial.study.name} have different problems in "
+                f"{', '.join(differing)}"
+            )
+
+
+def _report(part: StudyPart) -> Report:
+    shown = {table.name: table.table for table in part.tables}
+    trials, confirmation = shown["trials"], shown.get("confirmation")
+    assert isinstance(trials, TextTable)
+    paths = [
+        path for written in (part.tables, part.figures) for one in written for path in one.paths
+    ]
+    return Report(
+        part.study.name,
+        trials,
+        confirmation if isinstance(confirmation, TextTable) else None,
+        part.summary,
+        part.notes,
+        part.absent,
+        tuple(paths),
     )
-    paths = [tables / "trials.md", tables / "trials.csv"]
-    write_atomic(paths[0], markdown.encode())
-    write_atomic(paths[1], to_csv(trials_frame(study)).encode())
-    failed = [row for row in study.table.rows if row.state is TrialState.FAILED]
+
+
+def _keys(studies: Sequence[StudyResults]) -> list[str]:
+    """A folder name for each study, no two alike."""
+    keys: list[str] = []
+    for study in studies:
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", study.name).strip("._")[:60] or "study"
+        taken = {key.casefold() for key in (*keys, "tables", "figures", PAGE, MANIFEST)}
+        found = [plain, *(f"{plain}-{number}" for number in range(2, len(studies) + 3))]
+        keys.append(next(key for key in found if key.casefold() not in taken))
+    return keys
+
+
+def _stem(path: Path, out: Path) -> str:
+    return path.relative_to(out).as_posix().removesuffix(path.suffix)
+
+
+def failure_notes(study: StudyResults) -> list[str]:
+    """Which trials failed and why, and what was absorbed, by type."""
+    failed = [row for row in study.table.all_rows if row.state is TrialState.FAILED]
     notes = [f"{row.id} failed at step {row.step}: {visible(row.cause)}" for row in failed]
-    with style():
-        paths += _margin_figure(study, figures / "accuracy_against_margin", notes)
-        paths += _curves_figure(study, figures / "learning_curves", notes)
-    return Report(study.name, table, tuple(summary), tuple(notes), tuple(paths))
-
-
-def curves_to_show(study: StudyResults) -> list[Curve]:
-    """The best trial, the labelled anchors, its reference without a margin, other such trials."""
-    best = study.best
-    chosen: dict[str, str] = {}
-    if best is not None:
-        chosen[best.id] = "best: "
-    for row in study.table.rows:
-        if row.label and row.state is not TrialState.WAITING:
-            chosen.setdefault(row.id, "")
-    reference = no_margin_reference(study, best) if best else None
-    if reference is not None:
-        chosen.setdefault(reference.id, "")
-    without_margin = [
-        row
-        for row in study.table.rows
-        if row.state in (TrialState.FINISHED, TrialState.PRUNED)
-        and objective_settings(study.configs.get(row.id, {}), row.params)["ratio"] == 0
-    ]
-    for row in sorted(without_margin, key=lambda row: row.id):
-        chosen.setdefault(row.id, "")
-    rows = {row.id: row for row in study.table.rows}
-    return [
-        Curve(trial, role + describe(study, rows[trial]) + _stopped(rows[trial]))
-        for trial, role in list(chosen.items())[:_MOST_CURVES]
-    ]
-
-
-def _stopped(row: TrialRow) -> str:
-    early = row.state in (TrialState.PRUNED, TrialState.FAILED)
-    return f", {row.state} at step {row.step}" if early else ""
-
-
-def _margin_figure(study: StudyResults, stem: Path, notes: list[str]) -> list[Path]:
-    points = margin_points(study)
-    if points.empty:
-        notes.append("No figure against M/tau: no trial with a margin setting has ended.")
-        return []
-    ended = (TrialState.FINISHED, TrialState.PRUNED)
-    left_out = {row.id for row in study.table.rows if row.state in ended} - set(points["trial"])
-    if left_out:
-        notes.append(f"Not in the figure against M/tau: {', '.join(sorted(left_out))}.")
-    figure = accuracy_against_margin(
-        points,
-        metric=metric_label(study.metric),
-        seeds=len(study.seeds),
-        initial=initial_value(study),
-    )
-    return save(figure, stem)
-
-
-def _curves_figure(study: StudyResults, stem: Path, notes: list[str]) -> list[Path]:
-    evaluation = evaluation_curves(study, study.metric)
-    training = training_curves(study, REWARD)
-    recorded = set(pd.concat([evaluation["trial"], training["trial"]]))
-    curves = [curve for curve in curves_to_show(study) if curve.trial in recorded]
-    if not curves:
-        notes.append("No learning curves: no trial to show has reported a value.")
-        return []
-    label = metric_label(study.metric)
-    figure = learning_curves(
-        evaluation,
-        training,
-        curves,
-        metric=label,
-        reward="training reward",
-        seeds=len(study.seeds),
-    )
-    return save(figure, stem)
+    absorbed = study.table.all_incidents
+    if absorbed:
+        counts = ", ".join(f"{count} {visible(name)}" for name, count in sorted(absorbed.items()))
+        trials = [row.id for row in study.table.all_rows if row.incidents]
+        where = f" (in {', '.join(trials)})" if trials else ""
+        notes.append(f"Absorbed failures: {counts}{where}.")
+    return notes
 
 
 def print_report(folder: Path) -> None:
-    """Write the report of `folder`, then print its table, its summary and what was written.
+    """Write the report of `folder` into it, then print its table, its summary and what was written.
 
     Raises StudyUnreadable when the directory cannot be read.
     """
+    print_reports([folder], folder)
+
+
+def print_reports(folders: Sequence[Path], out: Path) -> None:
+    """`write_reports`, then print tables, summaries and what was written."""
     from rich.console import Console
 
-    report = write_report(folder)
+    written = write_reports(folders, out)
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         # A file or a pipe has no width that the table would have to fit.
         console.width = 1000
-    console.print(to_rich(report.table, report.name, console.width))
-    for line in [*report.summary, *report.notes]:
-        console.print(visible(line, 1000), soft_wrap=True)
-    for path in report.paths:
-        console.print(f"wrote {path}", soft_wrap=True)
+    for report in written.studies:
+        console.print(to_rich(report.table, report.name, console.width))
+        if report.confirmation is not None:
+            console.print(to_rich(report.confirmation, "confirmation", console.width))
+        for line in [*report.summary, *report.notes]:
+            console.print(visible(line, 1000), soft_wrap=True)
+        if report.absent:
+            console.print(f"{len(report.absent)} figures do not apply; {PAGE} says why.")
+    every = [path for report in written.studies for path in report.paths] + list(written.paths)
+    for line in [*written.notes, *map(_wrote, _folders(every))]:
+        console.print(line, soft_wrap=True)
+
+
+def _folders(paths: Sequence[Path]) -> list[list[Path]]:
+    """The paths by folder, in the order in which they were written."""
+    folders: dict[Path, list[Path]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, []).append(path)
+    return list(folders.values())
+
+
+def _wrote(paths: Sequence[Path]) -> str:
+    """One line for a folder: files that differ in their ending only are named once."""
+    names: dict[str, list[str]] = {}
+    for path in paths:
+        names.setdefault(path.stem, []).append(path.suffix.removeprefix("."))
+    shown = ", ".join(f"{stem}.{'|'.join(endings)}" for stem, endings in names.items())
+    return f"wrote {paths[0].parent}: {shown}"
 
 
 def main() -> int:
-    """The command line: status 1 when the study cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a results directory, results/<study>")
+    """The command line: status 1 when a study cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", type=Path, nargs="+", help="results directories")
+    parser.add_argument("--out", type=Path, help="where to; needed for several studies")
     arguments = parser.parse_args()
+    if arguments.out is None and len(arguments.folders) > 1:
+        parser.error("several studies need a folder of their own for the report: add --out FOLDER")
     try:
-        print_report(arguments.folder)
+        print_reports(arguments.folders, arguments.out or arguments.folders[0])
     except (StudyUnreadable, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -57,3 +57,28 @@ def paired_difference(
     differences = list(by_seed.values())
     interval = mean_interval(differences, confidence)
     return PairedDifference(by_seed, float(np.mean(differences)), interval)
+
+
+def difference_interval(
+    values: Sequence[float], reference: Sequence[float], confidence: float = 0.95
+) -> Interval | None:
+    """Mean of `values` minus that of `reference`, which are independent and may vary differently.
+
+    Welch's t-interval with Satterthwaite's degrees of freedom; None for fewer than two values on
+    either side. `n` is the smaller number of values. Raises ValueError when one is not finite.
+    """
+    if not all(map(math.isfinite, (*values, *reference))):
+        raise ValueError(f"values must be finite, got {list(values)} and {list(reference)}")
+    sizes = len(values), len(reference)
+    if min(sizes) < 2:
+        return None
+    mean = float(np.mean(values) - np.mean(reference))
+    parts = [float(np.var(own, ddof=1)) / len(own) for own in (values, reference)]
+    variance = sum(parts)
+    if variance == 0:
+        return Interval(mean, mean, mean, min(sizes))
+    freedom = variance**2 / sum(
+        part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True)
+    )
+    half = float(student_t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(variance)
+    return Interval(mean, mean - half, mean + half, min(sizes))

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-PAGE_IN = 7.0
-"""Width of a page in inches: figures are drawn at the size at which they are read."""
+PAGE_IN, COLUMN_IN = 7.0, 3.4
+"""Widths of a page and of a column in inches: figures are drawn at the size at which they are
+read."""
+
+POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
+"""Correct and wrong responses, the same in every figure."""
+
+VALUE_SCALE = "cividis"
+"""Colour map of the study's metric, made for colour vision deficiencies; dark is low."""
 
 INK, FAINT = "#222222", "#8a8a8a"
 
@@ -61,6 +71,69 @@ def colours(count: int) -> Sequence[Any]:
         return PALETTE[:count]
     # The brightest tenth is left out for the same reason as the palette's yellow.
     return [matplotlib.colormaps["viridis"](0.9 * index / (count - 1)) for index in range(count)]
+
+
+def distinct(count: int) -> Sequence[tuple[Any, Any]]:
+    """A colour and a line style per category without an order, all different; at most 28."""
+    styles = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
+    pairs = [(colour, line) for line in styles for colour in PALETTE]
+    return pairs[:count]
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text on two lines at most."""
+    return "\n".join(textwrap.wrap(text, width, max_lines=2, placeholder="…"))
+
+
+def shortened(text: str, width: int = 56) -> str:
+    """Text on one line of at most so many characters: two such fit side by side on a page."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float], most: int = 6) -> None:
+    """Logarithmic, ticks in plain digits; linear around 0 when a value is 0.
+
+    values: what is shown, none negative, at least one. Few values are the ticks, more get powers
+    of ten.
+    """
+    shown = sorted({float(value) for value in values})
+    positive = [value for value in shown if value > 0] or [1.0]
+    axis, rescale, limit = (
+        (axes.xaxis, axes.set_xscale, axes.set_xlim)
+        if which == "x"
+        else (axes.yaxis, axes.set_yscale, axes.set_ylim)
+    )
+    zero = [0.0] if shown[0] == 0 else []
+    if zero:
+        # One tiny value must not stretch the axis: next to 0 is where it belongs.
+        positive = [value for value in positive if value >= positive[-1] / 200]
+        rescale("symlog", linthresh=positive[0], linscale=0.6)
+    else:
+        rescale("log")
+    ends = axis.get_transform().transform([shown[0], max(shown[-1], positive[-1])])
+    pad = 0.07 * (ends[1] - ends[0]) or 0.3
+    limit(*axis.get_transform().inverted().transform([ends[0] - pad, ends[1] + pad]))
+    ticks = [*zero, *_log_ticks(positive, most)]
+    axis.set_ticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
+    axis.set_ticks([], minor=True)
+
+
+def _log_ticks(values: Sequence[float], most: int) -> list[float]:
+    """values: positive, ascending."""
+    low, high = math.log10(values[0]), math.log10(values[-1])
+    ticks = list(values)
+    if len(values) > most:
+        every = max(1, math.ceil((high - low) / most))
+        powers = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1, every)
+        ticks = [10.0**power for power in powers]
+        if len(ticks) < 2:
+            ticks = [values[0], values[-1]]
+    kept: list[float] = []
+    for tick in ticks:
+        # Neighbours whose labels would touch: the larger one goes.
+        if not kept or math.log10(tick / kept[-1]) >= (high - low) / 10:
+            kept.append(tick)
+    return kept
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 
+from analysis.confirmation import Confirmation, confirmation_of
+from analysis.confirmation_report import confirmation_lines
+from analysis.continuity import change_notes, ran_alike
 from analysis.frames import objective_settings, other_params, setting
 from analysis.load import StudyResults
+from analysis.naming import describe, mean_sd
+from analysis.pareto import front_of
 from analysis.stats import PairedDifference, paired_difference
 from analysis.text import metric_label, visible
 from conspo_study.records import TrialState
@@ -13,41 +18,29 @@ from conspo_study.results.table import TrialRow
 
 
 def summary_lines(study: StudyResults) -> list[str]:
-    """Counts, the best trial, and its difference to training without a margin."""
+    """What is confirmed, if anything; then counts, accepted changes, the best trial of the search,
+    and its difference to training without a margin; then the best compromises of a study with
+    several objectives."""
+    confirmation = confirmation_of(study)
+    lines = confirmation_lines(confirmation) if confirmation else []
     counts = [f"{count} {state}" for state, count in study.table.counts.items() if count]
-    lines = [f"{len(study.table.rows)} trials: {', '.join(counts) or 'none yet'}."]
+    lines.append(f"{len(study.table.rows)} trials: {', '.join(counts) or 'none yet'}.")
+    lines += change_notes(study)
     best = study.best
     if best is None:
         return [*lines, "No trial has finished with all its seeds: there is no best configuration."]
-    metric = metric_label(study.metric)
-    lines.append(f"Best: {describe(study, best)}: {metric} {_mean_sd(best)}.")
+    lines.append(
+        f"Best{' of the search' if confirmation else ''}: {describe(study, best)}: "
+        f"{metric_label(study.metric)} {mean_sd(best.values)}."
+    )
     reference = no_margin_reference(study, best)
     if reference is None:
         lines.append("No finished trial without a margin to compare it with.")
     elif reference.id == best.id:
         lines.append("The best trial uses no margin.")
     else:
-        lines += _comparison(study, best, reference)
-    return lines
-
-
-def describe(study: StudyResults, row: TrialRow) -> str:
-    """`t0007 (tau 0.3, M/tau 5, cosine, alpha 0.3)`, or `t0000 (paper)` for a named anchor."""
-    if row.label:
-        return visible(f"{row.id} ({row.label})")
-    settings = objective_settings(study.configs.get(row.id, {}), row.params)
-    parts = []
-    if settings["tau"] is None:
-        parts += [str(settings["objective"])] if settings["objective"] else []
-    else:
-        parts.append(f"tau {settings['tau']:g}")
-    if settings["ratio"] == 0:
-        parts.append("no margin")
-    elif settings["ratio"] is not None:
-        parts += [f"M/tau {settings['ratio']:g}", str(settings["schedule"])]
-        parts += [f"alpha {settings['alpha']:g}"] if settings["alpha"] is not None else []
-    parts += [f"{path} {setting(study, row, path)}" for path in other_params(study)]
-    return visible(f"{row.id} ({', '.join(parts)})" if parts else row.id)
+        lines += _comparison(study, best, reference, confirmation)
+    return [*lines, *_compromises(study)]
 
 
 def no_margin_reference(study: StudyResults, row: TrialRow) -> TrialRow | None:
@@ -82,23 +75,33 @@ def no_margin_reference(study: StudyResults, row: TrialRow) -> TrialRow | None:
     return min(candidates, key=distance, default=None)
 
 
-def _comparison(study: StudyResults, best: TrialRow, reference: TrialRow) -> list[str]:
-    lines = [f"Reference without a margin: {describe(study, reference)}: {_mean_sd(reference)}."]
+def _comparison(
+    study: StudyResults, best: TrialRow, reference: TrialRow, confirmation: Confirmation | None
+) -> list[str]:
+    lines = [
+        f"Reference without a margin: {describe(study, reference)}: {mean_sd(reference.values)}."
+    ]
+    if not ran_alike(study, best, reference):
+        lines.append("Between these two the study was changed, which may be their difference.")
     difference = paired_difference(best.values, reference.values)
     if difference is None:
         return [*lines, "The two share no seed, so their difference is not paired."]
     seeds = ", ".join(f"seed {seed} {value:+.3f}" for seed, value in difference.by_seed.items())
     lines.append(f"Paired difference: {difference.mean:+.3f} ({seeds}).")
-    return [*lines, _what_it_supports(study, difference)]
+    return [*lines, _what_it_supports(study, difference, confirmation)]
 
 
-def _what_it_supports(study: StudyResults, difference: PairedDifference) -> str:
+def _what_it_supports(
+    study: StudyResults, difference: PairedDifference, confirmation: Confirmation | None
+) -> str:
     n = len(difference.by_seed)
     finished = study.table.counts[TrialState.FINISHED]
     chosen = (
         f"the best of {finished} finished trials was picked by these same numbers, which flatters "
-        "it: re-run both on fresh seeds"
+        "it"
     )
+    if confirmation is None:
+        chosen += ": re-run both on fresh seeds"
     if n < 3 or difference.interval is None:
         count = "One seed does" if n == 1 else "Two seeds do"
         return f"{count} not support a claim about this difference; also, {chosen}."
@@ -107,9 +110,20 @@ def _what_it_supports(study: StudyResults, difference: PairedDifference) -> str:
     return f"95 % t-interval over {n} seeds: {found}; but {chosen}."
 
 
-def _mean_sd(row: TrialRow) -> str:
-    n = len(row.values)
-    seeds = f"n = {n} seed{'s' if n != 1 else ''}"
-    if row.spread is None:
-        return f"{row.value:.3f} ({seeds})"
-    return f"{row.value:.3f} ± {row.spread:.3f} (mean ± sd, {seeds})"
+def _compromises(study: StudyResults) -> list[str]:
+    front = front_of(study)
+    if not front:
+        return []
+    aims = study.definition["also"]
+    names = [study.metric, *(aim["metric"] for aim in aims)]
+    directions = [study.direction, *(aim["direction"] for aim in aims)]
+    objectives = ", ".join(
+        visible(f"{metric_label(name)} ({direction})")
+        for name, direction in zip(names, directions, strict=True)
+    )
+    lines = [f"Pareto front of {objectives}, means over the seeds of the search:"]
+    lines += [
+        f"{describe(study, row)}: {', '.join(f'{value:.3f}' for value in values)}"
+        for row, values in front
+    ]
+    return [*lines, "Like the best trial, a front is flattered by having been selected."]

@@ -71,14 +71,14 @@ def trials_table(study: StudyResults) -> TextTable:
             record["label"],
             *(_text(record[name]) for name in [*objective, *others]),
             f"{record['state']} ({record['step']})",
-            _mean_sd(record["value"], record["sd"]),
+            mean_and_sd(record["value"], record["sd"]),
             _seeds(record),
-            *(_mean_sd(record[level], None) for level in levels),
+            *(_level(record, level) for level in levels),
             record["cause"],
         )
         for record in frame.to_dict("records")
     ]
-    return _without_empty_columns(TextTable(tuple(titles), tuple(rows)), ("label", CAUSE))
+    return without_empty_columns(TextTable(tuple(titles), tuple(rows)), ("label", CAUSE))
 
 
 def to_markdown(table: TextTable) -> str:
@@ -124,10 +124,18 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _mean_sd(mean: float | None, sd: float | None) -> str:
+def mean_and_sd(mean: float | None, sd: float | None) -> str:
+    """A cell: `0.742 ± 0.012`, without a spread that is not known."""
     if mean is None or pd.isna(mean):
         return ABSENT
     return f"{mean:.3f}" if sd is None or pd.isna(sd) else f"{mean:.3f} ± {sd:.3f}"
+
+
+def _level(record: dict[Any, Any], level: str) -> str:
+    """The mean, and how many seeds it is over when that is fewer than for the study's metric."""
+    n = record[f"{level}/n"]
+    few = f" ({n} of {record['seeds']})" if 0 < n < record["n"] else ""
+    return mean_and_sd(record[level], None) + few
 
 
 def _level_title(level: str, metric: str) -> str:
@@ -142,7 +150,8 @@ def _seeds(record: dict[Any, Any]) -> str:
     return f"{n} of {planned}" if incomplete else str(n or ABSENT)
 
 
-def _without_empty_columns(table: TextTable, optional: Sequence[str]) -> TextTable:
+def without_empty_columns(table: TextTable, optional: Sequence[str]) -> TextTable:
+    """The table without those of the `optional` columns that hold nothing."""
     keep = [
         index
         for index, name in enumerate(table.titles)

@@ -1,13 +1,15 @@
 """A synthetic study with the numbers of the embedded task: small tau fails, a margin rescues it."""
 
+import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analysis import gallery
 from conspo_study.config import RunConfig, with_overrides
 from conspo_study.records import EvalRow, EventKind, TrialEvent
 from conspo_study.results.atomic import write_json_atomic
@@ -161,6 +163,50 @@ def _eval_rows(
     ]
 
 
+def add_confirmation(
+    folder: Path,
+    of: str,
+    values: dict[int, float],
+    *,
+    end: str = "finished",
+    seeds: Sequence[int] = (10, 11, 12),
+    split: str = "test",
+) -> str:
+    """Run search trial `of` of the study again; returns the id of that run."""
+    searched = json.loads((folder / "trials" / of / "config.json").read_text())
+    params, label = searched["params"], searched["label"]
+    config = {**searched["config"]}
+    config["evaluation"] = {**config["evaluation"], "split": split}
+    with ResultsLog(folder / "log.jsonl") as log:
+        trial = f"c{len(log.table.confirmations):04d}"
+        suggestion = {"params": params, "seeds": list(seeds), "label": label}
+        role = {"role": "confirmation", "of": of}
+        log.append(TrialEvent(EventKind.SUGGESTED, trial, {**suggestion, **role}))
+        if end == "waiting":
+            return trial
+        own = folder / "trials" / trial
+        own.mkdir(parents=True)
+        write_json_atomic(own / "config.json", {**suggestion, "config": config})
+        log.append(TrialEvent(EventKind.STARTED, trial))
+        step = 10 if end == "running" else 20
+        latest = {seed: {METRIC: 0.9} for seed in seeds}
+        log.append(TrialEvent(EventKind.REPORTED, trial, _report(step, 20, latest)))
+        if end == "failed":
+            log.append(TrialEvent(EventKind.FAILED, trial, {"cause": "out of memory", "step": 10}))
+        elif end != "running":
+            data = {"step": 20, "values": {str(seed): v for seed, v in values.items()}}
+            log.append(TrialEvent(EventKind(end), trial, data))
+    return trial
+
+
+def declare(folder: Path, **fields: Any) -> None:
+    """Add fields to the study's definition, such as `confirm` and `also`."""
+    path = folder / "study.json"
+    study = json.loads(path.read_text())
+    study["definition"] |= fields
+    path.write_text(json.dumps(study))
+
+
 @pytest.fixture(scope="session")
 def full_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole sweep; tests must not change it."""
@@ -182,3 +228,21 @@ def make_study(tmp_path: Path) -> MakeStudy:
 @pytest.fixture
 def trial() -> type[Trial]:
     return Trial
+
+
+@pytest.fixture
+def confirm() -> Callable[..., str]:
+    return add_confirmation
+
+
+@pytest.fixture
+def define() -> Callable[..., None]:
+    return declare
+
+
+@pytest.fixture(scope="module")
+def few_figures() -> Iterator[None]:
+    """Reports draw two figures instead of all, for tests of anything else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gallery, "BUILDERS", gallery.BUILDERS[:2])
+        yield

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from analysis.figure_data import curves_to_show
 from analysis.frames import evaluation_curves, initial_value, margin_points, training_curves
 from analysis.load import load_study
-from analysis.report import curves_to_show
 
 METRIC = "eval/chain/hard/avg@8"
 

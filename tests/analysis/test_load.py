@@ -6,11 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from analysis.load import StudyUnreadable, load_study
+from analysis.load import StudyUnreadable, load_studies, load_study
 from analysis.report import write_report
-from conspo_study.records import TrialState
+from conspo_study.records import EventKind, TrialEvent, TrialState
+from conspo_study.results.log import ResultsLog
+from conspo_study.results.rows import read_eval_table
+
+pytestmark = pytest.mark.usefixtures("few_figures")
 
 FROZEN = Path(__file__).parents[1] / "assets" / "results_v1"
 
@@ -46,7 +52,8 @@ def test_the_frozen_results_directory_keeps_loading() -> None:
 
 
 def test_the_frozen_results_directory_can_still_be_reported(frozen: Path) -> None:
-    assert len(write_report(frozen).paths) == 6
+    written = [path.name for path in write_report(frozen).paths]
+    assert {"trials.md", "trials.csv", "trials.tex", "learning_curves.png"} <= set(written)
 
 
 def test_a_repeated_step_counts_once(frozen: Path) -> None:
@@ -134,3 +141,78 @@ def test_analysis_needs_neither_torch_nor_ray() -> None:
 def test_reading_a_study_needs_no_drawing_library() -> None:
     code = "import sys, analysis.load, analysis.tables; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seeds": [0, 7]}, r"seeds \[0, 7\], not \[0, 1\]"),
+        ({"tau": 3.0}, r"objective\.tau 3\.0, not 10\.0"),
+    ],
+)
+def test_files_of_another_trial_are_refused(
+    frozen: Path, change: dict[str, object], message: str
+) -> None:
+    path = frozen / "trials" / "t0000" / "config.json"
+    written = json.loads(path.read_text())
+    if "tau" in change:
+        written["config"]["objective"]["tau"] = change["tau"]
+    else:
+        written |= change
+    path.write_text(json.dumps(written))
+    with pytest.raises(StudyUnreadable, match=f"not of the trial .* t0000: it has {message}"):
+        load_study(frozen)
+
+
+@pytest.mark.parametrize("changes", [[], ["trials: 4 there, 8 here"]])
+def test_a_second_definition_is_refused_unless_it_was_accepted(
+    frozen: Path, changes: list[str]
+) -> None:
+    study = json.loads((frozen / "study.json").read_text())
+    with ResultsLog(frozen / "log.jsonl") as log:
+        data = {"hash": "other", "resumed": True, "changes": changes}
+        log.append(TrialEvent(EventKind.STUDY_STARTED, data=data))
+    (frozen / "study.json").write_text(json.dumps({**study, "hash": "other"}))
+    if changes:
+        assert load_study(frozen).table.changes == tuple(changes)
+    else:
+        with pytest.raises(StudyUnreadable, match="logs of two studies were joined"):
+            load_study(frozen)
+
+
+def test_a_study_is_not_loaded_twice(frozen: Path) -> None:
+    with pytest.raises(StudyUnreadable, match="named twice"):
+        load_studies([frozen, frozen / "trials" / ".."])
+
+
+def test_columns_and_steps_of_evaluations_are_read_alone(frozen: Path) -> None:
+    study = load_study(frozen)
+    whole = study.evaluations
+    part = study.evaluations_of(["t0000"], ["seed", "verdict"], {4})
+    assert list(part) == ["seed", "verdict", "trial"]
+    expected = whole.query("trial == 't0000' and step == 4")[["seed", "verdict", "trial"]]
+    pd.testing.assert_frame_equal(part, expected.reset_index(drop=True))
+    assert study.evaluations_of([]).empty and study.evaluations_of(["t0000"], steps={3}).empty
+    with pytest.raises(StudyUnreadable, match="no column colour"):
+        study.evaluations_of(["t0000"], ["colour"])
+
+
+def test_evaluations_are_those_that_were_written(frozen: Path) -> None:
+    study = load_study(frozen)
+    written = read_eval_table(study.trial_folder("t0001")).to_pandas().assign(trial="t0001")
+    pd.testing.assert_frame_equal(study.evaluations_of(["t0001"]), written)
+
+
+def test_rows_of_another_version_are_refused(frozen: Path) -> None:
+    path = frozen / "trials" / "t0000" / "eval-0-00004.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({"conspo_eval": "2"}), path)
+    with pytest.raises(StudyUnreadable, match="columns of evaluation rows, version 1"):
+        _ = load_study(frozen).evaluations
+
+
+def test_one_metric_of_the_reports_is_what_all_of_them_hold(frozen: Path) -> None:
+    study = load_study(frozen)
+    expected = study.reports.query("metric == @study.metric").drop(columns="metric")
+    pd.testing.assert_frame_equal(study.reported(study.metric), expected.reset_index(drop=True))
+    assert study.reported("no such metric").empty

@@ -1,42 +1,103 @@
 """A report can be written at any stage of a study, and claims no more than its seeds support."""
 
+import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from analysis.load import load_study
-from analysis.report import main, write_report
+from analysis.report import main, write_report, write_reports
 from analysis.summary import no_margin_reference, summary_lines
+from conspo_study.results.log import ResultsLog, read_log
+
+pytestmark = pytest.mark.usefixtures("few_figures")
 
 Make = Callable[..., Path]
 
 
+TRIALS = [f"tables/trials.{ending}" for ending in ("md", "csv", "tex")]
+METHODS = [f"tables/methods.{ending}" for ending in ("md", "csv", "tex")]
+FIGURES = [
+    f"figures/{name}.{ending}"
+    for name in ("accuracy_against_margin", "learning_curves")
+    for ending in ("pdf", "png")
+]
+
+
 def test_the_report_of_a_full_study_has_tables_and_figures(full_study: Path) -> None:
     report = write_report(full_study)
-    assert [str(path.relative_to(full_study)) for path in report.paths] == [
-        "tables/trials.md",
-        "tables/trials.csv",
-        "figures/accuracy_against_margin.pdf",
-        "figures/accuracy_against_margin.png",
-        "figures/learning_curves.pdf",
-        "figures/learning_curves.png",
-    ]
-    assert report.notes == (
-        "t0015 failed at step 20: diverged: gradient not finite at step 20 | loss = nan",
+    written = [str(path.relative_to(full_study)) for path in report.paths]
+    assert written[:6] == [*TRIALS, *METHODS] and set(FIGURES) <= set(written)
+    assert (
+        "t0015 failed at step 20: diverged: gradient not finite at step 20 | loss = nan"
+        in report.notes
     )
-    for path in report.paths[2:]:
-        magic = {".pdf": b"%PDF", ".png": b"\x89PNG"}[path.suffix]
-        assert path.read_bytes().startswith(magic) and path.stat().st_size > 8_000
+    for path in report.paths:
+        magic = {".pdf": b"%PDF", ".png": b"\x89PNG", ".tex": b"\\begin{"}.get(path.suffix, b"")
+        assert path.read_bytes().startswith(magic) and path.stat().st_size > 100
+    assert (full_study / "report.html").is_file() and (full_study / "manifest.json").is_file()
+
+
+def test_several_studies_share_a_folder_a_page_and_a_table(
+    tmp_path: Path, make_study: Make, trial: Any
+) -> None:
+    first = make_study([trial(1.0, 1.0, label="margin")])
+    second = shutil.copytree(first, tmp_path / "second")
+    relabel(second, "margin", "other")
+    written = write_reports([first, second], tmp_path / "out")
+    assert [report.name for report in written.studies] == ["margin-sweep"] * 2
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert 'id="study-margin-sweep"' in page and 'id="study-margin-sweep-2"' in page
+    joint = (tmp_path / "out" / "tables" / "methods.md").read_text()
+    assert "| margin |" in joint and "| other |" in joint
+    assert (tmp_path / "out" / "margin-sweep-2" / "figures" / "learning_curves.pdf").is_file()
+    assert not (second / "report.html").exists()
+
+
+def test_methods_on_different_problems_are_not_put_in_one_table(
+    tmp_path: Path, make_study: Make, trial: Any
+) -> None:
+    first = make_study([trial(1.0, 1.0, label="margin")])
+    second = shutil.copytree(first, tmp_path / "second")
+    relabel(second, "margin", "other")
+    for folder, content in ((first, "aa"), (second, "bb")):
+        write_field(folder, data={"chain/hard": content})
+    written = write_reports([first, second], tmp_path / "out")
+    assert written.notes == (
+        "No table methods: margin-sweep and margin-sweep have different problems in chain/hard.",
+    )
+    assert not (tmp_path / "out" / "tables" / "methods.md").exists()
+
+
+def relabel(folder: Path, old: str, new: str) -> None:
+    """Rewrite the log with another label; checksums are made anew."""
+    events = read_log(folder / "log.jsonl")
+    (folder / "log.jsonl").unlink()
+    with ResultsLog(folder / "log.jsonl") as log:
+        for logged in events:
+            data = dict(logged.event.data)
+            if data.get("label") == old:
+                data["label"] = new
+            log.append(replace(logged.event, data=data))
+
+
+def write_field(folder: Path, **fields: Any) -> None:
+    path = folder / "study.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
 def test_the_same_study_gives_the_same_files(make_study: Make, trial: Any) -> None:
     study = make_study([trial(1.0, 0.0, schedule="off"), trial(1.0, 1.0)])
-    first = [path.read_bytes() for path in write_report(study).paths]
-    assert [path.read_bytes() for path in write_report(study).paths] == first
+    extra = [study / "report.html", study / "manifest.json"]
+    first = [path.read_bytes() for path in [*write_report(study).paths, *extra]]
+    assert [path.read_bytes() for path in [*write_report(study).paths, *extra]] == first
 
 
 def test_two_seeds_support_no_claim(full_study: Path) -> None:
@@ -90,8 +151,11 @@ def test_a_report_survives_whatever_is_missing(
     study = make_study([trial(1.0, 5.0, end=end) for end in ends], seeds=seeds)
     report = write_report(study)
     assert says in " ".join(report.summary)
-    assert len(report.paths) == 2 + figures
-    assert bool(report.notes) == (figures < 4)
+    drawn = {str(path.relative_to(study)) for path in report.paths}
+    assert len(drawn & set(FIGURES)) == figures and set(TRIALS) <= drawn
+    assert report.absent if figures < 4 else True
+    page = re.sub(r'base64,[^"]*', "", (study / "report.html").read_text())
+    assert "nan" not in page.replace("= nan", "") and "None" not in page
     assert "nan" not in (study / "tables" / "trials.md").read_text().replace("= nan", "")
 
 
@@ -108,7 +172,8 @@ def test_many_taus_fall_back_to_a_continuous_scale(make_study: Make, trial: Any)
         [trial(1.0, 1.0, params={"objective.tau": 0.1 * 1.3**index}) for index in range(9)],
         seeds=[0],
     )
-    assert len(write_report(study).paths) == 6
+    written = {str(path.relative_to(study)) for path in write_report(study).paths}
+    assert set(FIGURES) <= written
 
 
 def test_the_command_prints_the_table_and_the_paths(make_study: Make, trial: Any) -> None:
@@ -116,7 +181,7 @@ def test_the_command_prints_the_table_and_the_paths(make_study: Make, trial: Any
     command = [sys.executable, "-m", "analysis.report", str(study)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "t0000" in done.stdout and "trials.csv" in done.stdout and done.stderr == ""
+    assert "t0000" in done.stdout and "trials.md|csv|tex" in done.stdout and done.stderr == ""
 
 
 def test_the_command_says_why_it_cannot_read_a_study(
@@ -126,3 +191,15 @@ def test_the_command_says_why_it_cannot_read_a_study(
     assert main() == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ") and "not a results directory" in said
+
+
+def test_several_studies_need_a_folder_for_their_report(
+    make_study: Make, trial: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    study = str(make_study([trial(1.0, 5.0)]))
+    monkeypatch.setattr("sys.argv", ["report", study, study])
+    with pytest.raises(SystemExit):
+        main()
+    assert "add --out FOLDER" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["report", study, study, "--out", f"{study}/both"])
+    assert main() == 1 and "named twice" in capsys.readouterr().err

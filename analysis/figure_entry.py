@@ -1,0 +1,25 @@
+"""What a gallery says of a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class FigureEntry:
+    """A figure that can be drawn."""
+
+    stem: str
+    """Name of its files, without an ending."""
+    title: str
+    """A few words, plain text."""
+    caption: str
+    """What is shown and what bands and intervals are; stands for the figure where there are no
+    pictures. Plain text that may hold names from the study, made visible."""
+    trials: tuple[str, ...]
+    """Ids of the trials that its numbers come from."""
+    draw: Callable[[], Figure]
+    """Draws it, inside `style.style()`, which must also surround the saving."""

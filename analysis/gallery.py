@@ -1,0 +1,62 @@
+"""Every figure that the data of a study supports, and why the others are absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from analysis.figure_entry import FigureEntry
+from analysis.gallery_methods import credits, methods, pass_at
+from analysis.gallery_search import (
+    compromises,
+    group_sizes,
+    history,
+    importances,
+    margin_figure,
+    margin_map,
+    parallel,
+    sensitivities,
+)
+from analysis.gallery_training import identity, learning, margins, panels, scores
+from analysis.load import StudyResults
+
+BUILDERS: tuple[Callable[[StudyResults], FigureEntry | str], ...] = (
+    margin_figure,
+    learning,
+    panels,
+    methods,
+    pass_at,
+    sensitivities,
+    margin_map,
+    importances,
+    parallel,
+    history,
+    compromises,
+    group_sizes,
+    margins,
+    scores,
+    credits,
+    identity,
+)
+"""Each makes the frames of one figure, or says in a sentence why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """The figures of a study, in the order in which to show them."""
+
+    figures: tuple[FigureEntry, ...]
+    notes: tuple[str, ...]
+    """One sentence for each figure that is absent, with the reason."""
+
+
+def figures_of(study: StudyResults) -> Gallery:
+    """What can be drawn of `study`; frames are made here, pictures by each entry's `draw`.
+
+    Raises StudyUnreadable naming a damaged file.
+    """
+    made = [build(study) for build in BUILDERS]
+    return Gallery(
+        tuple(entry for entry in made if isinstance(entry, FigureEntry)),
+        tuple(note for note in made if isinstance(note, str)),
+    )

@@ -1,0 +1,45 @@
+"""How sentences name a trial and its value."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+
+from analysis.frames import objective_settings, other_params, setting
+from analysis.load import StudyResults
+from analysis.text import visible
+from conspo_study.results.table import TrialRow
+
+
+def describe(study: StudyResults, row: TrialRow) -> str:
+    """`t0007 (tau 0.3, M/tau 5, cosine, alpha 0.3)`, or `t0000 (paper)` for a named anchor."""
+    if row.label:
+        return visible(f"{row.id} ({row.label})")
+    settings = objective_settings(study.configs.get(row.id, {}), row.params)
+    parts = []
+    if settings["tau"] is None:
+        parts += [str(settings["objective"])] if settings["objective"] else []
+    else:
+        parts.append(f"tau {settings['tau']:g}")
+    if settings["ratio"] == 0:
+        parts.append("no margin")
+    elif settings["ratio"] is not None:
+        parts += [f"M/tau {settings['ratio']:g}", str(settings["schedule"])]
+        parts += [f"alpha {settings['alpha']:g}"] if settings["alpha"] is not None else []
+    parts += [f"{path} {_short(setting(study, row, path))}" for path in other_params(study)]
+    return visible(f"{row.id} ({', '.join(parts)})" if parts else row.id)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def mean_sd(values: Mapping[int, float]) -> str:
+    """`0.742 ± 0.012 (mean ± sd, n = 5 seeds)`; one seed has no sd, none has no number."""
+    if not values:
+        return "no value"
+    n, mean = len(values), statistics.fmean(values.values())
+    seeds = f"n = {n} seed{'s' if n != 1 else ''}"
+    if n == 1:
+        return f"{mean:.3f} ({seeds})"
+    return f"{mean:.3f} ± {statistics.stdev(values.values()):.3f} (mean ± sd, {seeds})"

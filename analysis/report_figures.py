@@ -1,0 +1,28 @@
+"""The figures of a report, written as PDF and PNG, each with the trials that it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.gallery import figures_of
+from analysis.html_report import ReportFigure
+from analysis.load import StudyResults
+from analysis.report_tables import Reference
+from analysis.style import save, style
+
+
+def write_figures(
+    study: StudyResults, folder: Path, refer: Reference
+) -> tuple[list[ReportFigure], list[str]]:
+    """Draw all that the study has data for, and say in a note each why others are absent.
+
+    Raises StudyUnreadable naming a damaged file.
+    """
+    gallery = figures_of(study)
+    drawn = []
+    with style():
+        for entry in gallery.figures:
+            paths = tuple(save(entry.draw(), folder / entry.stem))
+            trials = tuple(refer(study, trial) for trial in entry.trials)
+            drawn.append(ReportFigure(entry.stem, entry.title, entry.caption, trials, paths))
+    return drawn, list(gallery.notes)
