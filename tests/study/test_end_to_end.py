@@ -93,7 +93,7 @@ def test_every_trial_has_its_rows_for_both_seeds(finished):
 def test_the_output_is_a_table_and_paths_and_no_noise(finished):
     results, process = finished
     assert "t0000 finished" in process.stdout
-    assert "Best:" in process.stdout
+    assert "Best of the search:" in process.stdout
     folder = results / "margin_sweep"
     for name in ("tables/trials.md", "tables/trials.csv"):
         assert (folder / name).stat().st_size > 100
@@ -134,7 +134,7 @@ def test_a_finished_study_is_reported_again_and_not_run_again(finished, environm
     before = (results / "margin_sweep" / "log.jsonl").read_bytes()
     again = run(environment, results, "--trials", "7")
     assert again.returncode == 0
-    assert "Best:" in again.stdout
+    assert "Best of the search:" in again.stdout
     assert (results / "margin_sweep" / "log.jsonl").read_bytes() == before
 
 
