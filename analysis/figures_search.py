@@ -44,7 +44,12 @@ def optimisation_history(
     best = usable["value"].cummax() if direction == "max" else usable["value"].cummin()
     axes.step(usable["number"], best, where="post", color=FAINT, linewidth=1.2, zorder=1)
     axes.errorbar(
-        shown["number"], shown["value"], yerr=shown["sd"], fmt="none", ecolor=FAINT, elinewidth=0.7
+        shown["number"],
+        shown["value"],
+        yerr=shown["sd"].astype(float),
+        fmt="none",
+        ecolor=FAINT,
+        elinewidth=0.7,
     )
     kinds = (
         (shown["usable"] & (shown["label"] == ""), "o", POSITIVE, POSITIVE, "searched"),

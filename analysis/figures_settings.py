@@ -35,7 +35,7 @@ def sensitivity(
         axes.errorbar(
             usable[name],
             usable["value"],
-            yerr=usable["sd"],
+            yerr=usable["sd"].astype(float),
             fmt="o",
             ms=3.5,
             color=POSITIVE,

@@ -51,7 +51,10 @@ def wait_until_gone(pids, seconds=10):
 
 def start_driver(*arguments):
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", DRIVER, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     pids = [int(pid) for pid in driver.stdout.readline().split()]
     assert len(pids) == 3
@@ -63,6 +66,13 @@ def test_a_killed_drivers_processes_are_killed(number):
     driver, pids = start_driver()
     assert all(map(alive, pids))
     driver.send_signal(number)
+    driver.communicate(timeout=10)
+    wait_until_gone(pids)
+
+
+def test_a_signal_to_the_drivers_whole_group_does_not_save_them():
+    driver, pids = start_driver()
+    os.killpg(driver.pid, signal.SIGKILL)
     driver.communicate(timeout=10)
     wait_until_gone(pids)
 

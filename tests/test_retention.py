@@ -133,7 +133,7 @@ def test_other_files_other_names_and_links_are_left_alone(results, tmp_path):
     (results / "ray" / "study-t0001" / "checkpoint_00004").rename(run / "checkpoint_00001")
     (results / "ray" / "study-t0001").rmdir()
     (results / "ray" / "study-t0001").symlink_to(target)
-    tidy(results, FIVE, 0)
+    assert tidy(results, FIVE, 0) == []
     assert (target / "checkpoint_00001" / "seed-0" / "model.safetensors").exists()
     assert sorted(path.name for path in run.iterdir()) == ["checkpoint_00007", "checkpoint_notes"]
 

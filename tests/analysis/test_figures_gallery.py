@@ -105,6 +105,14 @@ def test_a_study_without_the_data_says_what_is_absent(make_study: Any, trial: An
     assert all(note.startswith("No ") and note.endswith(".") for note in gallery.notes)
 
 
+def test_all_figures_of_a_study_with_one_seed_are_drawn(make_study: Any, trial: Any) -> None:
+    trials = [trial(tau, ratio, "cosine") for tau in (0.3, 1.0) for ratio in (1.0, 5.0)]
+    gallery = figures_of(load_study(make_study(trials, seeds=[0])))
+    assert {"sensitivity", "history"} <= {entry.stem for entry in gallery.figures}
+    with style():
+        assert all(entry.draw().axes for entry in gallery.figures)
+
+
 def test_damage_is_no_absence(make_study: Any, trial: Any) -> None:
     folder = make_study([trial(1.0, 5.0)])
     (folder / "trials" / "t0000" / "steps.jsonl").write_text("{\n")

@@ -120,12 +120,16 @@ def test_a_pickle_in_the_place_of_weights_is_never_executed(saved):
     assert not proof.exists()
 
 
-def test_a_link_is_not_followed(saved):
+@pytest.mark.parametrize("in_its_place", [True, False])
+def test_a_link_is_not_followed_and_not_overlooked(saved, in_its_place):
     folder, _, _ = saved
     weights = folder / "seed-0" / "model.safetensors"
     elsewhere = folder.parent / "elsewhere.safetensors"
-    weights.rename(elsewhere)
-    weights.symlink_to(elsewhere)
+    if in_its_place:
+        weights.rename(elsewhere)
+        weights.symlink_to(elsewhere)
+    else:
+        (folder / "seed-0" / "other_model.safetensors").symlink_to(weights)
     with pytest.raises(CheckpointDamaged, match=r"model\.safetensors"):
         open_checkpoint(folder, IDENTITY)
 
