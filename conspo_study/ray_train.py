@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,12 +166,14 @@ def run_trial(payload: dict[str, Any]) -> None:
     """
     from ray import tune
 
+    from conspo_study import report_relay
+
     spec = TrialSpec(**payload)
     for died in range(1, WORKER_RESTARTS + 2):
         try:
             end_all(spec.run_folder)
             _set_aside_ray_state(spec)
-            _trainer(payload).fit()
+            report_relay.fit(partial(_trainer, payload), tune.report)
             return
         except Exception as error:
             errors = _worker_errors(error)
@@ -190,10 +193,9 @@ def payload_of(spec: TrialSpec) -> dict[str, Any]:
     return asdict(spec)
 
 
-def _trainer(payload: dict[str, Any]) -> Any:
+def _trainer(payload: dict[str, Any], on_report: Any) -> Any:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
-    from ray.tune.integration.ray_train import TuneReportCallback
 
     spec = TrialSpec(**payload)
     settings = parse_config(spec.config).train
@@ -211,7 +213,7 @@ def _trainer(payload: dict[str, Any]) -> Any:
         run_config=RunConfig(
             name=spec.run_name,
             storage_path=str(spec.run_folder.parent),
-            callbacks=[TuneReportCallback()],
+            callbacks=[on_report],
             # Ray Train would restart workers whatever they died of; `run_trial` looks first.
             # Workers that die before they begin are its own affair, but not for ever.
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=STARTS),

@@ -31,7 +31,8 @@ from conspo_study.spawn_client import SERVER
 PRELOADED = (
     "ray._private.workers",
     "ray.train.torch",
-    "ray.tune.integration.ray_train",
+    "ray.tune",
+    "conspo_study.report_relay",
     "ray.train.v2._internal.execution.controller.placement_group_cleaner",
     "conspo_study.ray_train",
     "conspo_study.train",

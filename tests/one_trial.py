@@ -2,12 +2,13 @@
 
 Prints every report that reaches Ray Tune as a line of JSON, and `{"ended": error}` at the end. The
 cluster, its settings, the fork server and the driver function are the real ones; the search is not
-there.
+there. `SLOW_S` in the environment is how many seconds the study takes to digest a report.
 """
 
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from conspo_study.launch import RAY_SETTINGS, ray_cluster
@@ -26,6 +27,7 @@ def main():
             def on_trial_result(self, iteration, trials, trial, result, **info):
                 names = ("step", "seeds", "incidents", "failure")
                 say({name: result[name] for name in names if name in result})
+                time.sleep(float(os.environ.get("SLOW_S", "0")))
 
         results = tune.Tuner(
             tune.with_resources(run_trial, {"CPU": 0, "node:__internal_head__": 0.001}),

@@ -14,7 +14,9 @@ HEAVY = {
     # library -> the only modules that may import it
     "ray": {
         f"conspo_study.{name}"
-        for name in ("ray_train", "ray_tune", "launch", "spawner", "worker_processes")
+        for name in (
+            *("ray_train", "ray_tune", "launch", "spawner", "worker_processes", "report_relay"),
+        )
     },
     "optuna": {"conspo_study.samplers.optuna_samplers", "conspo_study.results.export"},
     "math_verify": {"conspo_study.reward.worker"},

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.slow
 
 ONE_TRIAL = Path(__file__).resolve().parents[1] / "one_trial.py"
 LIMIT_S = 240
+TWO_WORKERS = {"train.workers": 2}
 
 
 class Trial:
@@ -130,6 +131,13 @@ def kinds(spec):
     return [row["type"] for row in read_incidents(spec.folder) if row["type"] != "degenerate_step"]
 
 
+def test_reports_that_wait_for_a_busy_study_arrive_before_the_trial_ends(start, tmp_path):
+    """Ray's own relay of reports waits for itself, for ever, when a trial ends in this state."""
+    spec = make_spec(tmp_path, **{"train.steps": 4, "evaluation.every": 2})
+    reports = start(spec, SLOW_S="3").reports()
+    assert [report["step"] for report in reports] == [0, 1, 2, 3, 4]
+
+
 def test_a_worker_killed_in_a_step_is_replaced(start, undisturbed, tmp_path):
     spec = make_spec(tmp_path)
     trial = start(spec)
@@ -138,6 +146,20 @@ def test_a_worker_killed_in_a_step_is_replaced(start, undisturbed, tmp_path):
     assert_undisturbed(spec, reports, undisturbed)
     assert kinds(spec) == ["worker_restarted"]
     assert json.loads(reports[-1]["incidents"]) == read_incidents(spec.folder)
+
+
+def test_one_of_two_workers_killed_takes_the_other_along_and_both_are_replaced(start, tmp_path):
+    whole = make_spec(tmp_path / "whole", **TWO_WORKERS)
+    start(whole).reports()
+    spec = make_spec(tmp_path / "killed", **TWO_WORKERS)
+    trial = start(spec)
+    trial.wait_for_worker(rows=2 * 12)
+    pids = [json.loads(path.read_text())["pid"] for path in spec.run_folder.glob("worker-?.json")]
+    assert len(pids) == 2
+    os.kill(max(pids), signal.SIGKILL)
+    assert trial.reports()[-1]["step"] == STEPS
+    assert what_it_left(spec) == what_it_left(whole)
+    assert kinds(spec) == ["worker_restarted"]
 
 
 def test_a_worker_killed_while_it_writes_a_checkpoint_is_replaced(start, undisturbed, tmp_path):
