@@ -196,12 +196,15 @@ def test_the_interval_over_many_seeds_agrees_with_rliable() -> None:
     library = pytest.importorskip("rliable.library")
     many = np.random.default_rng(0).normal(0.5, 0.1, (60, 1))
     found = estimate(scores(np.repeat(many, 2, axis=1)), "iqm", draws=20_000)
-    _, ends = library.get_interval_estimates(
-        {"m": many},
-        lambda values: np.array([metrics.aggregate_iqm(values)]),
-        reps=5000,
-        random_state=np.random.RandomState(0),
-    )
+    try:
+        _, ends = library.get_interval_estimates(
+            {"m": many},
+            lambda values: np.array([metrics.aggregate_iqm(values)]),
+            reps=5000,
+            random_state=np.random.RandomState(0),
+        )
+    except TypeError as error:  # it names its seed as no present release of arch does
+        pytest.skip(f"rliable's bootstrap does not fit the installed arch: {error}")
     assert (found.low, found.high) == pytest.approx(tuple(ends["m"][:, 0]), abs=0.006)
 
 
