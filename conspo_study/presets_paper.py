@@ -49,7 +49,7 @@ OURS: Mapping[str, Any] = MappingProxyType(
         "data.template": (
             "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
         ),
-        "data.max_prompt_tokens": 2048,
+        "data.max_prompt_tokens": 4096,
         # The training sets share problems with the benchmarks; what the paper did is not stated.
         "data.on_overlap": "drop",
         "evaluation.samples": 1,
