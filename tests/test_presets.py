@@ -1,5 +1,8 @@
 """The paper's runs have its published settings, and say what is ours."""
 
+import importlib
+from pathlib import Path
+
 import pytest
 
 from analysis.published import published_results
@@ -8,6 +11,8 @@ from conspo_study.gpu_hours import MEAN_LENGTH, PARAMETERS
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import OURS, PAPER_RUNS
 
+ROOT = Path(__file__).resolve().parents[1]
+STUDIES = sorted(path.stem for path in (ROOT / "studies").glob("*.py"))
 TRAINING = {"deepscaler": "DeepScaleR-Preview", "dapo-math-17k": "DAPO-Math-17k"}
 
 
@@ -69,6 +74,14 @@ def test_a_published_setting_that_is_changed_is_ours():
     origins = run.origins(changed)
     assert origins["objective.tau"] == origins["train.steps"] == "ours"
     assert origins["objective.alpha"] == "published"
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_can_be_declared_on_a_paper_run(study):
+    build = getattr(importlib.import_module(f"studies.{study}"), study)
+    declared = build(PRESETS["paper/qwen-7b"])
+    assert declared.metric == "eval/aime24/avg@32"
+    assert declared.base.policy.model == "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"
 
 
 def test_every_paper_run_has_a_cost():
