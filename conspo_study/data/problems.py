@@ -88,8 +88,11 @@ def _parse(line: bytes) -> Problem:
     if not isinstance(row, dict):
         raise ValueError("is not a JSON object")
     level = row.get("level", "")
+    name = _field(row, "id", numbers=True)
+    if not name.isprintable():  # ids are shown on terminals
+        raise ValueError(f"id {name!r} has characters that cannot be printed")
     return Problem(
-        id=_field(row, "id", numbers=True),
+        id=name,
         text=_field(row, "problem", numbers=False),
         answer=_field(row, "answer", numbers=True),
         level=str(level) if isinstance(level, str | int | float) else "",

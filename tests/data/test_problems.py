@@ -47,6 +47,7 @@ def test_windows_line_ends_and_unicode_are_accepted(tmp_path):
         (GOOD | {"problem": 3}, "problem is a int, but text is needed"),
         (GOOD | {"problem": "x" * (MAX_CHARACTERS + 1)}, "more than 100000"),
         (GOOD | {"problem": "\ud800"}, "lone surrogate"),
+        (GOOD | {"id": "a\x1b[2J"}, r"id 'a\x1b[2J' has characters that cannot be printed"),
         ([1, 2], "not a JSON object"),
         (b'{"id": 1,', "not JSON"),
         (b"[" * 100_000, "nested too deeply"),
