@@ -138,7 +138,7 @@ def _difference(first: StudyResults, second: StudyResults, match: Match) -> Diff
     differing = [
         name
         for name in sorted({*settings[0], *settings[1]})
-        if name != "every" and settings[0].get(name) != settings[1].get(name)
+        if name != "every" and (settings[0].get(name) or None) != (settings[1].get(name) or None)
     ]
     if differing:
         reason = f"they were measured differently: evaluation.{', evaluation.'.join(differing)}"

@@ -73,9 +73,10 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
     """One row per trial, best first within its state.
 
     Columns: trial, label, the objective settings, other varying settings, state, step, steps,
-    value (mean), sd (sample, over seeds), n (seeds with a value), seeds (planned), further
-    `avg@k` metrics as mean, `<metric>/sd` and `<metric>/n`, wall_s, config_hash, cause. `value` of
-    a running trial is its last report; a failed or waiting trial has none.
+    value (mean), sd (sample, over seeds), n (seeds with a value), seeds (planned), further metrics
+    of the same kind, such as `avg@k` of other sets, as mean, `<metric>/sd` and `<metric>/n`,
+    wall_s, config_hash, cause. `value` of a running trial is its last report; a failed or waiting
+    trial has none.
     """
     levels, others = _other_levels(study), other_params(study)
     records = []
@@ -187,12 +188,17 @@ def shown_values(study: StudyResults, row: TrialRow) -> dict[int, float]:
 
 def _other_levels(study: StudyResults) -> list[str]:
     names = {name for row in study.table.rows for m in row.seed_metrics.values() for name in m}
-    ending = study.metric.rpartition("/")[2]
+    kind = _kind(study.metric)
     return sorted(
         name
         for name in names
-        if name.startswith("eval/") and name.endswith(f"/{ending}") and name != study.metric
+        if name.startswith("eval/") and _kind(name) == kind and name != study.metric
     )
+
+
+def _kind(metric: str) -> str:
+    """`avg` of `eval/chain/hard/avg@8`: sets may differ in their number of samples."""
+    return metric.rpartition("/")[2].partition("@")[0]
 
 
 def _mean_and_sd(mean: str, sd: str, values: Mapping[int, float]) -> dict[str, float | None]:

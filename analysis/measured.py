@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import numpy as np
@@ -51,13 +51,20 @@ class Measurements:
     """Methods that were measured alike: by one metric, on one split."""
 
     metric: str
-    """`avg@8`, `pass@4`, `maj@8` or `greedy`."""
+    """`avg@8`, `pass@4`, `maj@8` or `greedy`; where benchmarks have different numbers of samples,
+    all of them, as in `avg@1, avg@32`."""
     split: str
     """Which problems of generated sets: `dev` or `test`."""
     methods: Mapping[str, Measured]
     """The untrained policy first, as `base`; then in the order of the trials."""
     notes: tuple[str, ...] = ()
     """What concerns no single method."""
+    by_benchmark: Mapping[str, str] = field(default_factory=dict)
+    """The metric of single benchmarks."""
+
+    def metric_of(self, benchmark: str) -> str:
+        """How a benchmark, or the average over all, was measured."""
+        return self.by_benchmark.get(benchmark, self.metric)
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
@@ -93,7 +100,7 @@ def measured(trials: Sequence[Trial], metric: str = "avg") -> Measurements:
     metric: `avg` (over all samples there are), `pass@K`, `maj@K` or `greedy`. Only finished trials
     have scores, at their last step; what others lack is noted. Raises StudyUnreadable for a damaged
     evaluation file, ValueError for an unknown metric, for two trials of one name, and for trials
-    that were measured with different numbers of samples or on different splits.
+    that were measured with different numbers of samples on one set or on different splits.
     """
     methods: dict[str, Measured] = {}
     found: dict[str, Outcomes] = {}
@@ -122,18 +129,22 @@ def measured(trials: Sequence[Trial], metric: str = "avg") -> Measurements:
     if not notes:
         found[BASE] = _outcomes(pd.concat(starts.values()), metric)
         methods = {BASE: _measured("step 0", found[BASE], tuple(sorted(starts)), metric), **methods}
-    kinds = {_label(outcomes, metric) for outcomes in found.values() if len(outcomes.keys)}
+    kinds: dict[str, set[str]] = {}
+    for outcomes in found.values():
+        for name, label in _labels(outcomes, metric).items():
+            kinds.setdefault(name, set()).add(label)
     splits = {_split(trial) for trial in trials}
-    for differing in (kinds, splits):
+    for differing in (*kinds.values(), splits):
         if len(differing) > 1:
             raise ValueError(
                 f"trials were measured as {' and '.join(sorted(differing))}; make a table of each"
             )
     return Measurements(
-        metric="".join(kinds) or metric,
+        metric=", ".join(sorted(set().union(*kinds.values()))) or metric,
         split="".join(splits),
         methods=methods,
         notes=(*notes, *_differing_problems(methods)),
+        by_benchmark={name: label for name, labels in kinds.items() for label in labels},
     )
 
 
@@ -181,9 +192,14 @@ def _values(outcomes: Outcomes, metric: str) -> Floats:
     raise ValueError(f"unknown metric {metric!r}; known: avg, pass@K, maj@K, greedy")
 
 
-def _label(outcomes: Outcomes, metric: str) -> str:
-    samples = outcomes.decided + outcomes.undecided
-    return f"avg@{samples.max()}" if metric == "avg" else metric
+def _labels(outcomes: Outcomes, metric: str) -> dict[str, str]:
+    """How each benchmark was measured; of an average, by its largest number of samples."""
+    samples = outcomes.keys.assign(samples=outcomes.decided + outcomes.undecided)
+    most = samples.groupby("problem_set")["samples"].max()
+    return {
+        benchmark_name(str(name)): f"avg@{count}" if metric == "avg" else metric
+        for name, count in most.items()
+    }
 
 
 def _measured(origin: str, outcomes: Outcomes, seeds: Sequence[int], metric: str) -> Measured:

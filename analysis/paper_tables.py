@@ -148,7 +148,7 @@ def _our_side(ours: Measurements, intervals: bool) -> _Side:
         return Cell(value, 100 * found.low, 100 * found.high, seeds=seeds)
 
     def detail(benchmark: str) -> str:
-        return f"{ours.metric}, n = {n}"
+        return f"{ours.metric_of(benchmark)}, n = {n}"
 
     return _Side(Source.OURS, benchmarks, detail, cell, counts[0] if len(counts) == 1 else None)
 

@@ -25,7 +25,9 @@ from conspo_study.config import (
 )
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
+from conspo_study.plan import titled
 from conspo_study.presets import PRESETS
+from conspo_study.presets_paper import PAPER_RUNS, PaperRun
 from conspo_study.study import Outcome, Study, StudyStopped
 
 BuildStudy = Callable[[RunConfig], Study]
@@ -43,9 +45,13 @@ class Arguments:
     """Options of a study script."""
 
     preset: str = "embedded"
-    """Starting configuration: embedded, or quick (everything in miniature)."""
+    """Starting configuration: embedded, quick (everything in miniature), or one of the paper's
+    runs, such as paper/qwen-1.5b."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
     """Change a setting, as stage.field=value; may be repeated."""
+    data_dir: Path | None = None
+    """Folder with the files of named problem sets, such as aime24.jsonl; sets that it does not have
+    are fetched from the hub."""
     trials: int | None = None
     """Budget in trials, anchors included."""
     seeds: tuple[int, ...] = ()
@@ -88,7 +94,7 @@ def main(
     def run() -> Outcome | None:
         study = _study(build, arguments, defaults or {})
         if arguments.dry_run:
-            _print_plan(study, console)
+            _print_plan(study, console, PAPER_RUNS.get(arguments.preset))
             return None
         console.heading(study)
         return study.run(
@@ -136,6 +142,8 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
             f"unknown preset {arguments.preset!r}; known: {', '.join(sorted(PRESETS))}"
         )
     overrides = parse_assignments(arguments.set)
+    if arguments.data_dir is not None:  # workers may have another working directory
+        overrides = {"data.folder": str(arguments.data_dir.resolve()), **overrides}
     base = with_overrides(PRESETS[arguments.preset], {**defaults, **overrides})
     changes: dict[str, Any] = {
         key: value
@@ -169,10 +177,12 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
     return study
 
 
-def _print_plan(study: Study, console: Console) -> None:
+def _print_plan(study: Study, console: Console, paper: PaperRun | None) -> None:
+    origins = paper.origins(study.base) if paper else {}
     for path, value in flatten(study.base).items():
         searched = study.space.get(path)
-        console.line(f"{path} = {value!r}" if searched is None else f"{path} ~ {searched!r}")
+        mark = f"  ({origins[path]})" if path in origins and searched is None else ""
+        console.line(f"{path} = {value!r}{mark}" if searched is None else f"{path} ~ {searched!r}")
     console.line("")
     for name, value in study.frozen().items():
         if name not in ("base", "space", "anchors"):
@@ -182,5 +192,17 @@ def _print_plan(study: Study, console: Console) -> None:
         console.line(f"anchor {anchor.label}: {anchor.params}")
     console.line("")
     plan = study.plan()
-    for line in [*plan.lines(), *(f"cannot run: {problem}" for problem in plan.problems)]:
+    data = [line for text in _data_lines(study) for line in titled("data", text)]
+    problems = [f"cannot run: {problem}" for problem in plan.problems]
+    for line in [*plan.lines(), *data, *problems]:
         console.line(line)
+
+
+def _data_lines(study: Study) -> list[str]:
+    """What is to be said of the problem sets, without fetching any."""
+    try:
+        if missing := study.sets_to_fetch():
+            return [f"{', '.join(missing)}: fetched from the hub when the study starts"]
+        return study.check_data().lines()
+    except StudyError as error:
+        return [f"cannot run: {error}"]

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conspo_study.config import RunConfig, with_overrides
+from conspo_study.config import EvaluationConfig, RunConfig, with_overrides
+from conspo_study.data.benchmarks import NAMED
 from conspo_study.definition import StudyDefinition
 
 EMBEDDED = "embedded"
@@ -97,9 +98,18 @@ def study_bytes(study: StudyDefinition, concurrent: int) -> int | None:
 def evaluated_per_run(run: RunConfig) -> int:
     """Responses of all evaluations of one seed, the one before training included."""
     settings = run.evaluation
-    per_set = settings.problems_per_set * (settings.samples + int(settings.greedy))
     ends, between = _evaluations(run)
-    return per_set * (ends * len(settings.sets) + between * len(settings.tracked_sets))
+    times = {name: ends + between * (name in settings.tracked_sets) for name in settings.sets}
+    return sum(
+        count * problems_of(name, settings) * (settings.samples_for(name) + int(settings.greedy))
+        for name, count in times.items()
+    )
+
+
+def problems_of(name: str, settings: EvaluationConfig) -> int:
+    """Problems of a set that are evaluated; of a file, whose size is not known here, at most."""
+    rows = NAMED[name].rows if name in NAMED else settings.problems_per_set
+    return min(rows, settings.problems_per_set)
 
 
 def trial_seconds(run: RunConfig, seeds: int) -> float | None:

@@ -295,6 +295,10 @@ def _extremes(dimension: Choice | Range) -> tuple[Value, ...]:
 
 def _tracked_metrics(config: RunConfig) -> list[str]:
     settings = config.evaluation
-    k = settings.samples
-    kinds = [f"avg@{k}", f"pass@{k}", f"maj@{k}", *(["greedy"] if settings.greedy else [])]
-    return [f"eval/{name}/{kind}" for name in settings.tracked_sets for kind in kinds]
+    greedy = ["greedy"] if settings.greedy else []
+    return [
+        f"eval/{name}/{kind}"
+        for name in settings.tracked_sets
+        for k in [settings.samples_for(name)]
+        for kind in (f"avg@{k}", f"pass@{k}", f"maj@{k}", *greedy)
+    ]

@@ -19,6 +19,7 @@ from conspo_study.costs import (
     study_seconds,
 )
 from conspo_study.definition import StudyDefinition
+from conspo_study.gpu_hours import gpu_lines
 from conspo_study.margin_reach import margin_lines
 from conspo_study.placement import Node, Placement, place
 from conspo_study.records import TrialState
@@ -75,6 +76,8 @@ class Plan:
     """Checkpoints and rows of all trials; None for models of unknown size."""
     spread: PairedSpread | None
     """How paired differences vary from seed to seed; None while that is unknown."""
+    gpu_hours: tuple[str, ...]
+    """An estimate with its arithmetic; empty for models that it does not know."""
     margin: tuple[str, ...]
     """How much the margins of the space can move a credit."""
     notes: tuple[str, ...]
@@ -83,17 +86,7 @@ class Plan:
 
     def lines(self, width: int = WIDTH) -> list[str]:
         """The plan for people, one fact a line or paragraph, with the arithmetic shown."""
-        found = []
-        for title, text in self._facts():
-            found += textwrap.wrap(
-                text,
-                width,
-                initial_indent=f"{title:<{_TITLE}}",
-                subsequent_indent=" " * _TITLE,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        return found
+        return [line for fact in self._facts() for line in titled(*fact, width)]
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         search, confirm = self.search, self.confirmation
@@ -118,6 +111,8 @@ class Plan:
         )
         yield "concurrency", self.concurrency
         yield "estimated time", f"{_duration(self.seconds)}, without early stopping"
+        for index, line in enumerate(self.gpu_hours):
+            yield ("" if index else "GPU hours"), line
         yield "disk", _size(self.disk_bytes)
         yield "seed-to-seed sd", _varies(self.spread)
         for name, stage in (("search", self.search), ("confirmation", confirm)):
@@ -127,6 +122,18 @@ class Plan:
             yield ("" if index else "the margin"), line
         for note in self.notes:
             yield "note", note
+
+
+def titled(title: str, text: str, width: int = WIDTH) -> list[str]:
+    """A fact as a line or a paragraph with its title before it."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=f"{title:<{_TITLE}}",
+        subsequent_indent=" " * _TITLE,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def make_plan(
@@ -165,6 +172,7 @@ def make_plan(
         seconds=study_seconds(study, slots),
         disk_bytes=study_bytes(study, concurrent),
         spread=spread,
+        gpu_hours=tuple(gpu_lines(study)),
         margin=tuple(margin_lines(study)),
         notes=tuple(_notes(study, again)),
         problems=tuple(problems),

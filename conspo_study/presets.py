@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conspo_study.config import RunConfig, with_overrides
+from conspo_study.presets_paper import PAPER_RUNS
 from conspo_study.space import Value
 
 EMBEDDED = with_overrides(
@@ -67,4 +68,8 @@ EQUAL_CONDITIONS: dict[str, Value] = {
 """What a comparison of methods needs: several steps per rollout batch, since with one all ratios
 are 1 and the ratio-based methods collapse to two; no refilling, no length shaping for anyone."""
 
-PRESETS = {"embedded": EMBEDDED, "quick": QUICK}
+PRESETS = {
+    "embedded": EMBEDDED,
+    "quick": QUICK,
+    **{name: run.config for name, run in PAPER_RUNS.items()},
+}

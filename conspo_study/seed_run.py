@@ -52,8 +52,8 @@ class SeedRun:
         self.updater = Updater(self.model, config.update, world)
         world.copy_from_first(self.updater.parameters)
         self.policy_update = PolicyUpdate(config, self.model, self.updater)
-        self.stream = training_stream(config.data, derive_seed(seed, "order"))
-        self.evaluation_sets = evaluation_sets(config.evaluation)
+        self.stream = training_stream(config.data, config.evaluation, derive_seed(seed, "order"))
+        self.evaluation_sets = evaluation_sets(config.data, config.evaluation)
         self.clock: dict[str, float] = {}
         self.absorbed: Counter[str] = Counter()
         """Failures that this run has absorbed so far, by type of incident."""
@@ -94,7 +94,7 @@ class SeedRun:
             rows += evaluate(
                 name,
                 problems[self.world.rank :: self.world.size],
-                partial(self._respond, n=settings.samples, sampling=sampling),
+                partial(self._respond, n=settings.samples_for(name), sampling=sampling),
                 partial(self._respond, n=1, sampling=greedy) if settings.greedy else None,
                 self.verifier.verify,
                 seed=self.seed,

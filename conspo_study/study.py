@@ -3,6 +3,7 @@
 results/<name>/
   study.json       the frozen definition, hashes of data and code, accepted changes
   snapshot.json    code, packages, hardware, data hashes
+  quarantine.jsonl rows of problem sets that take no part, with reasons; when there are any
   log.jsonl        every event, checksummed: the truth
   driver.json      who drives the study; only while it runs
   trials/<id>/     configuration, one row per step, one row per evaluated response
@@ -24,6 +25,7 @@ from pydantic import ValidationError
 
 from conspo_study.console import Console
 from conspo_study.costs import confirmation_batch
+from conspo_study.data.check import StudyData, check_data, missing_sets
 from conspo_study.definition import StudyDefinition, StudyError
 from conspo_study.interrupts import Interrupts, interrupts, stop
 from conspo_study.plan import Plan, make_plan
@@ -143,7 +145,9 @@ class Study(StudyDefinition):
         """
         console = console or Console()
         folder = folder.resolve()
-        data = self._check_data()
+        data = self.check_data()
+        for line in data.lines():
+            console.line(line)
 
         def check() -> Claim:
             return claim(folder, self, data, resume=resume, allow_changes=allow_changes)
@@ -173,15 +177,23 @@ class Study(StudyDefinition):
                     log.append(TrialEvent(EventKind.STUDY_FINISHED))
         return Outcome(folder, complete, exit_status=0 if complete else received.exit_status)
 
-    def _check_data(self) -> dict[str, str]:
-        from conspo_study.data.sources import data_hashes
-
+    def check_data(self) -> StudyData:
+        """Fetch and read all problems. Raises StudyError when they do not allow the study."""
         again = confirmation_batch(self)
         try:
-            return data_hashes(
+            return check_data(
                 self.base.data, self.base.evaluation, again.run.evaluation if again else None
             )
         except (ValueError, OSError) as error:
+            raise StudyError(str(error)) from error
+
+    def sets_to_fetch(self) -> list[str]:
+        """Named problem sets that are not here yet. Raises StudyError for a name that is none."""
+        again = confirmation_batch(self)
+        evaluations = [self.base.evaluation, *([again.run.evaluation] if again else [])]
+        try:
+            return missing_sets(self.base.data, *evaluations)
+        except ValueError as error:
             raise StudyError(str(error)) from error
 
     def _check_machine(self, folder: Path) -> None:

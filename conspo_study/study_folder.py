@@ -10,12 +10,13 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from conspo_study.data.check import StudyData
 from conspo_study.definition import StudyDefinition, StudyError
-from conspo_study.results.atomic import write_json_atomic
+from conspo_study.results.atomic import write_atomic, write_json_atomic
 from conspo_study.results.code import code_changes, code_identity
 from conspo_study.results.lines import LogDamaged
 from conspo_study.results.log import read_log
@@ -24,6 +25,8 @@ from conspo_study.results.table import StudyTable, build_table
 
 SCHEMA = 1
 DEFINITION, SNAPSHOT, LOG, LEASE = "study.json", "snapshot.json", "log.jsonl", "driver.json"
+QUARANTINE = "quarantine.jsonl"
+"""Rows of problem sets that take no part in the study, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ class Claim:
 
     folder: Path
     study: StudyDefinition
-    data: Mapping[str, str]
-    """Content hash of each problem set, by name."""
+    data: StudyData
+    """The problem sets: hashes by name, and what is left out of them."""
     stored: Mapping[str, Any] | None
     """What `study.json` holds; None for a folder without a study."""
     table: StudyTable
@@ -48,8 +51,8 @@ class Claim:
         return self.table.finished and self.study.trials <= budget
 
     def write(self) -> tuple[str, ...]:
-        """Write `study.json` and `snapshot.json`; returns the accepted changes that the log does
-        not have yet."""
+        """Write `study.json`, `snapshot.json` and, if any is, what is left out of the data; returns
+        the accepted changes that the log does not have yet."""
         before: Mapping[str, Any] = self.stored or {}
         changes = [*before.get("changes", ()), *self.changes]
         write_json_atomic(
@@ -58,21 +61,25 @@ class Claim:
                 "schema": SCHEMA,
                 "name": self.study.name,
                 "hash": self.study.hash,
-                "data": self.data,
+                "data": self.data.hashes,
                 "code": code_identity(),
                 "changes": changes,
                 "definition": self.study.frozen(),
             },
         )
         seeds = [self.study.root_seed, *self.study.seeds]
-        write_json_atomic(self.folder / SNAPSHOT, snapshot(data_hashes=self.data, seeds=seeds))
+        taken = snapshot(data_hashes=self.data.hashes, left_out=self.data.counts, seeds=seeds)
+        write_json_atomic(self.folder / SNAPSHOT, taken)
+        rows = [json.dumps(asdict(one)) + "\n" for one in self.data.left_out]
+        if rows or (self.folder / QUARANTINE).exists():
+            write_atomic(self.folder / QUARANTINE, "".join(rows).encode())
         return tuple(changes[len(self.table.changes) :])
 
 
 def claim(
     folder: Path,
     study: StudyDefinition,
-    data: Mapping[str, str],
+    data: StudyData,
     *,
     resume: bool,
     allow_changes: bool,
@@ -93,7 +100,7 @@ def claim(
     of_definition = _differences(stored["definition"], study.frozen())
     of_data = [
         f"data: {name} has another content than when the study began"
-        for name, digest in data.items()
+        for name, digest in data.hashes.items()
         if stored["data"].get(name, digest) != digest
     ]
     # Names that come and go are differences of the definition.

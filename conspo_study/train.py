@@ -179,7 +179,7 @@ class _Loop:
                 run.absorbed[kind] += sum(row.verdict == verdict for row in rows)
             # What this evaluation did not measure is out of date.
             kept = {k: v for k, v in self.latest[run.seed].items() if not k.startswith("eval/")}
-            measured = evaluation_metrics(rows, self.config.evaluation.samples)
+            measured = evaluation_metrics(rows, self.config.evaluation.samples_for)
             self.latest[run.seed] = kept | measured
             if self.main:
                 self.outlet.evaluation(rows)

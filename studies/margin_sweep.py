@@ -51,7 +51,7 @@ def margin_sweep(base: RunConfig) -> Study:
         ),
         trials=12,
         seeds=(0, 1),
-        metric=f"eval/chain/hard/avg@{base.evaluation.samples}",
+        metric=base.evaluation.main_metric,
         confirm=Confirmation(seeds=(1000, 1001, 1002), anchors=("paper", "tau 1, no margin")),
     )
 

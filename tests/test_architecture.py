@@ -21,6 +21,7 @@ HEAVY = {
     "optuna": {"conspo_study.samplers.optuna_samplers", "conspo_study.results.export"},
     "math_verify": {"conspo_study.reward.worker"},
     "vllm": set(),
+    "datasets": {"conspo_study.data.hub"},
 }
 SOURCES = [
     path

@@ -1,7 +1,9 @@
 """The loop: resumable bit for bit, honest in its counts, and able to learn."""
 
+import json
 import math
 import shutil
+from collections import Counter
 from itertools import cycle
 from statistics import fmean
 
@@ -11,6 +13,7 @@ from safetensors.torch import load_file
 
 from conspo_study.bars import Bars
 from conspo_study.config import PolicyConfig, with_overrides
+from conspo_study.data.arithmetic import training_problem
 from conspo_study.incidents import IncidentType
 from conspo_study.prepare import prepare_policy
 from conspo_study.presets import EMBEDDED, QUICK
@@ -148,6 +151,30 @@ def test_only_tracked_sets_are_evaluated_between_the_ends(whole):
     by_step = dict(whole.reports)
     assert "eval/chain/easy/avg@2" not in by_step[3][0]  # what was not measured is not repeated
     assert "eval/chain/hard/avg@2" in by_step[3][0]
+
+
+def test_named_sets_are_trained_on_and_measured_with_their_own_number_of_samples(
+    tmp_path, tiny_policy
+):
+    chain = [training_problem(0, index) for index in range(6)]
+    rows = [json.dumps({"id": p.id, "problem": p.text, "answer": p.answer}) for p in chain]
+    (tmp_path / "gsm8k_train.jsonl").write_text("\n".join(rows))
+    (tmp_path / "aime2024.jsonl").write_text("\n".join(rows[:2]))
+    settings = {
+        "data.train": "gsm8k-train",
+        "data.folder": str(tmp_path),
+        "data.on_overlap": "drop",
+        "evaluation.sets": ("aime24", "chain/hard"),
+        "evaluation.samples_of": {"aime24": 3},
+        "evaluation.tracked": (),
+        "train.steps": 1,
+    }
+    found = run(tmp_path, tiny_policy, with_overrides(CONFIG, settings), seeds=(0,))
+    count = Counter((row.step, row.problem_set) for row in found.evaluations if row.sample >= 0)
+    assert count == {(0, "aime24"): 6, (0, "chain/hard"): 8, (1, "aime24"): 6, (1, "chain/hard"): 8}
+    metrics = dict(found.reports)[1][0]
+    assert {"eval/aime24/avg@3", "eval/chain/hard/avg@2"} <= metrics.keys()
+    assert "eval/aime24/avg@2" not in metrics
 
 
 def test_group_fractions_add_up_and_metrics_are_finite(whole):

@@ -14,8 +14,15 @@ class DataConfig(Stage):
     """What the policy is trained on."""
 
     train: str = "chain"
-    """`chain`, the generated arithmetic task, or the path of a JSON-lines file with the fields
-    `id`, `problem` and `answer`."""
+    """`chain`, the generated arithmetic task, the name of a training set such as `deepscaler`, or
+    the path of a JSON-lines file with the fields `id`, `problem` and `answer`."""
+    folder: str | None = None
+    """Where the files of named sets are looked for before they are fetched from the hub."""
+    max_bad_rows: float = Field(0.01, ge=0, le=1)
+    """Largest share of a set's rows that may be left out as unusable."""
+    on_overlap: Literal["refuse", "drop"] = "refuse"
+    """What becomes of training problems that are also evaluated: `refuse` names them and stops,
+    `drop` leaves them out of training."""
     template: str = "{problem}"
     """The prompt; `{problem}` stands for the question."""
     max_prompt_tokens: int = Field(512, ge=1)
@@ -126,8 +133,9 @@ class EvaluationConfig(Stage):
     """What is measured on problems that are never trained on."""
 
     sets: tuple[str, ...] = ("chain/easy", "chain/medium", "chain/hard", "chain/ood")
-    """Problem sets: levels of the generated task, or paths of JSON-lines files. `{split}` in a path
-    stands for `split`, so that a set may have one file for searching and one for confirming."""
+    """Problem sets: levels of the generated task, names of benchmarks such as `aime24`, or paths of
+    JSON-lines files. `{split}` in a path stands for `split`, so that a set may have one file for
+    searching and one for confirming."""
     tracked: tuple[str, ...] = ()
     """The sets that are also evaluated during training, every `every` steps; the others only
     before and after it. Empty: all sets."""
@@ -140,6 +148,9 @@ class EvaluationConfig(Stage):
     """At most this many problems of each set."""
     samples: int = Field(8, ge=1)
     """k of avg@k, pass@k and maj@k: responses sampled per problem."""
+    samples_of: dict[str, int] = Field(default_factory=dict)
+    """The k of single sets, by name, where it is not `samples`; it may name sets that are not
+    listed."""
     greedy: bool = True
     """Whether each problem also gets one greedy response."""
     temperature: float = Field(1.0, gt=0)
@@ -156,7 +167,13 @@ class EvaluationConfig(Stage):
         strangers = [name for name in self.tracked if name not in self.sets]
         if strangers:
             raise ValueError(f"tracked names {', '.join(strangers)}, which sets does not list")
+        if any(k < 1 for k in self.samples_of.values()):
+            raise ValueError("samples_of must give every set at least one sample")
         return self
+
+    def samples_for(self, name: str) -> int:
+        """k of set `name`."""
+        return self.samples_of.get(name, self.samples)
 
     @property
     def tracked_sets(self) -> tuple[str, ...]:
@@ -173,7 +190,8 @@ class EvaluationConfig(Stage):
     @property
     def main_metric(self) -> str:
         """avg@k on the first tracked set."""
-        return f"eval/{self.tracked_sets[0]}/avg@{self.samples}"
+        first = self.tracked_sets[0]
+        return f"eval/{first}/avg@{self.samples_for(first)}"
 
 
 class TrainConfig(Stage):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,31 @@ ROWS_SHOWN = 20
 
 
 class ProblemFileError(ValueError):
-    """A problem file cannot be used; the message lists what is wrong with which rows."""
+    """A problem file cannot be used; the message says why, row by row where rows are at fault."""
 
 
-def load_problems(path: Path) -> list[Problem]:
-    """All problems of the file, in its order; a single bad row refuses the whole file.
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that is not a usable problem."""
+
+    row: int
+    """Line of the file, from 1."""
+    reason: str
+
+
+def read_problems(path: Path, max_bad_rows: float) -> tuple[list[Problem], list[BadRow]]:
+    """The problems of the file, in its order, and the rows that are left out.
 
     Besides the three fields, `level` becomes the problem's level when it is there; further fields
-    are ignored. Numbers are accepted as `id` and `answer`.
+    are ignored. Numbers are accepted as `id` and `answer`. max_bad_rows: the largest share of rows
+    that may be left out. Raises ProblemFileError when there are more, and when no problem is left.
     """
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise ProblemFileError(f"{path}: cannot be read ({error.strerror})") from error
     problems: list[Problem] = []
-    faults: list[str] = []
+    bad: list[BadRow] = []
     rows_by_id: dict[str, int] = {}
     for row, line in enumerate(lines, start=1):
         if not line.strip():
@@ -41,23 +52,25 @@ def load_problems(path: Path) -> list[Problem]:
             if problem.id in rows_by_id:
                 raise ValueError(f"id {problem.id!r} repeats row {rows_by_id[problem.id]}")
         except ValueError as error:
-            faults.append(f"row {row}: {error}")
+            bad.append(BadRow(row, str(error)))
             continue
         rows_by_id[problem.id] = row
         problems.append(problem)
-    if faults:
-        shown = faults[:ROWS_SHOWN]
-        if len(faults) > len(shown):
-            shown.append(f"and {len(faults) - len(shown)} more")
+    if len(bad) > max_bad_rows * (len(problems) + len(bad)):
         raise ProblemFileError(
-            f"{path}: {len(faults)} bad row(s); correct or remove them and try again\n  "
-            + "\n  ".join(shown)
+            f"{path}: {len(bad)} of {len(problems) + len(bad)} rows are bad, more than "
+            f"{max_bad_rows:.3g} of them; correct or remove them, or raise data.max_bad_rows\n  "
+            + "\n  ".join(_listed(bad))
         )
     if not problems:
-        raise ProblemFileError(
-            f"{path}: the file has no problems; one JSON object a line is needed"
-        )
-    return problems
+        why = "; ".join(_listed(bad)) or "one JSON object a line is needed"
+        raise ProblemFileError(f"{path}: the file has no problems; {why}")
+    return problems, bad
+
+
+def _listed(bad: Sequence[BadRow]) -> list[str]:
+    shown = [f"row {one.row}: {one.reason}" for one in bad[:ROWS_SHOWN]]
+    return [*shown, f"and {len(bad) - len(shown)} more"] if len(bad) > len(shown) else shown
 
 
 def _parse(line: bytes) -> Problem:
@@ -75,8 +88,11 @@ def _parse(line: bytes) -> Problem:
     if not isinstance(row, dict):
         raise ValueError("is not a JSON object")
     level = row.get("level", "")
+    name = _field(row, "id", numbers=True)
+    if not name.isprintable():  # ids are shown on terminals
+        raise ValueError(f"id {name!r} has characters that cannot be printed")
     return Problem(
-        id=_field(row, "id", numbers=True),
+        id=name,
         text=_field(row, "problem", numbers=False),
         answer=_field(row, "answer", numbers=True),
         level=str(level) if isinstance(level, str | int | float) else "",
@@ -113,22 +129,3 @@ def content_hash(problems: Iterable[Problem]) -> str:
     for problem in problems:
         digest.update(json.dumps([problem.id, problem.text, problem.answer]).encode() + b"\n")
     return digest.hexdigest()
-
-
-def overlapping_ids(
-    train: Iterable[Problem], evaluation: Iterable[Problem]
-) -> list[tuple[str, str]]:
-    """Pairs `(training id, evaluation id)` of the same problem, in the order of `evaluation`.
-
-    Texts are compared without regard to case and to how they are spaced.
-    """
-    trained = {_normalised(problem.text): problem.id for problem in train}
-    return [
-        (trained[text], problem.id)
-        for problem in evaluation
-        if (text := _normalised(problem.text)) in trained
-    ]
-
-
-def _normalised(text: str) -> str:
-    return " ".join(text.casefold().split())

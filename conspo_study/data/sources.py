@@ -1,40 +1,102 @@
-"""From configured names to problems: training streams, evaluation sets, prompts, content hashes."""
+"""From configured names to problems: training streams, evaluation sets, prompts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from conspo_study.config import DataConfig, EvaluationConfig
 from conspo_study.data.arithmetic import evaluation_problems
+from conspo_study.data.benchmarks import NAMED
+from conspo_study.data.hub import cached_file
 from conspo_study.data.order import ChainStream, ShuffledStream, TrainingStream
-from conspo_study.data.problems import content_hash, load_problems, overlapping_ids
+from conspo_study.data.overlap import overlapping_ids
+from conspo_study.data.problems import BadRow, ProblemFileError, read_problems
 from conspo_study.records import Problem
 
 CHAIN = "chain"
 
 
-def training_stream(config: DataConfig, seed: int) -> TrainingStream:
-    """The endless, seeded order of training problems. Raises ProblemFileError for a bad file."""
-    if config.train == CHAIN:
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A training problem that is also evaluated."""
+
+    id: str
+    """Of the training problem."""
+    set: str
+    """The evaluation set, as `EvaluationConfig.source` names it."""
+    same_as: str
+    """The id there."""
+
+
+def training_stream(data: DataConfig, evaluation: EvaluationConfig, seed: int) -> TrainingStream:
+    """The endless, seeded order of training problems, without those that are also evaluated where
+    `data.on_overlap` drops them. Raises ProblemFileError for a bad file."""
+    if data.train == CHAIN:
         return ChainStream(seed)
-    return ShuffledStream(load_problems(Path(config.train)), seed)
+    problems, _ = load_set(data.train, data)
+    if data.on_overlap == "drop":
+        problems = without(problems, overlaps(problems, data, evaluation))
+    return ShuffledStream(problems, seed)
 
 
-def evaluation_sets(config: EvaluationConfig) -> dict[str, list[Problem]]:
+def evaluation_sets(data: DataConfig, evaluation: EvaluationConfig) -> dict[str, list[Problem]]:
     """The problems of each configured set, at most `problems_per_set`, by the set's name.
 
     Raises ProblemFileError for a bad file, ValueError for an unknown level.
     """
-    sets = {}
-    for name in config.sets:
-        task, _, level = name.partition("/")
-        if task == CHAIN:
-            sets[name] = evaluation_problems(level, config.split, config.problems_per_set)
-        else:
-            sets[name] = load_problems(Path(config.source(name)))[: config.problems_per_set]
-    return sets
+    most = evaluation.problems_per_set
+    return {name: _whole_set(name, data, evaluation)[:most] for name in evaluation.sets}
+
+
+def load_set(name: str, data: DataConfig) -> tuple[list[Problem], list[BadRow]]:
+    """All problems of a file or named set, and the rows that are left out.
+
+    Raises ProblemFileError for a file that cannot be used and a set that is not here.
+    """
+    return read_problems(file_of(name, data), data.max_bad_rows)
+
+
+def file_of(name: str, data: DataConfig) -> Path:
+    """The file of a set: of that path; or, of a named one, in `data.folder`, else in the cache of
+    what was fetched, where it may be missing."""
+    entry = NAMED.get(name)
+    if entry is None:
+        path = Path(name).expanduser()
+        if not path.suffix and not path.exists():
+            close = difflib.get_close_matches(name, NAMED, n=1)
+            advice = f"did you mean {close[0]}?" if close else f"known: {', '.join(NAMED)}"
+            raise ProblemFileError(f"{name} is neither a file nor the name of a set; {advice}")
+        return path
+    if data.folder is not None:
+        folder = Path(data.folder).expanduser()
+        if not folder.is_dir():
+            raise ProblemFileError(f"data.folder {folder} is no folder; correct --data-dir")
+        for path in (folder / file for file in entry.files):
+            if path.exists():
+                return path
+    return cached_file(entry)
+
+
+def overlaps(
+    train: Sequence[Problem], data: DataConfig, evaluation: EvaluationConfig
+) -> list[Overlap]:
+    """The training problems that any evaluation set holds: whole sets, and both splits of those
+    that have two, so that what is trained on does not depend on how much of them is measured."""
+    found: dict[tuple[str, str], Overlap] = {}
+    for source, problems in _both_splits(data, evaluation):
+        for own, other in overlapping_ids(train, problems):
+            found.setdefault((own, source), Overlap(own, source, other))
+    return list(found.values())
+
+
+def without(train: Sequence[Problem], shared: Sequence[Overlap]) -> list[Problem]:
+    """The training problems that are not evaluated."""
+    gone = {overlap.id for overlap in shared}
+    return [problem for problem in train if problem.id not in gone]
 
 
 def prompt_tokens(
@@ -55,40 +117,21 @@ def prompt_tokens(
     return [tuple(tokens) for tokens in encoded]
 
 
-def data_hashes(
-    data: DataConfig, search: EvaluationConfig, confirmation: EvaluationConfig | None = None
-) -> dict[str, str]:
-    """Content hash of every set that a study reads, by what it holds (`EvaluationConfig.source`).
-
-    Where search and confirmation use more or fewer problems of one set, the larger number is
-    hashed. Raises ValueError, listing ids, when a training file shares problems with an evaluation
-    set, or the two splits of a set share some: that would confirm a winner on what selected it.
-    """
-    sets = _by_source(search)
-    for source, problems in _by_source(confirmation).items() if confirmation else ():
-        sets[source] = max(sets.get(source, []), problems, key=len)
-    if confirmation is not None:
-        for name in set(search.sets) & set(confirmation.sets):
-            a, b = search.source(name), confirmation.source(name)
-            if a != b:
-                _refuse_overlap(a, sets[a], b, sets[b])
-    hashes = {source: content_hash(problems) for source, problems in sets.items()}
-    if data.train == CHAIN:
-        return hashes
-    train = load_problems(Path(data.train))
-    for source, problems in sets.items():
-        _refuse_overlap("the training file", train, source, problems)
-    return {data.train: content_hash(train), **hashes}
+def _whole_set(name: str, data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:
+    """Of a generated level, which has no end, as many as are measured."""
+    task, _, level = name.partition("/")
+    if task == CHAIN:
+        return evaluation_problems(level, evaluation.split, evaluation.problems_per_set)
+    return load_set(evaluation.source(name), data)[0]
 
 
-def _by_source(config: EvaluationConfig) -> dict[str, list[Problem]]:
-    return {config.source(name): problems for name, problems in evaluation_sets(config).items()}
-
-
-def _refuse_overlap(a: str, first: Sequence[Problem], b: str, second: Sequence[Problem]) -> None:
-    shared = overlapping_ids(first, second)
-    if shared:
-        ids = ", ".join(f"{x} = {y}" for x, y in shared[:20])
-        raise ValueError(
-            f"{len(shared)} problems of {b} are also in {a} ({ids}): remove them from either"
-        )
+def _both_splits(
+    data: DataConfig, evaluation: EvaluationConfig
+) -> Iterator[tuple[str, list[Problem]]]:
+    other = evaluation.model_copy(update={"split": "dev" if evaluation.split == "test" else "test"})
+    for name in evaluation.sets:
+        yield evaluation.source(name), _whole_set(name, data, evaluation)
+        source = other.source(name)
+        is_file = name.partition("/")[0] != CHAIN and source != evaluation.source(name)
+        if is_file and Path(source).expanduser().exists():
+            yield source, _whole_set(name, data, other)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 
 from conspo_study.records import EvalRow, Verdict
@@ -20,12 +20,13 @@ GREEDY = -1
 """`EvalRow.sample` of the greedy response."""
 
 
-def evaluation_metrics(rows: Iterable[EvalRow], k: int) -> dict[str, float]:
+def evaluation_metrics(rows: Iterable[EvalRow], k: int | Callable[[str], int]) -> dict[str, float]:
     """Metrics of one (seed, step) by name, each a mean over the problems of a set.
 
-    Names: `eval/<set>/avg@<k>`, `pass@<k>`, `maj@<k>`, `greedy` and `undecided`, the number of
-    rows that were left out. Raises ValueError when rows of several seeds or steps are mixed or a
-    response appears twice.
+    k: the samples per problem, or what gives them for the name of a set. Names:
+    `eval/<set>/avg@<k>`, `pass@<k>`, `maj@<k>`, `greedy` and `undecided`, the number of rows that
+    were left out. Raises ValueError when rows of several seeds or steps are mixed or a response
+    appears twice.
     """
     by_set: dict[str, list[EvalRow]] = defaultdict(list)
     keys: set[tuple[str, str, int]] = set()
@@ -42,7 +43,7 @@ def evaluation_metrics(rows: Iterable[EvalRow], k: int) -> dict[str, float]:
     return {
         f"eval/{name}/{metric}": value
         for name, members in sorted(by_set.items())
-        for metric, value in _set_metrics(members, k).items()
+        for metric, value in _set_metrics(members, k(name) if callable(k) else k).items()
     }
 
 

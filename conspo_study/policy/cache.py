@@ -10,16 +10,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from conspo_study.config.places import cache_root
+
 MANIFEST = "manifest.json"
 """Names the SHA-256 of every other file; written last, so a folder without one is unfinished."""
-
-
-def cache_root() -> Path:
-    """`$CONSPO_STUDY_CACHE`, else `conspo-study` in `$XDG_CACHE_HOME` or `~/.cache`."""
-    if own := os.environ.get("CONSPO_STUDY_CACHE"):
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "conspo-study"
 
 
 def cached_folder(

@@ -23,14 +23,16 @@ def snapshot(
     *,
     data_hashes: Mapping[str, str],
     seeds: Sequence[int],
+    left_out: Mapping[str, int] | None = None,
     argv: Sequence[str] | None = None,
     package: Path | None = None,
 ) -> dict[str, Any]:
     """Plain JSON data for `snapshot.json`.
 
-    data_hashes: name of each problem set to its content hash. seeds: the root seeds. argv: the
-    command, by default this process's; absolute paths are shortened to their last part. package:
-    the folder whose git state is recorded, by default this package's.
+    data_hashes: name of each problem set to its content hash. left_out: how many rows of a set
+    take no part, where any do. seeds: the root seeds. argv: the command, by default this
+    process's; absolute paths are shortened to their last part. package: the folder whose git state
+    is recorded, by default this package's.
     """
     return {
         "git": git_state(package or Path(__file__).resolve().parents[1]),
@@ -47,6 +49,7 @@ def snapshot(
             "gpus": _gpus(),
         },
         "data": dict(data_hashes),
+        "left_out": dict(left_out or {}),
         "seeds": list(seeds),
         "argv": [_without_folders(text) for text in (sys.argv if argv is None else argv)],
     }

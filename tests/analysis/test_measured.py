@@ -9,6 +9,7 @@ import pytest
 
 from analysis.load import StudyUnreadable, load_study
 from analysis.measured import benchmark_name, labelled, measured
+from analysis.paper_tables import measured_table
 from conspo_study.evaluation.metrics import evaluation_metrics
 from conspo_study.records import EvalRow, EventKind, TrialEvent
 from conspo_study.results.log import ResultsLog
@@ -222,3 +223,28 @@ def test_files_of_published_benchmarks_are_recognised() -> None:
 def test_ablations_bear_their_published_names(make_study: Callable[..., Path], trial: Any) -> None:
     study = load_study(make_study([trial(1.0, 0.0, label="no margin")], seeds=[0]))
     assert [one.method for one in labelled(study)] == ["ConSPO (no margin)"]
+
+
+def test_sets_with_different_numbers_of_samples_are_labelled_one_by_one(methods: Path) -> None:
+    for trial in ("t0000", "t0001"):
+        for seed in (0, 1):
+            for step in (0, LAST):
+                rows = responses(seed, step, {"aime24.jsonl": 0.5}) + responses(
+                    seed, step, {"math500": 0.5}, samples=1
+                )
+                write_eval_rows(eval_path(methods / "trials" / trial, seed, step), rows)
+    for path in (methods / "trials" / "t0002").glob("eval-*.parquet"):
+        path.unlink()
+    ours = measured(labelled(load_study(methods)))
+    assert ours.metric == "avg@1, avg@4"
+    assert (ours.metric_of("AIME24"), ours.metric_of("MATH500")) == ("avg@4", "avg@1")
+    details = {column.benchmark: column.detail for column in measured_table(ours).columns}
+    assert details["AIME24"] == "avg@4, n = 2" and details["MATH500"] == "avg@1, n = 2"
+
+
+def test_one_set_with_different_numbers_of_samples_is_refused(methods: Path) -> None:
+    for seed in (0, 1):
+        rows = responses(seed, LAST, dict.fromkeys(SETS, 0.5), samples=2)
+        write_eval_rows(eval_path(methods / "trials" / "t0001", seed, LAST), rows)
+    with pytest.raises(ValueError, match="measured as avg@2 and avg@4"):
+        measured(labelled(load_study(methods)))

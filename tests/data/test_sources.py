@@ -5,9 +5,20 @@ import json
 import pytest
 
 from conspo_study.config import DataConfig, EvaluationConfig
+from conspo_study.data import check, sources
 from conspo_study.data.arithmetic import LEVEL_TERMS
-from conspo_study.data.problems import content_hash
-from conspo_study.data.sources import data_hashes, evaluation_sets
+from conspo_study.data.check import LeftOut, check_data
+from conspo_study.data.problems import ProblemFileError, content_hash
+from conspo_study.data.sources import file_of, training_stream
+
+
+def evaluation_sets(config):
+    return sources.evaluation_sets(DataConfig(), config)
+
+
+def data_hashes(*configs):
+    return check_data(*configs).hashes
+
 
 SETS = tuple(f"chain/{level}" for level in LEVEL_TERMS)
 
@@ -81,3 +92,115 @@ def test_training_on_any_evaluated_problem_is_refused(tmp_path, split):
     test = search.model_copy(update={"split": "test"})
     with pytest.raises(ValueError, match=rf"x-{split}.* are also in the training file \(train-0"):
         data_hashes(DataConfig(train=train), search, test)
+
+
+def trained(data, evaluation):
+    stream = training_stream(data, evaluation, seed=0)
+    return {stream.problem(position).id for position in range(100)}
+
+
+def test_overlap_is_dropped_from_training_when_asked_and_every_problem_named(tmp_path):
+    train = write(tmp_path / "train.jsonl", "q1", "q2", "q3", "q4")
+    dev = write(tmp_path / "x-dev.jsonl", "d", "Q1")
+    test = write(tmp_path / "x-test.jsonl", "$q3$")
+    name = dev.replace("dev", "{split}")
+    data = DataConfig(train=train, on_overlap="drop")
+    search = EvaluationConfig(sets=(name,))
+    confirmation = search.model_copy(update={"split": "test"})
+    found = check_data(data, search, confirmation)
+    assert found.left_out == (
+        LeftOut(train, None, "train-0", f"is x-dev-1 of {dev}"),
+        LeftOut(train, None, "train-2", f"is x-test-0 of {test}"),
+    )
+    for evaluation in (search, confirmation):
+        assert trained(data, evaluation) == {"train-1", "train-3"}
+    stays = write(tmp_path / "stays.jsonl", "q2", "q4")
+    texts = [problem.text for problem in sources.load_set(stays, data)[0]]
+    kept = sources.without(
+        sources.load_set(train, data)[0],
+        sources.overlaps(sources.load_set(train, data)[0], data, search),
+    )
+    assert [problem.text for problem in kept] == texts
+    assert found.hashes[train] == content_hash(kept)
+
+
+def test_what_is_trained_on_does_not_depend_on_how_much_is_measured(tmp_path):
+    train = write(tmp_path / "train.jsonl", "q1", "q2")
+    name = write(tmp_path / "e.jsonl", "d", "q1")
+    data = DataConfig(train=train, on_overlap="drop")
+    for most in (1, 2):
+        assert trained(data, EvaluationConfig(sets=(name,), problems_per_set=most)) == {"train-1"}
+
+
+def test_a_confirmation_that_would_train_on_other_problems_is_refused(tmp_path):
+    train = write(tmp_path / "train.jsonl", "q1", "q2")
+    search = EvaluationConfig(sets=(write(tmp_path / "a.jsonl", "d"),))
+    other = EvaluationConfig(sets=(write(tmp_path / "b.jsonl", "q1"),))
+    with pytest.raises(ValueError, match="would train on different problems"):
+        check_data(DataConfig(train=train, on_overlap="drop"), search, other)
+
+
+def test_nothing_left_to_train_on_is_refused(tmp_path):
+    train = write(tmp_path / "train.jsonl", "q1")
+    search = EvaluationConfig(sets=(write(tmp_path / "a.jsonl", "q1"),))
+    with pytest.raises(ValueError, match="nothing is left to train"):
+        check_data(DataConfig(train=train, on_overlap="drop"), search)
+
+
+def test_bad_rows_of_every_set_are_listed_and_hashes_are_of_what_is_used(tmp_path):
+    train = write(tmp_path / "train.jsonl", *(f"q{i}" for i in range(3)))
+    clean = check_data(DataConfig(train=train), EvaluationConfig(sets=("chain/easy",)))
+    with (tmp_path / "train.jsonl").open("a") as file:
+        file.write('{"id": "x", "problem": "p"}\n')
+    data = DataConfig(train=train, max_bad_rows=0.5)
+    found = check_data(data, EvaluationConfig(sets=("chain/easy",)))
+    assert found.left_out == (LeftOut(train, 4, None, "answer is missing"),)
+    assert found.lines() == [f"{train}: 1 left out (row 4: answer is missing)"]
+    assert found.hashes == clean.hashes and not clean.left_out
+
+
+def test_a_named_set_is_read_from_the_folder_under_any_of_its_names(tmp_path):
+    write(tmp_path / "aime2024.jsonl", "old")
+    data = DataConfig(folder=str(tmp_path))
+    assert file_of("aime24", data) == tmp_path / "aime2024.jsonl"
+    write(tmp_path / "aime24.jsonl", "own")
+    config = EvaluationConfig(sets=("aime24",))
+    assert [p.text for p in sources.evaluation_sets(data, config)["aime24"]] == ["own"]
+    found = check_data(data, config)
+    assert set(found.hashes) == {"aime24"}
+    assert found.notes == ("aime24: 1 rows, where 30 are known",)
+
+
+def test_a_named_set_that_the_folder_lacks_is_fetched_once_and_then_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "folder").mkdir()
+    data = DataConfig(folder=str(tmp_path / "folder"))
+    config = EvaluationConfig(sets=("aime24",))
+    fetched = []
+
+    def fetch(entry):
+        fetched.append(entry.name)
+        path = file_of(entry.name, data)
+        path.parent.mkdir(parents=True)
+        write(path, "p")
+
+    monkeypatch.setattr(check, "fetch", fetch)
+    assert check.missing_sets(data, config) == ["aime24"]
+    check_data(data, config)
+    assert check.missing_sets(data, config) == []
+    check_data(data, config)
+    assert fetched == ["aime24"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("aime42", "did you mean aime2"), ("xyz", "known: aime24, "), ("x.jsonl", "cannot be read")],
+)
+def test_a_set_that_is_nothing_is_refused_with_what_is_known(name, message):
+    with pytest.raises(ProblemFileError, match=message):
+        sources.load_set(name, DataConfig())
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ProblemFileError, match="is no folder; correct --data-dir"):
+        file_of("aime24", DataConfig(folder=str(tmp_path / "none")))

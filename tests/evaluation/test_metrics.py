@@ -1,6 +1,7 @@
 """Metrics equal their definitions, counted out, and never guess an undecided verdict."""
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -112,3 +113,12 @@ def test_repeated_and_mixed_rows_are_refused() -> None:
     later = EvalRow(0, 20, "s", "q", 0, "wrong", "1", 5, "stopped")
     with pytest.raises(ValueError, match="mixed"):
         evaluation_metrics([*rows("c"), later], 1)
+
+
+def test_every_set_may_have_its_own_k() -> None:
+    other = [replace(row, problem_set="t") for row in (*rows("c"), *rows("w", "q"))]
+    metrics = evaluation_metrics([*rows("ccww"), *other], {"s": 4, "t": 1}.__getitem__)
+    assert metrics["eval/s/avg@4"] == metrics["eval/t/avg@1"] == 0.5
+    assert {name for name in metrics if "/t/" in name} == {
+        f"eval/t/{kind}" for kind in ("avg@1", "pass@1", "maj@1", "undecided")
+    }

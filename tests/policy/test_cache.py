@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from conspo_study.policy.cache import MANIFEST, cache_root, cached_folder, damage
+from conspo_study.config.places import cache_root
+from conspo_study.policy.cache import MANIFEST, cached_folder, damage
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ def run(*arguments):
         (("--set", "rollout.group_size=1"), "rollout.group_size = 1"),
         (("--set", "nonsense"), "'nonsense' is not of the form stage.field=value"),
         (("--set", "objective.tau=1"), "objective.tau: this study searches it"),
-        (("--preset", "huge"), "unknown preset 'huge'; known: embedded, quick"),
+        (("--preset", "huge"), "unknown preset 'huge'; known: embedded, paper/llama-3b"),
         (("--trials", "2"), "5 anchors always run, but the budget is 2 trials"),
         (("--seeds", "1", "1"), "seeds must be distinct"),
         (("--set", "train.cpus_per_worker=4096"), "a trial needs 4096 CPU cores"),
@@ -88,6 +88,32 @@ def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(tmp_path):
     assert "64 = prompts_per_step x group_size" in result.stdout
     assert "14 (5 anchors, 9 searched) x 2 seeds = 28 runs" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(tmp_path):
+    (tmp_path / "math500.jsonl").write_text('{"id": "a", "problem": "1+1=?", "answer": "2"}\n')
+    only = ("--set", 'evaluation.sets=["math500"]', "--set", "data.train=chain")
+    result = run(
+        *("--preset", "paper/qwen-1.5b", "--data-dir", tmp_path, "--dry-run", "--no-confirm"),
+        *("--set", 'objective.margin_unit="tau"', *only),
+    )
+    assert result.returncode == 0, result.stderr
+    shown = result.stdout
+    assert "update.learning_rate = 2e-06  (published)" in shown
+    assert "rollout.group_size = 8  (ours)" in shown
+    assert "data.train = 'chain'  (ours)" in shown
+    assert f"data.folder = {str(tmp_path)!r}" in shown
+    assert "GPU hours" in shown and "assumed" in shown
+    assert "data                math500: 1 rows, where 500 are known" in shown
+    assert "cannot run: a trial needs 8 GPUs, there are 0" in shown
+
+
+def test_a_dry_run_fetches_nothing_and_says_what_the_study_will_fetch(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
+    result = run("--dry-run", "--set", 'evaluation.sets=["chain/hard", "aime24"]')
+    assert result.returncode == 0, result.stderr
+    assert "aime24: fetched from the hub when the study starts" in result.stdout
+    assert not (tmp_path / "cache").exists()
 
 
 def test_the_sampler_and_the_confirmation_are_chosen_on_the_command_line(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 from study_fixtures import MARGIN, METRIC, SCHEDULE, TAU, definition
 
-from conspo_study.config import with_overrides
+from conspo_study.config import ConfigError, with_overrides
 from conspo_study.definition import (
     Aim,
     Anchor,
@@ -189,3 +189,19 @@ def test_who_waits_for_results():
     assert definition(sampler=random).waits_for_results  # its bars do
     assert not definition(sampler=random, early_stopping=None).waits_for_results
     assert not definition(sampler=random, seeds=(0,)).waits_for_results
+
+
+def test_the_metric_of_a_set_has_the_k_of_that_set():
+    base = with_overrides(
+        QUICK,
+        {"evaluation.samples_of": {"chain/hard": 5, "elsewhere": 9}, "evaluation.tracked": ()},
+    )
+    assert base.evaluation.samples_for("chain/easy") == 2
+    hard = with_overrides(base, {"evaluation.tracked": ("chain/hard",)})
+    assert hard.evaluation.main_metric == "eval/chain/hard/avg@5"
+    for metric in ("eval/chain/hard/avg@5", "eval/chain/easy/avg@2"):
+        definition(base=base, metric=metric)
+    with pytest.raises(ValidationError, match="is not tracked"):
+        definition(base=base, metric="eval/chain/hard/avg@2")
+    with pytest.raises(ConfigError, match="at least one sample"):
+        with_overrides(QUICK, {"evaluation.samples_of": {"chain/hard": 0}})

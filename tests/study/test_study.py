@@ -344,3 +344,38 @@ def test_a_plan_that_cannot_be_placed_says_so(cpus, gpus, settings, message):
 def test_concurrency_follows_from_the_machine():
     assert definition(Study).plan(cpus=2).concurrent == 2
     assert definition(Study).plan(cpus=64).concurrent == 4  # lag + 1
+
+
+def test_what_is_left_out_of_the_data_is_written_down_with_its_reasons(tmp_path, launched, capsys):
+    rows = [{"id": f"q{i}", "problem": f"q{i}", "answer": "1"} for i in range(3)]
+    rows.append({"id": "bad", "problem": "p"})
+    train, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
+    train.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    test.write_text(json.dumps(rows[1]) + "\n")
+    settings = {
+        "data.train": str(train),
+        "data.max_bad_rows": 0.5,
+        "data.on_overlap": "drop",
+        "evaluation.sets": (str(test), "chain/hard"),
+    }
+    study = definition(Study, base=with_overrides(definition().base, settings))
+    study.run(tmp_path / "results")
+    folder = tmp_path / "results" / "test"
+    written = [json.loads(line) for line in (folder / "quarantine.jsonl").read_text().splitlines()]
+    assert written == [
+        {"set": str(train), "row": 4, "id": None, "reason": "answer is missing"},
+        {"set": str(train), "row": None, "id": "q1", "reason": f"is q1 of {test}"},
+    ]
+    assert json.loads((folder / "snapshot.json").read_text())["left_out"] == {str(train): 2}
+    assert "2 left out (row 4: answer is missing, and 1 more)" in capsys.readouterr().out
+    assert launched
+
+    # The same problems without the rows that took no part are the same data.
+    train.write_text("".join(json.dumps(row) + "\n" for row in (rows[0], rows[2])))
+    study.run(tmp_path / "results", resume=True)
+    assert (folder / "quarantine.jsonl").read_text() == ""
+
+
+def test_a_study_whose_data_is_clean_leaves_no_list_of_what_it_left_out(tmp_path, launched):
+    definition(Study).run(tmp_path)
+    assert not (tmp_path / "test" / "quarantine.jsonl").exists()

@@ -1,0 +1,115 @@
+"""Named sets from the hub, through the `datasets` library, as JSON-lines files in a cache.
+
+Only the driver of a study fetches. Trials read the cached file, so what they train on is a plain
+file whose content is hashed. No code of a dataset is run: the library does not offer it any more,
+and older versions ask for a permission that is never given here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from conspo_study.config.places import cache_root
+from conspo_study.data.benchmarks import Hub, NamedSet
+
+
+class HubError(ValueError):
+    """A set cannot be fetched; one line that says why and what to do."""
+
+
+def cached_file(entry: NamedSet) -> Path:
+    """Where the set lies once it is fetched. The name changes with what is fetched, and how."""
+    digest = hashlib.sha256(repr(entry.hub).encode()).hexdigest()[:8]
+    return cache_root() / "problems" / f"{entry.name}-{digest}.jsonl"
+
+
+def fetch(entry: NamedSet) -> Path:
+    """Fetch the set into the cache; returns its file. Rows are not judged: they are read like those
+    of any file. Raises HubError."""
+    path = cached_file(entry)
+    rows = [converted(entry.hub, row, index) for index, row in enumerate(_rows(entry))]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, rows)
+    except OSError as error:
+        raise HubError(
+            f"{entry.name}: the cache {path.parent} cannot be written ({error.strerror}): set "
+            "CONSPO_STUDY_CACHE to a folder that can"
+        ) from error
+    return path
+
+
+def converted(hub: Hub, row: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """A row with the fields of a problem file; what it has no usable value for is None."""
+    return {
+        "id": index if hub.id is None else row[hub.id],
+        "problem": _without(row[hub.problem], hub.around),
+        "answer": _answer(row[hub.answer], hub.form),
+    }
+
+
+def _rows(entry: NamedSet) -> Iterable[Mapping[str, Any]]:
+    hub = entry.hub
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise HubError(
+            f"{entry.name} is not among the files of data.folder, and fetching {hub.path} from the "
+            "hub needs a library: pip install datasets (or name a folder with --data-dir)"
+        ) from error
+    try:
+        rows: Any = load_dataset(hub.path, hub.config, split=hub.split)
+    except Exception as error:  # its exceptions are those of the network, the hub and the disk
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        advice = "put its file into a folder and name that with --data-dir"
+        if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+            advice = f"HF_HUB_OFFLINE is set: unset it, or {advice}"
+        raise HubError(
+            f"{entry.name}: {hub.path} cannot be fetched ({reason}); {advice}"
+        ) from error
+    wanted = [name for name in (hub.id, hub.problem, hub.answer) if name is not None]
+    missing = [name for name in wanted if name not in rows.column_names]
+    if missing:
+        raise HubError(
+            f"{entry.name}: {hub.path} has no column {', '.join(missing)}, but "
+            f"{', '.join(rows.column_names)}; put a file with id, problem and answer into a folder "
+            "and name that with --data-dir"
+        )
+    return rows  # type: ignore[no-any-return]
+
+
+def _answer(value: Any, form: str) -> Any:
+    if form == "first":
+        value = value[0] if isinstance(value, list) and value else None
+    if form == "after_hashes":
+        _, marks, value = str(value).rpartition("####")
+        value = value.strip().replace(",", "") if marks else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # 142.0 of a column of floats
+    return value
+
+
+def _without(text: Any, around: tuple[str, str]) -> Any:
+    if not isinstance(text, str):
+        return text
+    before, after = around
+    return text.removeprefix(before).removesuffix(after)
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """All or nothing, whoever else writes the same file."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        try:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
