@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.config import RunConfig
-from conspo_study.data.sources import evaluation_sets, prompt_tokens, training_stream
+from conspo_study.data.prompts import prompt_tokens
+from conspo_study.data.sources import evaluation_sets, training_stream
 from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.incidents import IncidentType
 from conspo_study.objective import Progress
