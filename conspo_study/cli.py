@@ -43,7 +43,8 @@ class Arguments:
     """Options of a study script."""
 
     preset: str = "embedded"
-    """Starting configuration: embedded, or quick (everything in miniature)."""
+    """Starting configuration: embedded, quick (everything in miniature), or smollm2 (one step of a
+    released model)."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
     """Change a setting, as stage.field=value; may be repeated."""
     trials: int | None = None

@@ -1,8 +1,8 @@
 """A study from declaration to results directory.
 
 results/<name>/
-  study.json       the frozen definition, hashes of data and code, accepted changes
-  snapshot.json    code, packages, hardware, data hashes
+  study.json       the frozen definition, hashes of data, models and code, accepted changes
+  snapshot.json    code, packages, hardware, hashes of data and models
   log.jsonl        every event, checksummed: the truth
   driver.json      who drives the study; only while it runs
   trials/<id>/     configuration, one row per step, one row per evaluated response
@@ -22,6 +22,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from conspo_study.config import PolicyConfig
 from conspo_study.console import Console
 from conspo_study.costs import confirmation_batch
 from conspo_study.definition import StudyDefinition, StudyError
@@ -30,6 +31,7 @@ from conspo_study.plan import Plan, make_plan
 from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.lease import Lease
 from conspo_study.results.log import LeaseLost, LogDamaged, LogLocked, ResultsLog
+from conspo_study.space import Choice
 from conspo_study.spread import PairedSpread
 from conspo_study.study_folder import (
     LEASE,
@@ -42,6 +44,7 @@ from conspo_study.study_folder import (
     remove_leftovers,
 )
 
+_MODEL = "policy.model"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -174,15 +177,25 @@ class Study(StudyDefinition):
         return Outcome(folder, complete, exit_status=0 if complete else received.exit_status)
 
     def _check_data(self) -> dict[str, str]:
+        """Content hashes of all problem sets and models, which are fetched now if need be."""
         from conspo_study.data.sources import data_hashes
+        from conspo_study.prepare import model_hashes
 
         again = confirmation_batch(self)
         try:
-            return data_hashes(
+            hashes = data_hashes(
                 self.base.data, self.base.evaluation, again.run.evaluation if again else None
             )
-        except (ValueError, OSError) as error:
+            return hashes | model_hashes(self._policies())
+        except (ValueError, OSError, ModuleNotFoundError) as error:
             raise StudyError(str(error)) from error
+
+    def _policies(self) -> list[PolicyConfig]:
+        """The base's policy, and it with every other model that a trial may name."""
+        base, searched = self.base.policy, self.space.get(_MODEL)
+        names = [anchor.params[_MODEL] for anchor in self.anchors if _MODEL in anchor.params]
+        names += searched.values if isinstance(searched, Choice) else ()
+        return [base, *(base.model_copy(update={"model": name}) for name in names)]
 
     def _check_machine(self, folder: Path) -> None:
         plan = self.plan()

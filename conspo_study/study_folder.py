@@ -1,4 +1,4 @@
-"""Whose a results directory is: the definition, data and code that the study in it began with.
+"""Whose a results directory is: the definition, data, models and code that its study began with.
 
 `study.json` holds them. A study goes on only as what it began as; every difference is named, and
 continuing in spite of it is recorded.
@@ -33,7 +33,7 @@ class Claim:
     folder: Path
     study: StudyDefinition
     data: Mapping[str, str]
-    """Content hash of each problem set, by name."""
+    """Content hash of each problem set and model, by name."""
     stored: Mapping[str, Any] | None
     """What `study.json` holds; None for a folder without a study."""
     table: StudyTable
