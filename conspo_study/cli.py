@@ -45,8 +45,8 @@ class Arguments:
     """Options of a study script."""
 
     preset: str = "embedded"
-    """Starting configuration: embedded, quick (everything in miniature), or one of the paper's
-    runs, such as paper/qwen-1.5b."""
+    """Starting configuration: embedded, quick (everything in miniature), smollm2 (one step of a
+    released model), or one of the paper's runs, such as paper/qwen-1.5b."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
     """Change a setting, as stage.field=value; may be repeated."""
     data_dir: Path | None = None

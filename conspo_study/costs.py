@@ -5,15 +5,15 @@ from __future__ import annotations
 import heapq
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conspo_study.config import EvaluationConfig, RunConfig, with_overrides
+from conspo_study.config import EvaluationConfig, PolicyConfig, RunConfig, with_overrides
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.definition import StudyDefinition
+from conspo_study.prepare import EMBEDDED, local_folder
 
-EMBEDDED = "embedded"
 EMBEDDED_TOKENS_PER_S = 10_000
 """Generated tokens per second of training that one core manages with the embedded model."""
 EMBEDDED_RESPONSE_TOKENS = 15
@@ -125,12 +125,27 @@ def trial_seconds(run: RunConfig, seeds: int) -> float | None:
 
 def checkpoint_bytes(run: RunConfig, seeds: int) -> int | None:
     """Size of one checkpoint of a trial; None when the model's size cannot be read."""
-    parameters = (
-        EMBEDDED_PARAMETERS
-        if run.policy.model == EMBEDDED
-        else _parameters(Path(run.policy.model).expanduser())
-    )
+    parameters = trained_parameters(run.policy)
     return None if parameters is None else seeds * parameters * _BYTES_PER_PARAMETER
+
+
+def trained_parameters(policy: PolicyConfig) -> int | None:
+    """Parameters that training changes; None when the model is not on this machine yet."""
+    if policy.model == EMBEDDED and not policy.lora_rank:
+        return EMBEDDED_PARAMETERS
+    folder = local_folder(policy)
+    if folder is None:
+        return None
+    try:
+        shapes = dict(_shapes(folder))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    if not policy.lora_rank:
+        return sum(map(math.prod, shapes.values())) or None
+    # Of each adapted matrix [out, in], rank x in and out x rank.
+    return policy.lora_rank * sum(
+        sum(shape) for name, shape in shapes.items() if _is_adapted(name, shape, policy)
+    )
 
 
 def rows_bytes(run: RunConfig, seeds: int) -> int:
@@ -164,15 +179,17 @@ def _evaluations(run: RunConfig) -> tuple[int, int]:
     return 2, -(-run.train.steps // run.evaluation.every) - 1
 
 
-def _parameters(folder: Path) -> int | None:
-    """Parameters of a model folder, from the headers of its safetensors files."""
-    total = 0
+def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """Names and shapes of a model's weights, from the headers of its safetensors files."""
     for path in folder.glob("*.safetensors"):
-        try:
-            with path.open("rb") as file:
-                size = int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(min(size, _LONGEST_HEADER)))
-            total += sum(math.prod(v["shape"]) for k, v in header.items() if k != "__metadata__")
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return None
-    return total or None
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, _LONGEST_HEADER)))
+        yield from ((k, v["shape"]) for k, v in header.items() if k != "__metadata__")
+
+
+def _is_adapted(name: str, shape: Sequence[int], policy: PolicyConfig) -> bool:
+    """Whether a weight gets an adapter: matrices of layers do, embeddings and the head do not."""
+    layer = name.removesuffix(".weight").rpartition(".")[2]
+    everything = policy.lora_targets == ("all-linear",)
+    return len(shape) == 2 and ((everything and ".layers." in name) or layer in policy.lora_targets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from conspo_study.prepare import AnotherModelError
 from conspo_study.update.checkpoint import CheckpointError
 from conspo_study.update.step import DivergedError, NoContrastError
 
@@ -32,6 +33,8 @@ def lasting_cause(error: BaseException) -> str | None:
             return f"diverged: {line}"
         if isinstance(link, NoContrastError):
             return f"no contrast: {line}"
+        if isinstance(link, AnotherModelError):
+            return line
         if isinstance(link, CheckpointError):
             return f"checkpoint refused: {line}"
         if _is_no_space(link, line):

@@ -158,7 +158,8 @@ def ray_cluster() -> Iterator[list[Node]]:
 
 def _passed_on() -> dict[str, str]:
     """Settings of this process that the study's processes on other nodes need, too."""
-    names = (*RAY_SETTINGS, "RAY_ADDRESS", "CONSPO_STUDY_CACHE")
+    hub = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
+    names = (*RAY_SETTINGS, "RAY_ADDRESS", "CONSPO_STUDY_CACHE", *hub)
     return {name: os.environ[name] for name in names if name in os.environ}
 
 

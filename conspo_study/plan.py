@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from conspo_study.config import EvaluationConfig
 from conspo_study.costs import (
-    EMBEDDED,
     Batch,
     confirmation_batch,
     evaluated_per_run,
@@ -22,6 +21,7 @@ from conspo_study.definition import StudyDefinition
 from conspo_study.gpu_hours import gpu_lines
 from conspo_study.margin_reach import margin_lines
 from conspo_study.placement import Node, Placement, place
+from conspo_study.prepare import EMBEDDED
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable
 from conspo_study.spread import ONE_SEED, PairedSpread, pooled_spread
@@ -229,6 +229,11 @@ def _searched_at_once(study: StudyDefinition) -> int:
 
 
 def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
+    if study.base.policy.trust_remote_code:
+        yield (
+            f"CODE THAT COMES WITH {study.base.policy.model} IS RUN, with all your rights: "
+            "policy.trust_remote_code is on"
+        )
     if study.early_stopping is not None and not study.looks:
         why = (
             "one seed gives no paired evidence"

@@ -1,23 +1,32 @@
-"""Getting a policy ready to be trained: a warm start for the embedded one, a folder otherwise."""
+"""Getting a policy ready to be trained: a warm start, a download, a conversion, or a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from conspo_study.config import PolicyConfig
 
+EMBEDDED = "embedded"
 OnProgress = Callable[[int, int, float], None]
+
+
+class AnotherModelError(RuntimeError):
+    """The policy's name stands for another model than when the study began."""
 
 
 def prepare_policy(config: PolicyConfig, on_progress: OnProgress | None = None) -> Path:
     """The folder to load the policy from.
 
     The embedded model is warm-started once and cached; `on_progress(step, steps, loss)` is called
-    while that trains. Safe to call from many processes at once.
+    while that trains. A model of the hub is downloaded, and a GGUF file converted, once. Safe to
+    call from many processes at once. Raises ValueError, OSError or ModuleNotFoundError in one line
+    when the policy cannot be had.
     """
-    if config.model != "embedded":
-        return Path(config.model).expanduser()
+    if config.model != EMBEDDED:
+        from conspo_study.policy.sources import model_folder
+
+        return model_folder(config)
     from conspo_study.data.arithmetic import demonstrations
     from conspo_study.policy.warm_start import warm_start
 
@@ -27,3 +36,40 @@ def prepare_policy(config: PolicyConfig, on_progress: OnProgress | None = None) 
         seed=config.warm_start_seed,
         on_progress=on_progress,
     )
+
+
+def local_folder(config: PolicyConfig) -> Path | None:
+    """What `prepare_policy` would return, where that needs neither work nor a network; else None.
+    The embedded model's is not looked for."""
+    if config.model == EMBEDDED:
+        return None
+    from conspo_study.policy.sources import folder_at_hand
+
+    return folder_at_hand(config)
+
+
+def model_hashes(policies: Iterable[PolicyConfig]) -> dict[str, str]:
+    """What tells the model of each policy from every other one, by `policy.model <name>`.
+
+    The embedded model has no entry: the configuration and the code determine it. Raises what
+    `prepare_policy` raises.
+    """
+    from conspo_study.policy.sources import model_identity
+
+    return {_entry(p): model_identity(p) for p in policies if p.model != EMBEDDED}
+
+
+def refuse_another_model(policy: PolicyConfig, hashes: Mapping[str, str]) -> None:
+    """Raise AnotherModelError where this machine has another model under the policy's name than
+    `hashes`, which `model_hashes` has found elsewhere or before, says. What it says nothing of
+    passes."""
+    expected = hashes.get(_entry(policy))
+    if expected is not None and model_hashes([policy])[_entry(policy)] != expected:
+        raise AnotherModelError(
+            f"policy.model: {policy.model} is another model here and now than when the study "
+            "began: give all nodes the same, or name the revision (org/name@commit)"
+        )
+
+
+def _entry(policy: PolicyConfig) -> str:
+    return f"policy.model {policy.model}"

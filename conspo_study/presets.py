@@ -34,6 +34,30 @@ QUICK = with_overrides(
 )
 """Everything in miniature: shows that a setup works; its numbers mean nothing."""
 
+_EXAMPLES = "1+2=?\n\\boxed{3}\n\n7-3=?\n\\boxed{4}\n\n4+5-2=?\n\\boxed{7}\n\n"
+
+SMOLLM2 = with_overrides(
+    EMBEDDED,
+    {
+        "policy.model": "smollm2",
+        # Examples instead of a chat: asked in words it never boxes, and nothing would be trained.
+        "data.chat": "off",
+        "data.template": _EXAMPLES + "{problem}",
+        "rollout.prompts_per_step": 4,
+        "rollout.group_size": 8,
+        "rollout.max_new_tokens": 12,
+        "update.learning_rate": 1e-6,
+        "evaluation.sets": ("chain/hard",),
+        "evaluation.problems_per_set": 2,
+        "evaluation.samples": 2,
+        "evaluation.max_new_tokens": 12,
+        "train.steps": 1,
+        "train.report_every": 1,
+    },
+)
+"""One step of a released model of 135 million parameters: shows that real models load, answer and
+are trained on this machine. It guesses at the task, and its numbers mean nothing."""
+
 METHODS: dict[str, dict[str, Value]] = {
     "GRPO": {"objective.name": "grpo"},
     "DAPO": {"objective.name": "dapo"},
@@ -71,5 +95,6 @@ are 1 and the ratio-based methods collapse to two; no refilling, no length shapi
 PRESETS = {
     "embedded": EMBEDDED,
     "quick": QUICK,
+    "smollm2": SMOLLM2,
     **{name: run.config for name, run in PAPER_RUNS.items()},
 }

@@ -132,7 +132,7 @@ def train_worker(payload: dict[str, Any]) -> None:
     """
     import ray.train
 
-    from conspo_study.prepare import prepare_policy
+    from conspo_study.prepare import prepare_policy, refuse_another_model
     from conspo_study.train import train
     from conspo_study.update.world import World
 
@@ -142,6 +142,7 @@ def train_worker(payload: dict[str, Any]) -> None:
     bars = {int(step): bar for step, bar in spec.bars.items()}
     try:
         enlist(spec.run_folder, context.get_world_rank())
+        refuse_another_model(config.policy, _models_at_start(spec))
         train(
             config,
             spec.seeds,
@@ -156,6 +157,14 @@ def train_worker(payload: dict[str, Any]) -> None:
         if cause is None:
             raise
         raise TrialFailed(cause) from error
+
+
+def _models_at_start(spec: TrialSpec) -> dict[str, str]:
+    """Content hashes that the study began with; empty for a trial without a study."""
+    from conspo_study.study_folder import DEFINITION, read_definition
+
+    folder = Path(spec.results)
+    return dict(read_definition(folder)["data"]) if (folder / DEFINITION).exists() else {}
 
 
 def run_trial(payload: dict[str, Any]) -> None:

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.config import RunConfig
-from conspo_study.data.sources import evaluation_sets, prompt_tokens, training_stream
+from conspo_study.data.prompts import prompt_tokens
+from conspo_study.data.sources import evaluation_sets, training_stream
 from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.incidents import IncidentType
 from conspo_study.objective import Progress
-from conspo_study.policy.load import load_policy, save_policy
+from conspo_study.policy.load import load_policy, restore_policy, save_policy
+from conspo_study.policy.stop import stop_ids
 from conspo_study.policy_update import PolicyUpdate
 from conspo_study.records import EvalRow, Group, Part, Problem, Rollout, add_parts
 from conspo_study.reward.verifier import Verifier
@@ -48,7 +50,12 @@ class SeedRun:
         self.config, self.seed, self.verifier, self.world = config, seed, verifier, world
         self.model, self.tokenizer = load_policy(config.policy, policy_folder)
         self.model.to("cuda" if config.train.gpus_per_worker else "cpu")
-        self.engine = TransformersEngine(self.model, self.tokenizer, config.rollout.batch_rows)
+        self.engine = TransformersEngine(
+            self.model,
+            self.tokenizer,
+            config.rollout.batch_rows,
+            stop_ids(self.model, self.tokenizer),
+        )
         self.updater = Updater(self.model, config.update, world)
         world.copy_from_first(self.updater.parameters)
         self.policy_update = PolicyUpdate(config, self.model, self.updater)
@@ -120,7 +127,7 @@ class SeedRun:
 
     def load(self, folder: Path, kept: Mapping[str, Any]) -> None:
         """Restore what `save` wrote and returned. Raises CheckpointError when it does not fit."""
-        load_run(folder, self.model, self.updater, kept)
+        load_run(folder, partial(restore_policy, self.model), self.updater, kept)
         self.absorbed = Counter(kept["absorbed"])
         self.without_contrast = kept["without_contrast"]
 

@@ -1,8 +1,8 @@
 """A study from declaration to results directory.
 
 results/<name>/
-  study.json       the frozen definition, hashes of data and code, accepted changes
-  snapshot.json    code, packages, hardware, data hashes
+  study.json       the frozen definition, hashes of data, models and code, accepted changes
+  snapshot.json    code, packages, hardware, hashes of data and models
   quarantine.jsonl rows of problem sets that take no part, with reasons; when there are any
   log.jsonl        every event, checksummed: the truth
   driver.json      who drives the study; only while it runs
@@ -17,12 +17,13 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from pydantic import ValidationError
 
+from conspo_study.config import PolicyConfig
 from conspo_study.console import Console
 from conspo_study.costs import confirmation_batch
 from conspo_study.data.check import StudyData, check_data, missing_sets
@@ -32,6 +33,7 @@ from conspo_study.plan import Plan, make_plan
 from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.lease import Lease
 from conspo_study.results.log import LeaseLost, LogDamaged, LogLocked, ResultsLog
+from conspo_study.space import Choice
 from conspo_study.spread import PairedSpread
 from conspo_study.study_folder import (
     LEASE,
@@ -44,6 +46,7 @@ from conspo_study.study_folder import (
     remove_leftovers,
 )
 
+_MODEL = "policy.model"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -145,7 +148,7 @@ class Study(StudyDefinition):
         """
         console = console or Console()
         folder = folder.resolve()
-        data = self.check_data()
+        data = self._with_models(self.check_data())
         for line in data.lines():
             console.line(line)
 
@@ -187,6 +190,16 @@ class Study(StudyDefinition):
         except (ValueError, OSError) as error:
             raise StudyError(str(error)) from error
 
+    def _with_models(self, data: StudyData) -> StudyData:
+        """`data` with the content hashes of all models, which are fetched now if need be."""
+        from conspo_study.prepare import model_hashes
+
+        try:
+            hashes = {**data.hashes, **model_hashes(self._policies())}
+        except (ValueError, OSError, ModuleNotFoundError) as error:
+            raise StudyError(str(error)) from error
+        return replace(data, hashes=hashes)
+
     def sets_to_fetch(self) -> list[str]:
         """Named problem sets that are not here yet. Raises StudyError for a name that is none."""
         again = confirmation_batch(self)
@@ -195,6 +208,13 @@ class Study(StudyDefinition):
             return missing_sets(self.base.data, *evaluations)
         except ValueError as error:
             raise StudyError(str(error)) from error
+
+    def _policies(self) -> list[PolicyConfig]:
+        """The base's policy, and it with every other model that a trial may name."""
+        base, searched = self.base.policy, self.space.get(_MODEL)
+        names = [anchor.params[_MODEL] for anchor in self.anchors if _MODEL in anchor.params]
+        names += searched.values if isinstance(searched, Choice) else ()
+        return [base, *(base.model_copy(update={"model": name}) for name in names)]
 
     def _check_machine(self, folder: Path) -> None:
         plan = self.plan()

@@ -1,4 +1,4 @@
-"""Whose a results directory is: the definition, data and code that the study in it began with.
+"""Whose a results directory is: the definition, data, models and code that its study began with.
 
 `study.json` holds them. A study goes on only as what it began as; every difference is named, and
 continuing in spite of it is recorded.
@@ -36,7 +36,7 @@ class Claim:
     folder: Path
     study: StudyDefinition
     data: StudyData
-    """The problem sets: hashes by name, and what is left out of them."""
+    """The problem sets and models: hashes by name, and what is left out of the sets."""
     stored: Mapping[str, Any] | None
     """What `study.json` holds; None for a folder without a study."""
     table: StudyTable

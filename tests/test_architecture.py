@@ -20,6 +20,8 @@ HEAVY = {
     },
     "optuna": {"conspo_study.samplers.optuna_samplers", "conspo_study.results.export"},
     "math_verify": {"conspo_study.reward.worker"},
+    "huggingface_hub": {"conspo_study.policy.hub"},
+    "peft": {"conspo_study.policy.lora"},
     "vllm": set(),
     "datasets": {"conspo_study.data.hub"},
 }

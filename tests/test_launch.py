@@ -31,6 +31,10 @@ def test_what_processes_of_a_cluster_need_is_passed_on_and_nothing_else(monkeypa
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     monkeypatch.setenv("CONSPO_STUDY_CACHE", "/shared/cache")
     monkeypatch.setenv("SECRET", "token")
+    monkeypatch.setenv("HF_TOKEN", "token")
+    monkeypatch.setenv("HF_HOME", "/shared/hub")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     for name, value in RAY_SETTINGS.items():
         monkeypatch.setenv(name, value)
     passed = launch._passed_on()
@@ -38,6 +42,8 @@ def test_what_processes_of_a_cluster_need_is_passed_on_and_nothing_else(monkeypa
         **RAY_SETTINGS,
         "RAY_ADDRESS": "head:6379",
         "CONSPO_STUDY_CACHE": "/shared/cache",
+        "HF_HOME": "/shared/hub",
+        "HF_HUB_OFFLINE": "1",
     }
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections import Counter
+from importlib.util import find_spec
 from itertools import cycle
 from statistics import fmean
 
@@ -108,6 +109,26 @@ def test_a_run_resumed_from_its_checkpoint_ends_bit_for_bit_the_same(whole, tmp_
     for row in whole.evaluations:
         if row.step == 4:
             assert last[(row.seed, row.problem_set, row.problem_id, row.sample)] == row
+
+
+@pytest.mark.skipif(
+    find_spec("peft") is None, reason="peft is not installed: pip install 'conspo-study[lora]'"
+)
+def test_a_run_of_adapters_resumes_bit_for_bit_and_keeps_only_adapters(tmp_path, tiny_policy):
+    config = with_overrides(
+        CONFIG, {"policy.lora_rank": 2, "policy.gradient_checkpointing": True, "train.steps": 3}
+    )
+    whole = run(tmp_path / "whole", tiny_policy, config=config, seeds=(0,))
+    assert any(row.get("grad_norm", 0) > 0 for row in whole.rows)
+    resumed = run(tmp_path / "again", tiny_policy, config, (0,), resume_from=whole.checkpoint(2))
+    assert [untimed(r) for r in resumed.rows] == [untimed(r) for r in whole.rows if r["step"] > 2]
+    for name in ("adapter_model", "optimizer"):
+        file = f"seed-0/{name}.safetensors"
+        a, b = (load_file(done.checkpoint(3) / file) for done in (whole, resumed))
+        assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+    adapters = load_file(whole.checkpoint(3) / "seed-0/adapter_model.safetensors")
+    assert all(value.any() for value in adapters.values()), "fresh ones are half zeros"
+    assert not (whole.checkpoint(3) / "seed-0/model.safetensors").exists()
 
 
 def test_a_resumed_run_with_nothing_left_reports_its_result_and_trains_no_step(

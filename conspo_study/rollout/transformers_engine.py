@@ -7,7 +7,7 @@ interface, but for the decoding steps of small Llamas (`fused_llama`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,14 @@ KEEP_ROWS = 0.8
 class TransformersEngine:
     """A `RolloutEngine` that shares the model object with the trainer, so no weights are copied."""
 
-    def __init__(self, model: Any, tokenizer: Any, batch_rows: int = 512) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        batch_rows: int = 512,
+        stop_ids: Sequence[int] | None = None,
+    ) -> None:
+        """`stop_ids` end a response; by default the tokenizer's end-of-sequence token alone."""
         config = model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         if unsupported := kinds - {"full_attention"}:
@@ -38,6 +45,8 @@ class TransformersEngine:
         self._tokenizer = tokenizer
         self._batch_rows = batch_rows
         self._layers: int = config.num_hidden_layers
+        self._stops = frozenset(stop_ids or (tokenizer.eos_token_id,))
+        self._flags = str(config._attn_implementation).startswith("flash")
 
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
@@ -77,27 +86,27 @@ class TransformersEngine:
         device = self._model.get_input_embeddings().weight.device
         per_prompt, limit = uniforms_PGT.shape[1:]
         uniforms_TR = torch.from_numpy(uniforms_PGT.reshape(-1, limit).T.copy()).to(device)
-        eos = self._tokenizer.eos_token_id
+        stops_S = torch.tensor(sorted(self._stops), device=device)
         width = max(map(len, prompts))
         pads = torch.tensor([width - len(prompt) for prompt in prompts], device=device)
         cache = static_cache(self._layers, width + limit)
         logits_RV = self._prefill(prompts, pads, width, cache).repeat_interleave(per_prompt, dim=0)
         cache.batch_repeat_interleave(per_prompt)
         pads_R = pads.repeat_interleave(per_prompt)
-        mask_R11L = _padding_mask(pads_R, width + limit, logits_RV.dtype) if pads.any() else None
+        mask_R = self._mask(pads_R, width + limit) if pads.any() else None
 
         fused = can_fuse(self._model)
         decode = FusedLlama(self._model, width + limit) if fused else self._decode_step
 
         active_R = torch.arange(len(pads_R), device=device)
         running_R = torch.ones_like(active_R, dtype=torch.bool)
-        tokens_TR = torch.full((limit, len(pads_R)), eos, device=device)
+        tokens_TR = torch.full((limit, len(pads_R)), int(stops_S[0]), device=device)
         logp_TR = torch.zeros((limit, len(pads_R)), device=device)
         for t in range(limit):
             tokens_R, logp_R = next_tokens(logits_RV, uniforms_TR[t], sampling)
             tokens_TR[t, active_R] = tokens_R
             logp_TR[t, active_R] = logp_R
-            running_R &= tokens_R != eos
+            running_R &= (tokens_R[:, None] != stops_S).all(dim=-1)
             alive = int(running_R.sum())
             if not alive or t + 1 == limit:
                 break
@@ -105,12 +114,12 @@ class TransformersEngine:
                 keep = running_R.nonzero()[:, 0]
                 active_R, tokens_R = active_R[keep], tokens_R[keep]
                 uniforms_TR, pads_R = uniforms_TR[:, keep], pads_R[keep]
-                mask_R11L = None if mask_R11L is None else mask_R11L[keep]
+                mask_R = None if mask_R is None else mask_R[keep]
                 running_R = running_R[keep]
                 cache.batch_select_indices(keep)
-            mask = None if mask_R11L is None else mask_R11L[..., : width + t + 1]
+            mask = None if mask_R is None else mask_R[..., : width + t + 1]
             logits_RV = decode(tokens_R, width + t - pads_R, mask, cache)
-        return _cut_at_eos(tokens_TR, logp_TR, eos)
+        return _cut_at_stop(tokens_TR, logp_TR, self._stops)
 
     def _prefill(
         self, prompts: list[Sequence[int]], pads: torch.Tensor, width: int, cache: Any
@@ -118,13 +127,10 @@ class TransformersEngine:
         """Read the prompts, padded on the left, into the cache; logits [P, V] of token 0."""
         rows = [[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]
         positions = torch.arange(width, device=pads.device)
-        mask = None
-        if pads.any():
-            dtype = self._model.get_input_embeddings().weight.dtype
+        mask = self._mask(pads, width) if pads.any() else None
+        if mask is not None and not self._flags:
             future = torch.ones(width, width, device=pads.device).triu(1)
-            mask = _padding_mask(pads, width, dtype).masked_fill(
-                future.bool(), torch.finfo(dtype).min
-            )
+            mask = mask.masked_fill(future.bool(), torch.finfo(mask.dtype).min)
         logits_P1V: torch.Tensor = self._model(
             input_ids=torch.tensor(rows, device=pads.device),
             attention_mask=mask,
@@ -138,26 +144,38 @@ class TransformersEngine:
         self,
         tokens_R: torch.Tensor,
         positions_R: torch.Tensor,
-        mask_R11L: torch.Tensor | None,
+        mask_R: torch.Tensor | None,
         cache: Any,
     ) -> torch.Tensor:
         """Append one token per row to the cache; logits [R, V] of the next one."""
         logits_R1V: torch.Tensor = self._model(
             input_ids=tokens_R[:, None],
-            attention_mask=mask_R11L,
+            attention_mask=mask_R,
             position_ids=positions_R[:, None],
             past_key_values=cache,
             logits_to_keep=1,
         ).logits
         return logits_R1V[:, 0]
 
+    def _mask(self, pads_R: torch.Tensor, length: int) -> torch.Tensor:
+        """What hides the first `pads` of `length` positions of each row.
+
+        Added to attention scores [R, 1, 1, length]: four dimensions spare transformers from
+        building a mask for every token. For flash attention, which positions to see [R, length].
+        """
+        hidden_RL = torch.arange(length, device=pads_R.device) < pads_R[:, None]
+        if self._flags:
+            return ~hidden_RL
+        dtype = self._model.get_input_embeddings().weight.dtype
+        mask = torch.zeros(hidden_RL.shape, dtype=dtype, device=pads_R.device)
+        return mask.masked_fill_(hidden_RL, torch.finfo(dtype).min)[:, None, None]
+
     def _rollouts(
         self, rows: list[list[tuple[list[int], list[float]]]]
     ) -> list[tuple[Rollout, ...]]:
-        eos = self._tokenizer.eos_token_id
         texts = iter(
             self._tokenizer.batch_decode(
-                [tokens for prompt_rows in rows for tokens, _ in prompt_rows],
+                [self._said(tokens) for prompt_rows in rows for tokens, _ in prompt_rows],
                 skip_special_tokens=True,
             )
         )
@@ -166,7 +184,7 @@ class TransformersEngine:
                 Rollout(
                     tokens=tuple(tokens),
                     logprobs=tuple(logprobs),
-                    status=FinishStatus.STOPPED if tokens[-1] == eos else FinishStatus.TRUNCATED,
+                    status=self._status(tokens),
                     text=next(texts),
                 )
                 for tokens, logprobs in prompt_rows
@@ -174,27 +192,25 @@ class TransformersEngine:
             for prompt_rows in rows
         ]
 
+    def _status(self, tokens: list[int]) -> FinishStatus:
+        return FinishStatus.STOPPED if tokens[-1] in self._stops else FinishStatus.TRUNCATED
+
+    def _said(self, tokens: list[int]) -> list[int]:
+        """A response without the token that ends it, which need not be a special one."""
+        return tokens[:-1] if tokens[-1] in self._stops else tokens
+
 
 def _uniforms(seed: int, n: int, sampling: Sampling) -> Any:
     """One number in [0, 1) per sample and position [n, T]: all the randomness there is."""
     return np.random.default_rng(seed).random((n, sampling.max_new_tokens), dtype=np.float32)
 
 
-def _padding_mask(pads_R: torch.Tensor, length: int, dtype: torch.dtype) -> torch.Tensor:
-    """What is added to attention scores [R, 1, 1, length]: the first `pads` positions are hidden.
-
-    Passing four dimensions spares transformers from building a mask for every token.
-    """
-    hidden = torch.arange(length, device=pads_R.device) < pads_R[:, None]
-    mask = torch.zeros(hidden.shape, dtype=dtype, device=pads_R.device)
-    return mask.masked_fill_(hidden, torch.finfo(dtype).min)[:, None, None]
-
-
-def _cut_at_eos(
-    tokens_TR: torch.Tensor, logp_TR: torch.Tensor, eos: int
+def _cut_at_stop(
+    tokens_TR: torch.Tensor, logp_TR: torch.Tensor, stops: Set[int]
 ) -> list[tuple[list[int], list[float]]]:
     rows = []
     for tokens, logprobs in zip(tokens_TR.T.tolist(), logp_TR.T.tolist(), strict=True):
-        length = tokens.index(eos) + 1 if eos in tokens else len(tokens)
+        ends = (t + 1 for t, token in enumerate(tokens) if token in stops)
+        length = next(ends, len(tokens))
         rows.append((tokens[:length], logprobs[:length]))
     return rows

@@ -3,7 +3,7 @@
     checkpoint_00040/
       manifest.json               written last: sha256 of every other file
       state.json                  step, configuration hash, seeds, counters
-      seed-<seed>/model.safetensors, config.json, ...   a transformers model folder
+      seed-<seed>/model.safetensors, config.json, ...   a transformers model folder, or an adapter's
       seed-<seed>/optimizer.safetensors
 
 A folder without a matching manifest is not a checkpoint. Nothing here is ever unpickled.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model, save_file
+from safetensors.torch import load_file, save_file
 
 from conspo_study.update.step import Updater
 
@@ -45,10 +45,15 @@ def save_run(folder: Path, save_model: Callable[[Path], None], updater: Updater)
     return {"applied": updater.applied, "skipped_in_a_row": updater.skipped_in_a_row}
 
 
-def load_run(folder: Path, model: Any, updater: Updater, counters: Mapping[str, int]) -> None:
+def load_run(
+    folder: Path,
+    load_model: Callable[[Path], None],
+    updater: Updater,
+    counters: Mapping[str, int],
+) -> None:
     """Restore in place what `save_run` wrote. Raises CheckpointError when it does not fit."""
     try:
-        load_model(model, folder / "model.safetensors")
+        load_model(folder)
         tensors = load_file(folder / "optimizer.safetensors")
         updater.load_state(tensors, counters["applied"], counters["skipped_in_a_row"])
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tiny_models import random_model
+from tiny_models import FAMILIES, random_model
 
 from conspo_study.policy.embedded import VOCABULARY, embedded_tokenizer
 from conspo_study.records import FinishStatus
@@ -120,6 +120,46 @@ def test_an_eos_at_the_limit_counts_as_stopped():
         assert rollout.tokens == group[0].tokens[:length]
         ended = rollout.tokens[-1] == EOS
         assert rollout.status is (FinishStatus.STOPPED if ended else FinishStatus.TRUNCATED)
+
+
+@pytest.mark.parametrize("stops", [(EOS, 11, 40), (30,)])
+def test_any_stop_token_ends_a_response_and_no_other(model, stops):
+    engine = TransformersEngine(model, TOKENIZER, stop_ids=stops)
+    rollouts = [r for g in engine.generate(PROMPTS, 24, Sampling(1.5, 12), SEEDS) for r in g]
+    ends = {r.tokens[-1] for r in rollouts if r.status is FinishStatus.STOPPED}
+    assert ends == set(stops), "each of them has ended a response"
+    for rollout in rollouts:
+        assert not set(stops) & set(rollout.tokens[:-1])
+        stopped = rollout.tokens[-1] in stops
+        assert stopped or len(rollout.tokens) == 12
+        assert rollout.status is (FinishStatus.STOPPED if stopped else FinishStatus.TRUNCATED)
+        said = rollout.tokens[:-1] if stopped else rollout.tokens
+        assert rollout.text == "".join(VOCABULARY[token] for token in said if token > 2)
+
+
+def test_more_stop_tokens_leave_the_beginning_of_responses_as_it_was(model, engine):
+    more = TransformersEngine(model, TOKENIZER, stop_ids=(EOS, 11, 40))
+    for one, other in zip(
+        engine.generate(PROMPTS, 8, SAMPLING, SEEDS),
+        more.generate(PROMPTS, 8, SAMPLING, SEEDS),
+        strict=True,
+    ):
+        for a, b in zip(one, other, strict=True):
+            assert b.tokens == a.tokens[: len(b.tokens)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_implementations_of_attention_sample_the_same_responses(family):
+    plain, eager = random_model(family), random_model(family)
+    eager.set_attn_implementation("eager")
+    expected = TransformersEngine(plain, TOKENIZER).generate(PROMPTS, 6, SAMPLING, SEEDS)
+    assert tokens_of(
+        TransformersEngine(eager, TOKENIZER).generate(PROMPTS, 6, SAMPLING, SEEDS)
+    ) == tokens_of(expected)
+    # Flash attention needs a GPU; what it would be given is given to another implementation.
+    flags = TransformersEngine(plain, TOKENIZER)
+    flags._flags = True
+    assert tokens_of(flags.generate(PROMPTS, 6, SAMPLING, SEEDS)) == tokens_of(expected)
 
 
 def test_text_is_the_response_without_special_tokens(engine):

@@ -121,6 +121,7 @@ def test_the_size_of_a_model_is_read_from_its_files(tmp_path):
 
     weights = {"a": torch.zeros(30, 4), "b": torch.zeros(7, dtype=torch.bfloat16)}
     save_file(weights, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text("{}")
     study = embedded({"policy.model": str(tmp_path)})
     one, two = (make_plan(study, cpus, 0).disk_bytes for cpus in (1, 2))
     assert two - one == 2 * 127 * 12

@@ -2,12 +2,14 @@
 
 import json
 import pickle
+from functools import partial
 
 import pytest
 import torch
 from tiny_models import random_model
 
 from conspo_study.config import UpdateConfig
+from conspo_study.policy.load import restore_policy
 from conspo_study.update.checkpoint import (
     CheckpointDamaged,
     CheckpointError,
@@ -41,7 +43,7 @@ def test_everything_comes_back(saved):
     assert state["step"] == 1
     other = random_model("Llama", seed=5)
     fresh = Updater(other, UpdateConfig(), World())
-    load_run(folder / "seed-0", other, fresh, state["runs"]["0"])
+    load_run(folder / "seed-0", partial(restore_policy, other), fresh, state["runs"]["0"])
     for (name, a), b in zip(model.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b), name
     moments = fresh.state_tensors()
@@ -116,7 +118,12 @@ def test_a_pickle_in_the_place_of_weights_is_never_executed(saved):
     seal_again(folder)
     open_checkpoint(folder, IDENTITY)
     with pytest.raises(CheckpointError, match="cannot be restored"):
-        load_run(folder / "seed-0", model, updater, {"applied": 1, "skipped_in_a_row": 0})
+        load_run(
+            folder / "seed-0",
+            partial(restore_policy, model),
+            updater,
+            {"applied": 1, "skipped_in_a_row": 0},
+        )
     assert not proof.exists()
 
 
@@ -156,7 +163,7 @@ def test_weights_of_another_model_are_refused(saved):
     with pytest.raises(CheckpointError, match="cannot be restored"):
         load_run(
             folder / "seed-0",
-            other,
+            partial(restore_policy, other),
             Updater(other, UpdateConfig(), World()),
             {"applied": 1, "skipped_in_a_row": 0},
         )

@@ -1,0 +1,88 @@
+"""From the name of a policy to the folder of a transformers model on this machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from conspo_study.config import PolicyConfig
+from conspo_study.policy.cache import file_digest
+from conspo_study.policy.gguf import converted, converted_before, smollm2_file
+from conspo_study.policy.hub import cached_snapshot, snapshot
+from conspo_study.policy.identity import folder_hash
+
+SMOLLM2 = "smollm2"
+_HUB_NAME = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?:@(\w[\w./-]*))?")
+
+
+class Source(NamedTuple):
+    """Where a policy comes from: exactly one of the three is set."""
+
+    gguf: Path | None = None
+    folder: Path | None = None
+    hub: tuple[str, str | None] | None = None
+    """Name and revision."""
+
+
+def source_of(model: str) -> Source:
+    """What `policy.model`, other than `embedded`, names.
+
+    A folder that exists is never taken for a model of the hub. Raises FileNotFoundError for a name
+    that is none of all this, ModuleNotFoundError where the package of `smollm2` is missing.
+    """
+    if model == SMOLLM2:
+        return Source(gguf=smollm2_file())
+    path = Path(model).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return Source(gguf=path)
+    if (path / "config.json").is_file():
+        return Source(folder=path)
+    name = _HUB_NAME.fullmatch(model)
+    if name is None or path.exists() or path.suffix == ".gguf":
+        raise FileNotFoundError(
+            f"policy.model: {path} is not the folder of a transformers model (no config.json); "
+            "name a local folder, a .gguf file, a model of the hub (org/name), smollm2 or embedded"
+        )
+    return Source(hub=(name[1], name[2]))
+
+
+def model_folder(config: PolicyConfig, on_notice: Callable[[str], None] = print) -> Path:
+    """The folder of `config.model`, other than `embedded`; fetched or converted now if need be.
+
+    Safe to call from many processes at once: one works and the others wait. Raises ValueError,
+    OSError or ModuleNotFoundError in one line that says what to do.
+    """
+    gguf, folder, hub = source_of(config.model)
+    if gguf is not None:
+        return converted(gguf, on_notice)
+    if folder is not None:
+        return folder
+    assert hub is not None
+    return snapshot(*hub, code=config.trust_remote_code)
+
+
+def folder_at_hand(config: PolicyConfig) -> Path | None:
+    """What `model_folder` would return, where that needs neither work nor a network; else None."""
+    try:
+        gguf, folder, hub = source_of(config.model)
+    except (FileNotFoundError, ModuleNotFoundError):
+        return None
+    if gguf is not None:
+        return converted_before(gguf)
+    return cached_snapshot(*hub, code=config.trust_remote_code) if hub is not None else folder
+
+
+def model_identity(config: PolicyConfig) -> str:
+    """What tells the model of `config` from every other one: the commit of a model of the hub, or
+    a hash of the content of a file or folder.
+
+    Fetches a model that is not here yet. Raises what `model_folder` raises.
+    """
+    source = source_of(config.model)
+    if source.gguf is not None:
+        return file_digest(source.gguf)
+    if source.folder is not None:
+        return folder_hash(source.folder)
+    return f"commit {model_folder(config).name}"
