@@ -115,12 +115,15 @@ def trial_seconds(run: RunConfig, seeds: int) -> float | None:
 
 def checkpoint_bytes(run: RunConfig, seeds: int) -> int | None:
     """Size of one checkpoint of a trial; None when the model's size cannot be read."""
-    parameters = (
-        EMBEDDED_PARAMETERS
-        if run.policy.model == EMBEDDED
-        else _parameters(Path(run.policy.model).expanduser())
-    )
+    parameters = parameter_count(run)
     return None if parameters is None else seeds * parameters * _BYTES_PER_PARAMETER
+
+
+def parameter_count(run: RunConfig) -> int | None:
+    """Parameters of a run's model; None when they cannot be read."""
+    if run.policy.model == EMBEDDED:
+        return EMBEDDED_PARAMETERS
+    return _parameters(Path(run.policy.model).expanduser())
 
 
 def rows_bytes(run: RunConfig, seeds: int) -> int:

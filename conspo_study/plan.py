@@ -20,6 +20,7 @@ from conspo_study.costs import (
 )
 from conspo_study.definition import StudyDefinition
 from conspo_study.margin_reach import margin_lines
+from conspo_study.memory import Memory, estimate_memory
 from conspo_study.placement import Node, Placement, place
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable
@@ -75,6 +76,8 @@ class Plan:
     """Checkpoints and rows of all trials; None for models of unknown size."""
     spread: PairedSpread | None
     """How paired differences vary from seed to seed; None while that is unknown."""
+    memory: Memory | None
+    """What a worker of a searched trial needs; None for models of unknown size."""
     margin: tuple[str, ...]
     """How much the margins of the space can move a credit."""
     notes: tuple[str, ...]
@@ -119,6 +122,9 @@ class Plan:
         yield "concurrency", self.concurrency
         yield "estimated time", f"{_duration(self.seconds)}, without early stopping"
         yield "disk", _size(self.disk_bytes)
+        need = self.memory.lines() if self.memory else ["unknown for this model"]
+        for index, line in enumerate(need):
+            yield ("" if index else "memory per worker"), line
         yield "seed-to-seed sd", _varies(self.spread)
         for name, stage in (("search", self.search), ("confirmation", confirm)):
             if stage is not None and (self.spread is not None or stage.seeds == 1):
@@ -165,6 +171,7 @@ def make_plan(
         seconds=study_seconds(study, slots),
         disk_bytes=study_bytes(study, concurrent),
         spread=spread,
+        memory=estimate_memory(search.run, search.seeds),
         margin=tuple(margin_lines(study)),
         notes=tuple(_notes(study, again)),
         problems=tuple(problems),

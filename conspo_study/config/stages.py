@@ -38,6 +38,9 @@ class PolicyConfig(Stage):
     """Supervised steps of the embedded model's warm start."""
     warm_start_seed: int = Field(0, ge=0)
     """Seed of the warm start; all trials of a study share one warm start."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What the model computes in. Weights, optimiser, gradient sums, log-softmax and objective are
+    float32 in either case."""
 
 
 class RolloutConfig(Stage):
@@ -187,6 +190,9 @@ class TrainConfig(Stage):
     """CPU cores reserved for each worker; also its thread count."""
     gpus_per_worker: int = Field(0, ge=0, le=1)
     """GPUs reserved for each worker."""
+    sharding: Literal["replicate", "fsdp"] = "replicate"
+    """What each worker holds of weights, gradients and optimiser: all of it, or its share (FSDP2),
+    the rest of a layer being fetched while that layer computes."""
     checkpoint_every: int = Field(20, ge=1)
     """Steps between checkpoints; the last step always writes one."""
     report_every: int = Field(5, ge=1)
@@ -227,6 +233,11 @@ class RunConfig(Stage):
             raise ValueError(
                 f"rollout.prompts_per_step {prompts} is not a multiple of train.workers {workers}: "
                 "whole groups stay on one worker; change either"
+            )
+        if self.train.sharding == "fsdp" and workers == 1:
+            raise ValueError(
+                "train.sharding fsdp divides the model over train.workers, of which there is 1; "
+                "raise that or set train.sharding=replicate"
             )
         if self.reward.overlong_cache > self.rollout.max_new_tokens:
             raise ValueError(

@@ -24,9 +24,14 @@ KEEP_ROWS = 0.8
 
 
 class TransformersEngine:
-    """A `RolloutEngine` that shares the model object with the trainer, so no weights are copied."""
+    """A `RolloutEngine` that shares the model object with the trainer, so no weights are copied.
 
-    def __init__(self, model: Any, tokenizer: Any, batch_rows: int = 512) -> None:
+    With `precision` bfloat16 it computes as the trainer does then: by autocast on float32 weights.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, batch_rows: int = 512, precision: str = "float32"
+    ) -> None:
         config = model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         if unsupported := kinds - {"full_attention"}:
@@ -38,6 +43,7 @@ class TransformersEngine:
         self._tokenizer = tokenizer
         self._batch_rows = batch_rows
         self._layers: int = config.num_hidden_layers
+        self._bfloat16 = precision == "bfloat16"
 
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
@@ -47,7 +53,9 @@ class TransformersEngine:
         uniforms = [_uniforms(seed, n, sampling) for seed in seeds]
         training = self._model.training
         self._model.eval()
-        with torch.inference_mode():
+        device = self._model.get_input_embeddings().weight.device
+        bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=self._bfloat16)
+        with torch.inference_mode(), bfloat16:
             for chosen, samples in self._batches(prompts, n):
                 responses = self._decode(
                     [prompts[p] for p in chosen],
@@ -86,7 +94,8 @@ class TransformersEngine:
         pads_R = pads.repeat_interleave(per_prompt)
         mask_R11L = _padding_mask(pads_R, width + limit, logits_RV.dtype) if pads.any() else None
 
-        fused = can_fuse(self._model)
+        # Folded norms round differently in bfloat16 than those that the trainer applies.
+        fused = can_fuse(self._model) and not self._bfloat16
         decode = FusedLlama(self._model, width + limit) if fused else self._decode_step
 
         active_R = torch.arange(len(pads_R), device=device)
@@ -120,7 +129,9 @@ class TransformersEngine:
         positions = torch.arange(width, device=pads.device)
         mask = None
         if pads.any():
-            dtype = self._model.get_input_embeddings().weight.dtype
+            weight = self._model.get_input_embeddings().weight
+            # As attention computes: cast to bfloat16, float32's lowest number would be -inf.
+            dtype = torch.bfloat16 if self._bfloat16 else weight.dtype
             future = torch.ones(width, width, device=pads.device).triu(1)
             mask = _padding_mask(pads, width, dtype).masked_fill(
                 future.bool(), torch.finfo(dtype).min
