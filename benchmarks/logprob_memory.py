@@ -3,8 +3,8 @@
     python benchmarks/logprob_memory.py [--runs 5] [--tokens 512 1024 2048] [--json results.json]
 
 Scores responses with a model of one small layer and a vocabulary of 50,000 and of 150,000, forward
-and backward, on one thread. Every run is a process of its own, so that its peak is its own; the ways
-take turns. Memory is what a run needed beyond the loaded model. The numbers to read are the ratios.
+and backward, on one thread. Every run is a process of its own, so that its peak is its own; the
+ways take turns. Memory is what a run needed beyond the loaded model. Read the ratios.
 """
 
 from __future__ import annotations

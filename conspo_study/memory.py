@@ -1,8 +1,8 @@
 """The memory that one worker of a trial needs, with its arithmetic, before anything is loaded.
 
-An upper estimate: prompts and responses are taken to be as long as they may be. The seeds of a trial
-advance together, so the weights and the optimiser of all of them are alive at once; gradients,
-activations and caches are only those of the seed whose turn it is.
+An upper estimate: prompts and responses are taken to be as long as they may be. The seeds of a
+trial advance together, so the weights and the optimiser of all of them are alive at once;
+gradients, activations and caches are only those of the seed whose turn it is.
 """
 
 from __future__ import annotations
@@ -87,8 +87,12 @@ class Memory:
             f"the time, {size_text(_sum(self.updating))} more in an update, "
             f"{size_text(_sum(self.sampling))} more while sampling"
         ]
-        for items in (self.standing, self.updating, self.sampling):
-            found += [f"{size_text(i.bytes)} {i.name} = {i.arithmetic}" for i in items if i.bytes]
+        for when, items in (
+            ("", self.standing),
+            ("update: ", self.updating),
+            ("sampling: ", self.sampling),
+        ):
+            found += [f"{when}{size_text(i.bytes)} {i.name} = {i.arithmetic}" for i in items]
         return found
 
 

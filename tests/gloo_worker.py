@@ -158,7 +158,7 @@ if __name__ == "__main__":
         init_method=f"file://{path}/rendezvous",
         rank=rank,
         world_size=size,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=300),
     )
     here = World(rank, size)
     if task == "gradient":

@@ -20,6 +20,7 @@ from conspo_study.presets import QUICK
 from conspo_study.update.world import World
 
 WORKER = Path(gloo_worker.__file__)
+PATIENCE_S = 600
 
 
 def run_workers(task, size, folder):
@@ -27,7 +28,7 @@ def run_workers(task, size, folder):
         subprocess.Popen([sys.executable, str(WORKER), task, str(rank), str(size), str(folder)])
         for rank in range(size)
     ]
-    assert [worker.wait(timeout=120) for worker in workers] == [0] * size
+    assert [worker.wait(timeout=PATIENCE_S) for worker in workers] == [0] * size
 
 
 def test_the_summed_gradient_is_that_of_one_worker(tmp_path):
