@@ -129,23 +129,23 @@ def checkpoint_bytes(run: RunConfig, seeds: int) -> int | None:
     return None if parameters is None else seeds * parameters * _BYTES_PER_PARAMETER
 
 
-def trained_parameters(policy: PolicyConfig) -> int | None:
-    """Parameters that training changes; None when the model is not on this machine yet."""
-    if policy.model == EMBEDDED and not policy.lora_rank:
+def parameter_count(policy: PolicyConfig) -> int | None:
+    """Parameters of a model; None when it is not on this machine yet, or cannot be read."""
+    if policy.model == EMBEDDED:
         return EMBEDDED_PARAMETERS
-    folder = local_folder(policy)
-    if folder is None:
-        return None
-    try:
-        shapes = dict(_shapes(folder))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+    shapes = _shapes_of(policy)
+    return sum(map(math.prod, shapes.values())) or None
+
+
+def trained_parameters(policy: PolicyConfig) -> int | None:
+    """Parameters that training changes; None where those of the model are not known."""
     if not policy.lora_rank:
-        return sum(map(math.prod, shapes.values())) or None
+        return parameter_count(policy)
     # Of each adapted matrix [out, in], rank x in and out x rank.
-    return policy.lora_rank * sum(
-        sum(shape) for name, shape in shapes.items() if _is_adapted(name, shape, policy)
-    )
+    adapted = [
+        sum(shape) for name, shape in _shapes_of(policy).items() if _is_adapted(name, shape, policy)
+    ]
+    return policy.lora_rank * sum(adapted) or None
 
 
 def rows_bytes(run: RunConfig, seeds: int) -> int:
@@ -177,6 +177,15 @@ def finish_times(
 def _evaluations(run: RunConfig) -> tuple[int, int]:
     """How often all sets are evaluated, and how often only the tracked ones."""
     return 2, -(-run.train.steps // run.evaluation.every) - 1
+
+
+def _shapes_of(policy: PolicyConfig) -> dict[str, list[int]]:
+    """Names and shapes of the weights of a model on this machine; empty for an unknown one."""
+    folder = local_folder(policy)
+    try:
+        return dict(_shapes(folder)) if folder is not None else {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:

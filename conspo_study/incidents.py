@@ -31,6 +31,9 @@ class IncidentType(StrEnum):
     """Ray Train's record of a run was in the way; it was renamed."""
     STEP_SKIPPED = "step_skipped"
     """An optimiser step was skipped because its gradient was not finite."""
+    MICRO_BATCHES_HALVED = "micro_batches_halved"
+    """A worker's GPU ran out of memory in an update; it went on with micro-batches of half the
+    size, which give the same gradient."""
     DEGENERATE_STEP = "degenerate_step"
     """No group of a step had contrast, so that nothing could be learned from it."""
     VERIFIER_TIMEOUT = "verifier_timeout"

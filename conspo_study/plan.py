@@ -20,6 +20,7 @@ from conspo_study.costs import (
 from conspo_study.definition import StudyDefinition
 from conspo_study.gpu_hours import gpu_lines
 from conspo_study.margin_reach import margin_lines
+from conspo_study.memory import Memory, estimate_memory
 from conspo_study.placement import Node, Placement, place
 from conspo_study.prepare import EMBEDDED
 from conspo_study.records import TrialState
@@ -78,6 +79,8 @@ class Plan:
     """How paired differences vary from seed to seed; None while that is unknown."""
     gpu_hours: tuple[str, ...]
     """An estimate with its arithmetic; empty for models that it does not know."""
+    memory: Memory | None
+    """What a worker of a searched trial needs; None for models of unknown size."""
     margin: tuple[str, ...]
     """How much the margins of the space can move a credit."""
     notes: tuple[str, ...]
@@ -114,6 +117,9 @@ class Plan:
         for index, line in enumerate(self.gpu_hours):
             yield ("" if index else "GPU hours"), line
         yield "disk", _size(self.disk_bytes)
+        need = self.memory.lines() if self.memory else ["unknown for this model"]
+        for index, line in enumerate(need):
+            yield ("" if index else "memory per worker"), line
         yield "seed-to-seed sd", _varies(self.spread)
         for name, stage in (("search", self.search), ("confirmation", confirm)):
             if stage is not None and (self.spread is not None or stage.seeds == 1):
@@ -173,6 +179,7 @@ def make_plan(
         disk_bytes=study_bytes(study, concurrent),
         spread=spread,
         gpu_hours=tuple(gpu_lines(study)),
+        memory=estimate_memory(search.run, search.seeds),
         margin=tuple(margin_lines(study)),
         notes=tuple(_notes(study, again)),
         problems=tuple(problems),

@@ -33,7 +33,7 @@ from conspo_study.records import (
     add_parts,
 )
 from conspo_study.reward.shaping import overlong_penalty
-from conspo_study.update.gradient import accumulate_gradient, score_without_graph
+from conspo_study.update.gradient import Budget, accumulate_gradient, score_without_graph
 from conspo_study.update.memory import peak_memory_gib
 from conspo_study.update.step import StepOutcome, Updater
 
@@ -92,6 +92,7 @@ class PolicyUpdate:
         self.config, self.model, self.updater = config, model, updater
         self.world = updater.world
         self.objective = objective_named(config.objective.name)
+        self.budget = Budget(config.update.micro_batch_tokens)
         self.credits: list[CreditRow] = []
         """Of the last rollout batch, over all workers; empty where `store_credits_every` asks for
         none."""
@@ -109,6 +110,7 @@ class PolicyUpdate:
         if not sum(held):
             return {}
         first = sum(held[: self.world.rank])
+        halved = self.budget.halved
         members = [
             _Member(index, group, torch.tensor([p for r in group.rollouts for p in r.logprobs]))
             for index, group in enumerate(groups, start=first)
@@ -149,6 +151,7 @@ class PolicyUpdate:
             "learning_rate": outcomes[-1].learning_rate,
             "updates": float(count),
             "staleness": sum(batch.staleness) / count,
+            "micro_batches_halved": self.world.sum([self.budget.halved and not halved])[0],
         }
         return self.world.metrics(batch.parts) | found
 
@@ -161,13 +164,13 @@ class PolicyUpdate:
         self, members: Sequence[_Member], totals: Totals, progress: Progress, batch: _Batch
     ) -> float:
         """Add the gradient of this worker's share of a mini-batch; the loss over all workers."""
-        if not members:
-            self.world.sum([0.0])  # its part of kl_old
-            return self.world.sum([0.0])[0]
         rollouts = [rollout for member in members for rollout in member.rollouts]
         shares: list[GroupBatch] = []
 
         def loss_of(logprobs_T: Tensor) -> Tensor:
+            if not members:
+                self.world.sum([0.0])  # its part of kl_old
+                return logprobs_T.sum()
             current_T = logprobs_T.detach()
             sampled_T = torch.cat([m.sampled_T for m in members]).to(current_T.device)
             old_T = self._old(members, current_T, batch)
@@ -198,9 +201,11 @@ class PolicyUpdate:
             [member.group.prompt_tokens for member in members for _ in member.rollouts],
             [rollout.tokens for rollout in rollouts],
             loss_of,
-            self.config.update.micro_batch_tokens,
+            self.budget,
+            self.updater.parameters,
+            self.world,
         )
-        if batch.storing:
+        if batch.storing and members:
             batch.credits += _credit_rows(len(batch.outcomes), members, shares[0], result.weights_T)
         return self.world.sum([result.loss])[0]
 
@@ -227,25 +232,28 @@ class PolicyUpdate:
             trusted = all(self.world.gather(agreed))
         if trusted:
             batch.old_T |= {member.index: member.sampled_T for member in waiting}
-        elif waiting:
+        elif waiting or self.world.sharded:  # others may wait
             scores = score_without_graph(
                 self._score,
                 [member.group.prompt_tokens for member in waiting for _ in member.rollouts],
                 [rollout.tokens for member in waiting for rollout in member.rollouts],
-                settings.micro_batch_tokens,
+                self.budget,
+                self.world,
             )
             rows = iter(scores)
             for member in waiting:
                 batch.old_T[member.index] = torch.cat([next(rows) for _ in member.rollouts])
-            sampled_T = torch.cat([member.sampled_T for member in waiting])
-            add_parts(batch.parts, mismatch_metrics(torch.cat(scores), sampled_T))
+            if waiting:
+                sampled_T = torch.cat([member.sampled_T for member in waiting])
+                add_parts(batch.parts, mismatch_metrics(torch.cat(scores), sampled_T))
         return {
             "old_logprobs_sampler": float(trusted),
             "time/old_logprobs_s": time.perf_counter() - start,
         }
 
     def _score(self, prompts: Any, responses: Any) -> Tensor:
-        return response_logprobs(self.model, prompts, responses, self.config.rollout.temperature)
+        temperature, precision = self.config.rollout.temperature, self.config.policy.precision
+        return response_logprobs(self.model, prompts, responses, temperature, precision)
 
     def _shaping(self, members: Sequence[_Member]) -> dict[str, Part]:
         """The reward that advantages read and the penalty in it, where lengths are penalised."""

@@ -150,7 +150,11 @@ def train_worker(payload: dict[str, Any]) -> None:
             policy_folder=prepare_policy(config.policy),
             checkpoints=spec.run_folder,
             bars=Bars(spec.metric, spec.direction, bars),
-            world=World(context.get_world_rank(), context.get_world_size()),
+            world=World(
+                context.get_world_rank(),
+                context.get_world_size(),
+                sharded=config.train.sharding == "fsdp",
+            ),
         )
     except Exception as error:
         cause = lasting_cause(error)
@@ -204,16 +208,19 @@ def payload_of(spec: TrialSpec) -> dict[str, Any]:
 
 def _trainer(payload: dict[str, Any], on_report: Any) -> Any:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    from ray.train.torch import TorchConfig, TorchTrainer
 
     spec = TrialSpec(**payload)
     settings = parse_config(spec.config).train
     resources: dict[str, float] = {"CPU": settings.cpus_per_worker}
     if settings.gpus_per_worker:
         resources["GPU"] = settings.gpus_per_worker
+    # Counts and metrics are summed as tensors on the CPU, which nccl alone does not carry.
+    backend = "cpu:gloo,cuda:nccl" if settings.gpus_per_worker else "gloo"
     return TorchTrainer(
         train_worker,
         train_loop_config=payload,
+        torch_config=TorchConfig(backend=backend),
         scaling_config=ScalingConfig(
             num_workers=settings.workers,
             use_gpu=bool(settings.gpus_per_worker),

@@ -22,6 +22,7 @@ from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.incidents import IncidentType
 from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
+from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weights
 from conspo_study.policy.stop import stop_ids
 from conspo_study.policy_update import PolicyUpdate
 from conspo_study.records import EvalRow, Group, Part, Problem, Rollout, add_parts
@@ -32,6 +33,7 @@ from conspo_study.rollout.metrics import derived_metrics, rollout_metrics
 from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.seeds import derive_seed
 from conspo_study.update.checkpoint import load_run, save_run
+from conspo_study.update.shards import load_weights
 from conspo_study.update.step import NoContrastError, Updater
 from conspo_study.update.world import World
 
@@ -49,15 +51,21 @@ class SeedRun:
     ):
         self.config, self.seed, self.verifier, self.world = config, seed, verifier, world
         self.model, self.tokenizer = load_policy(config.policy, policy_folder)
-        self.model.to("cuda" if config.train.gpus_per_worker else "cpu")
+        world.copy_from_first(self.model.parameters())
+        precision = config.policy.precision
+        device = "cuda" if config.train.gpus_per_worker else "cpu"
+        if world.sharded:
+            shard(self.model, world.size, precision, device)
+        else:
+            self.model.to(device)
         self.engine = TransformersEngine(
             self.model,
             self.tokenizer,
             config.rollout.batch_rows,
-            stop_ids(self.model, self.tokenizer),
+            stop_ids=stop_ids(self.model, self.tokenizer),
+            precision=precision,
         )
         self.updater = Updater(self.model, config.update, world)
-        world.copy_from_first(self.updater.parameters)
         self.policy_update = PolicyUpdate(config, self.model, self.updater)
         self.stream = training_stream(config.data, config.evaluation, derive_seed(seed, "order"))
         self.evaluation_sets = evaluation_sets(config.data, config.evaluation)
@@ -70,7 +78,8 @@ class SeedRun:
     def train_step(self, step: int) -> dict[str, Any]:
         """Sample, verify and update once; `step` counts from 0. Returns the step's metrics."""
         self.clock = {}
-        groups, counts, parts = self._collect(step)
+        with whole_weights(self.model):
+            groups, counts, parts = self._collect(step)
         progress = Progress(step, self.config.train.steps)
         with self._timed("update"):
             update = self.policy_update.run(groups, progress, derive_seed(self.seed, "epoch", step))
@@ -95,18 +104,20 @@ class SeedRun:
         greedy = Sampling(temperature=0, max_new_tokens=settings.max_new_tokens)
         rows: list[EvalRow] = []
         ends = step in (0, self.config.train.steps)
-        for name, problems in self.evaluation_sets.items():
-            if not ends and name not in settings.tracked_sets:
-                continue
-            rows += evaluate(
-                name,
-                problems[self.world.rank :: self.world.size],
-                partial(self._respond, n=settings.samples_for(name), sampling=sampling),
-                partial(self._respond, n=1, sampling=greedy) if settings.greedy else None,
-                self.verifier.verify,
-                seed=self.seed,
-                step=step,
-            )
+        with whole_weights(self.model):
+            for name, problems in self.evaluation_sets.items():
+                if not ends and name not in settings.tracked_sets:
+                    continue
+                k = settings.samples_for(name)
+                rows += evaluate(
+                    name,
+                    problems[self.world.rank :: self.world.size],
+                    partial(self._respond, n=k, sampling=sampling),
+                    partial(self._respond, n=1, sampling=greedy) if settings.greedy else None,
+                    self.verifier.verify,
+                    seed=self.seed,
+                    step=step,
+                )
         gathered = chain.from_iterable(self.world.gather(rows))
         return sorted(gathered, key=lambda row: (row.problem_set, row.problem_id, row.sample))
 
@@ -120,14 +131,22 @@ class SeedRun:
             )
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write policy, tokenizer and optimiser into `folder`; returns what else must be kept."""
-        counters = save_run(folder, partial(save_policy, self.model, self.tokenizer), self.updater)
+        """Write policy, tokenizer and optimiser into `folder`; returns what else must be kept.
+
+        Collective for a sharded model, of which every worker writes a part.
+        """
+        save = partial(save_policy, self.model, self.tokenizer)
+        if self.world.sharded:
+            part = self.world.rank, self.world.size
+            save = partial(save_sharded_policy, self.model, self.tokenizer, *part)
+        counters = save_run(folder, save, self.updater)
         own = {"absorbed": dict(self.absorbed), "without_contrast": self.without_contrast}
         return counters | own
 
     def load(self, folder: Path, kept: Mapping[str, Any]) -> None:
         """Restore what `save` wrote and returned. Raises CheckpointError when it does not fit."""
-        load_run(folder, partial(restore_policy, self.model), self.updater, kept)
+        restore = load_weights if self.world.sharded else restore_policy
+        load_run(folder, partial(restore, self.model), self.updater, kept)
         self.absorbed = Counter(kept["absorbed"])
         self.without_contrast = kept["without_contrast"]
 
@@ -137,6 +156,8 @@ class SeedRun:
         self.absorbed[IncidentType.VERIFIER_KILLED] += counts.killed
         skipped = update.get("step_skipped", 0.0) * update.get("updates", 0.0)
         self.absorbed[IncidentType.STEP_SKIPPED] += round(skipped)
+        halved = update.get("micro_batches_halved", 0.0)
+        self.absorbed[IncidentType.MICRO_BATCHES_HALVED] += round(halved)
         self.absorbed[IncidentType.DEGENERATE_STEP] += not counts.valid
         # A policy that answers everything right has nothing to learn either, and has not failed.
         stuck = not counts.valid and counts.all_correct < counts.sampled

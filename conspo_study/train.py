@@ -78,9 +78,12 @@ def train(
     torch.set_num_threads(config.train.cpus_per_worker)
     world = world or World()
     identity = {"config_hash": config_hash(config), "seeds": list(seeds)}
+    shards = {"shards": world.size} if world.sharded else {}
     with Verifier(config.reward) as verifier:
         runs = [SeedRun(config, seed, policy_folder, verifier, world) for seed in seeds]
-        loop = _Loop(config, runs, outlet, CheckpointStore(checkpoints, identity), bars, world)
+        writers = world if world.sharded else World()
+        store = CheckpointStore(checkpoints, shards | identity, writers)
+        loop = _Loop(config, runs, outlet, store, bars, world)
         try:
             loop.run()
         finally:
@@ -117,7 +120,7 @@ class _Loop:
             saved = _due(step, every.checkpoint_every, steps)
             if evaluated:
                 self._evaluate(step)
-            if saved and self.main:
+            if saved and (self.main or self.world.sharded):
                 self.store.write(step, self._save)
             due = evaluated or saved or _due(step, every.report_every, steps)
             if due and self._report(step):

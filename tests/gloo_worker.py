@@ -1,7 +1,9 @@
 """Run as one of several gloo workers: `gloo_worker.py TASK RANK SIZE FOLDER`.
 
 `gradient` writes the float64 gradient of this worker's share of a fixed batch after the sum over
-workers; `train` runs a few training steps and writes the rows and the final weights.
+workers; `sharded` the same of a model that is divided over the workers, how its weights compare
+with the whole ones, and what updates of it do; `train` runs a few training steps and writes the
+rows.
 """
 
 import json
@@ -13,12 +15,15 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from tiny_models import random_model
+from update_cases import settings_of, update_on
 
 from conspo_study.config import ConSPOOptions, GRPOOptions, RunConfig, parse_config
 from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
 from conspo_study.policy.logprobs import response_logprobs
+from conspo_study.policy.sharding import full_state, shard, whole_weights
 from conspo_study.train import train
-from conspo_study.update.gradient import accumulate_gradient
+from conspo_study.update.gradient import Budget, accumulate_gradient
+from conspo_study.update.shards import whole
 from conspo_study.update.world import World
 
 GROUPS = [
@@ -30,15 +35,28 @@ GROUPS = [
 OPTIONS = {"conspo": ConSPOOptions(tau=0.3, margin=0.2), "grpo": GRPOOptions()}
 
 
-def gradient(world: World, name: str) -> torch.Tensor:
-    """The summed gradient of this batch, as one float64 vector."""
-    mine = [row for group in GROUPS[world.rank :: world.size] for row in group]
-    sizes = [len(group) for group in GROUPS[world.rank :: world.size]]
+UPDATES = [
+    *(("conspo", "trainer", spread) for spread in ((3, 4), (7, 0), (1, 6))),
+    *((name, old, (2, 5)) for name, old in (("disco", "trainer"), ("grpo", "auto"))),
+]
+"""Objective, whose log-probabilities ratios refer to, and groups of each of two workers."""
+
+
+def gradient(world: World, name: str, budget: int = 12, idle: int | None = None) -> torch.Tensor:
+    """The summed gradient of this batch, as one float64 vector; worker `idle` has none of it."""
+    working = [rank for rank in range(world.size) if rank != idle]
+    groups = GROUPS[working.index(world.rank) :: len(working)] if world.rank != idle else []
+    mine = [row for group in groups for row in group]
+    sizes = [len(group) for group in groups]
     counts = world.sum([len(sizes), len(mine), sum(len(r) for _, r, _ in mine)])
     totals = Totals(*map(int, counts))
-    model = random_model("Llama").double()
+    model = random_model("Llama", tie_word_embeddings=True).double()
+    if world.sharded:
+        shard(model, world.size)
 
     def loss_of(logprobs):
+        if not mine:
+            return logprobs.sum()
         batch = GroupBatch.of(
             logprobs,
             logprobs.detach() - 0.1,
@@ -49,17 +67,50 @@ def gradient(world: World, name: str) -> torch.Tensor:
         )
         return objective_named(name)(batch, OPTIONS[name], Progress(1, 2)).loss
 
-    if mine:
-        accumulate_gradient(
-            lambda p, r: response_logprobs(model, p, r),
-            [prompt for prompt, _, _ in mine],
-            [response for _, response, _ in mine],
-            loss_of,
-            budget=12,
-        )
     parameters = list(model.parameters())
+    accumulate_gradient(
+        lambda p, r: response_logprobs(model, p, r),
+        [prompt for prompt, _, _ in mine],
+        [response for _, response, _ in mine],
+        loss_of,
+        Budget(budget),
+        parameters,
+        world,
+    )
     world.sum_gradients(parameters)
-    return torch.cat([p.grad.reshape(-1) for p in parameters])
+    return torch.cat([whole(p.grad).reshape(-1) for p in parameters])
+
+
+def sharded(world: World, folder: Path) -> None:
+    """Leave `gradient-<name>`, `idle-<name>` and the weights after updates in `folder`, and the
+    metrics of updates."""
+    tensors = {}
+    for name in OPTIONS:
+        tensors[f"gradient-{name}"] = gradient(world, name)
+        tensors[f"at once-{name}"] = gradient(world, name, budget=1000)
+        tensors[f"idle-{name}"] = gradient(world, name, idle=1)
+    metrics = []
+    for number, (name, old, held) in enumerate(UPDATES):
+        settings = settings_of(name, old) | {"update.micro_batch_tokens": 16}
+        found, _, tensors[f"update-{number}"] = update_on(world, held, settings)
+        metrics.append(found)
+    model = random_model("Llama", tie_word_embeddings=True)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    shard(model, world.size, "bfloat16")
+    tokens = torch.tensor([[1, 5, 9, 4]])
+    with whole_weights(model), torch.inference_mode():
+        # Not collective: the other worker does nothing meanwhile.
+        dtype = model(tokens).logits.dtype if world.rank == 0 else torch.bfloat16
+    held = sum(p.to_local().numel() for p in model.parameters())
+    facts = {
+        "metrics": metrics,
+        "state": all(torch.equal(before[name], tensor) for name, tensor in full_state(model)),
+        "names": sorted(name for name, _ in full_state(model)) == sorted(before),
+        "share": held / sum(p.numel() for p in model.parameters()),
+        "dtypes": [str(dtype), str(next(model.parameters()).dtype)],
+    }
+    (folder / f"facts-{world.rank}.json").write_text(json.dumps(facts))
+    save_file(tensors, folder / f"sharded-{world.rank}.safetensors")
 
 
 class RowsOutlet:
@@ -91,14 +142,12 @@ class RowsOutlet:
 
 
 def train_some(world: World, folder: Path, config: RunConfig, policy: Path) -> None:
-    """Train and leave `rows.json` and `weights.safetensors` in `folder`."""
+    """Train and leave `rows.json` in `folder`, beside `checkpoints`."""
     outlet = RowsOutlet()
     checkpoints = folder / "checkpoints"
     train(config, [0], outlet, policy_folder=policy, checkpoints=checkpoints, world=world)
     if world.rank == 0:
         (folder / "rows.json").write_text(json.dumps(outlet.rows))
-        last = checkpoints / f"checkpoint_{config.train.steps:05d}"
-        (last / "seed-0" / "model.safetensors").rename(folder / "weights.safetensors")
 
 
 if __name__ == "__main__":
@@ -109,13 +158,17 @@ if __name__ == "__main__":
         init_method=f"file://{path}/rendezvous",
         rank=rank,
         world_size=size,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=300),
     )
     here = World(rank, size)
     if task == "gradient":
         result = {name: gradient(here, name) for name in OPTIONS}
         save_file(result, path / f"gradient-{rank}.safetensors")
+    elif task == "sharded":
+        sharded(World(rank, size, sharded=True), path)
     else:
         settings = json.loads((path / "config.json").read_text())
-        train_some(here, path, parse_config(settings["config"]), Path(settings["policy"]))
+        config = parse_config(settings["config"])
+        here = World(rank, size, sharded=size > 1 and config.train.sharding == "fsdp")
+        train_some(here, path, config, Path(settings["policy"]))
     dist.destroy_process_group()

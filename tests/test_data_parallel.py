@@ -1,12 +1,10 @@
 """Several workers do what one does: same gradient and metrics in float64, same training run."""
 
 import json
-import random
+import shutil
 import subprocess
 import sys
-from copy import deepcopy
-from dataclasses import astuple
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import gloo_worker
@@ -14,19 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from thread_world import run_threads
-from tiny_models import random_model
+from transformers import AutoModelForCausalLM
+from update_cases import OBJECTIVES, settings_of, update_on
 
 from conspo_study.config import with_overrides
-from conspo_study.config.objectives import OPTIONS
-from conspo_study.objective import Progress
-from conspo_study.policy.logprobs import response_logprobs
-from conspo_study.policy_update import PolicyUpdate
 from conspo_study.presets import QUICK
-from conspo_study.records import FinishStatus, Group, Judgement, Rollout, Verdict
-from conspo_study.update.step import Updater
 from conspo_study.update.world import World
 
 WORKER = Path(gloo_worker.__file__)
+PATIENCE_S = 600
 
 
 def run_workers(task, size, folder):
@@ -34,7 +28,7 @@ def run_workers(task, size, folder):
         subprocess.Popen([sys.executable, str(WORKER), task, str(rank), str(size), str(folder)])
         for rank in range(size)
     ]
-    assert [worker.wait(timeout=120) for worker in workers] == [0] * size
+    assert [worker.wait(timeout=PATIENCE_S) for worker in workers] == [0] * size
 
 
 def test_the_summed_gradient_is_that_of_one_worker(tmp_path):
@@ -47,46 +41,7 @@ def test_the_summed_gradient_is_that_of_one_worker(tmp_path):
             torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-14)
 
 
-@cache
-def model_and_groups(count=7):
-    """A policy and ragged groups; the sampler's log-probabilities have an error in each token."""
-    model = random_model("Llama").double()
-    generator = random.Random(0)
-    groups = []
-    for number in range(count):
-        prompt = (3 + number, 4)
-        rollouts = []
-        for _ in range(2 + number % 3):
-            tokens = tuple(generator.randrange(5, 40) for _ in range(generator.randint(1, 6)))
-            with torch.no_grad():
-                exact = response_logprobs(model, [prompt], [tokens]).tolist()
-            logprobs = tuple(value + generator.gauss(0, 0.1) for value in exact)
-            rollouts.append(Rollout(tokens, logprobs, FinishStatus.STOPPED, ""))
-        verdicts = [Judgement(Verdict.CORRECT if i % 2 else Verdict.WRONG) for i in range(4)]
-        pieces = tuple(rollouts), tuple(verdicts[: len(rollouts)])
-        groups.append(Group(f"p{number}", prompt, *pieces))
-    return model, groups
-
-
-def update_on(world, held, settings):
-    """The metrics, credits and weights of an update with `held[rank]` groups on each worker."""
-    config = with_overrides(QUICK, settings)
-    model, groups = deepcopy(model_and_groups())
-    first = sum(held[: world.rank])
-    update = PolicyUpdate(config, model, Updater(model, config.update, world))
-    mine = groups[first : first + held[world.rank]]
-    metrics = update.run(mine, Progress(2, 9), seed=0)
-    machine = ("time/", "peak_memory_gib")
-    kept = {name: value for name, value in metrics.items() if not name.startswith(machine)}
-    credits = [(astuple(row)[:5], row.score, row.credit) for row in update.credits]
-    return kept, credits, torch.cat([p.detach().reshape(-1) for p in model.parameters()])
-
-
 SPREADS = [(3, 4), (1, 0, 6)]
-OBJECTIVES = {name: {} for name in OPTIONS} | {
-    # On one side of its limit in one mini-batch, on the other in the next.
-    "disco": {"objective.kl_limit": 0.01, "objective.kl_penalty": 1.0},
-}
 
 
 @pytest.mark.parametrize(
@@ -99,17 +54,7 @@ def test_nothing_that_an_update_reports_depends_on_the_split_over_workers(name, 
         "conspo_study.objective.diagnostics.rollout_losses",
         lambda batch, advantages_B, _: advantages_B * batch.rollout_sum(batch.logprobs_T),
     )
-    settings = {
-        "objective.name": name,
-        "update.learning_rate": 0.01,
-        "update.warmup_steps": 0,
-        "update.mini_batches": 3,  # of 3, 2 and 2 groups, which no spread below divides evenly
-        "update.epochs_per_batch": 2,
-        "update.store_credits_every": 1,
-        "update.old_logprobs": old,
-        "rollout.max_new_tokens": 8,
-        "reward.overlong_cache": 6,
-    } | OBJECTIVES[name]
+    settings = settings_of(name, old)  # no spread below divides the mini-batches evenly
     metrics, credits, weights = update_on(World(), (7,), settings)
     assert metrics["updates"] == 6
     assert metrics["grpo_identity_gap"] > 1
@@ -123,25 +68,94 @@ def test_nothing_that_an_update_reports_depends_on_the_split_over_workers(name, 
             torch.testing.assert_close(other[2], weights, rtol=1e-9, atol=1e-11)
 
 
+@pytest.fixture(scope="module")
+def divided(tmp_path_factory):
+    """What two workers found that share one model."""
+    folder = tmp_path_factory.mktemp("sharded")
+    run_workers("sharded", 2, folder)
+    tensors = [load_file(folder / f"sharded-{rank}.safetensors") for rank in range(2)]
+    facts = [json.loads((folder / f"facts-{rank}.json").read_text()) for rank in range(2)]
+    return tensors, facts
+
+
+@pytest.mark.parametrize("case", ["gradient", "at once", "idle"])
+@pytest.mark.parametrize("name", gloo_worker.OPTIONS)
+def test_the_gradient_of_a_sharded_model_is_that_of_a_whole_one(divided, name, case):
+    alone = gloo_worker.gradient(World(), name)
+    for tensors in divided[0]:
+        torch.testing.assert_close(tensors[f"{case}-{name}"], alone, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("number", range(len(gloo_worker.UPDATES)))
+def test_updates_of_a_sharded_model_are_those_of_a_whole_one(divided, number):
+    name, old, _ = gloo_worker.UPDATES[number]
+    metrics, _, weights = update_on(World(), (7,), settings_of(name, old))
+    for tensors, facts in zip(*divided, strict=True):
+        assert facts["metrics"][number] == pytest.approx(metrics, rel=1e-7, abs=1e-9)
+        torch.testing.assert_close(tensors[f"update-{number}"], weights, rtol=1e-9, atol=1e-11)
+
+
+def test_workers_hold_half_of_a_sharded_model_and_the_whole_of_it_to_sample(divided):
+    for facts in divided[1]:
+        assert facts["state"] and facts["names"]
+        assert facts["share"] == pytest.approx(0.5, abs=0.02)
+        assert facts["dtypes"] == ["torch.bfloat16", "torch.float32"]
+
+
+def train_with(size, folder, policy, **settings):
+    """Train in processes; the rows of its steps."""
+    config = with_overrides(
+        QUICK, {"rollout.prompts_per_step": 6, "train.workers": 2, "train.steps": 4} | settings
+    )
+    folder.mkdir(exist_ok=True)
+    text = json.dumps({"config": config.model_dump(mode="json"), "policy": str(policy)})
+    (folder / "config.json").write_text(text)
+    (folder / "rendezvous").unlink(missing_ok=True)
+    run_workers("train", size, folder)
+    return json.loads((folder / "rows.json").read_text())
+
+
+def weights_at(folder, step):
+    """The policy of a checkpoint, as anybody would load it."""
+    seed = folder / "checkpoints" / f"checkpoint_{step:05d}" / "seed-0"
+    return AutoModelForCausalLM.from_pretrained(seed, local_files_only=True).state_dict()
+
+
 @pytest.mark.slow
-def test_two_workers_train_the_same_policy_as_one(tmp_path, tiny_policy):
-    config = with_overrides(QUICK, {"train.workers": 2, "train.steps": 3})
-    results = []
-    for size in (1, 2):
-        folder = tmp_path / str(size)
-        folder.mkdir()
-        settings = {"config": config.model_dump(mode="json"), "policy": str(tiny_policy)}
-        (folder / "config.json").write_text(json.dumps(settings))
-        run_workers("train", size, folder)
-        rows = json.loads((folder / "rows.json").read_text())
-        results.append((rows, load_file(folder / "weights.safetensors")))
-    (rows_1, weights_1), (rows_2, weights_2) = results
+@pytest.mark.parametrize("sharding", ["replicate", "fsdp"])
+def test_two_workers_train_the_same_policy_as_one(tmp_path, tiny_policy, sharding):
+    alone, together = tmp_path / "1", tmp_path / "2"
+    rows_1 = train_with(1, alone, tiny_policy)
+    rows_2 = train_with(2, together, tiny_policy, **{"train.sharding": sharding})
     assert any(row["valid_fraction"] > 0 for row in rows_1)
-    for a, b in zip(rows_1, rows_2, strict=True):
-        machine = ("time/", "tokens_per_s", "peak_memory_gib")
-        compared = [key for key in a if not key.startswith(machine)]
-        assert {key: a[key] for key in compared} == pytest.approx(
-            {key: b[key] for key in compared}, rel=2e-3, abs=1e-5
-        )
-    for name, tensor in weights_1.items():
-        torch.testing.assert_close(weights_2[name], tensor, rtol=1e-3, atol=2e-5)
+    for a, b in zip(untimed(rows_1), untimed(rows_2), strict=True):
+        assert a == pytest.approx(b, rel=2e-3, abs=1e-5)
+    weights = weights_at(together, 4)
+    for name, tensor in weights_at(alone, 4).items():
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_a_sharded_run_resumes_bit_for_bit_with_as_many_workers_and_no_others(
+    tmp_path, tiny_policy, capfd
+):
+    settings = {"train.sharding": "fsdp", "train.checkpoint_every": 2, "train.steps": 4}
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    rows = train_with(2, whole, tiny_policy, **settings)
+    again.mkdir()
+    name = "checkpoint_00002"
+    shutil.copytree(whole / "checkpoints" / name, again / "checkpoints" / name)
+    assert untimed(train_with(2, again, tiny_policy, **settings)) == untimed(rows[2:])
+    last = [folder / "checkpoints" / "checkpoint_00004" for folder in (whole, again)]
+    files = sorted(path.relative_to(last[0]) for path in last[0].rglob("*.safetensors"))
+    assert len(files) == 4  # a part of the model and one of the optimiser by each worker
+    for file in files:
+        assert (last[0] / file).read_bytes() == (last[1] / file).read_bytes(), file
+    with pytest.raises(AssertionError):
+        train_with(3, again, tiny_policy, **settings)
+    assert "its shards is 2, this run's is 3" in capfd.readouterr().err
+
+
+def untimed(rows):
+    machine = ("time/", "tokens_per_s", "peak_memory_gib")
+    return [{k: v for k, v in row.items() if not k.startswith(machine)} for row in rows]

@@ -116,6 +116,22 @@ def test_auto_scores_nothing_beyond_the_first_mini_batch_when_that_agrees(monkey
         update(**settings)
 
 
+def test_running_out_of_gpu_memory_is_absorbed_once_and_told(monkeypatch):
+    def scarce(model, prompts, *rest):
+        if len(prompts) > 7:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return response_logprobs(model, prompts, *rest)
+
+    plain, weights, _ = update(update__micro_batch_tokens=20)
+    assert plain["micro_batches_halved"] == 0
+    monkeypatch.setattr("conspo_study.policy_update.response_logprobs", scarce)
+    metrics, spared, _ = update(update__micro_batch_tokens=40)
+    assert metrics["micro_batches_halved"] == 1
+    assert torch.equal(spared, weights)
+    with pytest.raises(torch.OutOfMemoryError):
+        update(update__micro_batch_tokens=10_000)  # half of it is too much as well
+
+
 def test_workers_trust_the_sampler_together_or_not_at_all():
     def work(world, shifted):
         config = configured(update__mini_batches=2, update__old_logprobs="auto")

@@ -50,7 +50,7 @@ def run_threads(size: int, work: Callable[[World], Any]) -> list[Any]:
 
     def run(rank: int) -> Any:
         try:
-            return work(ThreadWorld(rank, size, board))
+            return work(ThreadWorld(rank, size, board=board))
         except BaseException:
             board.barrier.abort()  # the others would wait in vain
             raise

@@ -64,6 +64,9 @@ class PolicyConfig(Stage):
     """Supervised steps of the embedded model's warm start."""
     warm_start_seed: int = Field(0, ge=0)
     """Seed of the warm start; all trials of a study share one warm start."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What the model computes in. Weights, optimiser, gradient sums, log-softmax and objective are
+    float32 in either case."""
     trust_remote_code: bool = False
     """Whether Python code that comes with the model is run. Only for code that you have read: it
     can do whatever you can."""
@@ -247,6 +250,9 @@ class TrainConfig(Stage):
     """CPU cores reserved for each worker; also its thread count."""
     gpus_per_worker: int = Field(0, ge=0, le=1)
     """GPUs reserved for each worker."""
+    sharding: Literal["replicate", "fsdp"] = "replicate"
+    """What each worker holds of weights, gradients and optimiser: all of it, or its share (FSDP2),
+    the rest of a layer being fetched while that layer computes."""
     checkpoint_every: int = Field(20, ge=1)
     """Steps between checkpoints; the last step always writes one."""
     report_every: int = Field(5, ge=1)
@@ -281,12 +287,26 @@ class RunConfig(Stage):
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
+    def _adapters_are_not_sharded(self) -> Self:
+        if self.policy.lora_rank and self.train.sharding == "fsdp":
+            raise ValueError(
+                f"policy.lora_rank {self.policy.lora_rank} trains adapters, which are small enough "
+                "for every worker: set train.sharding to replicate, or lora_rank to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _work_divides_over_workers(self) -> Self:
         prompts, workers = self.rollout.prompts_per_step, self.train.workers
         if prompts % workers:
             raise ValueError(
                 f"rollout.prompts_per_step {prompts} is not a multiple of train.workers {workers}: "
                 "whole groups stay on one worker; change either"
+            )
+        if self.train.sharding == "fsdp" and workers == 1:
+            raise ValueError(
+                "train.sharding fsdp divides the model over train.workers, of which there is 1; "
+                "raise that or set train.sharding=replicate"
             )
         if self.reward.overlong_cache > self.rollout.max_new_tokens:
             raise ValueError(

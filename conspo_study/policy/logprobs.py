@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -12,8 +13,11 @@ from torch.utils.checkpoint import checkpoint
 
 from conspo_study.policy.recompute import recomputing_layers
 
-CHUNK_ELEMENTS = 1 << 27
-"""Most logits (tokens x vocabulary) that exist at once: 512 MiB in float32."""
+CHUNK_ELEMENTS = 1 << 25
+"""Most logits (tokens x vocabulary) that are scored at once: 128 MiB in float32, and about four
+tensors of that size at the peak."""
+SHARDED_METHOD = "sharded_token_logprobs"
+"""Attribute of a sharded model that stands for `token_logprobs` of it."""
 _LOGIT_TRANSFORMS = (
     *("final_logit_softcapping", "logit_scale", "logits_scaling"),
     *("lm_head_multiplier", "output_multiplier_scale"),
@@ -26,13 +30,15 @@ def response_logprobs(
     prompts: Sequence[Sequence[int]],
     responses: Sequence[Sequence[int]],
     temperature: float = 1.0,
+    precision: str = "float32",
 ) -> torch.Tensor:
     """Log-probabilities (nats) of `responses[i]` as continuations of `prompts[i]`: [N].
 
     N is the sum of the response lengths, each at least 1; tokens are in the order of the responses.
-    Differentiable; float32, or float64 for a model in float64. The rows are padded on the right,
-    where a causal model cannot see, so no mask is needed. The head is applied to response
-    positions only.
+    Differentiable; float32, or float64 for a model in float64, also where `precision` makes the
+    model compute in bfloat16. The rows are padded on the right, where a causal model cannot see, so
+    no mask is needed. The head is applied to response positions only. Collective for a sharded
+    model: all workers score together.
     """
     refuse_transformed_logits(model)
     device = model.get_input_embeddings().weight.device
@@ -54,10 +60,26 @@ def response_logprobs(
         device=device,
     )
     target_N = torch.tensor(list(chain.from_iterable(responses)), device=device)
+    # A sharded model fetches its weights around this method, and around no other than its forward.
+    score = getattr(model, SHARDED_METHOD, partial(token_logprobs, model))
+    # Autocast casts weights for each product and leaves them float32, like the residual stream:
+    # an update below 1/256 of a weight would be rounded away in bfloat16, and most updates are.
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        scores_N: torch.Tensor = score(tokens_BL, at_N, target_N, temperature)
+    return scores_N
+
+
+def token_logprobs(
+    model: Any,
+    tokens_BL: torch.Tensor,
+    at_N: torch.Tensor,
+    target_N: torch.Tensor,
+    temperature: float,
+) -> torch.Tensor:
+    """Log-probabilities [N] of the tokens `target_N` at the flat positions `at_N` of the rows."""
     with recomputing_layers(model):
         hidden_BLD = model.base_model(input_ids=tokens_BL, use_cache=False).last_hidden_state
     hidden_ND = hidden_BLD.flatten(0, 1).index_select(0, at_N)
-
     head = model.get_output_embeddings()
     per_chunk = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
     spans = list(

@@ -24,14 +24,19 @@ KEEP_ROWS = 0.8
 
 
 class TransformersEngine:
-    """A `RolloutEngine` that shares the model object with the trainer, so no weights are copied."""
+    """A `RolloutEngine` that shares the model object with the trainer, so no weights are copied.
+
+    With `precision` bfloat16 it computes as the trainer does then: by autocast on float32 weights.
+    """
 
     def __init__(
         self,
         model: Any,
         tokenizer: Any,
         batch_rows: int = 512,
+        *,
         stop_ids: Sequence[int] | None = None,
+        precision: str = "float32",
     ) -> None:
         """`stop_ids` end a response; by default the tokenizer's end-of-sequence token alone."""
         config = model.config.get_text_config()
@@ -47,6 +52,7 @@ class TransformersEngine:
         self._layers: int = config.num_hidden_layers
         self._stops = frozenset(stop_ids or (tokenizer.eos_token_id,))
         self._flags = str(config._attn_implementation).startswith("flash")
+        self._bfloat16 = precision == "bfloat16"
 
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
@@ -56,7 +62,9 @@ class TransformersEngine:
         uniforms = [_uniforms(seed, n, sampling) for seed in seeds]
         training = self._model.training
         self._model.eval()
-        with torch.inference_mode():
+        device = self._model.get_input_embeddings().weight.device
+        bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=self._bfloat16)
+        with torch.inference_mode(), bfloat16:
             for chosen, samples in self._batches(prompts, n):
                 responses = self._decode(
                     [prompts[p] for p in chosen],
@@ -95,7 +103,8 @@ class TransformersEngine:
         pads_R = pads.repeat_interleave(per_prompt)
         mask_R = self._mask(pads_R, width + limit) if pads.any() else None
 
-        fused = can_fuse(self._model)
+        # Folded norms round differently in bfloat16 than those that the trainer applies.
+        fused = can_fuse(self._model) and not self._bfloat16
         decode = FusedLlama(self._model, width + limit) if fused else self._decode_step
 
         active_R = torch.arange(len(pads_R), device=device)
@@ -166,7 +175,9 @@ class TransformersEngine:
         hidden_RL = torch.arange(length, device=pads_R.device) < pads_R[:, None]
         if self._flags:
             return ~hidden_RL
-        dtype = self._model.get_input_embeddings().weight.dtype
+        weight = self._model.get_input_embeddings().weight
+        # As attention computes: cast to bfloat16, float32's lowest number would be -inf.
+        dtype = torch.bfloat16 if self._bfloat16 else weight.dtype
         mask = torch.zeros(hidden_RL.shape, dtype=dtype, device=pads_R.device)
         return mask.masked_fill_(hidden_RL, torch.finfo(dtype).min)[:, None, None]
 

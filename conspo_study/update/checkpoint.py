@@ -6,6 +6,10 @@
       seed-<seed>/model.safetensors, config.json, ...   a transformers model folder, or an adapter's
       seed-<seed>/optimizer.safetensors
 
+Where a model is sharded every worker writes a part of both, and what it reads back of them is its
+share again: model-00001-of-00002.safetensors, which holds whole tensors, so that the folder stays
+one that transformers can load, and optimizer-00001-of-00002.safetensors, which holds rows.
+
 A folder without a matching manifest is not a checkpoint. Nothing here is ever unpickled.
 """
 
@@ -21,6 +25,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from conspo_study.update.shards import part_name
 from conspo_study.update.step import Updater
 
 FORMAT = 1
@@ -38,10 +43,10 @@ class CheckpointDamaged(CheckpointError):
 
 def save_run(folder: Path, save_model: Callable[[Path], None], updater: Updater) -> dict[str, int]:
     """Write one seed's model and optimiser into `folder`; returns the counters for state.json."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=updater.world.sharded)
     save_model(folder)
     tensors = {name: value.contiguous() for name, value in updater.state_tensors().items()}
-    save_file(tensors, folder / "optimizer.safetensors")
+    save_file(tensors, folder / part_name("optimizer", updater.world))
     return {"applied": updater.applied, "skipped_in_a_row": updater.skipped_in_a_row}
 
 
@@ -54,7 +59,7 @@ def load_run(
     """Restore in place what `save_run` wrote. Raises CheckpointError when it does not fit."""
     try:
         load_model(folder)
-        tensors = load_file(folder / "optimizer.safetensors")
+        tensors = load_file(folder / part_name("optimizer", updater.world))
         updater.load_state(tensors, counters["applied"], counters["skipped_in_a_row"])
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(

@@ -18,6 +18,7 @@ from shutil import rmtree
 from typing import Any
 
 from conspo_study.update.checkpoint import CheckpointDamaged, flush, open_checkpoint, seal
+from conspo_study.update.world import World
 
 KEPT = 2
 """Whole checkpoints that are kept: the newest, and one to fall back to."""
@@ -39,31 +40,48 @@ class Found:
 class CheckpointStore:
     """The checkpoints in `folder` of the run that `identity` describes (entries of state.json).
 
-    One process writes at a time.
+    `writers` are the workers that write together, each its part; by default one process does it
+    alone.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any]):
+    def __init__(self, folder: Path, identity: Mapping[str, Any], writers: World | None = None):
         self.folder, self.identity = folder, dict(identity)
+        self.writers = writers or World()
 
     def write(self, step: int, fill: Callable[[Path], Mapping[str, Any]]) -> None:
         """Add the checkpoint of `step`: `fill` writes into an empty folder and returns the state.
 
         Older ones than the last two are then removed. When `fill` raises, nothing is left of it.
+        Collective over the writers: `fill` is called on each, with the same folder, and what it
+        returns on the first is kept; when it raises on one, it has failed on all.
         """
         target = self.folder / f"checkpoint_{step:05d}"
         partial = target.with_suffix(".partial")
-        _remove(partial)
-        partial.mkdir(parents=True)
+        first = self.writers.rank == 0
+
+        def begin() -> None:
+            if first:
+                _remove(partial)
+                partial.mkdir(parents=True)
+
+        def complete() -> None:
+            if first:
+                seal(partial, {"step": step, **state, **self.identity})
+                _remove(target)  # after a restart from an older one
+                partial.rename(target)
+                flush(self.folder)
+
         try:
-            seal(partial, {"step": step, **fill(partial), **self.identity})
-            _remove(target)  # after a restart from an older one
-            partial.rename(target)
-            flush(self.folder)
+            self.writers.together(begin)
+            state = self.writers.together(lambda: fill(partial))
+            self.writers.together(complete)
         except BaseException:
-            _remove(partial)
+            if first:
+                _remove(partial)
             raise
-        for _, old in self._whole()[:-KEPT]:
-            _remove(old)
+        if first:
+            for _, old in self._whole()[:-KEPT]:
+                _remove(old)
 
     def newest(self) -> Found:
         """The newest good checkpoint. Damaged ones are set aside, unfinished ones removed.

@@ -9,12 +9,16 @@ back-propagated in micro-batches. The result is the gradient of the whole loss, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from conspo_study.update.micro_batches import padded_tokens, plan_micro_batches
+from conspo_study.update.world import World
+
+Result = TypeVar("Result")
 
 Tokens = Sequence[int]
 Score = Callable[[Sequence[Tokens], Sequence[Tokens]], Tensor]
@@ -38,13 +42,41 @@ def token_weights(logprobs_T: Tensor, loss_of: Callable[[Tensor], Tensor]) -> To
     return TokenWeights(float(loss.detach()), weights_T)
 
 
+@dataclass(slots=True)
+class Budget:
+    """How many tokens a micro-batch may hold, padding included."""
+
+    tokens: int
+    halved: bool = False
+    """Whether memory ran out at twice as many."""
+
+    def halve(self) -> bool:
+        """Go on with half of it, once; whether that was possible."""
+        if self.halved or self.tokens < 2:
+            return False
+        self.tokens, self.halved = self.tokens // 2, True
+        return True
+
+
 def score_without_graph(
-    score: Score, prompts: Sequence[Tokens], responses: Sequence[Tokens], budget: int
+    score: Score,
+    prompts: Sequence[Tokens],
+    responses: Sequence[Tokens],
+    budget: Budget,
+    world: World | None = None,
 ) -> list[Tensor]:
-    """Log-probabilities of each response, constant, in micro-batches of at most `budget` tokens."""
-    batches = plan_micro_batches(_lengths(prompts, responses), budget)
-    with torch.no_grad():
-        return _score_rows(score, prompts, responses, batches)
+    """Log-probabilities of each response, constant, in micro-batches that keep to `budget`.
+
+    It is halved, once, and all is scored again when memory runs out; not in a sharded `world`,
+    where this is collective and a worker without responses takes part.
+    """
+    world = world or World()
+
+    def forward() -> list[Tensor]:
+        with torch.no_grad():
+            return _Share.of(prompts, responses, budget, world).scored(score)
+
+    return _sparing(forward, budget, world)[: len(responses)]
 
 
 def accumulate_gradient(
@@ -52,50 +84,111 @@ def accumulate_gradient(
     prompts: Sequence[Tokens],
     responses: Sequence[Tokens],
     loss_of: Callable[[Tensor], Tensor],
-    budget: int,
+    budget: Budget,
+    parameters: Sequence[Tensor],
+    world: World | None = None,
 ) -> TokenWeights:
-    """Add the gradient of `loss_of` to the parameters' `.grad`, holding at most `budget` tokens.
+    """Leave the gradient of `loss_of` in the `.grad` of `parameters`, in place of what was there.
 
     When everything fits the budget the log-probabilities are computed once and their graphs kept;
     otherwise they are computed without graphs first and again, micro-batch by micro-batch, with.
+    When memory runs out the budget is halved, once, and the forward or backward passes begin again;
+    `loss_of` is called once in any case. Not in a sharded `world`, where this is collective: the
+    other workers would wait for the passes that one of them repeats.
     """
-    lengths = _lengths(prompts, responses)
-    batches = plan_micro_batches(lengths, budget)
-    keep_graphs = padded_tokens(batches, lengths) <= budget
-    with torch.set_grad_enabled(keep_graphs):
-        rows = _score_rows(score, prompts, responses, batches)
-    result = token_weights(torch.cat(rows), loss_of)
-    weights = torch.split(result.weights_T, [len(response) for response in responses])
-    if keep_graphs:
-        torch.autograd.backward(rows, weights)
-    else:
-        for batch in batches:
-            again = _score_batch(score, prompts, responses, batch)
-            torch.autograd.backward(again, [weights[i] for i in batch])
+    world = world or World()
+    count = len(responses)
+
+    def forward() -> list[Tensor]:
+        share = _Share.of(prompts, responses, budget, world)
+        # A sharded model goes forward and backward in turn, on all workers alike.
+        keep_graphs = len(share.batches) == 1 if world.sharded else share.padded <= budget.tokens
+        with torch.set_grad_enabled(keep_graphs):
+            return share.scored(score)
+
+    rows = _sparing(forward, budget, world)
+    own_T = torch.cat(rows[:count]) if count else torch.empty(0)
+    result = token_weights(own_T, loss_of)
+    weights = [
+        *torch.split(result.weights_T, [len(response) for response in responses]),
+        *map(torch.zeros_like, rows[count:]),
+    ]
+    graphs = rows if rows and rows[0].requires_grad else []
+
+    def backward() -> None:
+        for parameter in parameters:
+            parameter.grad = None
+        if graphs:
+            kept = graphs.copy()
+            graphs.clear()
+            torch.autograd.backward(kept, weights)
+            return
+        share = _Share.of(prompts, responses, budget, world)
+        for batch in share.batches:
+            torch.autograd.backward(share.score(score, batch), [weights[i] for i in batch])
+
+    del own_T
+    _sparing(backward, budget, world)
     return result
 
 
-def _lengths(prompts: Sequence[Tokens], responses: Sequence[Tokens]) -> list[int]:
-    return [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
+_STAND_IN = (0,)
+"""Prompt and response of a worker that has nothing left to score while others have."""
 
 
-def _score_batch(
-    score: Score, prompts: Sequence[Tokens], responses: Sequence[Tokens], batch: Sequence[int]
-) -> tuple[Tensor, ...]:
-    """Log-probabilities of each response of one micro-batch."""
-    flat_T = score([prompts[i] for i in batch], [responses[i] for i in batch])
-    return torch.split(flat_T, [len(responses[i]) for i in batch])
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What this worker scores, and in which micro-batches."""
+
+    prompts: Sequence[Tokens]
+    responses: Sequence[Tokens]
+    batches: list[list[int]]
+    padded: int
+    """Tokens of all micro-batches, padding included."""
+
+    @classmethod
+    def of(
+        cls,
+        prompts: Sequence[Tokens],
+        responses: Sequence[Tokens],
+        budget: Budget,
+        world: World,
+    ) -> _Share:
+        """Plan micro-batches; in a sharded world as many on every worker, stand-ins at the end."""
+        lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
+        batches = plan_micro_batches(lengths, budget.tokens)
+        padded = padded_tokens(batches, lengths)
+        missing = max(world.gather(len(batches))) - len(batches) if world.sharded else 0
+        count = len(responses)
+        return cls(
+            [*prompts, *[_STAND_IN] * missing],
+            [*responses, *[_STAND_IN] * missing],
+            [*batches, *([index] for index in range(count, count + missing))],
+            padded,
+        )
+
+    def score(self, score: Score, batch: Sequence[int]) -> tuple[Tensor, ...]:
+        """Log-probabilities of each response of one micro-batch."""
+        flat_T = score([self.prompts[i] for i in batch], [self.responses[i] for i in batch])
+        return torch.split(flat_T, [len(self.responses[i]) for i in batch])
+
+    def scored(self, score: Score) -> list[Tensor]:
+        """Log-probabilities of each response, in their order."""
+        rows: list[Tensor] = [torch.empty(0)] * len(self.responses)
+        for batch in self.batches:
+            for index, row in zip(batch, self.score(score, batch), strict=True):
+                rows[index] = row
+        return rows
 
 
-def _score_rows(
-    score: Score,
-    prompts: Sequence[Tokens],
-    responses: Sequence[Tokens],
-    batches: Sequence[Sequence[int]],
-) -> list[Tensor]:
-    """Log-probabilities of each response, in their order."""
-    rows: list[Tensor] = [torch.empty(0)] * len(responses)
-    for batch in batches:
-        for index, row in zip(batch, _score_batch(score, prompts, responses, batch), strict=True):
-            rows[index] = row
-    return rows
+def _sparing(work: Callable[[], Result], budget: Budget, world: World) -> Result:
+    """The result of `work()`, which is done again with half the budget if memory runs out."""
+    try:
+        return work()
+    except torch.OutOfMemoryError:
+        if world.sharded or not budget.halve():
+            raise
+    # Only here, since the error's traceback holds what the attempt had allocated.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return work()

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from conspo_study.config import UpdateConfig
+from conspo_study.update.shards import own_part, whole
 from conspo_study.update.world import World
 
 
@@ -60,7 +61,7 @@ class Updater:
         the step together. Raises DivergedError after `max_skipped_steps` skipped in a row.
         """
         self.world.sum_gradients(self.parameters)
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip))
+        norm = float(whole(nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip)))
         rate = self._learning_rate()
         skipped = not torch.isfinite(torch.tensor(norm))
         if skipped:
@@ -85,11 +86,12 @@ class Updater:
         return self.config.learning_rate * fraction
 
     def state_tensors(self) -> dict[str, torch.Tensor]:
-        """The optimiser's state as named tensors; empty before the first step."""
+        """The optimiser's state as named tensors, this worker's part of those that are divided;
+        empty before the first step."""
         tensors = {}
         for name, parameter in zip(self.names, self.parameters, strict=True):
             for key, value in self.optimizer.state[parameter].items():
-                tensors[f"{key}/{name}"] = value
+                tensors[f"{key}/{name}"] = own_part(value)
         return tensors
 
     def load_state(self, tensors: dict[str, torch.Tensor], applied: int, skipped: int) -> None:
@@ -101,9 +103,11 @@ class Updater:
             state = {}
             for key in _state_keys(tensors):
                 value = tensors.get(f"{key}/{name}")
-                if value is None or (key != "step" and value.shape != parameter.shape):
+                like = torch.tensor(0.0) if key == "step" else parameter
+                if value is None or value.shape != own_part(like).shape:
                     raise ValueError(f"optimiser state {key!r} does not fit parameter {name!r}")
-                state[key] = value.clone()
+                state[key] = torch.empty_like(like, requires_grad=False)
+                own_part(state[key]).copy_(value)
             if state:
                 self.optimizer.state[parameter] = state
         self.applied, self.skipped_in_a_row = applied, skipped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +13,9 @@ from torch import Tensor
 from conspo_study.records import Part, add_parts
 
 Item = TypeVar("Item")
+BUCKET_ELEMENTS = 1 << 24
+"""Gradients that are summed at once: 64 MiB in float32, beyond what a message costs to start, and
+all the memory that the sum needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,9 @@ class World:
 
     rank: int = 0
     size: int = 1
+    sharded: bool = False
+    """Whether a worker holds only its share of every weight. Then models score and back-propagate
+    on all workers together, and gradients come out of that already added up."""
 
     def sum(self, values: Iterable[float]) -> list[float]:
         """Element-wise sum over workers, in float64."""
@@ -33,18 +39,14 @@ class World:
         return tensor.tolist()
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Add the gradients of all workers, in place, as one flat buffer per dtype.
+        """Add the gradients of all workers, in place, in flat buffers of many parameters each.
 
         A parameter without gradient counts as zero, so that a worker without groups takes part.
         """
-        if self.size == 1:
+        if self.size == 1 or self.sharded:
             return
-        by_dtype: dict[torch.dtype, list[Tensor]] = {}
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            by_dtype.setdefault(parameter.dtype, []).append(parameter.grad)
-        for grads in by_dtype.values():
+        for bucket in _buckets(parameters):
+            grads = [_gradient(parameter) for parameter in bucket]
             flat = torch.cat([grad.reshape(-1) for grad in grads])
             dist.all_reduce(flat)
             for grad, total in zip(
@@ -68,6 +70,27 @@ class World:
         dist.all_gather_object(items, item)
         return items
 
+    def together(self, work: Callable[[], Item]) -> Item:
+        """The result of `work()` on this worker. When it raises on one worker it raises on all, so
+        that none waits for another that will not come.
+
+        Raises what `work` raised here, or RuntimeError naming the workers on which it failed.
+        """
+        if self.size == 1:
+            return work()
+        error: Exception | None = None
+        try:
+            result = work()
+        except Exception as raised:
+            error = raised
+        failures = self.gather(None if error is None else f"{type(error).__name__}: {error}")
+        if error is not None:
+            raise error
+        failed = [f"worker {rank}: {text}" for rank, text in enumerate(failures) if text]
+        if failed:
+            raise RuntimeError("; ".join(failed))
+        return result
+
     def metrics(self, parts: Mapping[str, Part]) -> dict[str, float]:
         """Exact metrics over workers: parts are added before they are divided or compared.
 
@@ -78,3 +101,21 @@ class World:
             add_parts(merged, found)
         values = {name: part.value for name, part in merged.items()}
         return {name: value for name, value in values.items() if value is not None}
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _buckets(parameters: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Parameters of one dtype together, at most `BUCKET_ELEMENTS` unless one alone is larger."""
+    open_buckets: dict[torch.dtype, list[Tensor]] = {}
+    for parameter in parameters:
+        bucket = open_buckets.setdefault(parameter.dtype, [])
+        if bucket and sum(map(Tensor.numel, bucket)) + parameter.numel() > BUCKET_ELEMENTS:
+            yield bucket
+            bucket = open_buckets[parameter.dtype] = []
+        bucket.append(parameter)
+    yield from open_buckets.values()

@@ -121,3 +121,9 @@ def test_flatten_and_overrides_are_inverse():
     flat = flatten(config)
     assert with_overrides(config, flat) == config
     assert flat["objective.tau"] == 10.0
+
+
+def test_a_model_is_not_divided_over_a_single_worker():
+    with pytest.raises(ConfigError, match="of which there is 1"):
+        with_overrides(RunConfig(), {"train.sharding": "fsdp"})
+    with_overrides(RunConfig(), {"train.sharding": "fsdp", "train.workers": 2})

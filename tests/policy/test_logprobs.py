@@ -1,6 +1,8 @@
 import pytest
 import torch
 from tiny_models import random_model
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from conspo_study.policy import logprobs
 from conspo_study.policy.logprobs import response_logprobs
@@ -46,6 +48,35 @@ def test_chunking_the_vocabulary_changes_neither_scores_nor_gradients(model, mon
     monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 3 * 62)
     for a, b in zip(scored(), whole, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers how many elements the largest tensor had that any operation made."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                self.elements = max(self.elements, leaf.numel())
+        return result
+
+
+@pytest.mark.parametrize("rows", [4, 32])
+def test_no_tensor_of_all_tokens_times_the_vocabulary_is_ever_made(rows, monkeypatch):
+    vocabulary, chunk = 5000, 20 * 5000
+    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", chunk)
+    model = random_model("Llama", vocab_size=vocabulary, hidden_size=8, tie_word_embeddings=True)
+    responses = [[7] * 20] * rows
+    with LargestTensor() as largest:
+        response_logprobs(model, [[1, 5]] * rows, responses).sum().backward()
+    assert largest.elements == chunk  # logits of a chunk, and whatever the number of tokens
+    with LargestTensor() as largest:
+        model(torch.tensor([[1, 5, *response] for response in responses]))
+    assert largest.elements > rows * chunk
 
 
 def test_models_that_transform_their_logits_are_refused():

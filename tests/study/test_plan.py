@@ -228,6 +228,7 @@ def test_the_lines_fit_a_terminal_and_hold_every_fact():
         "concurrency",
         "estimated time",
         "disk",
+        "memory per worker",
         "seed-to-seed sd",
         "can detect",
         "can detect",

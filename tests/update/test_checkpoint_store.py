@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from thread_world import run_threads
 
 from conspo_study.update.checkpoint import CheckpointError
 from conspo_study.update.checkpoint_store import CheckpointStore
@@ -134,6 +135,51 @@ def test_writing_again_after_a_restart_from_an_older_one_replaces(store):
     for text in ("first", "second"):
         store.write(20, fill(text))
     assert (store.newest().folder / "model.safetensors").read_text() == "second"
+
+
+def write_together(folder, step, fills):
+    """The errors of workers that write a checkpoint together, by rank."""
+
+    def work(world):
+        store = CheckpointStore(folder, IDENTITY, world)
+        try:
+            store.write(step, fills[world.rank])
+        except (OSError, RuntimeError) as error:
+            return str(error)
+        return None
+
+    return run_threads(len(fills), work)
+
+
+def part(number):
+    def write(folder):
+        (folder / f"model-{number}.safetensors").write_text(f"part {number}")
+        return {"runs": {"by": number}}
+
+    return write
+
+
+def test_workers_that_write_together_make_one_checkpoint(store):
+    assert write_together(store.folder, 20, [part(0), part(1), part(2)]) == [None] * 3
+    found = store.newest()
+    assert found.state["runs"] == {"by": 0}
+    assert sorted(path.name for path in found.folder.glob("model-*")) == [
+        f"model-{number}.safetensors" for number in range(3)
+    ]
+
+
+@pytest.mark.parametrize("unlucky", [0, 1])
+def test_a_write_that_fails_on_one_worker_fails_on_all_and_leaves_nothing(store, unlucky):
+    def full(folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_together(store.folder, 20, [part(0), part(1)])
+    fills = [part(0), part(1)]
+    fills[unlucky] = full
+    errors = write_together(store.folder, 40, fills)
+    assert errors[unlucky] == "[Errno 28] No space left on device"
+    assert errors[1 - unlucky] == f"worker {unlucky}: OSError: {errors[unlucky]}"
+    assert names(store) == ["checkpoint_00020"]
 
 
 KILLED_WRITER = """

@@ -2,12 +2,18 @@
 
 import pytest
 import torch
+from thread_world import ThreadWorld
 from tiny_models import random_model
 
 from conspo_study.config import ConSPOOptions, GRPOOptions
 from conspo_study.objective import GroupBatch, Progress, objective_named
 from conspo_study.policy.logprobs import response_logprobs
-from conspo_study.update.gradient import accumulate_gradient, token_weights
+from conspo_study.update.gradient import (
+    Budget,
+    accumulate_gradient,
+    score_without_graph,
+    token_weights,
+)
 from conspo_study.update.micro_batches import padded_tokens, plan_micro_batches
 
 PROMPTS = [(3, 4, 5)] * 4 + [(6, 7)] * 4
@@ -28,8 +34,79 @@ def gradient(name, budget):
         )
         return objective_named(name)(batch, OBJECTIVES[name], Progress(1, 2)).loss
 
-    accumulate_gradient(score, PROMPTS, RESPONSES, loss_of, budget)
+    accumulate_gradient(
+        score, PROMPTS, RESPONSES, loss_of, Budget(budget), list(model.parameters())
+    )
     return torch.cat([p.grad.reshape(-1) for p in model.parameters()])
+
+
+class SmallMachine:
+    """Scores with a model, and runs out of memory where there is too little for a micro-batch."""
+
+    def __init__(self, largest_forward=10_000, largest_backward=10_000):
+        self.model = random_model("Llama").double()
+        self.parameters = list(self.model.parameters())
+        self.forward, self.backward = largest_forward, largest_backward
+        self.asked = 0
+
+    def score(self, prompts, responses):
+        longest = max(len(p) + len(r) for p, r in zip(prompts, responses, strict=True))
+        tokens = len(prompts) * longest
+        if tokens > self.forward:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        scores = response_logprobs(self.model, prompts, responses)
+        if scores.requires_grad and tokens > self.backward:
+            # Met when some weights have their gradient already.
+            first = self.model.model.layers[0].input_layernorm.weight
+            self.hook = first.register_hook(self.run_out)
+        return scores
+
+    def run_out(self, _):
+        self.hook.remove()
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def loss_of(self, logprobs):
+        self.asked += 1
+        batch = GroupBatch.of(
+            logprobs, logprobs.detach() - 0.1, [len(r) for r in RESPONSES], [4, 4], CORRECT
+        )
+        return objective_named("grpo")(batch, OBJECTIVES["grpo"], Progress(1, 2)).loss
+
+    def gradient(self, budget):
+        arguments = PROMPTS, RESPONSES, self.loss_of, budget, self.parameters
+        accumulate_gradient(self.score, *arguments)
+        return torch.cat([p.grad.reshape(-1) for p in self.parameters])
+
+
+@pytest.mark.parametrize("limits", [(20, 10_000), (10_000, 20), (40, 20)])
+@pytest.mark.parametrize("tokens", [40, 10_000])
+def test_out_of_memory_halves_the_budget_once_and_the_gradient_stays(limits, tokens):
+    machine, budget = SmallMachine(*limits), Budget(tokens)
+    if tokens == 10_000:  # half of it does not help either
+        with pytest.raises(torch.OutOfMemoryError):
+            machine.gradient(budget)
+        return
+    gradient = machine.gradient(budget)
+    assert budget == Budget(20, halved=True)
+    assert machine.asked == 1
+    torch.testing.assert_close(gradient, direct_gradient("grpo"), rtol=1e-10, atol=1e-13)
+    machine.forward = 10
+    with pytest.raises(torch.OutOfMemoryError):
+        machine.gradient(budget)
+
+
+def test_scoring_survives_running_out_of_memory_once():
+    machine, budget = SmallMachine(20), Budget(40)
+    scores = score_without_graph(machine.score, PROMPTS, RESPONSES, budget)
+    assert budget.halved
+    expected = score_without_graph(SmallMachine().score, PROMPTS, RESPONSES, Budget(40))
+    torch.testing.assert_close(torch.cat(scores), torch.cat(expected), rtol=1e-12, atol=1e-13)
+
+
+def test_workers_that_share_a_model_do_not_repeat_what_others_wait_for():
+    world = ThreadWorld(0, 1, sharded=True)
+    with pytest.raises(torch.OutOfMemoryError):
+        score_without_graph(SmallMachine(20).score, PROMPTS, RESPONSES, Budget(40), world)
 
 
 def direct_gradient(name):
