@@ -9,21 +9,34 @@ rows.
 import json
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from tiny_models import random_model
-from update_cases import settings_of, update_on
+from transformers import AutoModelForCausalLM
+from update_cases import model_and_groups, settings_of, update_on
 
-from conspo_study.config import ConSPOOptions, GRPOOptions, RunConfig, parse_config
+from conspo_study.config import (
+    ConSPOOptions,
+    GRPOOptions,
+    RunConfig,
+    parse_config,
+    with_overrides,
+)
 from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
+from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.policy.logprobs import response_logprobs
-from conspo_study.policy.sharding import full_state, shard, whole_weights
+from conspo_study.policy.sharding import full_state, save_sharded_policy, shard, whole_weights
+from conspo_study.policy_update import PolicyUpdate
+from conspo_study.presets import QUICK
 from conspo_study.train import train
+from conspo_study.update.checkpoint import load_run, save_run
 from conspo_study.update.gradient import Budget, accumulate_gradient
 from conspo_study.update.shards import whole
+from conspo_study.update.step import Updater
 from conspo_study.update.world import World
 
 GROUPS = [
@@ -81,6 +94,36 @@ def gradient(world: World, name: str, budget: int = 12, idle: int | None = None)
     return torch.cat([whole(p.grad).reshape(-1) for p in parameters])
 
 
+def resumed(world: World, folder: Path) -> bool:
+    """Whether a sharded model, written and read again, goes on as if it had not been."""
+    config = with_overrides(QUICK, settings_of("conspo"))
+    _, groups = model_and_groups()
+
+    def start(seed=0):
+        model = random_model("Llama", seed=seed).double()
+        shard(model, world.size)
+        return model, Updater(model, config.update, world)
+
+    def go_on(model, updater):
+        mine = groups[world.rank :: world.size]
+        PolicyUpdate(config, model, updater).run(mine, Progress(2, 9), seed=0)
+        return {name: tensor.clone() for name, tensor in full_state(model)}
+
+    model, updater = start()
+    written = go_on(model, updater)
+    save = partial(save_sharded_policy, model, embedded_tokenizer(), world.rank, world.size)
+    counters = save_run(folder / "seed-0", save, updater)
+    world.gather(None)  # all have written
+    again = start(seed=5)
+    load_run(folder / "seed-0", *again, counters)
+    read = {name: tensor.clone() for name, tensor in full_state(again[0])}
+    loaded = AutoModelForCausalLM.from_pretrained(folder / "seed-0", dtype=torch.float64)
+    pairs = [(written, read), (written, loaded.state_dict())]
+    pairs.append((go_on(model, updater), go_on(*again)))
+    moved = any(not torch.equal(pairs[-1][0][name], written[name]) for name in written)
+    return moved and all(torch.equal(a[name], b[name]) for a, b in pairs for name in a)
+
+
 def sharded(world: World, folder: Path) -> None:
     """Leave `gradient-<name>`, `idle-<name>` and the weights after updates in `folder`, and the
     metrics of updates."""
@@ -106,6 +149,7 @@ def sharded(world: World, folder: Path) -> None:
         "metrics": metrics,
         "state": all(torch.equal(before[name], tensor) for name, tensor in full_state(model)),
         "names": sorted(name for name, _ in full_state(model)) == sorted(before),
+        "resumed": resumed(world, folder),
         "share": held / sum(p.numel() for p in model.parameters()),
         "dtypes": [str(dtype), str(next(model.parameters()).dtype)],
     }

@@ -102,11 +102,19 @@ def test_workers_hold_half_of_a_sharded_model_and_the_whole_of_it_to_sample(divi
         assert facts["dtypes"] == ["torch.bfloat16", "torch.float32"]
 
 
+def test_a_sharded_model_resumes_bit_for_bit_and_loads_as_a_whole_one(divided):
+    assert [facts["resumed"] for facts in divided[1]] == [True, True]
+
+
 def train_with(size, folder, policy, **settings):
     """Train in processes; the rows of its steps."""
-    config = with_overrides(
-        QUICK, {"rollout.prompts_per_step": 6, "train.workers": 2, "train.steps": 4} | settings
-    )
+    lean = {
+        "rollout.prompts_per_step": 6,
+        "evaluation.sets": ["chain/hard"],
+        "train.workers": 2,
+        "train.steps": 4,
+    }
+    config = with_overrides(QUICK, lean | settings)
     folder.mkdir(exist_ok=True)
     text = json.dumps({"config": config.model_dump(mode="json"), "policy": str(policy)})
     (folder / "config.json").write_text(text)
