@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from conspo_study.rollout.engine_pool import EngineFailed
 from conspo_study.update.checkpoint import CheckpointError
 from conspo_study.update.step import DivergedError, NoContrastError
 
@@ -30,6 +31,8 @@ def lasting_cause(error: BaseException) -> str | None:
             return line
         if isinstance(link, DivergedError | FloatingPointError):
             return f"diverged: {line}"
+        if isinstance(link, EngineFailed):
+            return f"rollout {line}"
         if isinstance(link, NoContrastError):
             return f"no contrast: {line}"
         if isinstance(link, CheckpointError):

@@ -17,17 +17,18 @@ from typing import Any
 
 from conspo_study.config import RunConfig
 from conspo_study.data.sources import evaluation_sets, prompt_tokens, training_stream
+from conspo_study.engines import EngineFactory
 from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.incidents import IncidentType
 from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, save_policy
+from conspo_study.policy.weights import named_weights
 from conspo_study.policy_update import PolicyUpdate
 from conspo_study.records import EvalRow, Group, Part, Problem, Rollout, add_parts
 from conspo_study.reward.verifier import Verifier
-from conspo_study.rollout.engine import Sampling
+from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.groups import GroupCounts, form_groups
 from conspo_study.rollout.metrics import derived_metrics, rollout_metrics
-from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.seeds import derive_seed
 from conspo_study.update.checkpoint import load_run, save_run
 from conspo_study.update.step import NoContrastError, Updater
@@ -43,13 +44,17 @@ class SeedRun:
         seed: int,
         policy_folder: Path,
         verifier: Verifier,
+        engine_of: EngineFactory,
         world: World,
     ):
         self.config, self.seed, self.verifier, self.world = config, seed, verifier, world
         self.model, self.tokenizer = load_policy(config.policy, policy_folder)
         self.model.to("cuda" if config.train.gpus_per_worker else "cpu")
-        self.engine = TransformersEngine(self.model, self.tokenizer, config.rollout.batch_rows)
         self.updater = Updater(self.model, config.update, world)
+        weights = PolicyWeights(
+            f"seed {seed}", lambda: self.updater.applied, partial(named_weights, self.model)
+        )
+        self.engine = engine_of(self.model, self.tokenizer, weights)
         world.copy_from_first(self.updater.parameters)
         self.policy_update = PolicyUpdate(config, self.model, self.updater)
         self.stream = training_stream(config.data, derive_seed(seed, "order"))
@@ -64,10 +69,12 @@ class SeedRun:
         """Sample, verify and update once; `step` counts from 0. Returns the step's metrics."""
         self.clock = {}
         groups, counts, parts = self._collect(step)
+        self.engine.rest()
         progress = Progress(step, self.config.train.steps)
         with self._timed("update"):
             update = self.policy_update.run(groups, progress, derive_seed(self.seed, "epoch", step))
         self._count(counts, update)
+        self._count_restarts()
         row: dict[str, Any] = counts.fractions() | update
         row |= self.world.metrics(parts)
         refilled = self.config.rollout.refill_rounds > 0
@@ -100,6 +107,7 @@ class SeedRun:
                 seed=self.seed,
                 step=step,
             )
+        self._count_restarts()
         gathered = chain.from_iterable(self.world.gather(rows))
         return sorted(gathered, key=lambda row: (row.problem_set, row.problem_id, row.sample))
 
@@ -134,6 +142,11 @@ class SeedRun:
         # A policy that answers everything right has nothing to learn either, and has not failed.
         stuck = not counts.valid and counts.all_correct < counts.sampled
         self.without_contrast = self.without_contrast + 1 if stuck else 0
+
+    def _count_restarts(self) -> None:
+        """Count the engine processes that were replaced; the same on every worker."""
+        restarts = self.world.sum([len(self.engine.take_restarts())])
+        self.absorbed[IncidentType.ENGINE_RESTARTED] += round(restarts[0])
 
     def _respond(
         self, problems: Sequence[Problem], n: int, sampling: Sampling
@@ -175,6 +188,7 @@ class SeedRun:
         )
         with self._timed("rollout"):
             rollouts = self.engine.generate(prompts, settings.group_size, sampling, seeds)
+        self._check_weights(rollouts)
         with self._timed("reward"):
             pairs = [
                 (problem.answer, rollout.text)
@@ -186,6 +200,16 @@ class SeedRun:
         groups, counts = form_groups(problems, prompts, rollouts, judgements)
         metrics = rollout_metrics(list(chain(*rollouts)), list(chain(*judgements)))
         return groups, counts, metrics
+
+    def _check_weights(self, rollouts: Sequence[Sequence[Rollout]]) -> None:
+        """Refuse to learn from what other weights than the present ones have drawn."""
+        strange = {r.weights_version for r in chain(*rollouts)} - {self.updater.applied}
+        if strange:
+            raise RuntimeError(
+                f"rollouts of seed {self.seed} were drawn from weights after {sorted(strange)} "
+                f"optimiser steps, training is at {self.updater.applied}: this is a bug of the "
+                "rollout engine"
+            )
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

@@ -16,11 +16,14 @@ HEAVY = {
         f"conspo_study.{name}"
         for name in (
             *("ray_train", "ray_tune", "launch", "spawner", "worker_processes", "report_relay"),
+            "rollout.engine_actor",
         )
     },
     "optuna": {"conspo_study.samplers.optuna_samplers", "conspo_study.results.export"},
     "math_verify": {"conspo_study.reward.worker"},
-    "vllm": set(),
+    "vllm": {
+        f"conspo_study.rollout.{name}" for name in ("vllm_actor", "vllm_weights", "weight_gpu")
+    },
 }
 SOURCES = [
     path

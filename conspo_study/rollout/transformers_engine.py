@@ -7,15 +7,16 @@ interface, but for the decoding steps of small Llamas (`fused_llama`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from conspo_study.records import FinishStatus, Rollout
+from conspo_study.records import Rollout
 from conspo_study.rollout.engine import Sampling
 from conspo_study.rollout.fused_llama import FusedLlama, can_fuse
+from conspo_study.rollout.responses import as_rollouts
 from conspo_study.rollout.sampling import next_tokens
 from conspo_study.rollout.static_cache import static_cache
 
@@ -26,7 +27,14 @@ KEEP_ROWS = 0.8
 class TransformersEngine:
     """A `RolloutEngine` that shares the model object with the trainer, so no weights are copied."""
 
-    def __init__(self, model: Any, tokenizer: Any, batch_rows: int = 512) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        batch_rows: int = 512,
+        updates: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`updates` tells how many optimiser steps have been applied to the model so far."""
         config = model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         if unsupported := kinds - {"full_attention"}:
@@ -37,6 +45,7 @@ class TransformersEngine:
         self._model = model
         self._tokenizer = tokenizer
         self._batch_rows = batch_rows
+        self._updates = updates
         self._layers: int = config.num_hidden_layers
 
     def generate(
@@ -58,7 +67,14 @@ class TransformersEngine:
                 for i, p in enumerate(chosen):
                     rows[p].extend(responses[i * per_prompt : (i + 1) * per_prompt])
         self._model.train(training)
-        return self._rollouts(rows)
+        return as_rollouts(rows, self._tokenizer, self._updates())
+
+    def rest(self) -> None:
+        """Nothing to give back: the model is the trainer's."""
+
+    def take_restarts(self) -> list[str]:
+        """None: there is no process."""
+        return []
 
     def _batches(
         self, prompts: Sequence[Sequence[int]], n: int
@@ -150,29 +166,6 @@ class TransformersEngine:
             logits_to_keep=1,
         ).logits
         return logits_R1V[:, 0]
-
-    def _rollouts(
-        self, rows: list[list[tuple[list[int], list[float]]]]
-    ) -> list[tuple[Rollout, ...]]:
-        eos = self._tokenizer.eos_token_id
-        texts = iter(
-            self._tokenizer.batch_decode(
-                [tokens for prompt_rows in rows for tokens, _ in prompt_rows],
-                skip_special_tokens=True,
-            )
-        )
-        return [
-            tuple(
-                Rollout(
-                    tokens=tuple(tokens),
-                    logprobs=tuple(logprobs),
-                    status=FinishStatus.STOPPED if tokens[-1] == eos else FinishStatus.TRUNCATED,
-                    text=next(texts),
-                )
-                for tokens, logprobs in prompt_rows
-            )
-            for prompt_rows in rows
-        ]
 
 
 def _uniforms(seed: int, n: int, sampling: Sampling) -> Any:
