@@ -139,14 +139,14 @@ class EnginePool:
         }
         todo = {number: share for number, share in shares.items() if share}
         responses: list[list[Response]] = [[] for _ in requests]
+        plain = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_new_tokens": sampling.max_new_tokens,
+            "eos": eos,
+        }
         while todo:
             self._bring_up([self._slots[number] for number in todo], weights, version)
-            plain = {
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "max_new_tokens": sampling.max_new_tokens,
-                "eos": eos,
-            }
             calls = {
                 number: self._call(
                     number,

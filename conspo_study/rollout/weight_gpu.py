@@ -41,7 +41,7 @@ class SharedGpuChannel:
                 number: thread.submit(self._send, weights, version, engine)
                 for number, engine in engines.items()
             }
-        torch.cuda.ipc_collect()
+        torch.cuda.ipc_collect()  # type: ignore[no-untyped-call]
 
     def _send(self, weights: PolicyWeights, version: str, engine: EngineProcess) -> None:
         if engine is not self._met:
@@ -51,7 +51,7 @@ class SharedGpuChannel:
         gpu = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
         for chunk in _chunks(weights, self._dtype):
             # The copies must live until the engine has read them.
-            handles = [{gpu: reduce_tensor(tensor)[1]} for _, tensor in chunk]
+            handles = [{gpu: _handle(tensor)} for _, tensor in chunk]
             info = _description(chunk) | {"ipc_handles": handles}
             engine.call("update_weights", info).result()
         engine.call("finish_weight_update", version).result()
@@ -161,6 +161,11 @@ def _chunks(weights: PolicyWeights, dtype: torch.dtype) -> Iterator[list[tuple[s
             chunk, size = [], 0
     if chunk:
         yield chunk
+
+
+def _handle(tensor: torch.Tensor) -> Any:
+    """What another process needs to open this tensor's memory."""
+    return reduce_tensor(tensor)[1]  # type: ignore[no-untyped-call]
 
 
 def _description(chunk: list[tuple[str, torch.Tensor]]) -> dict[str, Any]:

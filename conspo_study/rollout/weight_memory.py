@@ -69,4 +69,4 @@ def write_tensors(
     file.write(len(text).to_bytes(8, "little") + text)
     for _, tensor in found:
         plain = tensor.detach().to("cpu", dtype).contiguous().reshape(-1)
-        file.write(memoryview(plain.view(torch.uint8).numpy()))
+        file.write(plain.view(torch.uint8).numpy().data)
