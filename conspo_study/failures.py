@@ -6,6 +6,7 @@ import errno
 from collections.abc import Iterator
 
 from conspo_study.prepare import AnotherModelError
+from conspo_study.rollout.engine_pool import EngineFailed
 from conspo_study.update.checkpoint import CheckpointError
 from conspo_study.update.step import DivergedError, NoContrastError
 
@@ -31,6 +32,8 @@ def lasting_cause(error: BaseException) -> str | None:
             return line
         if isinstance(link, DivergedError | FloatingPointError):
             return f"diverged: {line}"
+        if isinstance(link, EngineFailed):
+            return f"rollout {line}"
         if isinstance(link, NoContrastError):
             return f"no contrast: {line}"
         if isinstance(link, AnotherModelError):

@@ -36,6 +36,8 @@ class IncidentType(StrEnum):
     size, which give the same gradient."""
     DEGENERATE_STEP = "degenerate_step"
     """No group of a step had contrast, so that nothing could be learned from it."""
+    ENGINE_RESTARTED = "engine_restarted"
+    """A generation engine's process died, failed or fell silent; it was replaced."""
     VERIFIER_TIMEOUT = "verifier_timeout"
     """The check of a response passed its deadline; the response was dropped."""
     VERIFIER_KILLED = "verifier_killed"

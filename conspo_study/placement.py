@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conspo_study.config import TrainConfig
+from conspo_study.config import RunConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,41 +27,52 @@ class Placement:
     problems: tuple[str, ...]
 
 
-def place(train: TrainConfig, nodes: Sequence[Node]) -> Placement:
-    """Put whole workers on nodes; a trial's workers may be on different ones."""
-    workers, cpus_each, gpus_each = train.workers, train.cpus_per_worker, train.gpus_per_worker
+def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
+    """Put whole workers, each with its rollout engines, on nodes; a trial's workers may be on
+    different ones."""
+    workers, cpus_each, gpus_each = run.train.workers, run.cpus_per_worker, run.gpus_per_worker
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-    places = [_workers_on(node, train) for node in nodes]
+    places = [_workers_on(node, run) for node in nodes]
+    engines = run.rollout.engine == "vllm"
+    fewer_cpus = " or train.cpus_per_worker" + (
+        ", or rollout.vllm_engines or rollout.vllm_cpus" if engines else ""
+    )
+    no_gpus = (
+        "change rollout.vllm_engines and rollout.vllm_gpus"
+        if engines
+        else "set train.gpus_per_worker=0"
+    )
     problems = []
     if workers * cpus_each > cpus:
         problems.append(
             f"a trial needs {workers * cpus_each} CPU cores ({workers} workers x {cpus_each}), "
-            f"there are {cpus}: lower train.workers or train.cpus_per_worker"
+            f"there are {cpus}: lower train.workers{fewer_cpus}"
         )
     if workers * gpus_each > gpus:
         problems.append(
             f"a trial needs {workers * gpus_each} GPUs, there are {gpus}: lower train.workers or "
-            "set train.gpus_per_worker=0"
+            f"{no_gpus}"
         )
     if not problems and not any(places):
         need = f"{cpus_each} CPU cores" + (f" and {gpus_each} GPU" if gpus_each else "")
         have = ", ".join(sorted({_offer(node, bool(gpus_each)) for node in nodes}))
         problems.append(
-            f"a worker needs {need} on one node, the nodes have {have}: lower train.cpus_per_worker"
+            f"a worker needs {need} on one node, the nodes have {have}: "
+            f"lower{fewer_cpus.removeprefix(' or')}"
         )
     elif not problems and sum(places) < workers:
         problems.append(
             f"a trial has {workers} workers of {cpus_each} CPU cores, the nodes have room for "
-            f"{sum(places)} of them: lower train.workers or train.cpus_per_worker"
+            f"{sum(places)} of them: lower train.workers{fewer_cpus}"
         )
     scarce = "GPUs" if gpus_each and gpus * cpus_each <= cpus * gpus_each else "CPU cores"
     limit = f"{gpus if scarce == 'GPUs' else cpus} {scarce}"
     return Placement(0 if problems else sum(places) // workers, limit, tuple(problems))
 
 
-def _workers_on(node: Node, train: TrainConfig) -> int:
-    by_cpu = node.cpus // train.cpus_per_worker
-    each = train.gpus_per_worker
+def _workers_on(node: Node, run: RunConfig) -> int:
+    by_cpu = node.cpus // run.cpus_per_worker
+    each = run.gpus_per_worker
     return min(by_cpu, node.gpus // each) if each else by_cpu
 
 

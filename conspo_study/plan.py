@@ -157,10 +157,10 @@ def make_plan(
     """
     nodes = nodes or [Node(cpus, gpus)]
     search, again = search_batch(study), confirmation_batch(study)
-    placement = place(search.run.train, nodes)
+    placement = place(search.run, nodes)
     problems = [*placement.problems]
     if again is not None:
-        problems += [p for p in place(again.run.train, nodes).problems if p not in problems]
+        problems += [p for p in place(again.run, nodes).problems if p not in problems]
     slots = max(1, placement.trials)
     # Anchors wait for nothing; anchors to confirm overlap with the last searched trials.
     wanted = max(len(study.anchors), min(study.trials, _searched_at_once(study)))
@@ -214,11 +214,12 @@ def _assumed_spread(study: StudyDefinition) -> PairedSpread | None:
 
 
 def _concurrency(study: StudyDefinition, placement: Placement) -> str:
-    train, room = study.base.train, placement.trials
+    run, room = study.base, placement.trials
     if not room:
         return "no trial fits"
-    need = f"each {train.workers} x {train.cpus_per_worker} CPU cores" + (
-        f" and {train.workers} GPUs" if train.gpus_per_worker else ""
+    workers, gpus = run.train.workers, run.train.workers * run.gpus_per_worker
+    need = f"each {workers} x {run.cpus_per_worker} CPU cores" + (
+        f" and {gpus} GPUs" if gpus else ""
     )
     at_once = min(study.trials, _searched_at_once(study))
     if at_once < min(room, study.trials):

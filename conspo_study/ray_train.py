@@ -84,9 +84,10 @@ class RayOutlet:
         self.steps = config.train.steps
         data = config.model_dump(mode="json")
         # All that the evaluation of the untrained policy depends on, besides the seed.
-        self._untrained_hash = config_hash(
-            {name: data[name] for name in ("data", "policy", "evaluation")}
-        )
+        decisive = {name: data[name] for name in ("data", "policy", "evaluation")}
+        if config.rollout.engine != "transformers":
+            decisive["rollout"] = {name: data["rollout"][name] for name in ("engine", "vllm_dtype")}
+        self._untrained_hash = config_hash(decisive)
 
     def step_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
@@ -211,19 +212,20 @@ def _trainer(payload: dict[str, Any], on_report: Any) -> Any:
     from ray.train.torch import TorchConfig, TorchTrainer
 
     spec = TrialSpec(**payload)
-    settings = parse_config(spec.config).train
-    resources: dict[str, float] = {"CPU": settings.cpus_per_worker}
-    if settings.gpus_per_worker:
-        resources["GPU"] = settings.gpus_per_worker
+    config = parse_config(spec.config)
+    # A worker's engines run on what the worker has been given, so that they wait for nothing.
+    resources: dict[str, float] = {"CPU": config.cpus_per_worker}
+    if config.gpus_per_worker:
+        resources["GPU"] = config.gpus_per_worker
     # Counts and metrics are summed as tensors on the CPU, which nccl alone does not carry.
-    backend = "cpu:gloo,cuda:nccl" if settings.gpus_per_worker else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if config.train.gpus_per_worker else "gloo"
     return TorchTrainer(
         train_worker,
         train_loop_config=payload,
         torch_config=TorchConfig(backend=backend),
         scaling_config=ScalingConfig(
-            num_workers=settings.workers,
-            use_gpu=bool(settings.gpus_per_worker),
+            num_workers=config.train.workers,
+            use_gpu=bool(config.gpus_per_worker),
             resources_per_worker=resources,
         ),
         run_config=RunConfig(

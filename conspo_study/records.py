@@ -47,6 +47,8 @@ class Rollout:
     status: FinishStatus
     text: str
     """The decoded response without special tokens. Untrusted: escape before showing."""
+    weights_version: int = 0
+    """Optimiser steps that had been applied to the weights that drew the response."""
 
 
 class Verdict(StrEnum):

@@ -18,19 +18,19 @@ from typing import Any
 from conspo_study.config import RunConfig
 from conspo_study.data.prompts import prompt_tokens
 from conspo_study.data.sources import evaluation_sets, training_stream
+from conspo_study.engines import EngineFactory
 from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.incidents import IncidentType
 from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
 from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weights
-from conspo_study.policy.stop import stop_ids
+from conspo_study.policy.weights import named_weights
 from conspo_study.policy_update import PolicyUpdate
 from conspo_study.records import EvalRow, Group, Part, Problem, Rollout, add_parts
 from conspo_study.reward.verifier import Verifier
-from conspo_study.rollout.engine import Sampling
+from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.groups import GroupCounts, form_groups
 from conspo_study.rollout.metrics import derived_metrics, rollout_metrics
-from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.seeds import derive_seed
 from conspo_study.update.checkpoint import load_run, save_run
 from conspo_study.update.shards import load_weights
@@ -47,25 +47,22 @@ class SeedRun:
         seed: int,
         policy_folder: Path,
         verifier: Verifier,
+        engine_of: EngineFactory,
         world: World,
     ):
         self.config, self.seed, self.verifier, self.world = config, seed, verifier, world
         self.model, self.tokenizer = load_policy(config.policy, policy_folder)
         world.copy_from_first(self.model.parameters())
-        precision = config.policy.precision
         device = "cuda" if config.train.gpus_per_worker else "cpu"
         if world.sharded:
-            shard(self.model, world.size, precision, device)
+            shard(self.model, world.size, config.policy.precision, device)
         else:
             self.model.to(device)
-        self.engine = TransformersEngine(
-            self.model,
-            self.tokenizer,
-            config.rollout.batch_rows,
-            stop_ids=stop_ids(self.model, self.tokenizer),
-            precision=precision,
-        )
         self.updater = Updater(self.model, config.update, world)
+        weights = PolicyWeights(
+            f"seed {seed}", lambda: self.updater.applied, partial(named_weights, self.model)
+        )
+        self.engine = engine_of(self.model, self.tokenizer, weights)
         self.policy_update = PolicyUpdate(config, self.model, self.updater)
         self.stream = training_stream(config.data, config.evaluation, derive_seed(seed, "order"))
         self.evaluation_sets = evaluation_sets(config.data, config.evaluation)
@@ -80,10 +77,12 @@ class SeedRun:
         self.clock = {}
         with whole_weights(self.model):
             groups, counts, parts = self._collect(step)
+        self.engine.rest()
         progress = Progress(step, self.config.train.steps)
         with self._timed("update"):
             update = self.policy_update.run(groups, progress, derive_seed(self.seed, "epoch", step))
         self._count(counts, update)
+        self._count_restarts()
         row: dict[str, Any] = counts.fractions() | update
         row |= self.world.metrics(parts)
         refilled = self.config.rollout.refill_rounds > 0
@@ -118,6 +117,7 @@ class SeedRun:
                     seed=self.seed,
                     step=step,
                 )
+        self._count_restarts()
         gathered = chain.from_iterable(self.world.gather(rows))
         return sorted(gathered, key=lambda row: (row.problem_set, row.problem_id, row.sample))
 
@@ -163,6 +163,11 @@ class SeedRun:
         stuck = not counts.valid and counts.all_correct < counts.sampled
         self.without_contrast = self.without_contrast + 1 if stuck else 0
 
+    def _count_restarts(self) -> None:
+        """Count the engine processes that were replaced; the same on every worker."""
+        restarts = self.world.sum([len(self.engine.take_restarts())])
+        self.absorbed[IncidentType.ENGINE_RESTARTED] += round(restarts[0])
+
     def _respond(
         self, problems: Sequence[Problem], n: int, sampling: Sampling
     ) -> list[tuple[Rollout, ...]]:
@@ -203,6 +208,7 @@ class SeedRun:
         )
         with self._timed("rollout"):
             rollouts = self.engine.generate(prompts, settings.group_size, sampling, seeds)
+        self._check_weights(rollouts)
         with self._timed("reward"):
             pairs = [
                 (problem.answer, rollout.text)
@@ -214,6 +220,16 @@ class SeedRun:
         groups, counts = form_groups(problems, prompts, rollouts, judgements)
         metrics = rollout_metrics(list(chain(*rollouts)), list(chain(*judgements)))
         return groups, counts, metrics
+
+    def _check_weights(self, rollouts: Sequence[Sequence[Rollout]]) -> None:
+        """Refuse to learn from what other weights than the present ones have drawn."""
+        strange = {r.weights_version for r in chain(*rollouts)} - {self.updater.applied}
+        if strange:
+            raise RuntimeError(
+                f"rollouts of seed {self.seed} were drawn from weights after {sorted(strange)} "
+                f"optimiser steps, training is at {self.updater.applied}: this is a bug of the "
+                "rollout engine"
+            )
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

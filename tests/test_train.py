@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections import Counter
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import cycle
 from statistics import fmean
@@ -20,6 +21,7 @@ from conspo_study.prepare import prepare_policy
 from conspo_study.presets import EMBEDDED, QUICK
 from conspo_study.records import Judgement, Verdict
 from conspo_study.reward.verifier import Verifier
+from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.train import train
 from conspo_study.update.checkpoint import CheckpointError
 from conspo_study.update.step import NoContrastError
@@ -93,6 +95,18 @@ def test_a_step_that_refills_says_how_many_groups_it_took(tmp_path, tiny_policy)
     (row,) = run(tmp_path, tiny_policy, config=config, seeds=(0,)).rows
     assert row["refill_factor"] >= 1
     assert row["kl_entropy_ratio"] == row["mismatch_kl"] / row["entropy"]
+
+
+def test_rollouts_of_other_weights_are_not_learned_from(tmp_path, tiny_policy, monkeypatch):
+    generate = TransformersEngine.generate
+
+    def stale(*arguments):
+        groups = generate(*arguments)
+        return [tuple(replace(r, weights_version=5) for r in group) for group in groups]
+
+    monkeypatch.setattr(TransformersEngine, "generate", stale)
+    with pytest.raises(RuntimeError, match=r"after \[5\] optimiser steps, training is at 0"):
+        run(tmp_path, tiny_policy)
 
 
 def test_a_run_resumed_from_its_checkpoint_ends_bit_for_bit_the_same(whole, tmp_path, tiny_policy):

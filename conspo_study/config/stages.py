@@ -95,8 +95,9 @@ class PolicyConfig(Stage):
 class RolloutConfig(Stage):
     """How responses are sampled during training."""
 
-    engine: Literal["transformers"] = "transformers"
-    """The generation engine."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """The generation engine: `transformers` samples with the model object that is trained; `vllm`
+    runs engines in processes of their own, which are sent the weights."""
     prompts_per_step: int = Field(8, ge=1)
     """Prompts per rollout batch, over all workers."""
     group_size: int = Field(16, ge=2)
@@ -112,6 +113,23 @@ class RolloutConfig(Stage):
     paper, discards without refilling."""
     batch_rows: int = Field(512, ge=1)
     """Most sequences that the engine decodes at once."""
+    vllm_engines: int = Field(1, ge=1)
+    """vLLM engines of each training worker; prompts are spread over them."""
+    vllm_cpus: int = Field(1, ge=1)
+    """CPU cores reserved for each vLLM engine; without a GPU also its thread count."""
+    vllm_gpus: int = Field(0, ge=0)
+    """GPUs reserved for each vLLM engine, which splits the model over them."""
+    vllm_colocated: bool = False
+    """Whether the engine shares the GPU of its training worker and sleeps while that computes."""
+    vllm_gpu_memory: float = Field(0.85, gt=0, le=1)
+    """Share of its GPU's memory that a vLLM engine may use, weights included."""
+    vllm_cache_mib: int = Field(256, ge=16)
+    """Memory of a vLLM engine's key-value cache on a CPU, in MiB."""
+    vllm_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format that vLLM computes in; the trainer keeps its own."""
+    vllm_deadline_s: float = Field(600.0, gt=0)
+    """Seconds without a sign of life (a start, a decoding step, loaded weights) after which a vLLM
+    engine is taken for dead."""
 
     @model_validator(mode="after")
     def _a_group_fits_the_engine(self) -> Self:
@@ -119,6 +137,16 @@ class RolloutConfig(Stage):
             raise ValueError(
                 f"group_size {self.group_size} exceeds batch_rows {self.batch_rows}: "
                 "a group is decoded together; raise batch_rows"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_colocated_engine_has_no_gpu_of_its_own(self) -> Self:
+        if self.vllm_colocated and (self.vllm_gpus or self.vllm_engines > 1):
+            raise ValueError(
+                f"vllm_colocated engines have no GPU of their own and are one per worker, but "
+                f"vllm_gpus is {self.vllm_gpus} and vllm_engines {self.vllm_engines}: set "
+                "vllm_gpus=0 and vllm_engines=1, or vllm_colocated=false"
             )
         return self
 
@@ -285,6 +313,34 @@ class RunConfig(Stage):
     update: UpdateConfig = UpdateConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     train: TrainConfig = TrainConfig()
+
+    @property
+    def cpus_per_worker(self) -> int:
+        """CPU cores of a training worker, its engines included."""
+        return self.train.cpus_per_worker + self._engines * self.rollout.vllm_cpus
+
+    @property
+    def gpus_per_worker(self) -> int:
+        """GPUs of a training worker, its engines included."""
+        return self.train.gpus_per_worker + self._engines * self.rollout.vllm_gpus
+
+    @property
+    def _engines(self) -> int:
+        """Engines of a worker that are processes of their own."""
+        return self.rollout.vllm_engines if self.rollout.engine == "vllm" else 0
+
+    @model_validator(mode="after")
+    def _trainer_and_engine_use_the_same_devices(self) -> Self:
+        rollout, on_gpu = self.rollout, self.train.gpus_per_worker > 0
+        if rollout.engine == "vllm" and on_gpu != (rollout.vllm_gpus > 0 or rollout.vllm_colocated):
+            raise ValueError(
+                "rollout.vllm_gpus=1 (an own GPU) or rollout.vllm_colocated=true (the worker's) is "
+                "needed for a vLLM engine beside train.gpus_per_worker=1"
+                if on_gpu
+                else "rollout.vllm_gpus and rollout.vllm_colocated need train.gpus_per_worker=1: "
+                "vLLM is installed either for GPUs or for CPUs"
+            )
+        return self
 
     @model_validator(mode="after")
     def _adapters_are_not_sharded(self) -> Self:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from conspo_study.records import Rollout
 
@@ -28,6 +28,21 @@ class Sampling:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyWeights:
+    """The current weights of one policy, for engines that hold a copy of them.
+
+    An engine asks whenever it samples, so nobody has to tell it that the weights have moved.
+    """
+
+    policy: str
+    """Tells the policies that share an engine apart."""
+    updates: Callable[[], int]
+    """Optimiser steps that have been applied to the weights as they are now."""
+    tensors: Callable[[], Iterable[tuple[str, Any]]]
+    """The tensors as they are now, under the names that the model's checkpoints use."""
+
+
 class RolloutEngine(Protocol):
     """Draws responses from the policy's current weights."""
 
@@ -37,6 +52,15 @@ class RolloutEngine(Protocol):
         """`n` responses to each prompt, with one seed per prompt.
 
         Response g to prompt p depends on the weights, the prompt, the sampling, `seeds[p]` and g
-        alone, up to rounding: not on the other prompts, their order or how they are batched.
+        alone, up to rounding: not on the other prompts, their order or how they are batched. Each
+        response carries the number of optimiser steps behind the weights that drew it.
         """
+        ...
+
+    def rest(self) -> None:
+        """Told before the trainer computes; an engine that shares its GPU gives back the memory."""
+        ...
+
+    def take_restarts(self) -> list[str]:
+        """What made an engine process start again since the last call, one line each."""
         ...

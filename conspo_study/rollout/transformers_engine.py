@@ -7,15 +7,16 @@ interface, but for the decoding steps of small Llamas (`fused_llama`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
 import numpy as np
 import torch
 
-from conspo_study.records import FinishStatus, Rollout
+from conspo_study.records import Rollout
 from conspo_study.rollout.engine import Sampling
 from conspo_study.rollout.fused_llama import FusedLlama, can_fuse
+from conspo_study.rollout.responses import as_rollouts
 from conspo_study.rollout.sampling import next_tokens
 from conspo_study.rollout.static_cache import static_cache
 
@@ -35,10 +36,12 @@ class TransformersEngine:
         tokenizer: Any,
         batch_rows: int = 512,
         *,
+        updates: Callable[[], int] = lambda: 0,
         stop_ids: Sequence[int] | None = None,
         precision: str = "float32",
     ) -> None:
-        """`stop_ids` end a response; by default the tokenizer's end-of-sequence token alone."""
+        """`updates` tells how many optimiser steps have been applied to the model so far;
+        `stop_ids` end a response, by default the tokenizer's end-of-sequence token alone."""
         config = model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         if unsupported := kinds - {"full_attention"}:
@@ -49,6 +52,7 @@ class TransformersEngine:
         self._model = model
         self._tokenizer = tokenizer
         self._batch_rows = batch_rows
+        self._updates = updates
         self._layers: int = config.num_hidden_layers
         self._stops = frozenset(stop_ids or (tokenizer.eos_token_id,))
         self._flags = str(config._attn_implementation).startswith("flash")
@@ -75,7 +79,14 @@ class TransformersEngine:
                 for i, p in enumerate(chosen):
                     rows[p].extend(responses[i * per_prompt : (i + 1) * per_prompt])
         self._model.train(training)
-        return self._rollouts(rows)
+        return as_rollouts(rows, self._tokenizer, self._stops, self._updates())
+
+    def rest(self) -> None:
+        """Nothing to give back: the model is the trainer's."""
+
+    def take_restarts(self) -> list[str]:
+        """None: there is no process."""
+        return []
 
     def _batches(
         self, prompts: Sequence[Sequence[int]], n: int
@@ -180,35 +191,6 @@ class TransformersEngine:
         dtype = torch.bfloat16 if self._bfloat16 else weight.dtype
         mask = torch.zeros(hidden_RL.shape, dtype=dtype, device=pads_R.device)
         return mask.masked_fill_(hidden_RL, torch.finfo(dtype).min)[:, None, None]
-
-    def _rollouts(
-        self, rows: list[list[tuple[list[int], list[float]]]]
-    ) -> list[tuple[Rollout, ...]]:
-        texts = iter(
-            self._tokenizer.batch_decode(
-                [self._said(tokens) for prompt_rows in rows for tokens, _ in prompt_rows],
-                skip_special_tokens=True,
-            )
-        )
-        return [
-            tuple(
-                Rollout(
-                    tokens=tuple(tokens),
-                    logprobs=tuple(logprobs),
-                    status=self._status(tokens),
-                    text=next(texts),
-                )
-                for tokens, logprobs in prompt_rows
-            )
-            for prompt_rows in rows
-        ]
-
-    def _status(self, tokens: list[int]) -> FinishStatus:
-        return FinishStatus.STOPPED if tokens[-1] in self._stops else FinishStatus.TRUNCATED
-
-    def _said(self, tokens: list[int]) -> list[int]:
-        """A response without the token that ends it, which need not be a special one."""
-        return tokens[:-1] if tokens[-1] in self._stops else tokens
 
 
 def _uniforms(seed: int, n: int, sampling: Sampling) -> Any:

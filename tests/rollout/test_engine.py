@@ -2,29 +2,29 @@ from itertools import pairwise
 
 import pytest
 import torch
+from engine_contract import (
+    EOS,
+    KINDS,
+    PROMPTS,
+    SAMPLING,
+    SEEDS,
+    TOKENIZER,
+    check_distribution,
+    check_endings,
+    check_greedy,
+    check_independence_of_the_batch,
+    check_seeds_decide,
+    check_text,
+    logprob_error,
+    tokens_of,
+)
 from tiny_models import FAMILIES, random_model
 
-from conspo_study.policy.embedded import VOCABULARY, embedded_tokenizer
+from conspo_study.policy.embedded import VOCABULARY
 from conspo_study.records import FinishStatus
 from conspo_study.rollout.engine import Sampling
 from conspo_study.rollout.static_cache import StaticRowsLayer
 from conspo_study.rollout.transformers_engine import TransformersEngine
-
-PROMPTS = [[1, 5, 9], [1, 7], [1, 11, 12, 13, 14, 20, 21], [1, 30, 31, 32]]
-SEEDS = [2**62 + 11, 12, 13, 14]
-SAMPLING = Sampling(temperature=1.0, max_new_tokens=12)
-TOKENIZER = embedded_tokenizer()
-EOS = TOKENIZER.eos_token_id
-
-
-def plain_logits(model, prompt, tokens):
-    """Logits of each response position, from one row without padding."""
-    with torch.no_grad():
-        return model(torch.tensor([[*prompt, *tokens]])).logits[0, len(prompt) - 1 : -1].float()
-
-
-def tokens_of(groups):
-    return [[rollout.tokens for rollout in group] for group in groups]
 
 
 @pytest.fixture
@@ -32,49 +32,14 @@ def engine(model):
     return TransformersEngine(model, TOKENIZER)
 
 
-@pytest.mark.parametrize(
-    "sampling",
-    [SAMPLING, Sampling(0.6, 12), Sampling(1.3, 12, top_p=0.7)],
-    ids=["plain", "cold", "nucleus"],
-)
+@pytest.mark.parametrize("sampling", KINDS.values(), ids=KINDS)
 def test_logprobs_equal_a_plain_forward_pass(model, engine, sampling):
-    for prompt, group in zip(PROMPTS, engine.generate(PROMPTS, 6, sampling, SEEDS), strict=True):
-        for rollout in group:
-            logits = plain_logits(model, prompt, rollout.tokens) / sampling.temperature
-            logp = logits.log_softmax(-1)
-            if sampling.top_p < 1:
-                logp = reference_nucleus(logits.softmax(-1), sampling.top_p).log()
-            expected = logp[range(len(rollout.tokens)), rollout.tokens]
-            torch.testing.assert_close(
-                torch.tensor(rollout.logprobs), expected, atol=1e-5, rtol=1e-5
-            )
-
-
-def reference_nucleus(probs, top_p):
-    """The nucleus by its definition, one row at a time."""
-    kept = torch.zeros_like(probs)
-    for row, values in enumerate(probs):
-        total = 0.0
-        for token in values.argsort(descending=True).tolist():
-            if total >= top_p:
-                break
-            kept[row, token] = values[token]
-            total += values[token].item()
-    return kept / kept.sum(-1, keepdim=True)
+    assert logprob_error(model, engine, sampling) < 1e-5
 
 
 @pytest.mark.parametrize("batch_rows", [4, 6, 13, 512])
 def test_a_response_does_not_depend_on_the_batch(model, engine, batch_rows):
-    expected = tokens_of(engine.generate(PROMPTS, 6, SAMPLING, SEEDS))
-    other = TransformersEngine(model, TOKENIZER, batch_rows)
-    assert tokens_of(other.generate(PROMPTS, 6, SAMPLING, SEEDS)) == expected
-    order = [2, 0, 3, 1]
-    permuted = other.generate([PROMPTS[i] for i in order], 6, SAMPLING, [SEEDS[i] for i in order])
-    assert tokens_of(permuted) == [expected[i] for i in order]
-    alone = [other.generate([p], 6, SAMPLING, [s])[0] for p, s in zip(PROMPTS, SEEDS, strict=True)]
-    assert tokens_of(alone) == expected
-    fewer = other.generate(PROMPTS, 3, SAMPLING, SEEDS)
-    assert tokens_of(fewer) == [group[:3] for group in expected]
+    check_independence_of_the_batch(engine, TransformersEngine(model, TOKENIZER, batch_rows))
 
 
 def test_no_batch_is_larger_than_batch_rows(model, monkeypatch):
@@ -91,22 +56,11 @@ def test_no_batch_is_larger_than_batch_rows(model, monkeypatch):
 
 
 def test_seeds_decide_the_responses(engine):
-    first = tokens_of(engine.generate(PROMPTS[:1], 6, SAMPLING, [1]))
-    assert first == tokens_of(engine.generate(PROMPTS[:1], 6, SAMPLING, [1]))
-    assert first != tokens_of(engine.generate(PROMPTS[:1], 6, SAMPLING, [2]))
-    assert len(set(first[0])) > 1
-    # Seeds that agree in their low 32 bits are different seeds.
-    assert first != tokens_of(engine.generate(PROMPTS[:1], 6, SAMPLING, [1 + 2**32]))
+    check_seeds_decide(engine)
 
 
 def test_responses_end_at_their_first_eos_or_at_the_limit(engine):
-    rollouts = [r for g in engine.generate(PROMPTS, 24, Sampling(1.5, 12), SEEDS) for r in g]
-    stopped = [r for r in rollouts if r.status is FinishStatus.STOPPED]
-    truncated = [r for r in rollouts if r.status is FinishStatus.TRUNCATED]
-    assert stopped and truncated and len(stopped) + len(truncated) == len(rollouts)
-    assert all(r.tokens[-1] == EOS and EOS not in r.tokens[:-1] for r in stopped)
-    assert all(len(r.tokens) == 12 and EOS not in r.tokens for r in truncated)
-    assert all(len(r.logprobs) == len(r.tokens) for r in rollouts)
+    check_endings(engine)
 
 
 def test_an_eos_at_the_limit_counts_as_stopped():
@@ -163,23 +117,18 @@ def test_implementations_of_attention_sample_the_same_responses(family):
 
 
 def test_text_is_the_response_without_special_tokens(engine):
-    for group in engine.generate(PROMPTS, 6, SAMPLING, SEEDS):
-        for rollout in group:
-            visible = [token for token in rollout.tokens if token > 2]
-            assert rollout.text == "".join(VOCABULARY[token] for token in visible)
+    check_text(engine)
 
 
 def test_greedy_equals_generate(model, engine):
-    sampling = Sampling(temperature=0.0, max_new_tokens=12)
-    for prompt, group in zip(PROMPTS, engine.generate(PROMPTS, 2, sampling, SEEDS), strict=True):
-        output = model.generate(
-            torch.tensor([prompt]),
-            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-            do_sample=False,
-            max_new_tokens=12,
-        )
-        assert list(group[0].tokens) == output[0, len(prompt) :].tolist()
-        assert group[0] == group[1]
+    check_greedy(model, engine)
+
+
+def test_responses_carry_the_version_of_their_weights(model):
+    engine = TransformersEngine(model, TOKENIZER, updates=lambda: 7)
+    assert {r.weights_version for g in engine.generate(PROMPTS, 2, SAMPLING, SEEDS) for r in g} == {
+        7
+    }
 
 
 def test_the_model_can_be_trained_afterwards(model, engine):
@@ -201,16 +150,7 @@ def test_the_model_can_be_trained_afterwards(model, engine):
 
 def test_single_tokens_follow_the_models_distribution():
     model = random_model("Llama", vocab_size=8)
-    draws, repeats = 512, 8
-    engine = TransformersEngine(model, TOKENIZER)
-    groups = engine.generate([[1, 5]] * repeats, draws, Sampling(1.0, 1), list(range(repeats)))
-    counts = torch.zeros(8)
-    for group in groups:
-        for rollout in group:
-            counts[rollout.tokens[0]] += 1
-    expected = plain_logits(model, [1, 5], [0]).softmax(-1)[0] * draws * repeats
-    assert expected.min() > 5
-    chi_square = ((counts - expected) ** 2 / expected).sum()
+    chi_square = check_distribution(model, TransformersEngine(model, TOKENIZER), 512, 8)
     assert chi_square < 24.3  # 99.9 % quantile at 7 degrees of freedom
 
 

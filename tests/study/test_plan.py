@@ -104,6 +104,12 @@ def test_a_model_of_unknown_speed_and_size_is_not_guessed(tmp_path):
     assert "unknown until two seeds of two trials have finished" in said
 
 
+def test_engines_count_for_what_fits_and_make_the_time_unknown():
+    plan = make_plan(embedded({"rollout.engine": "vllm", "rollout.vllm_engines": 2}), 7, 0)
+    assert plan.concurrent == 2 and plan.seconds is None
+    assert "each 1 x 3 CPU cores" in plan.concurrency
+
+
 def test_disk_counts_the_checkpoints_that_lie_side_by_side():
     one = make_plan(embedded(), 1, 0).disk_bytes
     two = make_plan(embedded(), 2, 0).disk_bytes

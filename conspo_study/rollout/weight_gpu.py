@@ -1,0 +1,195 @@
+"""Weights on their way to engines on GPUs, by vLLM's own ways of taking them.
+
+Nothing passes through the main memory: an engine with GPUs of its own receives a broadcast over
+NCCL, one that shares the trainer's GPU opens handles of memory that both can see.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.multiprocessing.reductions import reduce_tensor
+
+from conspo_study.rollout.engine import PolicyWeights
+from conspo_study.rollout.engine_pool import EngineProcess
+
+_CHUNK_BYTES = 1 << 30
+"""Copies of weights that exist at a time on a GPU that is shared."""
+
+
+class SharedGpuChannel:
+    """A `WeightChannel` to the engine that shares the trainer's GPU: vLLM's backend `ipc`."""
+
+    def __init__(self, dtype: torch.dtype):
+        self._dtype = dtype
+        self._met: EngineProcess | None = None
+
+    @contextmanager
+    def sending(
+        self, weights: PolicyWeights, version: str, engines: Mapping[int, EngineProcess]
+    ) -> Iterator[dict[int, Future[Any]]]:
+        """See `WeightChannel`."""
+        torch.cuda.empty_cache()  # what the trainer holds in reserve, the engine needs now
+        with _thread() as thread:
+            yield {
+                number: thread.submit(self._send, weights, version, engine)
+                for number, engine in engines.items()
+            }
+        torch.cuda.ipc_collect()  # type: ignore[no-untyped-call]
+
+    def _send(self, weights: PolicyWeights, version: str, engine: EngineProcess) -> None:
+        if engine is not self._met:
+            engine.call("init_weight_transfer", {"packed": False}).result()
+            self._met = engine
+        engine.call("start_weight_update").result()
+        gpu = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+        for chunk in _chunks(weights, self._dtype):
+            # The copies must live until the engine has read them.
+            handles = [{gpu: _handle(tensor)} for _, tensor in chunk]
+            info = _description(chunk) | {"ipc_handles": handles}
+            engine.call("update_weights", info).result()
+        engine.call("finish_weight_update", version).result()
+
+
+class BroadcastChannel:
+    """A `WeightChannel` to engines of `gpus` GPUs each, on this node: vLLM's backend `nccl`.
+
+    Every engine has a group of its own with the trainer, so that one can be replaced alone.
+    """
+
+    def __init__(self, dtype: torch.dtype, gpus: int):
+        self._dtype, self._gpus = dtype, gpus
+        self._lines: dict[int, _Line] = {}
+        """By engine."""
+
+    @contextmanager
+    def sending(
+        self, weights: PolicyWeights, version: str, engines: Mapping[int, EngineProcess]
+    ) -> Iterator[dict[int, Future[Any]]]:
+        """See `WeightChannel`."""
+        with _thread() as thread:
+            yield {
+                number: thread.submit(self._send, weights, version, number, engine)
+                for number, engine in engines.items()
+            }
+
+    def _send(
+        self, weights: PolicyWeights, version: str, number: int, engine: EngineProcess
+    ) -> None:
+        from vllm.distributed.weight_transfer.factory import WeightTransferTrainerFactory
+        from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
+
+        line = self._lines.get(number)
+        if line is None or line.client.engine is not engine:
+            client, source = _Client(engine), _source(self._dtype)
+            # To vLLM every trainer is the only one: each has engines of its own.
+            info = NCCLTrainerInitInfo(
+                master_address="127.0.0.1",
+                master_port=_free_port(),
+                world_size=1 + self._gpus,
+                rank=0,
+            )
+            sender = WeightTransferTrainerFactory.trainer_init(info, client=client, source=source)
+            line = self._lines[number] = _Line(client, source, sender)
+        line.client.version, line.source.weights = version, weights
+        line.sender.send_weights()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What connects the trainer with an engine."""
+
+    client: _Client
+    source: Any
+    sender: Any
+
+
+class _Client:
+    """What vLLM's sender asks of the receiving side."""
+
+    def __init__(self, engine: EngineProcess):
+        self.engine, self.version = engine, ""
+
+    def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
+        self.engine.call("init_weight_transfer", init_info).result()
+
+    def start_weight_update(self) -> None:
+        self.engine.call("start_weight_update").result()
+
+    def update_weights(self, update_info: Any) -> None:
+        self.engine.call("update_weights", update_info).result()
+
+    def finish_weight_update(self, weight_version: str | None = None) -> None:
+        self.engine.call("finish_weight_update", self.version).result()
+
+
+def _source(dtype: torch.dtype) -> Any:
+    """vLLM's view of `PolicyWeights`, to be set as its attribute `weights`."""
+    from vllm.distributed.weight_transfer.base import ParamMeta, WeightSource
+
+    class Source(WeightSource):  # type: ignore[misc]
+        weights: PolicyWeights
+
+        def metadata(self) -> list[Any]:
+            return [
+                ParamMeta(name, dtype, tuple(tensor.shape))
+                for name, tensor in self.weights.tensors()
+            ]
+
+        def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
+            for name, tensor in self.weights.tensors():
+                yield name, tensor.detach().to(dtype).contiguous()
+
+    return Source()
+
+
+def _chunks(weights: PolicyWeights, dtype: torch.dtype) -> Iterator[list[tuple[str, torch.Tensor]]]:
+    """Contiguous tensors in `dtype`, about `_CHUNK_BYTES` at a time."""
+    chunk: list[tuple[str, torch.Tensor]] = []
+    size = 0
+    for name, tensor in weights.tensors():
+        chunk.append((name, tensor.detach().to(dtype).contiguous()))
+        size += tensor.numel() * dtype.itemsize
+        if size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _handle(tensor: torch.Tensor) -> Any:
+    """What another process needs to open this tensor's memory."""
+    return reduce_tensor(tensor)[1]  # type: ignore[no-untyped-call]
+
+
+def _description(chunk: list[tuple[str, torch.Tensor]]) -> dict[str, Any]:
+    return {
+        "names": [name for name, _ in chunk],
+        "dtype_names": [str(tensor.dtype).removeprefix("torch.") for _, tensor in chunk],
+        "shapes": [list(tensor.shape) for _, tensor in chunk],
+    }
+
+
+@contextmanager
+def _thread() -> Iterator[ThreadPoolExecutor]:
+    """Sends in the background, so that the trainer can watch; one that hangs is not waited for."""
+    # Every thread has a current GPU of its own.
+    device = torch.cuda.current_device()
+    thread = ThreadPoolExecutor(1, initializer=torch.cuda.set_device, initargs=(device,))
+    try:
+        yield thread
+    finally:
+        thread.shutdown(wait=False)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

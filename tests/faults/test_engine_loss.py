@@ -1,0 +1,171 @@
+"""An engine process is killed: real processes through Ray, with fakes in place of vLLM in them."""
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+from fake_engines import FakeActor, TransformersActor
+from safetensors.torch import load_file
+from studies_under_fire import wait_for
+
+from conspo_study import engines
+from conspo_study.config import with_overrides
+from conspo_study.failures import lasting_cause
+from conspo_study.incidents import IncidentType
+from conspo_study.presets import QUICK
+from conspo_study.rollout.engine import PolicyWeights, Sampling
+from conspo_study.rollout.engine_actor import EngineActor
+from conspo_study.rollout.engine_pool import EngineFailed, EnginePool, Request
+from conspo_study.rollout.weight_memory import SharedMemoryChannel
+from conspo_study.train import train
+
+pytestmark = pytest.mark.slow
+
+TESTS = Path(__file__).resolve().parents[1]
+CONFIG = with_overrides(
+    QUICK,
+    {
+        "policy.warm_start_steps": 150,
+        "rollout.engine": "vllm",
+        "evaluation.problems_per_set": 2,
+        "train.checkpoint_every": 4,
+    },
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    """A Ray whose workers find these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS.parent), str(TESTS)]))
+        ray.init(address="local", num_cpus=2, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+def pool_of(folder, *faults, engines=1, deadline_s=60.0):
+    settings = {"folder": str(folder), "faults": list(faults)}
+    return EnginePool(
+        lambda number: EngineActor(FakeActor, folder / f"{number}.log", {}),
+        settings,
+        SharedMemoryChannel(torch.float32),
+        engines,
+        deadline_s,
+    )
+
+
+WEIGHTS = PolicyWeights("seed 0", lambda: 3, lambda: [("w", torch.tensor(5.0))])
+REQUESTS = [Request((7,), (1, 2)), Request((8, 9), (3, 4)), Request((6,), (5, 6))]
+
+
+def generate(pool):
+    return pool.generate(WEIGHTS, REQUESTS, Sampling(1.0, 8), 2)
+
+
+def test_a_process_that_dies_while_it_generates_is_replaced(tmp_path):
+    pool = pool_of(tmp_path, "generate 1 die", engines=2)
+    expected = [[((seed, 5, 2), (-0.5,) * 3) for seed in r.seeds] for r in REQUESTS]
+    assert generate(pool) == expected
+    (restart,) = pool.take_restarts()
+    assert re.match(r"engine [01] was lost while generating: ActorDied", restart)
+    pool.close()
+
+
+def test_a_process_that_dies_twice_fails_the_trial_with_the_end_of_its_log(tmp_path):
+    pool = pool_of(tmp_path, "load_weights 1 die", "generate 1 die")
+    with pytest.raises(EngineFailed) as caught:
+        generate(pool)
+    cause = lasting_cause(caught.value)
+    assert cause.startswith("rollout engine 0 was lost while generating: ")
+    assert re.search(r"a fake engine, process \d+ \| generate 1 will die$", cause)
+
+
+def test_a_hanging_weight_update_ends_the_process(tmp_path):
+    pool = pool_of(tmp_path, "load_weights 1 hang", deadline_s=40.0)
+    generate(pool)
+    (restart,) = pool.take_restarts()
+    assert "while loading weights: TimeoutError: no sign of life for 40 s" in restart
+    first, second = processes(tmp_path / "0.log")
+    wait_for(lambda: not Path(f"/proc/{first}").exists(), 20, "the end of the hanging process")
+    assert Path(f"/proc/{second}").exists()
+    pool.close()
+    wait_for(lambda: not Path(f"/proc/{second}").exists(), 20, "the end of the other one")
+
+
+def processes(log):
+    return re.findall(r"a fake engine, process (\d+)", log.read_text())
+
+
+def test_an_engine_ends_with_the_worker_that_started_it(tmp_path):
+    @ray.remote(num_cpus=1)
+    class Worker:
+        def start(self):
+            self.pool = pool_of(tmp_path)
+            generate(self.pool)
+            return os.getpid()
+
+    worker = Worker.remote()
+    pid = ray.get(worker.start.remote(), timeout=120)
+    (engine,) = processes(tmp_path / "0.log")
+    assert Path(f"/proc/{engine}").exists()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{engine}").exists(), 30, "the end of the engine")
+
+
+class Recorder:
+    """An outlet that keeps what a trial counts and measures."""
+
+    def __init__(self):
+        self.rows, self.responses, self.counts = [], [], {}
+
+    def step_rows(self, rows):
+        self.rows += [
+            {k: v for k, v in row.items() if not k.startswith(("time/", "tokens_per_s", "peak_"))}
+            for row in rows
+        ]
+
+    def evaluation(self, rows):
+        self.responses += rows
+
+    def totals(self, totals):
+        self.counts = {total.type: total.count for total in totals}
+
+    def untrained(self, seed):
+        return None
+
+    def report(self, step, latest):
+        pass
+
+
+def train_with(monkeypatch, folder, policy, *faults):
+    """A trial whose engines really sample; what it recorded, and its last weights."""
+    folder.mkdir()
+    settings_of = engines.vllm_settings
+
+    def with_faults(*arguments):
+        return settings_of(*arguments) | {"folder": str(folder), "faults": list(faults)}
+
+    monkeypatch.setattr(engines, "vllm_settings", with_faults)
+    monkeypatch.setattr(engines, "VllmActor", TransformersActor)
+    recorder = Recorder()
+    train(CONFIG, (0, 1), recorder, policy_folder=policy, checkpoints=folder)
+    last = folder / f"checkpoint_{CONFIG.train.steps:05d}"
+    weights = {seed: load_file(last / f"seed-{seed}" / "model.safetensors") for seed in (0, 1)}
+    return recorder, weights
+
+
+def test_a_trial_whose_engine_dies_comes_to_the_same_result(monkeypatch, tmp_path, tiny_policy):
+    whole, expected = train_with(monkeypatch, tmp_path / "whole", tiny_policy)
+    killed, found = train_with(monkeypatch, tmp_path / "killed", tiny_policy, "generate 20 die")
+    assert killed.rows == whole.rows
+    assert killed.responses == whole.responses
+    for seed, tensors in expected.items():
+        assert all(torch.equal(found[seed][name], tensor) for name, tensor in tensors.items())
+    # Sampler and trainer agree only if both seeds' weights were in the engine when they sampled.
+    assert max(row["mismatch_max"] for row in whole.rows if "mismatch_max" in row) < 1e-5
+    assert whole.counts.get(IncidentType.ENGINE_RESTARTED, 0) == 0
+    assert killed.counts[IncidentType.ENGINE_RESTARTED] == 1

@@ -1,0 +1,218 @@
+"""Engines that die, fail or hang are replaced once, with the current weights and the same seeds."""
+
+import math
+import threading
+import time
+
+import pytest
+import torch
+from fake_engines import FakeActor, ThreadEngine, counted
+
+from conspo_study.failures import lasting_cause
+from conspo_study.rollout.engine import PolicyWeights, Sampling
+from conspo_study.rollout.engine_pool import EngineFailed, EnginePool
+from conspo_study.rollout.vllm_engine import VllmEngine
+from conspo_study.rollout.weight_memory import SharedMemoryChannel
+
+SAMPLING = Sampling(temperature=1.0, max_new_tokens=8)
+PROMPTS = [[3], [4], [5], [6], [7]]
+SEEDS = [11, 12, 13, 14, 15]
+
+
+class Tokenizer:
+    eos_token_id = 2
+
+    def batch_decode(self, rows, skip_special_tokens):
+        return [" ".join(map(str, row)) for row in rows]
+
+
+class Policy:
+    """Weights that are one number, and count their updates."""
+
+    def __init__(self, name, value=1.0):
+        self.value, self.updates = value, 0
+        self.weights = PolicyWeights(
+            name, lambda: self.updates, lambda: [("w", torch.tensor(self.value))]
+        )
+
+    def update(self):
+        self.updates += 1
+        self.value += 1
+
+
+class Setting:
+    """A pool of fake engines in threads, and what has been started so far."""
+
+    def __init__(self, folder, faults=(), engines=1, deadline_s=30.0):
+        self.folder, self.started = folder, []
+        settings = {"max_length": 64, "sleeps": True, "folder": str(folder), "faults": list(faults)}
+        self.pool = EnginePool(
+            self._start, settings, SharedMemoryChannel(torch.float32), engines, deadline_s
+        )
+
+    def _start(self, number):
+        self.started.append(ThreadEngine(self.folder / f"{number}.log"))
+        return self.started[-1]
+
+    def engine(self, policy):
+        return VllmEngine(self.pool, policy.weights, Tokenizer())
+
+
+def drawn(engine, prompts=PROMPTS, seeds=SEEDS, n=2):
+    """Seed, weight and version of each response."""
+    groups = engine.generate(prompts, n, SAMPLING, seeds)
+    return [[(r.tokens[0], r.tokens[1], r.weights_version) for r in group] for group in groups]
+
+
+def test_every_update_reaches_the_engine_before_it_samples(tmp_path):
+    policy, setting = Policy("seed 0"), Setting(tmp_path)
+    engine = setting.engine(policy)
+    first = drawn(engine)
+    assert {(w, v) for group in first for _, w, v in group} == {(1, 0)}
+    with counted(tmp_path, "load_weights") as loads:
+        assert drawn(engine) == first
+    assert loads == [0]  # nothing had changed
+    policy.update()
+    second = drawn(engine)
+    assert {(w, v) for group in second for _, w, v in group} == {(2, 1)}
+    assert [[seed for seed, _, _ in g] for g in second] == [[s for s, _, _ in g] for g in first]
+
+
+def test_policies_that_share_an_engine_get_their_own_weights(tmp_path):
+    setting = Setting(tmp_path)
+    first, second = Policy("seed 0", 5.0), Policy("seed 1", 7.0)
+    engines = [setting.engine(first), setting.engine(second)]
+    for _ in range(2):  # equal numbers of updates do not make weights equal
+        assert [{w for g in drawn(engine) for _, w, _ in g} for engine in engines] == [{5}, {7}]
+
+
+@pytest.mark.parametrize("engines", [2, 3, 8])
+def test_a_response_does_not_depend_on_the_number_of_engines(tmp_path, engines):
+    expected = drawn(Setting(tmp_path).engine(Policy("seed 0")))
+    setting = Setting(tmp_path, engines=engines)
+    assert drawn(setting.engine(Policy("seed 0"))) == expected
+    assert len(setting.started) == min(engines, len(PROMPTS))  # no prompt, no process
+
+
+def test_responses_to_a_prompt_differ_and_depend_on_its_seed_alone(tmp_path):
+    engine = Setting(tmp_path).engine(Policy("seed 0"))
+    whole = drawn(engine, n=4)
+    assert len({seed for group in whole for seed, _, _ in group}) == 4 * len(PROMPTS)
+    assert drawn(engine, PROMPTS[::-1], SEEDS[::-1], n=2) == [group[:2] for group in whole[::-1]]
+    low = {seed % 2**32 for group in whole for seed, _, _ in group}
+    assert len(low) == 4 * len(PROMPTS)
+    assert drawn(engine, [[3]], [11 + 2**32]) != drawn(engine, [[3]], [11])
+
+
+@pytest.mark.parametrize("method", ["start", "load_weights", "generate"])
+def test_a_process_that_fails_is_replaced_and_nothing_else_changes(tmp_path, method):
+    expected = drawn(Setting(tmp_path / "whole").engine(Policy("seed 0")))
+    setting = Setting(tmp_path, faults=[f"{method} 1 raise"], engines=2)
+    engine = setting.engine(Policy("seed 0"))
+    assert drawn(engine) == expected
+    assert [process.ended for process in setting.started].count(True) == 1
+    assert len(setting.started) == 3
+    (restart,) = engine.take_restarts()
+    assert restart.startswith("engine ") and restart.endswith("ValueError: a fake error")
+    assert engine.take_restarts() == []
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path):
+    (tmp_path / "whole").mkdir()
+
+
+def test_a_replacement_gets_the_weights_of_now(tmp_path):
+    policy = Policy("seed 0")
+    setting = Setting(tmp_path, faults=["generate 2 raise"])
+    engine = setting.engine(policy)
+    drawn(engine)
+    policy.update()
+    assert {(w, v) for group in drawn(engine) for _, w, v in group} == {(2, 1)}
+    assert len(setting.started) == 2
+
+
+def test_the_second_loss_fails_the_trial_with_the_end_of_the_log(tmp_path):
+    setting = Setting(tmp_path, faults=["generate 1 raise", "generate 3 raise"])
+    engine = setting.engine(Policy("seed 0"))
+    drawn(engine)
+    with pytest.raises(EngineFailed) as caught:
+        drawn(engine)
+    cause = lasting_cause(caught.value)
+    assert cause.startswith("rollout engine 0 was lost while generating: ValueError: a fake error")
+    assert cause.endswith("Its log ends: the last words | of a log")
+
+
+def test_a_weight_update_that_hangs_ends_the_engine_at_its_deadline(tmp_path, monkeypatch):
+    policy = Policy("seed 0")
+    setting = Setting(tmp_path, faults=["load_weights 2 hang"], deadline_s=1.0)
+    engine = setting.engine(policy)
+    drawn(engine)
+    policy.update()
+    released = threading.Event()
+    monkeypatch.setattr(time, "sleep", lambda seconds: released.wait(20))
+    before = time.monotonic()
+    try:
+        assert {(w, v) for group in drawn(engine) for _, w, v in group} == {(2, 1)}
+    finally:
+        released.set()
+    assert 1.0 < time.monotonic() - before < 10
+    assert setting.started[0].ended and not setting.started[1].ended
+    (restart,) = engine.take_restarts()
+    assert "while loading weights: TimeoutError: no sign of life for 1 s" in restart
+
+
+def test_an_engine_that_works_for_longer_than_the_deadline_is_let_alone(tmp_path):
+    setting = Setting(tmp_path, faults=["generate 1 work"], deadline_s=1.0)
+    before = time.monotonic()
+    drawn(setting.engine(Policy("seed 0")))
+    assert time.monotonic() - before > 1.5
+    assert len(setting.started) == 1
+
+
+def test_an_answer_from_other_weights_is_never_accepted(tmp_path):
+    expected = drawn(Setting(tmp_path / "whole").engine(Policy("seed 0")))
+    setting = Setting(tmp_path, faults=["generate 1 stale"])
+    engine = setting.engine(Policy("seed 0"))
+    assert drawn(engine) == expected
+    (restart,) = engine.take_restarts()
+    assert "answered with weights 'seed 0:1000', not 'seed 0:0'" in restart
+
+
+def test_an_engine_that_rested_is_sent_its_weights_again(tmp_path):
+    setting = Setting(tmp_path)
+    engine = setting.engine(Policy("seed 0"))
+    expected = drawn(engine)
+    engine.rest()
+    with counted(tmp_path, "load_weights") as loads:
+        assert drawn(engine) == expected
+    assert loads == [1]
+
+
+def test_logits_that_are_not_numbers_are_told_apart_from_a_broken_engine(tmp_path, monkeypatch):
+    setting = Setting(tmp_path)
+    engine = setting.engine(Policy("seed 0"))
+    answer = [[((5, 2), (-1.0, math.nan))]]
+    monkeypatch.setattr(setting.pool, "generate", lambda *_: answer)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        engine.generate([[3]], 1, SAMPLING, [1])
+
+
+def test_a_prompt_that_leaves_no_room_for_its_response_is_refused(tmp_path):
+    engine = Setting(tmp_path).engine(Policy("seed 0"))
+    with pytest.raises(ValueError, match="may take 65 tokens, the vLLM engine holds 64"):
+        engine.generate([[5] * 57], 1, SAMPLING, [1])
+
+
+def test_closing_ends_the_processes(tmp_path):
+    setting = Setting(tmp_path, engines=2)
+    drawn(setting.engine(Policy("seed 0")))
+    setting.pool.close()
+    assert all(process.ended for process in setting.started)
+
+
+def test_the_fakes_have_the_methods_of_the_real_engine():
+    from conspo_study.rollout.vllm_actor import VllmActor
+
+    public = {name for name in vars(FakeActor) if not name.startswith("_")}
+    assert public <= set(vars(VllmActor))

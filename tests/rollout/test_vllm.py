@@ -1,0 +1,189 @@
+"""vLLM itself: it samples from the trainer's weights, whatever they are, and says so exactly."""
+
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+from engine_contract import (
+    KINDS,
+    PROMPTS,
+    SAMPLING,
+    SEEDS,
+    TOKENIZER,
+    check_distribution,
+    check_endings,
+    check_greedy,
+    check_independence_of_the_batch,
+    check_seeds_decide,
+    check_text,
+    logprob_error,
+    tokens_of,
+)
+from tiny_models import random_model
+
+from conspo_study.config import RunConfig, with_overrides
+from conspo_study.engines import rollout_engines
+from conspo_study.policy.logprobs import response_logprobs
+from conspo_study.policy.weights import named_weights
+from conspo_study.rollout.engine import PolicyWeights, Sampling
+from conspo_study.rollout.transformers_engine import TransformersEngine
+
+pytestmark = pytest.mark.vllm
+
+ROOT = Path(__file__).resolve().parents[2]
+TOLERANCE = 1e-4
+"""In nats, of float32 on both sides."""
+GREEDY = Sampling(temperature=0.0, max_new_tokens=12)
+# vLLM's attention on a CPU has no kernel for heads smaller than 32, and its Qwen2 wants them to be
+# the hidden size divided by their number.
+SHAPE = {"hidden_size": 128, "head_dim": 32, "initializer_range": 0.15}
+MODELS = {
+    f"{family} {'tied' if tied else 'untied'}": (family, tied)
+    for family in ("Llama", "Qwen2")
+    for tied in (True, False)
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        torch.set_num_threads(1)
+        ray.init(address="local", num_cpus=2, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+class Policy:
+    """A model that is trained, and the engine that samples from it."""
+
+    def __init__(self, model):
+        self.model, self.updates = model, 0
+        self.weights = PolicyWeights("seed 0", lambda: self.updates, lambda: named_weights(model))
+
+    def update(self, size=0.1):
+        """Move all weights, as a step of the optimiser does."""
+        generator = torch.Generator().manual_seed(self.updates)
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=size)
+        self.updates += 1
+
+    def mismatch(self, sampling):
+        """Largest difference to what the trainer computes for the update."""
+        groups = self.engine.generate(PROMPTS, 6, sampling, SEEDS)
+        assert {r.weights_version for group in groups for r in group} == {self.updates}
+        responses = [r for group in groups for r in group]
+        with torch.no_grad():
+            trainer = response_logprobs(
+                self.model,
+                [prompt for prompt in PROMPTS for _ in range(6)],
+                [r.tokens for r in responses],
+                sampling.temperature,
+            )
+        sampler = torch.tensor([p for r in responses for p in r.logprobs])
+        return float((trainer - sampler).abs().max())
+
+
+def started(model, folder, **settings):
+    """The context of a policy with its engine."""
+    config = with_overrides(
+        RunConfig(),
+        {"rollout.engine": "vllm", "rollout.vllm_cache_mib": 64}
+        | {f"rollout.{name}": value for name, value in settings.items()},
+    )
+    return rollout_engines(config, folder)
+
+
+@pytest.fixture(scope="module", params=MODELS.values(), ids=MODELS)
+def policy(request, tmp_path_factory):
+    family, tied = request.param
+    policy = Policy(random_model(family, tie_word_embeddings=tied, **SHAPE))
+    with started(policy.model, tmp_path_factory.mktemp("engine")) as engine_of:
+        policy.engine = engine_of(policy.model, TOKENIZER, policy.weights)
+        yield policy
+
+
+@pytest.mark.parametrize("sampling", [*KINDS.values(), GREEDY], ids=[*KINDS, "greedy"])
+def test_logprobs_equal_a_plain_forward_pass(policy, sampling):
+    assert logprob_error(policy.model, policy.engine, sampling) < TOLERANCE
+
+
+def test_logprobs_equal_the_trainers_before_and_after_updates(policy):
+    errors = []
+    for _ in range(3):
+        errors += [policy.mismatch(SAMPLING), policy.mismatch(KINDS["cold"])]
+        stale = tokens_of(policy.engine.generate(PROMPTS, 1, GREEDY, SEEDS))
+        policy.update()
+    assert max(errors) < TOLERANCE
+    # The updates were large enough for old weights to be noticed.
+    assert tokens_of(policy.engine.generate(PROMPTS, 1, GREEDY, SEEDS)) != stale
+
+
+def test_logprobs_equal_those_of_the_transformers_engine(policy):
+    own = TransformersEngine(policy.model, TOKENIZER)
+    theirs = policy.engine.generate(PROMPTS, 1, GREEDY, SEEDS)
+    assert tokens_of(theirs) == tokens_of(own.generate(PROMPTS, 1, GREEDY, SEEDS))
+    ours = own.generate(PROMPTS, 1, GREEDY, SEEDS)
+    for (a,), (b,) in zip(ours, theirs, strict=True):
+        assert a.logprobs == pytest.approx(b.logprobs, abs=TOLERANCE)
+        assert (a.text, a.status) == (b.text, b.status)
+
+
+def test_a_response_does_not_depend_on_the_batch(policy):
+    check_independence_of_the_batch(policy.engine, policy.engine)
+
+
+def test_seeds_decide_the_responses(policy):
+    check_seeds_decide(policy.engine)
+
+
+def test_responses_end_at_their_first_eos_or_at_the_limit(policy):
+    check_endings(policy.engine)
+
+
+def test_text_is_the_response_without_special_tokens(policy):
+    check_text(policy.engine)
+
+
+def test_greedy_equals_generate(policy):
+    check_greedy(policy.model, policy.engine)
+
+
+def test_two_policies_share_an_engine_and_tokens_follow_the_distribution(tmp_path):
+    """Eight tokens, all of them likely enough to be counted."""
+    policies = [Policy(random_model("Llama", seed, vocab_size=8, head_dim=32)) for seed in (0, 1)]
+    with started(policies[0].model, tmp_path) as engine_of:
+        for number, policy in enumerate(policies):
+            weights = PolicyWeights(f"seed {number}", lambda: 0, policy.weights.tensors)
+            policy.engine = engine_of(policy.model, TOKENIZER, weights)
+        for policy in (policies[0], policies[1], policies[0]):
+            chi_square = check_distribution(policy.model, policy.engine, 256, 8)
+            assert chi_square < 24.3  # 99.9 % quantile at 7 degrees of freedom
+    assert len(list(tmp_path.glob("engine-*.log"))) == 1
+
+
+def test_weights_that_are_not_all_there_are_refused(tmp_path):
+    policy = Policy(random_model("Llama", head_dim=32))
+    whole = policy.weights.tensors
+    incomplete = PolicyWeights("seed 0", lambda: 0, lambda: list(whole())[:-1])
+    with (
+        started(policy.model, tmp_path) as engine_of,
+        pytest.raises(RuntimeError, match="sent no weights for 1 parameters"),
+    ):
+        engine_of(policy.model, TOKENIZER, incomplete).generate(PROMPTS, 1, SAMPLING, SEEDS)
+
+
+def test_a_model_whose_folder_has_sampling_defaults_is_sampled_as_asked(tmp_path):
+    """Models come with a top-p or a penalty for chatting, which would falsify the training."""
+    policy = Policy(random_model("Llama", head_dim=32))
+    with started(policy.model, tmp_path) as engine_of:
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "generation_config.json").write_text(
+            '{"top_k": 1, "temperature": 0.1, "repetition_penalty": 5.0, "eos_token_id": [5, 6]}'
+        )
+        engine = engine_of(policy.model, TOKENIZER, policy.weights)
+        assert logprob_error(policy.model, engine, SAMPLING) < TOLERANCE
+        rollouts = [r for group in engine.generate(PROMPTS, 24, SAMPLING, SEEDS) for r in group]
+        assert any({5, 6} & set(r.tokens[:-1]) for r in rollouts)
