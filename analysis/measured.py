@@ -61,6 +61,8 @@ class Measurements:
     """What concerns no single method."""
     by_benchmark: Mapping[str, str] = field(default_factory=dict)
     """The metric of single benchmarks."""
+    order: tuple[str, ...] = ()
+    """Benchmarks as the studies list them."""
 
     def metric_of(self, benchmark: str) -> str:
         """How a benchmark, or the average over all, was measured."""
@@ -68,9 +70,11 @@ class Measurements:
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
-        """Those that any method was measured on."""
-        found = [one.scores.benchmarks for one in self.methods.values() if one.scores]
-        return tuple(dict.fromkeys(name for names in found for name in names))
+        """Those that any method was measured on, as far as it is known in the studies' order."""
+        measured = [one.scores.benchmarks for one in self.methods.values() if one.scores]
+        found = dict.fromkeys(name for names in measured for name in names)
+        listed = [name for name in self.order if name in found]
+        return tuple(dict.fromkeys([*listed, *found]))
 
     @property
     def scores(self) -> dict[str, Scores]:
@@ -145,6 +149,7 @@ def measured(trials: Sequence[Trial], metric: str = "avg") -> Measurements:
         methods=methods,
         notes=(*notes, *_differing_problems(methods)),
         by_benchmark={name: label for name, labels in kinds.items() for label in labels},
+        order=tuple(dict.fromkeys(name for trial in trials for name in _listed(trial))),
     )
 
 
@@ -177,6 +182,13 @@ def _responses(trial: Trial) -> pd.DataFrame:
 def _split(trial: Trial) -> str:
     config = trial.study.configs.get(trial.row.id, {}).get("evaluation", {})
     return str(config.get("split", "dev"))
+
+
+def _listed(trial: Trial) -> list[str]:
+    """The benchmarks of a trial in the order of its configuration; none where that is damaged."""
+    config = trial.study.configs.get(trial.row.id, {}).get("evaluation", {})
+    sets = config.get("sets", ())
+    return [benchmark_name(name) for name in sets if isinstance(name, str)]
 
 
 def _outcomes(responses: pd.DataFrame, metric: str) -> Outcomes:

@@ -145,7 +145,9 @@ def _our_side(ours: Measurements, intervals: bool) -> _Side:
         found = estimate(part)
         if found.low is None or found.high is None:
             return Cell(value, refused=found.refused, seeds=seeds)
-        return Cell(value, 100 * found.low, 100 * found.high, seeds=seeds)
+        # Accuracies end at 0 and 100, which Student's interval does not know.
+        low, high = max(0.0, 100 * found.low), min(100.0, 100 * found.high)
+        return Cell(value, low, high, seeds=seeds)
 
     def detail(benchmark: str) -> str:
         return f"{ours.metric_of(benchmark)}, n = {n}"

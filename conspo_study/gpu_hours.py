@@ -2,11 +2,12 @@
 
     tokens     T = prompts x G x mean response length, over all steps
     rollouts     = T / v
-    update       = 8 N T / f
+    update       = c N T / f
     evaluation   = responses x mean response length / v
 
-N is the number of parameters; 8 N a token is 6 N for the gradient and 2 N for the log-probabilities
-that ratios refer to. v, f and the mean length are assumptions, not measurements: half as fast is as
+N is the number of parameters; c is 8, of which 6 are for the gradient and 2 for the
+log-probabilities that ratios refer to, and 10 where activations are computed again. v (by rollout
+engine), f (by precision) and the mean length are assumptions, not measurements: half as fast is as
 plausible as twice as fast.
 """
 
@@ -19,24 +20,16 @@ from types import MappingProxyType
 from conspo_study.config import RunConfig
 from conspo_study.costs import Batch, confirmation_batch, evaluated_per_run, search_batch
 from conspo_study.definition import StudyDefinition
+from conspo_study.known_models import KNOWN_MODELS
 
-PARAMETERS: Mapping[str, float] = MappingProxyType(
-    {
-        "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": 1.78e9,
-        "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": 7.6e9,
-        "deepseek-ai/DeepSeek-R1-Distill-Llama-8B": 8.0e9,
-        "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B": 32.8e9,
-        "Qwen/Qwen3-4B-Base": 4.0e9,
-        "meta-llama/Llama-3.2-3B-Instruct": 3.2e9,
-    }
-)
-"""N of the models that the estimate knows."""
 MEAN_LENGTH: Mapping[int, int] = MappingProxyType({8192: 4000, 4096: 1500})
 """Guess of the mean response length, in tokens, by the response limit."""
-TOKENS_PER_S = 3000 * 1.78e9
-"""v x N on a GPU of 80 GB: what a static-cache decoder of a 1.5B model may give."""
-FLOPS = 2.5e13
-"""f: about 40 % of the float32 rate of an H100."""
+TOKENS_PER_S: Mapping[str, float] = MappingProxyType(
+    {"transformers": 3_000 * 1.78e9, "vllm": 12_000 * 1.78e9}
+)
+"""v x N on a GPU of 80 GB, by engine: what it may give with a 1.5B model."""
+FLOPS: Mapping[str, float] = MappingProxyType({"float32": 2.5e13, "bfloat16": 2.5e14})
+"""f: about 40 % of the float32 rate of an H100, and a quarter of its bfloat16 rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +43,27 @@ class GpuHours:
     """T, of training."""
     evaluated: float
     """Tokens of all evaluations."""
+    speed: float
+    """v x N."""
+    work: int
+    """c."""
+    flops: float
+    """f."""
 
     @property
     def rollouts(self) -> float:
         """Hours of generation for training."""
-        return self.tokens * self.parameters / TOKENS_PER_S / 3600
+        return self.tokens * self.parameters / self.speed / 3600
 
     @property
     def update(self) -> float:
         """Hours of gradients and log-probabilities."""
-        return 8 * self.parameters * self.tokens / FLOPS / 3600
+        return self.work * self.parameters * self.tokens / self.flops / 3600
 
     @property
     def evaluation(self) -> float:
         """Hours of generation for evaluation."""
-        return self.evaluated * self.parameters / TOKENS_PER_S / 3600
+        return self.evaluated * self.parameters / self.speed / 3600
 
     @property
     def total(self) -> float:
@@ -74,12 +73,20 @@ class GpuHours:
 
 def run_hours(run: RunConfig) -> GpuHours | None:
     """The estimate for one run; None for models and response limits that it does not know."""
-    parameters = PARAMETERS.get(run.policy.model)
+    model = KNOWN_MODELS.get(run.policy.model)
     length = MEAN_LENGTH.get(run.rollout.max_new_tokens)
-    if parameters is None or length is None:
+    if model is None or length is None:
         return None
     sampled = run.train.steps * run.rollout.prompts_per_step * run.rollout.group_size
-    return GpuHours(parameters, length, sampled * length, evaluated_per_run(run) * length)
+    return GpuHours(
+        model.parameters,
+        length,
+        tokens=sampled * length,
+        evaluated=evaluated_per_run(run) * length,
+        speed=TOKENS_PER_S[run.rollout.engine],
+        work=10 if run.policy.gradient_checkpointing else 8,
+        flops=FLOPS[run.policy.precision],
+    )
 
 
 def gpu_lines(study: StudyDefinition) -> list[str]:
@@ -101,7 +108,7 @@ def gpu_lines(study: StudyDefinition) -> list[str]:
         f"{_hours(one.evaluation)} evaluation = {_hours(one.total)}",
         f"T = {base.train.steps} steps x {base.rollout.prompts_per_step} prompts x "
         f"{base.rollout.group_size} x {one.length} tokens (guessed) = {one.tokens:.2g}; "
-        f"rollouts = T N / {TOKENS_PER_S:.2g}/s, update = 8 N T / {FLOPS:.2g}/s with "
+        f"rollouts = T N / {one.speed:.2g}/s, update = {one.work} N T / {one.flops:.2g}/s with "
         f"N = {one.parameters:.3g} (both rates assumed); evaluation = "
         f"{evaluated_per_run(base):,} responses, generated alike",
     ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from conspo_study.config import RunConfig
 from conspo_study.costs import parameter_count, trained_parameters
+from conspo_study.known_models import EMBEDDED_SHAPE, KNOWN_MODELS, Shape
 from conspo_study.prepare import EMBEDDED, local_folder
 
 CHUNK_ELEMENTS = 1 << 25
@@ -24,36 +25,6 @@ SAMPLER_COPIES = 4
 PROCESS_BYTES = 500_000_000
 """A worker without a policy: Python, PyTorch, transformers and Ray, or a CUDA context."""
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Sizes of a decoder-only model."""
-
-    parameters: int
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    intermediate: int
-    vocabulary: int
-
-    @property
-    def layer_parameters(self) -> int:
-        """Parameters of a decoder layer, nearly all of them in its matrices."""
-        attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
-        return attention + 3 * self.hidden * self.intermediate
-
-    @property
-    def activations(self) -> tuple[int, int]:
-        """Values that a token leaves for the backward pass in each layer: of the residual stream
-        and its norms, and of attention and the feed-forward part."""
-        attention = self.head_dim * (3 * self.heads + 2 * self.kv_heads)
-        return 6 * self.hidden, attention + 4 * self.intermediate
-
-
-EMBEDDED_SHAPE = Shape(110_784, 64, 2, 2, 2, 32, 192, 62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +147,14 @@ def _updating(run: RunConfig, shape: Shape, shards: int, count: str) -> list[Ite
 
 def _sampling(run: RunConfig, shape: Shape, shards: int, count: str) -> list[Item]:
     width = 2 if run.policy.precision == "bfloat16" else 4
+    if shards > 1:
+        weights = [Item("whole weights", width * shape.parameters, f"{width} B x {count}")]
+    elif width == 2:
+        weights = [Item("cast weights", 2 * shape.parameters, f"2 B x {count}")]
+    else:
+        weights = []
+    if run.rollout.engine == "vllm":  # its engines are processes, and their memory is their own
+        return weights if shards > 1 else []
     rollout, tested, workers = run.rollout, run.evaluation, run.train.workers
     sets = (
         (rollout.prompts_per_step // workers, rollout.group_size, rollout.max_new_tokens),
@@ -191,7 +170,7 @@ def _sampling(run: RunConfig, shape: Shape, shards: int, count: str) -> list[Ite
     # Attention repeats the keys and values of one layer for all of its heads.
     heads = shape.layers * shape.kv_heads + shape.heads
     each = 2 * width * heads * shape.head_dim
-    items = [
+    return [
         Item(
             "keys and values",
             rows * positions * each,
@@ -202,12 +181,8 @@ def _sampling(run: RunConfig, shape: Shape, shards: int, count: str) -> list[Ite
             SAMPLER_COPIES * 4 * rows * shape.vocabulary,
             f"{SAMPLER_COPIES} x 4 B x {rows:,} rows x {shape.vocabulary:,} tokens",
         ),
+        *weights,
     ]
-    if shards > 1:
-        items.append(Item("whole weights", width * shape.parameters, f"{width} B x {count}"))
-    elif width == 2:
-        items.append(Item("cast weights", 2 * shape.parameters, f"2 B x {count}"))
-    return items
 
 
 def read_shape(run: RunConfig) -> Shape | None:
@@ -215,6 +190,8 @@ def read_shape(run: RunConfig) -> Shape | None:
     None when they cannot be read."""
     if run.policy.model == EMBEDDED:
         return EMBEDDED_SHAPE
+    if run.policy.model in KNOWN_MODELS:
+        return KNOWN_MODELS[run.policy.model]
     parameters, folder = parameter_count(run.policy), local_folder(run.policy)
     if parameters is None or folder is None:
         return None

@@ -46,9 +46,7 @@ OURS: Mapping[str, Any] = MappingProxyType(
         "rollout.group_size": 8,
         "rollout.prompts_per_step": PROMPTS_PER_STEP,
         "update.warmup_steps": 10,
-        "data.template": (
-            "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
-        ),
+        "data.template": "boxed",
         "data.max_prompt_tokens": 4096,
         # The training sets share problems with the benchmarks; what the paper did is not stated.
         "data.on_overlap": "drop",
@@ -56,6 +54,14 @@ OURS: Mapping[str, Any] = MappingProxyType(
         "evaluation.greedy": False,
         "evaluation.problems_per_set": 1000,
         "reward.workers": 4,
+        # Eight GPUs, each for a worker and, in turn, for its engine.
+        "rollout.engine": "vllm",
+        "rollout.vllm_colocated": True,
+        "rollout.vllm_gpu_memory": 0.4,
+        "rollout.vllm_dtype": "bfloat16",
+        "policy.precision": "bfloat16",
+        "policy.gradient_checkpointing": True,
+        "train.sharding": "fsdp",
         "train.workers": 8,
         "train.gpus_per_worker": 1,
         "train.cpus_per_worker": 8,
@@ -79,6 +85,8 @@ class PaperRun:
     """Passes over it."""
     limit: int = 8192
     """Response limit in tokens, in training and evaluation."""
+    chat: str = "on"
+    """`data.chat`; off for a base model, whose tokenizer may have a template all the same."""
 
     @property
     def steps(self) -> int:
@@ -99,7 +107,8 @@ class PaperRun:
     @property
     def config(self) -> RunConfig:
         """The whole configuration."""
-        return with_overrides(RunConfig(), {**OURS, **self.published, "train.steps": self.steps})
+        own = {"data.chat": self.chat, "train.steps": self.steps}
+        return with_overrides(RunConfig(), {**OURS, **self.published, **own})
 
     def origins(self, config: RunConfig) -> dict[str, str]:
         """Where each setting of `config` comes from, by its path: `published`, or `ours` for our
@@ -119,7 +128,7 @@ PAPER_RUNS: Mapping[str, PaperRun] = MappingProxyType(
         "paper/qwen-1.5b": PaperRun((1, 6), "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"),
         "paper/qwen-7b": PaperRun((2,), "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"),
         "paper/llama-8b": PaperRun((2,), "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"),
-        "paper/qwen3-4b": PaperRun((3,), "Qwen/Qwen3-4B-Base", epochs=2, limit=4096),
+        "paper/qwen3-4b": PaperRun((3,), "Qwen/Qwen3-4B-Base", epochs=2, limit=4096, chat="off"),
         "paper/qwen-1.5b-dapo": PaperRun(
             (4,), "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", train="dapo-math-17k"
         ),

@@ -14,13 +14,25 @@ def test_the_arithmetic_by_hand():
     found = run_hours(QWEN)
     tokens = 1260 * 128 * 8 * 4000
     assert found.tokens == tokens
-    assert found.rollouts == pytest.approx(tokens / 3000 / 3600)
-    assert found.update == pytest.approx(8 * 1.78e9 * tokens / 2.5e13 / 3600)
+    assert found.rollouts == pytest.approx(tokens / 12_000 / 3600)
+    assert found.update == pytest.approx(10 * 1.78e9 * tokens / 2.5e14 / 3600)
     # Before training, after it, and every 100 of 1260 steps: 14 times.
     responses = 14 * ((4 * 30 + 83) * 32 + 500 + 674)
     assert found.evaluated == responses * 4000
-    assert found.evaluation == pytest.approx(responses * 4000 / 3000 / 3600)
+    assert found.evaluation == pytest.approx(responses * 4000 / 12_000 / 3600)
     assert found.total == found.rollouts + found.update + found.evaluation
+
+
+def test_engine_precision_and_recomputing_count():
+    slow = {
+        "rollout.engine": "transformers",
+        "rollout.vllm_colocated": False,
+        "policy.precision": "float32",
+        "policy.gradient_checkpointing": False,
+    }
+    found, fast = run_hours(with_overrides(QWEN, slow)), run_hours(QWEN)
+    assert found.rollouts == pytest.approx(4 * fast.rollouts)
+    assert found.update == pytest.approx(10 * 8 / 10 * fast.update)
 
 
 def test_hours_grow_with_parameters_group_size_and_epochs():

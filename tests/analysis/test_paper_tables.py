@@ -3,6 +3,7 @@
 import csv
 import io
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,21 @@ def test_intervals_are_shown_on_request_and_refused_for_one_seed() -> None:
     assert cell(table, "GRPO", AVERAGE, Source.OURS).low is None
     assert any("one seed does not show" in note for note in table.notes)
     assert f"[{shown.low:.1f}, {shown.high:.1f}]" in paper_markdown(table).replace("\\", "")
+
+
+def test_columns_keep_the_order_of_the_studies_sets() -> None:
+    found = replace(ours(ConSPO=scores(0.7)), order=("chain/hard", "chain/ood", "chain/easy"))
+    names = [column.benchmark for column in measured_table(found).columns]
+    assert names == ["chain/hard", "chain/easy", AVERAGE]
+
+
+def test_an_interval_of_an_accuracy_ends_at_0_and_100() -> None:
+    values = np.array([[0.99] * 6 + [0.9] * 6, [1.0] * 11 + [0.8]])
+    high = Scores((0, 1), {"chain/easy": ProblemScores(tuple("abcdefghijkl"), values)})
+    interval = estimate(high)
+    assert interval.high is not None and interval.high > 1, "Student's reaches beyond it"
+    shown = cell(measured_table(ours(X=high), intervals=True), "X", AVERAGE, Source.OURS)
+    assert shown.high == 100 and shown.low is not None and shown.low < 97
 
 
 def test_side_by_side_subtracts_where_both_have_a_number() -> None:
