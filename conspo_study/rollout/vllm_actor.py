@@ -119,6 +119,8 @@ class VllmActor:
                     top_p=sampling["top_p"],
                     max_tokens=sampling["max_new_tokens"],
                     stop_token_ids=list(sampling["stops"]),
+                    # At other tokens, which a model's description may name, nothing ends.
+                    ignore_eos=True,
                     seed=seed,
                     logprobs=0,
                     detokenize=False,
