@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conspo_study.config import RunConfig, with_overrides
-from conspo_study.presets_paper import PAPER_RUNS
+from conspo_study.presets_paper import PAPER_RUNS, PUBLISHED_OBJECTIVE
 from conspo_study.space import Value
 
 EMBEDDED = with_overrides(
@@ -67,14 +67,7 @@ METHODS: dict[str, dict[str, Value]] = {
     "GSPO": {"objective.name": "gspo"},
     "CISPO": {"objective.name": "cispo"},
     "SAPO": {"objective.name": "sapo"},
-    "ConSPO": {
-        "objective.name": "conspo",
-        "objective.tau": 10.0,
-        "objective.margin": 0.01,
-        "objective.margin_unit": "score",
-        "objective.schedule": "cosine",
-        "objective.alpha": 0.3,
-    },
+    "ConSPO": dict(PUBLISHED_OBJECTIVE),
     "ConSPO, tau 1": {
         "objective.name": "conspo",
         "objective.tau": 1.0,

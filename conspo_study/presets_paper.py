@@ -17,8 +17,9 @@ from typing import Any
 
 from conspo_study.config import RunConfig, flatten, with_overrides
 from conspo_study.data.benchmarks import BENCHMARKS, NAMED, PAPER_SETS
+from conspo_study.space import Value
 
-PUBLISHED: Mapping[str, Any] = MappingProxyType(
+PUBLISHED_OBJECTIVE: Mapping[str, Value] = MappingProxyType(
     {
         "objective.name": "conspo",
         "objective.tau": 10.0,
@@ -26,6 +27,13 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
         "objective.margin_unit": "score",
         "objective.schedule": "cosine",
         "objective.alpha": 0.3,
+    }
+)
+"""ConSPO as the paper runs it."""
+
+PUBLISHED: Mapping[str, Any] = MappingProxyType(
+    {
+        **PUBLISHED_OBJECTIVE,
         "update.learning_rate": 2e-6,
         "rollout.temperature": 1.0,
         "rollout.refill_rounds": 0,
