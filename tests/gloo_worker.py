@@ -35,7 +35,7 @@ from conspo_study.presets import QUICK
 from conspo_study.train import train
 from conspo_study.update.checkpoint import load_run, save_run
 from conspo_study.update.gradient import Budget, accumulate_gradient
-from conspo_study.update.shards import whole
+from conspo_study.update.shards import load_weights, whole
 from conspo_study.update.step import Updater
 from conspo_study.update.world import World
 
@@ -115,7 +115,7 @@ def resumed(world: World, folder: Path) -> bool:
     counters = save_run(folder / "seed-0", save, updater)
     world.gather(None)  # all have written
     again = start(seed=5)
-    load_run(folder / "seed-0", *again, counters)
+    load_run(folder / "seed-0", partial(load_weights, again[0]), again[1], counters)
     read = {name: tensor.clone() for name, tensor in full_state(again[0])}
     loaded = AutoModelForCausalLM.from_pretrained(folder / "seed-0", dtype=torch.float64)
     pairs = [(written, read), (written, loaded.state_dict())]

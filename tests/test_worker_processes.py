@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from studies_under_fire import wait_for
 
 from conspo_study import worker_processes
 from conspo_study.worker_processes import end
@@ -21,6 +23,9 @@ def sleeper():
     def start(title):
         process = subprocess.Popen([sys.executable, "-c", SLEEPER, title])
         started.append(process)
+        cmdline = Path(f"/proc/{process.pid}/cmdline")
+        # A process that has just replaced its program has no command line for a moment.
+        wait_for(lambda: title.encode() in cmdline.read_bytes(), 30, f"a process called {title}")
         return process, worker_processes._start_of(process.pid)
 
     yield start
@@ -33,7 +38,7 @@ def test_a_frozen_worker_is_ended(sleeper):
     process, start = sleeper("ray::RayTrainWorker")
     os.kill(process.pid, signal.SIGSTOP)
     end(process.pid, start)
-    assert process.wait(timeout=0.5) == -signal.SIGKILL
+    assert process.wait(timeout=5) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(("title", "later"), [("ray::RayTrainWorker", 1), ("editor", 0)])
