@@ -25,6 +25,8 @@ from conspo_study.rollout.vllm_engine import VllmEngine
 EngineFactory = Callable[[Any, Any, PolicyWeights], RolloutEngine]
 """The engine of a policy, from its model, its tokenizer and its weights."""
 _MODEL = "model"
+_TOKENS_PER_PASS = 4096
+"""Most prompt tokens that vLLM reads at once on a CPU, if a single prompt has not more."""
 
 
 @contextmanager
@@ -80,7 +82,14 @@ def vllm_settings(config: RunConfig, folder: Path, longest: int) -> dict[str, An
             "enable_sleep_mode": rollout.vllm_colocated,
         }
     else:
-        options |= {"enforce_eager": True, "kv_cache_memory_bytes": rollout.vllm_cache_mib << 20}
+        options |= {
+            "enforce_eager": True,
+            "kv_cache_memory_bytes": rollout.vllm_cache_mib << 20,
+            # Without a GPU, vLLM cannot read a part of a prompt and keep its response's generator:
+            # prompts are read whole, as many as fit into a pass.
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(max_length, rollout.batch_rows, _TOKENS_PER_PASS),
+        }
     return {
         "model": str(folder / _MODEL),
         "max_length": max_length,

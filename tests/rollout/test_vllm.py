@@ -153,6 +153,15 @@ def test_greedy_equals_generate(policy):
     check_greedy(policy.model, policy.engine)
 
 
+def test_prompts_that_do_not_fit_into_one_pass_are_all_answered(policy):
+    """And by the same responses as if they had come alone."""
+    prompts = [[1, *(3 + (7 * i + j) % 50 for j in range(90 - i % 7))] for i in range(64)]
+    groups = policy.engine.generate(prompts, 2, SAMPLING, list(range(64)))
+    assert policy.engine.take_restarts() == []
+    last = policy.engine.generate(prompts[-1:], 2, SAMPLING, [63])
+    assert tokens_of(groups)[-1:] == tokens_of(last)
+
+
 def test_two_policies_share_an_engine_and_tokens_follow_the_distribution(tmp_path):
     """Eight tokens, all of them likely enough to be counted."""
     shape = SHAPE | {"vocab_size": 8, "initializer_range": 0.05}
