@@ -24,7 +24,7 @@ SAMPLER_COPIES = 4
 """The same of the logits of one sampled token: logits, probabilities, their sum and the scaled."""
 PROCESS_BYTES = 500_000_000
 """A worker without a policy: Python, PyTorch, transformers and Ray, or a CUDA context."""
-_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@ and which differences its seeds can show."""
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from conspo_study.costs import (
 from conspo_study.definition import StudyDefinition
 from conspo_study.gpu_hours import gpu_lines
 from conspo_study.margin_reach import margin_lines
-from conspo_study.memory import Memory, estimate_memory
+from conspo_study.memory import Memory, estimate_memory, size_text
 from conspo_study.placement import Node, Placement, place
 from conspo_study.prepare import EMBEDDED
 from conspo_study.records import TrialState
@@ -30,7 +29,6 @@ from conspo_study.spread import ONE_SEED, PairedSpread, pooled_spread
 WIDTH = 96
 """Of a printed line."""
 _TITLE = 20
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 ASSUMED_METRIC, ASSUMED_PROBLEMS, ASSUMED_SD = "eval/chain/hard/avg@8", 96, 0.025
 """The embedded model's paired differences varied by 0.018, 0.016 and 0.033 from seed to seed in
@@ -299,6 +297,4 @@ def _duration(seconds: float | None) -> str:
 def _size(count: int | None) -> str:
     if count is None:
         return "unknown for this model"
-    power = min(len(_UNITS) - 1, int(math.log10(max(count, 1))) // 3)
-    size = f"{count / 1000**power:.3g} {_UNITS[power]}"
-    return f"about {size}: checkpoints and rows of all trials"
+    return f"about {size_text(count)}: checkpoints and rows of all trials"
