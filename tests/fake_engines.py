@@ -53,9 +53,9 @@ class FakeActor:
     def _meet(self, method):
         """Count this call, and suffer the fault that is due."""
         counter = Path(self._settings["folder"]) / method
-        with counter.open("a") as file:
-            file.write("x")
-        number = counter.stat().st_size
+        with counter.open("ab", buffering=0) as file:
+            file.write(b"x")
+            number = file.tell()  # the end of this call's own byte, whoever else appends meanwhile
         faults = [fault.split() for fault in self._settings["faults"]]
         due = [what for name, n, what in faults if (name, int(n)) == (method, number)]
         for what in due:
