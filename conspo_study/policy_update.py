@@ -70,22 +70,24 @@ class _Batch:
     """Of each optimiser step, over all workers."""
     outcomes: list[StepOutcome] = field(default_factory=list)
     staleness: list[int] = field(default_factory=list)
-    """How often the weights had moved since they sampled, before each step."""
+    """How often the weights had moved, before each step, since the first of its rollouts was
+    drawn."""
     credits: list[CreditRow] = field(default_factory=list)
 
 
 class PolicyUpdate:
     """Turns groups into optimiser steps. Collective: all workers call `run` together.
 
-    The first step on a rollout batch scores its groups with the very weights that sampled, so that
-    trainer and sampler are compared at no cost. What ratios refer to is `update.old_logprobs`:
-    `trainer` takes that scoring for the first step, whose ratios are then exactly 1, and scores the
-    other groups before any weight moves; `sampler` trusts what the sampler reported. `auto` spares
-    the further scoring where it is not needed: when no token of the first mini-batch differs by
-    more than `AGREEMENT_NATS` it trusts the sampler for the other groups, and otherwise it is
-    `trainer`, bit for bit. The rule knows only the batch at hand, and that of all workers: they
-    all decide alike, however many there are, and nothing needs to survive a resume. Single odd
-    tokens in other mini-batches escape it; a sampler that computes something else does not.
+    The first step on a rollout batch scores its groups with the very weights that sampled, unless
+    they were asked to do so ahead, so that trainer and sampler are compared at no cost. What ratios
+    refer to is `update.old_logprobs`: `trainer` takes that scoring for the first step, whose ratios
+    are then exactly 1, and scores the other groups before any weight moves; `sampler` trusts what
+    the sampler reported. `auto` spares the further scoring where it is not needed: when no token of
+    the first mini-batch differs by more than `AGREEMENT_NATS` it trusts the sampler for the other
+    groups, and otherwise it is `trainer`, bit for bit. The rule knows only the batch at hand, and
+    that of all workers: they all decide alike, however many there are, and nothing needs to survive
+    a resume. Single odd tokens in other mini-batches escape it; a sampler that computes something
+    else does not.
     """
 
     def __init__(self, config: RunConfig, model: Any, updater: Updater):
@@ -123,7 +125,8 @@ class PolicyUpdate:
             old_T={member.index: member.sampled_T for member in members if trusted},
         )
         found = {"groups": float(sum(held))}
-        applied = self.updater.applied
+        versions = [r.weights_version for m in members for r in m.rollouts]
+        oldest = min(self.world.gather(min(versions, default=self.updater.applied)))
         for epoch in range(settings.epochs_per_batch):
             order = list(range(sum(held)))
             if epoch:
@@ -135,7 +138,7 @@ class PolicyUpdate:
                     batch.losses.append(self._accumulate(chosen, totals, progress, batch))
                     if not batch.outcomes:
                         found |= self._fix_old(members, batch)
-                    batch.staleness.append(self.updater.applied - applied)
+                    batch.staleness.append(self.updater.applied - oldest)
                     batch.outcomes.append(self.updater.step())
         if batch.storing:
             rows = chain.from_iterable(self.world.gather(batch.credits))
@@ -192,7 +195,7 @@ class PolicyUpdate:
             add_parts(batch.parts, output.metrics)
             add_parts(batch.parts, score_metrics(share) | ratio_metrics(share))
             add_parts(batch.parts, {"grpo_identity_gap": Peak(grpo_identity_gap(share))})
-            if not batch.outcomes:  # the weights are those that sampled
+            if not batch.outcomes:  # the weights are still those that sampled, or the next
                 add_parts(batch.parts, mismatch_metrics(current_T, sampled_T))
             return output.loss
 

@@ -6,15 +6,14 @@ so a step needs no random state to be resumed and does not depend on the number 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from conspo_study.collect import Collector, timed
 from conspo_study.config import RunConfig
 from conspo_study.data.prompts import prompt_tokens
 from conspo_study.data.sources import evaluation_sets, training_stream
@@ -26,11 +25,11 @@ from conspo_study.policy.load import load_policy, restore_policy, save_policy
 from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weights
 from conspo_study.policy.weights import named_weights
 from conspo_study.policy_update import PolicyUpdate
-from conspo_study.records import EvalRow, Group, Part, Problem, Rollout, add_parts
+from conspo_study.records import EvalRow, Problem, Rollout
 from conspo_study.reward.verifier import Verifier
 from conspo_study.rollout.engine import PolicyWeights, Sampling
-from conspo_study.rollout.groups import GroupCounts, form_groups
-from conspo_study.rollout.metrics import derived_metrics, rollout_metrics
+from conspo_study.rollout.groups import GroupCounts
+from conspo_study.rollout.metrics import derived_metrics
 from conspo_study.seeds import derive_seed
 from conspo_study.update.checkpoint import load_run, save_run
 from conspo_study.update.shards import load_weights
@@ -64,7 +63,10 @@ class SeedRun:
         )
         self.engine = engine_of(self.model, self.tokenizer, weights)
         self.policy_update = PolicyUpdate(config, self.model, self.updater)
-        self.stream = training_stream(config.data, config.evaluation, derive_seed(seed, "order"))
+        stream = training_stream(config.data, config.evaluation, derive_seed(seed, "order"))
+        self.collector = Collector(
+            config, seed, stream, self.tokenizer, self.engine, verifier, world
+        )
         self.evaluation_sets = evaluation_sets(config.data, config.evaluation)
         self.clock: dict[str, float] = {}
         self.absorbed: Counter[str] = Counter()
@@ -76,10 +78,10 @@ class SeedRun:
         """Sample, verify and update once; `step` counts from 0. Returns the step's metrics."""
         self.clock = {}
         with whole_weights(self.model):
-            groups, counts, parts = self._collect(step)
+            groups, counts, parts = self.collector.collect(step, self.updater.applied, self.clock)
         self.engine.rest()
         progress = Progress(step, self.config.train.steps)
-        with self._timed("update"):
+        with timed(self.clock, "update"):
             update = self.policy_update.run(groups, progress, derive_seed(self.seed, "epoch", step))
         self._count(counts, update)
         self._count_restarts()
@@ -130,6 +132,12 @@ class SeedRun:
                 "update.learning_rate or a larger rollout.group_size"
             )
 
+    def settle(self) -> None:
+        """Wait for what goes on beside the trainer, so that `save` finds it. Collective."""
+        if self.config.rollout.ahead:
+            with whole_weights(self.model):  # which an engine that is replaced must be sent
+                self.collector.settle()
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write policy, tokenizer and optimiser into `folder`; returns what else must be kept.
 
@@ -140,13 +148,19 @@ class SeedRun:
             part = self.world.rank, self.world.size
             save = partial(save_sharded_policy, self.model, self.tokenizer, *part)
         counters = save_run(folder, save, self.updater)
-        own = {"absorbed": dict(self.absorbed), "without_contrast": self.without_contrast}
+        own: dict[str, Any] = {
+            "absorbed": dict(self.absorbed),
+            "without_contrast": self.without_contrast,
+        }
+        if self.world.rank == 0 and (ahead := self.collector.save(folder)):
+            own["ahead"] = ahead
         return counters | own
 
     def load(self, folder: Path, kept: Mapping[str, Any]) -> None:
         """Restore what `save` wrote and returned. Raises CheckpointError when it does not fit."""
         restore = load_weights if self.world.sharded else restore_policy
         load_run(folder, partial(restore, self.model), self.updater, kept)
+        self.collector.load(folder, kept.get("ahead", {}))
         self.absorbed = Counter(kept["absorbed"])
         self.without_contrast = kept["without_contrast"]
 
@@ -174,65 +188,3 @@ class SeedRun:
         prompts = prompt_tokens(problems, self.config.data, self.tokenizer)
         seeds = [derive_seed(self.seed, "evaluation", problem.id) for problem in problems]
         return self.engine.generate(prompts, n, sampling, seeds)
-
-    def _collect(self, step: int) -> tuple[list[Group], GroupCounts, dict[str, Part]]:
-        """Groups with contrast of this worker's share of the prompts, refilled if configured."""
-        settings = self.config.rollout
-        share = settings.prompts_per_step // self.world.size
-        kept: list[Group] = []
-        counts = GroupCounts()
-        parts: dict[str, Part] = {}
-        for attempt in range(settings.refill_rounds + 1):
-            batch = step * (settings.refill_rounds + 1) + attempt
-            first = batch * settings.prompts_per_step + self.world.rank * share
-            positions = range(first, first + share)
-            groups, found, metrics = self._sample_groups(positions)
-            kept += groups
-            counts += found
-            add_parts(parts, metrics)
-            missing = max(0, share - len(kept))
-            if settings.refill_rounds and not any(self.world.sum([missing])):
-                break
-        totals = self.world.gather(counts)
-        return kept[:share], sum(totals[1:], totals[0]), parts
-
-    def _sample_groups(
-        self, positions: Sequence[int]
-    ) -> tuple[list[Group], GroupCounts, dict[str, Part]]:
-        settings = self.config.rollout
-        problems = [self.stream.problem(position) for position in positions]
-        prompts = prompt_tokens(problems, self.config.data, self.tokenizer)
-        seeds = [derive_seed(self.seed, "rollout", position) for position in positions]
-        sampling = Sampling(
-            temperature=settings.temperature, max_new_tokens=settings.max_new_tokens
-        )
-        with self._timed("rollout"):
-            rollouts = self.engine.generate(prompts, settings.group_size, sampling, seeds)
-        self._check_weights(rollouts)
-        with self._timed("reward"):
-            pairs = [
-                (problem.answer, rollout.text)
-                for problem, group in zip(problems, rollouts, strict=True)
-                for rollout in group
-            ]
-            flat = iter(self.verifier.verify(pairs))
-            judgements = [tuple(next(flat) for _ in group) for group in rollouts]
-        groups, counts = form_groups(problems, prompts, rollouts, judgements)
-        metrics = rollout_metrics(list(chain(*rollouts)), list(chain(*judgements)))
-        return groups, counts, metrics
-
-    def _check_weights(self, rollouts: Sequence[Sequence[Rollout]]) -> None:
-        """Refuse to learn from what other weights than the present ones have drawn."""
-        strange = {r.weights_version for r in chain(*rollouts)} - {self.updater.applied}
-        if strange:
-            raise RuntimeError(
-                f"rollouts of seed {self.seed} were drawn from weights after {sorted(strange)} "
-                f"optimiser steps, training is at {self.updater.applied}: this is a bug of the "
-                "rollout engine"
-            )
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.clock[name] = self.clock.get(name, 0.0) + time.perf_counter() - start

@@ -123,8 +123,11 @@ class _Loop:
             saved = _due(step, every.checkpoint_every, steps)
             if evaluated:
                 self._evaluate(step)
-            if saved and (self.main or self.world.sharded):
-                self.store.write(step, self._save)
+            if saved:
+                for run in self.runs:
+                    run.settle()
+                if self.main or self.world.sharded:
+                    self.store.write(step, self._save)
             due = evaluated or saved or _due(step, every.report_every, steps)
             if due and self._report(step):
                 return

@@ -130,11 +130,12 @@ def weights_at(folder, step):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sharding", ["replicate", "fsdp"])
-def test_two_workers_train_the_same_policy_as_one(tmp_path, tiny_policy, sharding):
+@pytest.mark.parametrize(("sharding", "ahead"), [("replicate", False), ("fsdp", True)])
+def test_two_workers_train_the_same_policy_as_one(tmp_path, tiny_policy, sharding, ahead):
     alone, together = tmp_path / "1", tmp_path / "2"
-    rows_1 = train_with(1, alone, tiny_policy)
-    rows_2 = train_with(2, together, tiny_policy, **{"train.sharding": sharding})
+    settings = {"rollout.ahead": ahead}
+    rows_1 = train_with(1, alone, tiny_policy, **settings)
+    rows_2 = train_with(2, together, tiny_policy, **settings, **{"train.sharding": sharding})
     assert any(row["valid_fraction"] > 0 for row in rows_1)
     for a, b in zip(untimed(rows_1), untimed(rows_2), strict=True):
         assert a == pytest.approx(b, rel=2e-3, abs=1e-5)
@@ -147,7 +148,12 @@ def test_two_workers_train_the_same_policy_as_one(tmp_path, tiny_policy, shardin
 def test_a_sharded_run_resumes_bit_for_bit_with_as_many_workers_and_no_others(
     tmp_path, tiny_policy, capfd
 ):
-    settings = {"train.sharding": "fsdp", "train.checkpoint_every": 2, "train.steps": 4}
+    settings = {
+        "train.sharding": "fsdp",
+        "train.checkpoint_every": 2,
+        "train.steps": 4,
+        "rollout.ahead": True,
+    }
     whole, again = tmp_path / "whole", tmp_path / "again"
     rows = train_with(2, whole, tiny_policy, **settings)
     again.mkdir()

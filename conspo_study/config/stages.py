@@ -111,6 +111,11 @@ class RolloutConfig(Stage):
     refill_rounds: int = Field(0, ge=0)
     """Up to this many further rounds of fresh prompts replace discarded groups; 0, as in the
     paper, discards without refilling."""
+    ahead: bool = False
+    """Whether the responses of a step are asked for before the update of the step before it, so
+    that vLLM engines draw while the trainer computes. They are off-policy by that update:
+    `staleness` and the mismatch metrics show it, and what ratios refer to is
+    `update.old_logprobs`."""
     batch_rows: int = Field(512, ge=1)
     """Most sequences that the engine decodes at once."""
     vllm_engines: int = Field(1, ge=1)
@@ -137,6 +142,15 @@ class RolloutConfig(Stage):
             raise ValueError(
                 f"group_size {self.group_size} exceeds batch_rows {self.batch_rows}: "
                 "a group is decoded together; raise batch_rows"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_refilled_ahead(self) -> Self:
+        if self.ahead and self.refill_rounds:
+            raise ValueError(
+                "ahead draws responses before it is known which groups must be replaced, but "
+                f"refill_rounds is {self.refill_rounds}: set refill_rounds=0 or ahead=false"
             )
         return self
 

@@ -43,6 +43,10 @@ class PolicyWeights:
     """The tensors as they are now, under the names that the model's checkpoints use."""
 
 
+Draw = Callable[[], list[tuple[Rollout, ...]]]
+"""Waits for responses that have been asked for. To be called once."""
+
+
 class RolloutEngine(Protocol):
     """Draws responses from the policy's current weights."""
 
@@ -54,6 +58,17 @@ class RolloutEngine(Protocol):
         Response g to prompt p depends on the weights, the prompt, the sampling, `seeds[p]` and g
         alone, up to rounding: not on the other prompts, their order or how they are batched. Each
         response carries the number of optimiser steps behind the weights that drew it.
+        """
+        ...
+
+    def begin(
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> Draw:
+        """Ask for what `generate` returns, from the weights as they are now, and go on.
+
+        Returns as soon as the weights may change again, which is when all is drawn where the engine
+        has no device of its own. The engine may be used for other things in between. Where a
+        process is lost meanwhile, its responses are of the weights of when they are fetched.
         """
         ...
 

@@ -9,6 +9,9 @@ A process that dies, raises, or gives no sign of life for the length of the dead
 replaced once; the new one gets the current weights and the same requests with the same seeds. So
 does one whose weights were not replaced as a whole: what it holds then, nobody knows. The second
 time is the end of the trial.
+
+A process does one thing after the other. So answers may be left to be drawn while the trainer's
+weights move on, and be fetched later: what comes in between waits.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from conspo_study.rollout.engine import PolicyWeights, Sampling
@@ -79,6 +82,30 @@ class Request:
     seeds: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The responses to a request."""
+
+    updates: int
+    """Optimiser steps behind the weights that drew them."""
+    responses: list[Response]
+
+
+@dataclass(slots=True)
+class Asked:
+    """What engines have been asked for, and by which calls."""
+
+    weights: PolicyWeights
+    requests: tuple[Request, ...]
+    sampling: dict[str, Any]
+    shares: dict[int, list[int]] = field(default_factory=dict)
+    """By engine, the requests whose answers are still to come."""
+    calls: dict[int, tuple[EngineProcess, Future[Any]]] = field(default_factory=dict)
+    """By engine, the call that brings them, and the process that it was made to."""
+    version: str = NO_WEIGHTS
+    updates: int = 0
+
+
 @dataclass(slots=True)
 class _Slot:
     """The place of an engine process."""
@@ -130,45 +157,82 @@ class EnginePool:
         requests: Sequence[Request],
         sampling: Sampling,
         stops: Sequence[int],
-    ) -> list[list[Response]]:
+    ) -> list[Answer]:
         """The responses to each request, all drawn from the weights as they are now.
 
         stops: the tokens that end a response. Raises EngineFailed when a process was lost for the
         second time.
         """
-        version = _version(weights)
-        shares = {
-            slot.number: list(range(slot.number, len(requests), len(self._slots)))
-            for slot in self._slots
-        }
-        todo = {number: share for number, share in shares.items() if share}
-        responses: list[list[Response]] = [[] for _ in requests]
+        return self.fetch(self.begin(weights, requests, sampling, stops))
+
+    def begin(
+        self,
+        weights: PolicyWeights,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        stops: Sequence[int],
+    ) -> Asked:
+        """Ask for what `generate` returns; the weights may change when this returns.
+
+        Whatever the pool is asked for before the answers are fetched comes after them.
+        """
         plain = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_new_tokens": sampling.max_new_tokens,
             "stops": list(stops),
         }
-        while todo:
-            self._bring_up([self._slots[number] for number in todo], weights, version)
+        asked = Asked(weights, tuple(requests), plain)
+        shares = {
+            slot.number: list(range(slot.number, len(requests), len(self._slots)))
+            for slot in self._slots
+        }
+        self._ask(asked, {number: share for number, share in shares.items() if share})
+        return asked
+
+    def fetch(self, asked: Asked) -> list[Answer]:
+        """Wait for what was asked for.
+
+        What a lost process owes is drawn by its replacement, from the weights as they are then.
+        """
+        answers: dict[int, Answer] = {}
+        while asked.shares:
             calls = {
-                number: self._call(
-                    number,
-                    "generate",
-                    [requests[r].prompt for r in share],
-                    [requests[r].seeds for r in share],
-                    plain,
-                )
-                for number, share in todo.items()
+                number: call
+                for number, (process, call) in asked.calls.items()
+                if self._slots[number].process is process  # or else its loss has been dealt with
             }
             for number, answer in self._answers(calls, "generating").items():
-                if answer["version"] != version:
-                    what = f"it answered with weights {answer['version']!r}, not {version!r}"
+                if answer["version"] != asked.version:
+                    what = f"it answered with weights {answer['version']!r}, not {asked.version!r}"
                     self._lost(self._slots[number], "generating", RuntimeError(what))
                     continue
-                for request, found in zip(todo.pop(number), answer["responses"], strict=True):
-                    responses[request] = found
-        return responses
+                for request, found in zip(
+                    asked.shares.pop(number), answer["responses"], strict=True
+                ):
+                    answers[request] = Answer(asked.updates, found)
+            if asked.shares:
+                self._ask(asked, asked.shares)
+        return [answers[request] for request in range(len(asked.requests))]
+
+    def _ask(self, asked: Asked, shares: dict[int, list[int]]) -> None:
+        """Have the engines draw these shares from the weights as they are now."""
+        asked.shares, asked.updates = shares, asked.weights.updates()
+        asked.version = _version(asked.weights)
+        self._bring_up([self._slots[number] for number in shares], asked.weights, asked.version)
+        asked.calls = {
+            number: (
+                self._process(number),
+                self._call(
+                    number,
+                    "generate",
+                    [asked.requests[r].prompt for r in share],
+                    [asked.requests[r].seeds for r in share],
+                    asked.sampling,
+                ),
+            )
+            for number, share in shares.items()
+        }
 
     def rest(self) -> None:
         """Have the processes give back the memory of a GPU that they share with the trainer.

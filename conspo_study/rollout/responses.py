@@ -14,11 +14,15 @@ log-probabilities."""
 
 
 def as_rollouts(
-    responses: Sequence[Sequence[Response]], tokenizer: Any, stops: Container[int], updates: int
+    responses: Sequence[Sequence[Response]],
+    tokenizer: Any,
+    stops: Container[int],
+    updates: Sequence[int],
 ) -> list[tuple[Rollout, ...]]:
     """The responses to each prompt as rollouts of weights that have been updated so often.
 
     stops: the tokens that end a response; they need not be special, and are no part of its text.
+    updates: one number per prompt.
     """
     said = [list(tokens[:-1] if tokens[-1] in stops else tokens) for tokens, _ in chain(*responses)]
     texts = iter(tokenizer.batch_decode(said, skip_special_tokens=True))
@@ -29,9 +33,9 @@ def as_rollouts(
                 logprobs=tuple(logprobs),
                 status=FinishStatus.STOPPED if tokens[-1] in stops else FinishStatus.TRUNCATED,
                 text=next(texts),
-                weights_version=updates,
+                weights_version=version,
             )
             for tokens, logprobs in group
         )
-        for group in responses
+        for group, version in zip(responses, updates, strict=True)
     ]

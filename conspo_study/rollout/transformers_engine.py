@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from conspo_study.records import Rollout
-from conspo_study.rollout.engine import Sampling
+from conspo_study.rollout.engine import Draw, Sampling
 from conspo_study.rollout.fused_llama import FusedLlama, can_fuse
 from conspo_study.rollout.responses import as_rollouts
 from conspo_study.rollout.sampling import next_tokens
@@ -79,7 +79,15 @@ class TransformersEngine:
                 for i, p in enumerate(chosen):
                     rows[p].extend(responses[i * per_prompt : (i + 1) * per_prompt])
         self._model.train(training)
-        return as_rollouts(rows, self._tokenizer, self._stops, self._updates())
+        updates = [self._updates()] * len(rows)
+        return as_rollouts(rows, self._tokenizer, self._stops, updates)
+
+    def begin(
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> Draw:
+        """See `RolloutEngine`. The trainer's own model samples, so this is all of the work."""
+        drawn = self.generate(prompts, n, sampling, seeds)
+        return lambda: drawn
 
     def rest(self) -> None:
         """Nothing to give back: the model is the trainer's."""

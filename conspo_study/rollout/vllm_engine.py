@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from conspo_study.records import Rollout
-from conspo_study.rollout.engine import PolicyWeights, Sampling
-from conspo_study.rollout.engine_pool import EnginePool, Request
+from conspo_study.rollout.engine import Draw, PolicyWeights, Sampling
+from conspo_study.rollout.engine_pool import Asked, EnginePool, Request
 from conspo_study.rollout.responses import as_rollouts
 
 
@@ -41,6 +41,21 @@ class VllmEngine:
         """See `RolloutEngine`. Raises ValueError when a response may become too long for the
         engine, EngineFailed when an engine was lost and its replacement, too, and
         FloatingPointError when the policy's logits are not numbers."""
+        return self._fetch(self._ask(prompts, n, sampling, seeds))
+
+    def begin(
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> Draw:
+        """See `RolloutEngine`; both halves raise what `generate` raises."""
+        asked = self._ask(prompts, n, sampling, seeds)
+        if self._pool.settings["sleeps"]:  # the GPU is the trainer's as soon as this returns
+            drawn = self._fetch(asked)
+            return lambda: drawn
+        return lambda: self._fetch(asked)
+
+    def _ask(
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
+    ) -> Asked:
         longest = max(map(len, prompts), default=0) + sampling.max_new_tokens
         if longest > self._longest:
             raise ValueError(
@@ -52,10 +67,14 @@ class VllmEngine:
             Request(tuple(prompt), tuple(_response_seed(seed, g) for g in range(n)))
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
-        updates = self._weights.updates()
-        responses = self._pool.generate(self._weights, requests, sampling, self._stops)
+        return self._pool.begin(self._weights, requests, sampling, self._stops)
+
+    def _fetch(self, asked: Asked) -> list[tuple[Rollout, ...]]:
+        answers = self._pool.fetch(asked)
+        responses = [answer.responses for answer in answers]
         if not all(math.isfinite(p) for group in responses for _, logp in group for p in logp):
             raise FloatingPointError("the policy's logits are not finite")
+        updates = [answer.updates for answer in answers]
         return as_rollouts(responses, self._tokenizer, self._stops, updates)
 
     def rest(self) -> None:

@@ -5,6 +5,7 @@
       state.json                  step, configuration hash, seeds, counters
       seed-<seed>/model.safetensors, config.json, ...   a transformers model folder, or an adapter's
       seed-<seed>/optimizer.safetensors
+      seed-<seed>/ahead.safetensors   where responses are drawn ahead: those of the next step
 
 Where a model is sharded every worker writes a part of both, and what it reads back of them is its
 share again: model-00001-of-00002.safetensors, which holds whole tensors, so that the folder stays

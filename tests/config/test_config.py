@@ -45,6 +45,7 @@ def problems(overrides):
         ({"train.workers": 3}, "not a multiple of train.workers 3"),
         ({"rollout.top_k": 20}, "rollout.top_k: unknown setting"),
         ({"rollout.engine": "vlm"}, "rollout.engine = 'vlm'"),
+        ({"rollout.ahead": True, "rollout.refill_rounds": 1}, "set refill_rounds=0 or ahead=false"),
         ({"rollout.vllm_colocated": True, "rollout.vllm_gpus": 1}, "set vllm_gpus=0"),
         ({"rollout.engine": "vllm", "rollout.vllm_gpus": 1}, "need train.gpus_per_worker=1"),
         ({"rollout.engine": "vllm", "train.gpus_per_worker": 1}, "vllm_colocated=true (the w"),

@@ -63,7 +63,8 @@ REQUESTS = [Request((7,), (1, 2)), Request((8, 9), (3, 4)), Request((6,), (5, 6)
 
 
 def generate(pool):
-    return pool.generate(WEIGHTS, REQUESTS, Sampling(1.0, 8), 2)
+    answers = pool.generate(WEIGHTS, REQUESTS, Sampling(1.0, 8), [2])
+    return [answer.responses for answer in answers]
 
 
 def test_a_process_that_dies_while_it_generates_is_replaced(tmp_path):
@@ -72,6 +73,15 @@ def test_a_process_that_dies_while_it_generates_is_replaced(tmp_path):
     assert generate(pool) == expected
     (restart,) = pool.take_restarts()
     assert re.match(r"engine [01] was lost while generating: ActorDied", restart)
+    pool.close()
+
+
+def test_a_process_that_dies_with_two_questions_open_is_lost_once(tmp_path):
+    pool = pool_of(tmp_path, "generate 1 die")
+    asked = [pool.begin(WEIGHTS, REQUESTS, Sampling(1.0, 8), [2]) for _ in range(2)]
+    first, second = ([answer.responses for answer in pool.fetch(one)] for one in asked)
+    assert first == second
+    assert len(pool.take_restarts()) == 1
     pool.close()
 
 

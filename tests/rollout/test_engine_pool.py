@@ -10,7 +10,7 @@ from fake_engines import FakeActor, ThreadEngine, counted
 
 from conspo_study.failures import lasting_cause
 from conspo_study.rollout.engine import PolicyWeights, Sampling
-from conspo_study.rollout.engine_pool import EngineFailed, EnginePool
+from conspo_study.rollout.engine_pool import Answer, EngineFailed, EnginePool
 from conspo_study.rollout.vllm_engine import VllmEngine
 from conspo_study.rollout.weight_memory import SharedMemoryChannel
 
@@ -43,9 +43,14 @@ class Policy:
 class Setting:
     """A pool of fake engines in threads, and what has been started so far."""
 
-    def __init__(self, folder, faults=(), engines=1, deadline_s=30.0):
+    def __init__(self, folder, faults=(), engines=1, deadline_s=30.0, sleeps=True):
         self.folder, self.started = folder, []
-        settings = {"max_length": 64, "sleeps": True, "folder": str(folder), "faults": list(faults)}
+        settings = {
+            "max_length": 64,
+            "sleeps": sleeps,
+            "folder": str(folder),
+            "faults": list(faults),
+        }
         self.pool = EnginePool(
             self._start, settings, SharedMemoryChannel(torch.float32), engines, deadline_s
         )
@@ -60,8 +65,17 @@ class Setting:
 
 def drawn(engine, prompts=PROMPTS, seeds=SEEDS, n=2):
     """Seed, weight and version of each response."""
-    groups = engine.generate(prompts, n, SAMPLING, seeds)
+    return told(engine.generate(prompts, n, SAMPLING, seeds))
+
+
+def told(groups):
     return [[(r.tokens[0], r.tokens[1], r.weights_version) for r in group] for group in groups]
+
+
+def asked(engine):
+    """`drawn`, when it is called."""
+    draw = engine.begin(PROMPTS, 2, SAMPLING, SEEDS)
+    return lambda: told(draw())
 
 
 def test_every_update_reaches_the_engine_before_it_samples(tmp_path):
@@ -132,6 +146,53 @@ def test_a_replacement_gets_the_weights_of_now(tmp_path):
     assert len(setting.started) == 2
 
 
+@pytest.mark.parametrize("sleeps", [True, False])
+def test_what_was_asked_for_before_an_update_is_of_the_weights_before_it(tmp_path, sleeps):
+    policy, setting = Policy("seed 0"), Setting(tmp_path, engines=2, sleeps=sleeps)
+    engine = setting.engine(policy)
+    expected = drawn(engine)
+    with counted(tmp_path, "generate") as calls:
+        earlier = asked(engine)
+        policy.update()
+        evaluated = drawn(engine)  # an evaluation comes in between
+    assert earlier() == expected
+    assert {(w, v) for group in evaluated for _, w, v in group} == {(2, 1)}
+    assert calls == [4]  # and nothing was drawn twice
+
+
+def test_policies_that_share_an_engine_may_all_have_asked_it(tmp_path):
+    setting = Setting(tmp_path, sleeps=False)
+    policies = [Policy("seed 0", 5.0), Policy("seed 1", 7.0)]
+    engines = [setting.engine(policy) for policy in policies]
+    earlier = [asked(engine) for engine in engines]
+    for policy in policies:
+        policy.update()
+    assert [{w for g in draw() for _, w, _ in g} for draw in earlier] == [{5}, {7}]
+    assert [{w for g in drawn(engine) for _, w, _ in g} for engine in engines] == [{6}, {8}]
+
+
+def test_a_replacement_draws_what_was_asked_for_from_the_weights_of_now(tmp_path):
+    policy = Policy("seed 0")
+    setting = Setting(tmp_path, faults=["generate 2 raise"], engines=2, sleeps=False)
+    engine = setting.engine(policy)
+    whole = drawn(Setting(tmp_path / "whole").engine(Policy("seed 0")))
+    draw = asked(engine)  # one of the two engines fails
+    policy.update()
+    found = draw()
+    assert [[seed for seed, _, _ in g] for g in found] == [[s for s, _, _ in g] for g in whole]
+    assert {(w, v) for group in found for _, w, v in group} == {(1, 0), (2, 1)}
+    assert len(engine.take_restarts()) == 1
+
+
+def test_one_death_with_two_questions_open_is_one_loss(tmp_path):
+    setting = Setting(tmp_path, faults=["generate 1 raise"], sleeps=False)
+    engine = setting.engine(Policy("seed 0"))
+    draws = [asked(engine), asked(engine)]
+    expected = drawn(Setting(tmp_path / "whole").engine(Policy("seed 0")))
+    assert [draw() for draw in draws] == [expected, expected]
+    assert len(engine.take_restarts()) == 1 and len(setting.started) == 2
+
+
 def test_the_second_loss_fails_the_trial_with_the_end_of_the_log(tmp_path):
     setting = Setting(tmp_path, faults=["generate 1 raise", "generate 3 raise"])
     engine = setting.engine(Policy("seed 0"))
@@ -193,7 +254,7 @@ def test_logits_that_are_not_numbers_are_told_apart_from_a_broken_engine(tmp_pat
     setting = Setting(tmp_path)
     engine = setting.engine(Policy("seed 0"))
     answer = [[((5, 2), (-1.0, math.nan))]]
-    monkeypatch.setattr(setting.pool, "generate", lambda *_: answer)
+    monkeypatch.setattr(setting.pool, "fetch", lambda _: [Answer(0, group) for group in answer])
     with pytest.raises(FloatingPointError, match="not finite"):
         engine.generate([[3]], 1, SAMPLING, [1])
 

@@ -1,0 +1,187 @@
+"""The rollout batch of a training step: prompts, responses, verdicts, groups.
+
+With `rollout.ahead` the responses of a step are asked for before the update of the step before it,
+from the weights as they are then: vLLM draws them while the trainer computes. Those of the first
+step are not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from conspo_study.config import RunConfig
+from conspo_study.data.order import TrainingStream
+from conspo_study.data.prompts import prompt_tokens
+from conspo_study.records import Group, Judgement, Part, Problem, Rollout, add_parts
+from conspo_study.reward.verifier import Verifier
+from conspo_study.rollout.ahead import load_rollouts, save_rollouts
+from conspo_study.rollout.engine import Draw, RolloutEngine, Sampling
+from conspo_study.rollout.groups import GroupCounts, form_groups
+from conspo_study.rollout.metrics import rollout_metrics
+from conspo_study.seeds import derive_seed
+from conspo_study.update.checkpoint import CheckpointError
+from conspo_study.update.world import World
+
+AHEAD_FILE = "ahead.safetensors"
+"""In a checkpoint's folder of a seed: the responses of the step after it, of all workers."""
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """Responses that have been asked for before their step."""
+
+    step: int
+    updates: int
+    """Optimiser steps behind the weights that they were asked of."""
+    fetch: Draw
+
+
+class Collector:
+    """Collects the groups of one seed, this worker's share of them. Collective: all workers call
+    `collect` together, and `settle`."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        seed: int,
+        stream: TrainingStream,
+        tokenizer: Any,
+        engine: RolloutEngine,
+        verifier: Verifier,
+        world: World,
+    ):
+        self.config, self.seed, self.stream, self.world = config, seed, stream, world
+        self.tokenizer, self.engine, self.verifier = tokenizer, engine, verifier
+        self.share = config.rollout.prompts_per_step // world.size
+        """Prompts of this worker in a step."""
+        self._ahead: _Ahead | None = None
+        self._settled: list[tuple[Rollout, ...]] = []
+
+    def collect(
+        self, step: int, updates: int, clock: dict[str, float]
+    ) -> tuple[list[Group], GroupCounts, dict[str, Part]]:
+        """Groups with contrast of step `step`, from 0, refilled if configured.
+
+        updates: optimiser steps that have been applied so far. clock: to which the seconds of
+        `rollout` and `reward` are added. Raises what the engine raises, and RuntimeError when it
+        draws from weights that it should not have.
+        """
+        settings = self.config.rollout
+        kept: list[Group] = []
+        counts = GroupCounts()
+        parts: dict[str, Part] = {}
+        for attempt in range(settings.refill_rounds + 1):
+            problems, prompts = self._problems(step, attempt)
+            with timed(clock, "rollout"):
+                rollouts = self._drawn(step, attempt, updates)
+            with timed(clock, "reward"):
+                judgements = self._judge(problems, rollouts)
+            groups, found = form_groups(problems, prompts, rollouts, judgements)
+            kept += groups
+            counts += found
+            flat = list(chain.from_iterable(rollouts)), list(chain.from_iterable(judgements))
+            add_parts(parts, rollout_metrics(*flat))
+            missing = max(0, self.share - len(kept))
+            if settings.refill_rounds and not any(self.world.sum([missing])):
+                break
+        following = step + 1
+        if settings.ahead and following < self.config.train.steps:
+            with timed(clock, "rollout"):
+                self._ahead = _Ahead(following, updates, self._begin(following, attempt=0))
+        totals = self.world.gather(counts)
+        return kept[: self.share], sum(totals[1:], totals[0]), parts
+
+    def settle(self) -> None:
+        """Wait for the responses that were asked for ahead, so that `save` can write them."""
+        if self._ahead:
+            own = self._ahead.fetch()
+            self._ahead.fetch = lambda: own
+            self._settled = list(chain.from_iterable(self.world.gather(own)))
+
+    def save(self, folder: Path) -> dict[str, int]:
+        """Write into `folder` what `settle` has waited for, on one worker; returns what else must
+        be kept."""
+        if not self._ahead:
+            return {}
+        save_rollouts(folder / AHEAD_FILE, self._settled)
+        return {"step": self._ahead.step, "updates": self._ahead.updates}
+
+    def load(self, folder: Path, kept: Mapping[str, int]) -> None:
+        """Restore what `save` wrote and returned. Raises CheckpointError when it does not fit."""
+        self._ahead = None
+        if not kept:
+            return
+        try:
+            rollouts = load_rollouts(folder / AHEAD_FILE)
+            step, updates = kept["step"], kept["updates"]
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            name = f"{folder.parent.name}/{folder.name}/{AHEAD_FILE}"
+            raise CheckpointError(f"{name} cannot be restored: {error}") from error
+        first = self.world.rank * self.share
+        own = rollouts[first : first + self.share]
+        self._ahead = _Ahead(step, updates, lambda: own)
+
+    def _problems(self, step: int, attempt: int) -> tuple[list[Problem], list[tuple[int, ...]]]:
+        """This worker's problems of a step, or of a round that refills it, and their prompts."""
+        first = self._first(step, attempt)
+        problems = [self.stream.problem(first + i) for i in range(self.share)]
+        return problems, prompt_tokens(problems, self.config.data, self.tokenizer)
+
+    def _first(self, step: int, attempt: int) -> int:
+        """Where this worker's problems begin in the training stream."""
+        settings = self.config.rollout
+        batch = step * (settings.refill_rounds + 1) + attempt
+        return batch * settings.prompts_per_step + self.world.rank * self.share
+
+    def _begin(self, step: int, attempt: int) -> Draw:
+        settings = self.config.rollout
+        first = self._first(step, attempt)
+        return self.engine.begin(
+            self._problems(step, attempt)[1],
+            settings.group_size,
+            Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens),
+            [derive_seed(self.seed, "rollout", first + i) for i in range(self.share)],
+        )
+
+    def _drawn(self, step: int, attempt: int, updates: int) -> list[tuple[Rollout, ...]]:
+        """The responses of a step, from the weights that they should be from."""
+        if self._ahead and self._ahead.step == step:
+            allowed = {updates, self._ahead.updates}
+            fetch, self._ahead = self._ahead.fetch, None
+        else:
+            allowed, fetch = {updates}, self._begin(step, attempt)
+        rollouts = fetch()
+        strange = {r.weights_version for r in chain.from_iterable(rollouts)} - allowed
+        if strange:
+            raise RuntimeError(
+                f"rollouts of seed {self.seed} were drawn from weights after {sorted(strange)} "
+                f"optimiser steps, not {sorted(allowed)}: this is a bug of the rollout engine"
+            )
+        return rollouts
+
+    def _judge(
+        self, problems: Sequence[Problem], rollouts: Sequence[Sequence[Rollout]]
+    ) -> list[tuple[Judgement, ...]]:
+        pairs = [
+            (problem.answer, rollout.text)
+            for problem, group in zip(problems, rollouts, strict=True)
+            for rollout in group
+        ]
+        flat = iter(self.verifier.verify(pairs))
+        return [tuple(next(flat) for _ in group) for group in rollouts]
+
+
+@contextmanager
+def timed(clock: dict[str, float], name: str) -> Iterator[None]:
+    """Add the seconds that the block takes to `clock[name]`."""
+    start = time.perf_counter()
+    yield
+    clock[name] = clock.get(name, 0.0) + time.perf_counter() - start

@@ -1,0 +1,68 @@
+"""Rollouts on disk: those that a checkpoint finds drawn already, but not yet learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from conspo_study.records import FinishStatus, Rollout
+
+_STATUSES = tuple(FinishStatus)
+
+
+def save_rollouts(path: Path, groups: Sequence[Sequence[Rollout]]) -> None:
+    """Write rollouts, grouped by prompt, so that `load_rollouts` returns the very same."""
+    rollouts = list(chain.from_iterable(groups))
+    texts = [rollout.text.encode("utf-8", "surrogatepass") for rollout in rollouts]
+    columns = {
+        "group_sizes": [len(group) for group in groups],
+        "lengths": [len(rollout.tokens) for rollout in rollouts],
+        "tokens": [token for rollout in rollouts for token in rollout.tokens],
+        "statuses": [_STATUSES.index(rollout.status) for rollout in rollouts],
+        "weights_versions": [rollout.weights_version for rollout in rollouts],
+        "text_lengths": [len(text) for text in texts],
+    }
+    tensors = {name: torch.tensor(values, dtype=torch.int64) for name, values in columns.items()}
+    logprobs = [p for rollout in rollouts for p in rollout.logprobs]
+    tensors["logprobs"] = torch.tensor(logprobs, dtype=torch.float64)
+    tensors["texts"] = torch.tensor(list(b"".join(texts)), dtype=torch.uint8)
+    save_file(tensors, path)
+
+
+def load_rollouts(path: Path) -> list[tuple[Rollout, ...]]:
+    """What `save_rollouts` wrote. Raises OSError or SafetensorError when it cannot be read, and
+    KeyError or ValueError when it is something else."""
+    tensors = load_file(path)
+    found = {name: tensor.tolist() for name, tensor in tensors.items() if name != "texts"}
+    lengths, text_lengths = found["lengths"], found["text_lengths"]
+    text = bytes(tensors["texts"].tolist())
+    if (
+        not sum(lengths) == len(found["tokens"]) == len(found["logprobs"])
+        or len(text) != sum(text_lengths)
+        or len(lengths) != sum(found["group_sizes"])
+        or not set(found["statuses"]) <= set(range(len(_STATUSES)))
+    ):
+        raise ValueError(f"{path.name} holds rollouts that are not whole")
+    tokens, logprobs, letters = iter(found["tokens"]), iter(found["logprobs"]), iter(text)
+    rollouts = [
+        Rollout(
+            tokens=tuple(islice(tokens, length)),
+            logprobs=tuple(islice(logprobs, length)),
+            status=_STATUSES[status],
+            text=bytes(islice(letters, letters_of)).decode("utf-8", "surrogatepass"),
+            weights_version=version,
+        )
+        for length, letters_of, status, version in zip(
+            lengths, text_lengths, found["statuses"], found["weights_versions"], strict=True
+        )
+    ]
+    return list(_grouped(iter(rollouts), found["group_sizes"]))
+
+
+def _grouped(rollouts: Iterator[Rollout], sizes: Sequence[int]) -> Iterator[tuple[Rollout, ...]]:
+    for size in sizes:
+        yield tuple(islice(rollouts, size))
