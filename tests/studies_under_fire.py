@@ -14,7 +14,7 @@ from conspo_study.results.table import build_table
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "studies" / "margin_sweep.py"
 KILL_AT = Path(__file__).with_name("kill_at.py")
-LIMIT_S = 300
+LIMIT_S = 600
 
 
 def study_arguments(results, *more):

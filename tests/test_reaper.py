@@ -66,20 +66,20 @@ def test_a_killed_drivers_processes_are_killed(number):
     driver, pids = start_driver()
     assert all(map(alive, pids))
     driver.send_signal(number)
-    driver.communicate(timeout=10)
+    driver.communicate(timeout=60)
     wait_until_gone(pids)
 
 
 def test_a_signal_to_the_drivers_whole_group_does_not_save_them():
     driver, pids = start_driver()
     os.killpg(driver.pid, signal.SIGKILL)
-    driver.communicate(timeout=10)
+    driver.communicate(timeout=60)
     wait_until_gone(pids)
 
 
 def test_leaving_the_block_ends_what_is_left_before_the_process_goes_on():
     driver, pids = start_driver("leave")
-    driver.communicate(timeout=20)
+    driver.communicate(timeout=60)
     assert driver.returncode == 0
     assert not any(map(alive, pids))
 
@@ -93,7 +93,7 @@ def test_processes_of_other_drivers_and_of_nobody_are_left_alone():
             with reaper() as mark:
                 mine = subprocess.Popen([sys.executable, "-c", SLEEPER])
                 assert os.environ[MARK] == mark
-            assert mine.wait(timeout=10) == -signal.SIGKILL
+            assert mine.wait(timeout=60) == -signal.SIGKILL
             assert alive(stranger.pid) and alive(other.pid)
         finally:
             stranger.kill()

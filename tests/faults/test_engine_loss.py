@@ -47,7 +47,7 @@ def cluster():
         ray.shutdown()
 
 
-def pool_of(folder, *faults, engines=1, deadline_s=60.0):
+def pool_of(folder, *faults, engines=1, deadline_s=300.0):
     settings = {"folder": str(folder), "faults": list(faults)}
     return EnginePool(
         lambda number: EngineActor(FakeActor, folder / f"{number}.log", {}),
@@ -95,15 +95,15 @@ def test_a_process_that_dies_twice_fails_the_trial_with_the_end_of_its_log(tmp_p
 
 
 def test_a_hanging_weight_update_ends_the_process(tmp_path):
-    pool = pool_of(tmp_path, "load_weights 1 hang", deadline_s=40.0)
+    pool = pool_of(tmp_path, "load_weights 1 hang", deadline_s=90.0)
     generate(pool)
     (restart,) = pool.take_restarts()
-    assert "while loading weights: TimeoutError: no sign of life for 40 s" in restart
+    assert "while loading weights: TimeoutError: no sign of life for 90 s" in restart
     first, second = processes(tmp_path / "0.log")
-    wait_for(lambda: not Path(f"/proc/{first}").exists(), 20, "the end of the hanging process")
+    wait_for(lambda: not Path(f"/proc/{first}").exists(), 60, "the end of the hanging process")
     assert Path(f"/proc/{second}").exists()
     pool.close()
-    wait_for(lambda: not Path(f"/proc/{second}").exists(), 20, "the end of the other one")
+    wait_for(lambda: not Path(f"/proc/{second}").exists(), 60, "the end of the other one")
 
 
 def processes(log):
@@ -119,11 +119,11 @@ def test_an_engine_ends_with_the_worker_that_started_it(tmp_path):
             return os.getpid()
 
     worker = Worker.remote()
-    pid = ray.get(worker.start.remote(), timeout=120)
+    pid = ray.get(worker.start.remote(), timeout=600)
     (engine,) = processes(tmp_path / "0.log")
     assert Path(f"/proc/{engine}").exists()
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not Path(f"/proc/{engine}").exists(), 30, "the end of the engine")
+    wait_for(lambda: not Path(f"/proc/{engine}").exists(), 60, "the end of the engine")
 
 
 class Recorder:

@@ -27,7 +27,7 @@ from conspo_study.reaper import MARK
 pytestmark = pytest.mark.slow
 
 ONE_TRIAL = Path(__file__).resolve().parents[1] / "one_trial.py"
-LIMIT_S = 240
+LIMIT_S = 600
 TWO_WORKERS = {"train.workers": 2}
 
 
@@ -86,7 +86,7 @@ class Trial:
             self.process.kill()
         output = self.output.read_text()
         assert self.process.returncode == 0, output[-3000:]
-        wait_for(lambda: not self.processes(), 20, "the end of all processes of the trial")
+        wait_for(lambda: not self.processes(), 60, "the end of all processes of the trial")
         # Ray says on the same stream what died.
         reports = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         assert reports[-1] == {"ended": ""}

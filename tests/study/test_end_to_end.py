@@ -157,7 +157,7 @@ def test_a_signal_ends_it_cleanly_and_resume_completes_the_same_trials(
             "the first finished trial",
         )
         process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=180)
     finally:
         process.kill()
     assert process.returncode == status, output

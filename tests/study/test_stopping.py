@@ -18,6 +18,7 @@ from conspo_study.results.log import read_log
 from conspo_study.results.table import build_table
 
 TESTS = Path(__file__).resolve().parents[1]
+PATIENCE_S = 60
 DRIVER = """
 import resource, signal, sys, time, types
 from pathlib import Path
@@ -88,7 +89,7 @@ def run(results, body, *arguments):
         command(results, body, *arguments),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         env=ENVIRONMENT,
     )
 
@@ -125,7 +126,7 @@ def assert_it_goes_on(results):
 def test_a_signal_ends_a_study_that_can_be_resumed(tmp_path, number, status):
     with running(tmp_path, WAITS) as study:
         study.send_signal(number)
-        output, errors = study.communicate(timeout=30)
+        output, errors = study.communicate(timeout=PATIENCE_S)
     assert study.returncode == status
     assert errors == ""
     assert f"study resume {tmp_path / 'test'}" in output
@@ -137,7 +138,7 @@ def test_a_signal_ends_a_study_that_can_be_resumed(tmp_path, number, status):
 def test_tune_is_asked_to_stop_in_order(tmp_path, number, status):
     with running(tmp_path, TUNE.format(after="")) as study:
         study.send_signal(number)
-        output, errors = study.communicate(timeout=30)
+        output, errors = study.communicate(timeout=PATIENCE_S)
     assert study.returncode == status
     assert output.startswith("stopping\n") and errors == ""
 
@@ -149,7 +150,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path, number, status):
         study.send_signal(number)
         assert study.stdout.readline() == "stopping\n"
         study.send_signal(number)
-        _, errors = study.communicate(timeout=30)
+        _, errors = study.communicate(timeout=PATIENCE_S)
     assert study.returncode == status
     assert "stopped at once; continue with --resume" in errors and "Traceback" not in errors
     assert_it_goes_on(tmp_path)
@@ -159,7 +160,7 @@ def test_handlers_that_a_library_set_are_taken_back(tmp_path):
     library = "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
     with running(tmp_path, library + "    interrupts.handle_again()" + WAITS) as study:
         study.terminate()
-        study.communicate(timeout=30)
+        study.communicate(timeout=PATIENCE_S)
     assert study.returncode == 143
 
 
@@ -167,7 +168,7 @@ def test_a_library_that_exits_on_sigterm_interrupts_the_study(tmp_path):
     library = "    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))\n"
     with running(tmp_path, library + WAITS) as study:
         study.terminate()
-        output, _ = study.communicate(timeout=30)
+        output, _ = study.communicate(timeout=PATIENCE_S)
     assert study.returncode == 143 and "--resume" in output
 
 
@@ -199,7 +200,7 @@ def test_a_driver_that_was_replaced_stops_and_says_by_whom(tmp_path):
         other = tmp_path / "theirs.json"
         other.write_text(json.dumps(theirs))
         other.replace(lease)
-        _, errors = study.communicate(timeout=30)
+        _, errors = study.communicate(timeout=PATIENCE_S)
     assert study.returncode == 1
     assert "was taken over by process" in errors and "on host elsewhere" in errors
     assert "Traceback" not in errors
