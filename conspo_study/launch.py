@@ -51,6 +51,12 @@ RAY_SETTINGS = {
     # loading or saving a large model may, for many seconds.
     "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "120",
 }
+OWN_RAY_SETTINGS = {
+    # Which actors and processes belong to which trial. On a cluster that was there before, the
+    # actor that keeps this would outlive the study.
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
+}
+"""Further settings of a Ray that ends with the study."""
 METRICS_PORT = "CONSPO_STUDY_METRICS_PORT"
 """Environment variable: the port at which a Ray of our own shows its metrics to Prometheus; without
 it Ray chooses one and writes it into its file for service discovery."""
@@ -78,7 +84,8 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
     Raises StudyError when the cluster cannot place a trial. Ends the process, resumable, when the
     cluster goes away.
     """
-    for name, value in RAY_SETTINGS.items():
+    settings = RAY_SETTINGS | ({} if os.environ.get("RAY_ADDRESS") else OWN_RAY_SETTINGS)
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
     budget_bytes()  # refuses nonsense before anything starts

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 
 import pytest
 from running_studies import RAY, head_of_a_cluster, without_ray
@@ -25,15 +26,15 @@ def test_a_submitted_study_runs_on_the_cluster_from_an_uploaded_copy(tmp_path):
     with head_of_a_cluster(environment) as url:
         submitted = subprocess.run(
             [
-                *(*RAY, "job", "submit", "--address", url, "--submission-id", "sweep"),
+                *(*RAY, "job", "submit", "--address", url, "--submission-id", "search"),
                 *("--metadata-json", json.dumps({"owner": "somebody"})),
                 *("--runtime-env-json", json.dumps(runtime), "--"),
-                *("python", "studies/margin_sweep.py", "--preset", "quick", "--trials", "5"),
+                *(sys.executable, "studies/joint_search.py", "--preset", "quick", "--trials", "2"),
                 *("--set", "train.steps=2", "--no-confirm", "--results", str(tmp_path)),
             ],
             capture_output=True,
             text=True,
-            timeout=LIMIT_S,
+            timeout=2 * LIMIT_S,
             env=environment,
         )
         assert submitted.returncode == 0, submitted.stdout + submitted.stderr
@@ -46,7 +47,7 @@ def test_a_submitted_study_runs_on_the_cluster_from_an_uploaded_copy(tmp_path):
         )
     assert f"Ray dashboard: {url}" in submitted.stdout
     assert "'owner': 'somebody'" in listed.stdout, listed.stdout
-    rows = build_table(read_log(tmp_path / "margin_sweep" / "log.jsonl")).rows
-    assert [row.state for row in rows] == [TrialState.FINISHED] * 5
-    snapshot = json.loads((tmp_path / "margin_sweep" / "snapshot.json").read_text())
-    assert "studies/margin_sweep.py" in json.dumps(snapshot)
+    rows = build_table(read_log(tmp_path / "joint_search" / "log.jsonl")).rows
+    assert [row.state for row in rows] == [TrialState.FINISHED] * 2
+    snapshot = json.loads((tmp_path / "joint_search" / "snapshot.json").read_text())
+    assert "studies/joint_search.py" in json.dumps(snapshot)

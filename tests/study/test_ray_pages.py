@@ -115,6 +115,20 @@ def test_the_job_has_the_study_s_name_and_command(dashboard):
     assert f"{SCRIPT} --preset quick" in job["entrypoint"]
 
 
+def test_ray_knows_which_workers_belong_to_which_trial(dashboard):
+    def found():
+        runs = dashboard("/api/train/v2/runs/v1")["train_runs"]
+        return {run["name"]: str(run) for run in runs}
+
+    def worker():
+        actors = dashboard("/logical/actors")["data"]["actors"].values()
+        ids = [one["actorId"] for one in actors if one["actorClass"] == "RayTrainWorker"]
+        return any(one in text for text in found().values() for one in ids)
+
+    wait_for(worker, 60, "a worker among the runs")
+    assert {"margin_sweep-t0000", "margin_sweep-t0001"} <= found().keys()
+
+
 def test_every_panel_of_the_dashboard_has_something_to_show(prometheus, study):
     for title, expression in expressions().items():
         wait_for(lambda e=expression: prometheus(filled_in(e, "margin_sweep")), LIMIT_S, title)
