@@ -7,9 +7,10 @@ import os
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,6 +40,8 @@ RAY_SETTINGS = {
     # A report of a failure carries its cause and no metric.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A submitted job may set in its runtime environment what the study passes on from there.
+    "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",
     # On a shared cluster a trial waits for its turn.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
     # A dead worker does not take part in leaving the process group.
@@ -48,6 +51,15 @@ RAY_SETTINGS = {
     # loading or saving a large model may, for many seconds.
     "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "120",
 }
+OWN_RAY_SETTINGS = {
+    # Which actors and processes belong to which trial. On a cluster that was there before, the
+    # actor that keeps this would outlive the study.
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
+}
+"""Further settings of a Ray that ends with the study."""
+METRICS_PORT = "CONSPO_STUDY_METRICS_PORT"
+"""Environment variable: the port at which a Ray of our own shows its metrics to Prometheus; without
+it Ray chooses one and writes it into its file for service discovery."""
 CONNECT_S = 10.0
 """Longest wait for the head of an existing cluster to accept a connection."""
 WORKER_START_S = 120.0
@@ -72,26 +84,38 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
     Raises StudyError when the cluster cannot place a trial. Ends the process, resumable, when the
     cluster goes away.
     """
-    for name, value in RAY_SETTINGS.items():
+    settings = RAY_SETTINGS | ({} if os.environ.get("RAY_ADDRESS") else OWN_RAY_SETTINGS)
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
     budget_bytes()  # refuses nonsense before anything starts
+    metrics_port()
     _check_that_vllm_is_installed(study)
     _remove_unfinished_files(folder)
     with ExitStack() as stack:
         with console.preparing() as shown, _in_background(study, shown) as policy:
             with shown.task("starting Ray"):
-                nodes = stack.enter_context(ray_cluster())
+                # The dashboard's list of jobs shows the name.
+                about = {"job_name": study.name, "study": study.name, "results": folder.name}
+                cluster = stack.enter_context(ray_cluster(about))
                 handle_again()  # Ray handles SIGTERM itself
+                from conspo_study.metrics_export import exporting
                 from conspo_study.ray_tune import run_search
             with shown.task(f"policy {study.base.policy.model}"):
                 policy.result()
+        nodes = cluster.nodes
         cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
         plan = make_plan(study, cpus, gpus, nodes=nodes)
         if plan.problems:
             raise StudyError("\n".join(plan.problems))
         search = Search(study, log)
-        with console.live(study, log, plan.concurrent):
+        if not console.quiet:
+            for line in cluster.lines():
+                console.line(line)
+        with (
+            console.live(study, log, plan.concurrent),
+            exporting(study, log, console.line),
+        ):
             run_search(search, study, folder, plan.concurrent)
         return search.complete
 
@@ -123,11 +147,49 @@ def _in_background(study: StudyDefinition, shown: Preparation) -> Iterator[Futur
             raise
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The Ray that a study runs on."""
+
+    nodes: list[Node]
+    dashboard: str
+    """Address of its dashboard, `host:port`; empty when it has none."""
+
+    def lines(self) -> list[str]:
+        """Where to look at it, for people. A token is never among them."""
+        if not self.dashboard:
+            return []
+        asks = os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
+        token = "; it asks for the token that `ray get-auth-token` prints" if asks else ""
+        return [f"Ray dashboard: http://{self.dashboard}{token}"]
+
+
+def metrics_port() -> int | None:
+    """The port that the environment sets for a Ray of our own, None for any. Raises StudyError for
+    what is no port, or one that something else listens on."""
+    text = os.environ.get(METRICS_PORT)
+    if text is None or os.environ.get("RAY_ADDRESS"):
+        return None
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1 << 16:
+        raise StudyError(f"{METRICS_PORT} is {text!r}: set it to a port, 1 to 65535, or unset it")
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", int(text)))
+    except OSError as error:
+        raise StudyError(
+            f"{METRICS_PORT} is {text}, a port that cannot be used ({error.strerror}): set it to "
+            "another, or unset it"
+        ) from error
+    return int(text)
+
+
 @contextmanager
-def ray_cluster() -> Iterator[list[Node]]:
+def ray_cluster(about: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """Connect to the cluster of `RAY_ADDRESS`, or start one on this machine for the length of the
-    block. Yields its nodes."""
+    block. about: what the cluster's list of jobs is to say of this one."""
     import ray
+    from ray.job_config import JobConfig
 
     from conspo_study.reaper import reaper
     from conspo_study.spawner import fork_server
@@ -137,9 +199,10 @@ def ray_cluster() -> Iterator[list[Node]]:
             stack.callback(ray.shutdown)
             with _explained(f"RAY_ADDRESS={address} cannot be used", _CONNECT):
                 _check_that_someone_listens(address)
-                ray.init(
+                context = ray.init(
                     # What the processes of a Ray of our own inherit.
                     runtime_env={"env_vars": _passed_on()},
+                    job_config=JobConfig(metadata=dict(about or {})),
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
@@ -148,11 +211,13 @@ def ray_cluster() -> Iterator[list[Node]]:
             server = stack.enter_context(fork_server())
             stack.callback(ray.shutdown)
             with _explained("Ray cannot be started on this machine", _START):
-                ray.init(
+                context = ray.init(
                     # Or it would join whatever cluster was started on this machine last.
                     address="local",
                     # Without its dashboard Ray Train cannot tell which placement groups to remove.
                     include_dashboard=True,
+                    _metrics_export_port=metrics_port(),
+                    job_config=JobConfig(metadata=dict(about or {})),
                     runtime_env={"py_executable": server.py_executable},
                     log_to_driver=False,
                     logging_level=logging.ERROR,
@@ -161,11 +226,12 @@ def ray_cluster() -> Iterator[list[Node]]:
                 server.start(ray.get(environment, timeout=WORKER_START_S))
             server.wait_until_ready(WORKER_START_S)
         stack.enter_context(watching(_what_is_wrong_with_ray, _give_up))
-        yield [
+        nodes = [
             Node(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
             for node in ray.nodes()
             if node["Alive"]
         ]
+        yield Cluster(nodes, context.dashboard_url or "")
 
 
 def _passed_on() -> dict[str, str]:

@@ -19,6 +19,7 @@ from conspo_study.incidents import (
     read_incidents,
     set_totals,
 )
+from conspo_study.ray_names import title
 from conspo_study.records import CreditRow, EvalRow
 from conspo_study.results.rows import (
     append_credits,
@@ -58,6 +59,8 @@ class TrialSpec:
     """Step, as text, to what the mean over seeds of the metric must not miss there."""
     results: str
     """The study's results directory, reachable under this path from every node."""
+    settings: str = ""
+    """What distinguishes the trial, as people read it; for display only."""
 
     @property
     def folder(self) -> Path:
@@ -69,6 +72,11 @@ class TrialSpec:
         """Name of the Ray Train run; fixed, so that a trial that is started again finds its
         folder."""
         return f"{self.study}-{self.trial}"
+
+    @property
+    def title(self) -> str:
+        """The trial in one line of Ray's own pages: study, id and settings."""
+        return title(self.study, self.trial, self.settings)
 
     @property
     def run_folder(self) -> Path:
@@ -187,7 +195,7 @@ def run_trial(payload: dict[str, Any]) -> None:
         try:
             end_all(spec.run_folder)
             _set_aside_ray_state(spec)
-            report_relay.fit(partial(_trainer, payload), tune.report)
+            report_relay.fit(partial(_trainer, payload), tune.report, spec.run_name)
             return
         except Exception as error:
             errors = _worker_errors(error)

@@ -20,7 +20,9 @@ from ray.tune.search import Searcher
 from conspo_study import interrupts
 from conspo_study.definition import StudyDefinition
 from conspo_study.failures import DISK_FULL
+from conspo_study.live_view import settings_of
 from conspo_study.racing import is_number
+from conspo_study.ray_names import trial_driver
 from conspo_study.ray_train import FAILURE, INCIDENTS, STEP, TrialSpec, payload_of, run_trial
 from conspo_study.records import EventKind
 from conspo_study.results.snapshot import write_json_atomic
@@ -36,10 +38,11 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
     if search.complete:
         return  # Tune cannot end without having had a trial
     searcher = LoggedSearcher(search, definition, results, concurrent)
-    driver = tune.with_resources(
+    driver = trial_driver(
+        run_trial,
+        lambda payload: TrialSpec(**payload).title,
         # The driver only waits for its workers. It takes no CPU, which they need, and a sliver of
         # the head node, since an entirely empty request is refused.
-        run_trial,
         {"CPU": 0, "node:__internal_head__": 0.001},
     )
     tune.Tuner(
@@ -109,6 +112,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             direction=self.definition.direction,
             bars={str(step): bar for step, bar in suggestion.bars.items()},
             results=str(self.results),
+            settings=settings_of(self.search.log.table.row(suggestion.trial)),
         )
         spec.folder.mkdir(parents=True, exist_ok=True)
         write_json_atomic(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 from ray.exceptions import RayError
 from ray.train import UserCallback
@@ -32,12 +33,16 @@ class Relay(UserCallback):  # type: ignore[misc]
 
 
 def fit(
-    make_trainer: Callable[[UserCallback], Any], report: Callable[[dict[str, Any]], None]
+    make_trainer: Callable[[UserCallback], Any],
+    report: Callable[[dict[str, Any]], None],
+    run: str,
 ) -> None:
     """Fit the trainer that `make_trainer` makes with a callback, and `report` what its workers
     report, in order, in this thread. Raises what the trainer's `fit` raises, after every report
-    that came before it."""
-    queue = Queue(actor_options={"num_cpus": 0})
+    that came before it. run: its name, after which Ray's pages call the queue in between."""
+    # Ray refuses a name that another actor bears, be it one that is only just ending.
+    name = f"{run} reports {uuid4().hex[:8]}"
+    queue = Queue(actor_options={"num_cpus": 0, "name": name})
     trainer = make_trainer(Relay(queue))
     errors: list[BaseException] = []
 

@@ -44,7 +44,9 @@ def end_all(folder: Path) -> None:
         # On a node that is gone, or was part of another cluster, there is nothing to end.
         if record.get("node") in nodes:
             there = NodeAffinitySchedulingStrategy(record["node"], soft=False)
-            task = ray.remote(num_cpus=0, max_retries=0)(end).options(scheduling_strategy=there)
+            task = ray.remote(num_cpus=0, max_retries=0)(end).options(
+                scheduling_strategy=there, name=f"{folder.name} end of {path.stem}"
+            )
             with suppress(RayError, GetTimeoutError):
                 ray.get(task.remote(record["pid"], record["start"]), timeout=_KILL_S)
         path.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ HEAVY = {
         f"conspo_study.{name}"
         for name in (
             *("ray_train", "ray_tune", "launch", "spawner", "worker_processes", "report_relay"),
+            *("ray_names", "metrics_export"),
             "rollout.engine_actor",
         )
     },

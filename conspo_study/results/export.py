@@ -181,9 +181,10 @@ def _distributions(
             inside = [x for x in used if _is_number(x) and (x > 0 or not log)]
             found[path] = FloatDistribution(min([low, *inside]), max([high, *inside]), log=log)
         else:
-            found[path] = CategoricalDistribution(
-                list(dict.fromkeys([*dimension["values"], *used]))
-            )
+            choices = list(dict.fromkeys([*dimension["values"], *used]))
+            if all(map(_is_number, choices)):
+                choices.sort()  # axes of plots keep this order
+            found[path] = CategoricalDistribution(choices)
     return found
 
 

@@ -27,11 +27,16 @@ class VllmActor:
 
     def __init__(self, log: str, heartbeat: str) -> None:
         redirect_output(log)
+        self._log = Path(log)
         self._heartbeat = Heartbeat(heartbeat)
         self._llm: Any = None
         self._loading = True
         """Whether the weights are none, or a mixture of two versions."""
         self._asleep = False
+
+    def __repr__(self) -> str:
+        """What Ray's pages show: run, worker and number, as in the path of the log."""
+        return "/".join(self._log.with_suffix("").parts[-3:])
 
     def start(self, settings: Mapping[str, Any]) -> None:
         """Bring up vLLM for the model described in the folder `settings["model"]`, with random

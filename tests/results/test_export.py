@@ -163,3 +163,10 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 def test_nothing_loads_optuna_before_an_export() -> None:
     code = "import sys, conspo_study.results.export; assert 'optuna' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_numbers_to_choose_from_stand_in_their_order(tmp_path: Path) -> None:
+    space = {TAU: {"kind": "choice", "values": [0.1, 20.0], "when": None}}
+    study = export(tmp_path, suggested("t0", 0.5), suggested("t1", 20.0), space=space)
+    assert study.trials[0].distributions[TAU].choices == (0.1, 0.5, 20.0)  # type: ignore[attr-defined]
+    assert [trial.params[TAU] for trial in study.trials] == [0.5, 20.0]
