@@ -21,12 +21,13 @@ from conspo_study.data.sources import evaluation_sets, training_stream
 from conspo_study.engines import EngineFactory
 from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.incidents import IncidentType
+from conspo_study.kept_rollouts import Sample, kept_positions, kept_rows
 from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
 from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weights
 from conspo_study.policy.weights import named_weights
 from conspo_study.policy_update import PolicyUpdate
-from conspo_study.records import EvalRow, Group, Part, Problem, Rollout, add_parts
+from conspo_study.records import EvalRow, Group, Part, Problem, Rollout, RolloutRow, add_parts
 from conspo_study.reward.verifier import Verifier
 from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.groups import GroupCounts, form_groups
@@ -69,6 +70,10 @@ class SeedRun:
         self.clock: dict[str, float] = {}
         self.absorbed: Counter[str] = Counter()
         """Failures that this run has absorbed so far, by type of incident."""
+        self.kept: list[RolloutRow] = []
+        """Responses of the last step that are kept for reading, over all workers; mostly none."""
+        self._samples: list[Sample] = []
+        """What they will be made of, on this worker."""
         self.without_contrast = 0
         """Steps in a row in which no group had contrast, and not because all answers were right."""
 
@@ -81,6 +86,7 @@ class SeedRun:
         progress = Progress(step, self.config.train.steps)
         with self._timed("update"):
             update = self.policy_update.run(groups, progress, derive_seed(self.seed, "epoch", step))
+        self._keep(groups, step)
         self._count(counts, update)
         self._count_restarts()
         row: dict[str, Any] = counts.fractions() | update
@@ -150,6 +156,21 @@ class SeedRun:
         self.absorbed = Counter(kept["absorbed"])
         self.without_contrast = kept["without_contrast"]
 
+    def _keep(self, groups: Sequence[Group], step: int) -> None:
+        """Make the rows that are kept of this step; on every worker."""
+        self.kept = []
+        if not kept_positions(self.config, step):
+            return
+        pushes = {
+            id(rollout): push
+            for group, pushed in zip(groups, self.policy_update.pushes, strict=True)
+            for rollout, push in zip(group.rollouts, pushed, strict=True)
+        }
+        rows = kept_rows(self.seed, step + 1, self._samples, pushes, self.tokenizer.decode)
+        gathered = chain.from_iterable(self.world.gather(list(rows)))
+        self.kept = sorted(gathered, key=lambda row: (row.group, row.rollout))
+        self._samples = []
+
     def _count(self, counts: GroupCounts, update: Mapping[str, float]) -> None:
         """Count what this step absorbed; the same on every worker."""
         self.absorbed[IncidentType.VERIFIER_TIMEOUT] += counts.timed_out
@@ -182,11 +203,12 @@ class SeedRun:
         kept: list[Group] = []
         counts = GroupCounts()
         parts: dict[str, Part] = {}
+        reading = kept_positions(self.config, step)
         for attempt in range(settings.refill_rounds + 1):
             batch = step * (settings.refill_rounds + 1) + attempt
             first = batch * settings.prompts_per_step + self.world.rank * share
             positions = range(first, first + share)
-            groups, found, metrics = self._sample_groups(positions)
+            groups, found, metrics = self._sample_groups(positions, reading)
             kept += groups
             counts += found
             add_parts(parts, metrics)
@@ -197,7 +219,7 @@ class SeedRun:
         return kept[:share], sum(totals[1:], totals[0]), parts
 
     def _sample_groups(
-        self, positions: Sequence[int]
+        self, positions: Sequence[int], reading: range
     ) -> tuple[list[Group], GroupCounts, dict[str, Part]]:
         settings = self.config.rollout
         problems = [self.stream.problem(position) for position in positions]
@@ -217,6 +239,13 @@ class SeedRun:
             ]
             flat = iter(self.verifier.verify(pairs))
             judgements = [tuple(next(flat) for _ in group) for group in rollouts]
+        self._samples += [
+            Sample(position - reading.start, problem.id, *drawn)
+            for position, problem, *drawn in zip(
+                positions, problems, prompts, rollouts, judgements, strict=True
+            )
+            if position in reading
+        ]
         groups, counts = form_groups(problems, prompts, rollouts, judgements)
         metrics = rollout_metrics(list(chain(*rollouts)), list(chain(*judgements)))
         return groups, counts, metrics
