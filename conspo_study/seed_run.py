@@ -240,10 +240,8 @@ class SeedRun:
             flat = iter(self.verifier.verify(pairs))
             judgements = [tuple(next(flat) for _ in group) for group in rollouts]
         self._samples += [
-            Sample(position - reading.start, problem.id, *drawn)
-            for position, problem, *drawn in zip(
-                positions, problems, prompts, rollouts, judgements, strict=True
-            )
+            Sample(position - reading.start, problems[i].id, prompts[i], rollouts[i], judgements[i])
+            for i, position in enumerate(positions)
             if position in reading
         ]
         groups, counts = form_groups(problems, prompts, rollouts, judgements)
