@@ -9,6 +9,7 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 GAP = math.nan
@@ -29,20 +30,23 @@ class Curves:
     def add(self, step: int, seed: int, metrics: Mapping[str, Any]) -> None:
         """What one seed measured at a step; what is not a number is a gap."""
         place = bisect_left(self.steps, step)
-        if place == len(self.steps) or self.steps[place] != step:
+        if place == len(self.steps):
+            self.steps.append(step)
+        elif self.steps[place] != step:
             self.steps.insert(place, step)
-            for seeds in self._values.values():
-                for values in seeds.values():
-                    values.insert(place, GAP)
+            for values in chain.from_iterable(map(dict.values, self._values.values())):
+                values.insert(place, GAP)
         for name, value in metrics.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                seeds = self._values.setdefault(name, {})
-                if seed not in seeds:
-                    seeds[seed] = array("d", [GAP]) * len(self.steps)
-                try:
-                    seeds[seed][place] = value
-                except OverflowError:  # an integer beyond all floats
-                    seeds[seed][place] = GAP
+            if type(value) not in (float, int):
+                continue
+            values = self._values.setdefault(name, {}).setdefault(seed, array("d"))
+            # Series end where they were last measured; what is behind that is a gap.
+            while len(values) <= place:
+                values.append(GAP)
+            try:
+                values[place] = value
+            except OverflowError:  # an integer beyond all floats
+                values[place] = GAP
 
     def shown(
         self, metric: str, points: int, steps: Collection[int] | None = None
@@ -52,7 +56,10 @@ class Curves:
 
         steps: where it was measured; by default everywhere.
         """
-        seeds = self._values.get(metric, {})
+        seeds = {
+            seed: values[:] + array("d", [GAP]) * (len(self.steps) - len(values))
+            for seed, values in sorted(self._values.get(metric, {}).items())
+        }
         places = [
             place
             for place, step in enumerate(self.steps)
@@ -67,7 +74,7 @@ class Curves:
             "steps": [self.steps[place] for place in chosen],
             "seeds": {
                 str(seed): [rounded(values[place]) for place in chosen]
-                for seed, values in sorted(seeds.items())
+                for seed, values in seeds.items()
             },
         }
 

@@ -95,7 +95,7 @@ def make_server(folder: Path, host: str = "127.0.0.1", port: int = 0) -> PageSer
 
     Raises OSError when the port cannot be had.
     """
-    return PageServer(StudyView(folder.absolute()), host, port)
+    return PageServer(StudyView(folder), host, port)
 
 
 def serve(

@@ -26,7 +26,7 @@ function columns() {
   const paths = varied();
   const any = (test) => [...store.trials.values()].some(test);
   return [
-    { key: "trial", title: "trial", of: (t) => (t.of ? `1 ${t.id}` : `0 ${t.id}`), show: name },
+    { key: "trial", title: "trial", of: (t) => t.id, show: name },
     { key: "state", title: "state", of: (t) => t.state, show: (t) => state(t.state) },
     {
       key: "value",
@@ -69,9 +69,11 @@ function table(redraw) {
   const column = shown.find((one) => one.key === sorting.by) ?? shown[0];
   const rows = [...store.trials.values()];
   const sign = sorting.up ? 1 : -1;
-  // What has no value is last, whichever way round.
+  // Confirmations measure on other problems, so they are not ranked among the search trials; what
+  // has no value is last, whichever way round.
   const missing = (trial) => column.of(trial) === null || column.of(trial) === undefined;
-  rows.sort((a, b) => missing(a) - missing(b) || sign * order(column.of(a), column.of(b)) || order(a.id, b.id));
+  const again = (trial) => trial.of !== "";
+  rows.sort((a, b) => again(a) - again(b) || missing(a) - missing(b) || sign * order(column.of(a), column.of(b)) || order(a.id, b.id));
   const head = shown.map((one) => {
     const on = one === column;
     const press = () => {

@@ -23,10 +23,16 @@ export async function trialPage(app, id, signal) {
   const responses = responsesCard(path, about.stored, signal);
   app.replaceChildren(el("p", {}, el("a", { href: "#/" }, "← all trials")), facts, charts.node, responses.node);
 
+  let [configuration, configured] = [null, ""];
   const show = () => {
     const { row } = about;
     document.title = `${row.id} · ${store.study.name}`;
-    facts.replaceChildren(heading(about), el("div", { class: "columns" }, seedsCard(about), configurationCard(about)), happenedCard(about));
+    // Made once: what a reader has opened stays open.
+    if (configured !== JSON.stringify(about.config)) {
+      configured = JSON.stringify(about.config);
+      configuration = configurationCard(about);
+    }
+    facts.replaceChildren(heading(about), el("div", { class: "columns" }, seedsCard(about), configuration), happenedCard(about));
   };
   let version = -1;
   const fetchCurves = async () => {
@@ -40,13 +46,12 @@ export async function trialPage(app, id, signal) {
   on("data", async () => {
     try {
       const seq = store.trials.get(id)?.seq ?? seen;
-      if (seq !== seen) {
-        about = await ask(path, {}, signal);
-        seen = seq;
-        show();
-        responses.stored(about.stored);
-      }
-      if (!["finished", "pruned", "failed"].includes(about.row.state) || seq !== seen) await fetchCurves();
+      if (seq === seen) return;
+      seen = seq;
+      about = await ask(path, {}, signal);
+      show();
+      responses.stored(about.stored);
+      await fetchCurves();
     } catch (error) {
       if (!signal.aborted) store.offline = String(error.message);
     }
