@@ -86,7 +86,7 @@ class LogTail:
                 # A line is taken whole, however long that takes, or it never would be.
                 if not all(map(self._take, lines)) or (moved and time.monotonic() > deadline):
                     break
-        self.left = stat.st_size - self._offset
+        self.left = 0 if self.damage else stat.st_size - self._offset
 
     def seconds_left(self, row: TrialRow) -> float | None:
         """Until the trial ends, at the pace of its reports since it was last started; None while

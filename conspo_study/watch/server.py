@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import socket
 import sys
@@ -45,6 +46,9 @@ TYPES = {
 IDLE_S = 60
 """Seconds after which a connection that asks nothing is closed."""
 MOST_POINTS = 2000
+NICENESS = 10
+"""How far training comes before whoever watches it, on the same machine."""
+STRANGE_NAME = "ask for this server by its address, as localhost, or by the name given with --host"
 
 Question = Mapping[str, str]
 
@@ -104,7 +108,8 @@ def serve(
     port: int = PORT,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the page of the study in `folder` until Ctrl-C. say: takes lines for the terminal.
+    """Serve the page of the study in `folder` until Ctrl-C, with this process's priority lowered.
+    say: takes lines for the terminal.
 
     Raises OSError when the port cannot be had.
     """
@@ -113,6 +118,7 @@ def serve(
         with suppress(ValueError):
             if not ip_address(host).is_loopback:
                 say("whoever can reach this port can read the study: there is no password")
+        os.nice(NICENESS)
         server.serve_forever(poll_interval=0.2)
 
 
@@ -126,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer a question or send a file."""
         if not self.server.is_asked_for(self.headers.get("Host", "")):
-            self._send(HTTPStatus.FORBIDDEN, {"error": "this server is not known by that name"})
+            self._send(HTTPStatus.FORBIDDEN, {"error": STRANGE_NAME})
             return
         url = urlsplit(self.path)
         parts = [unquote(part) for part in url.path.strip("/").split("/")]

@@ -3,7 +3,6 @@ changed is told."""
 
 from __future__ import annotations
 
-import json
 import statistics
 import threading
 from collections.abc import Mapping
@@ -14,14 +13,15 @@ from conspo_study.records import EventKind, TrialState
 from conspo_study.results.table import TrialRow
 from conspo_study.watch.driver import DriverWatch
 from conspo_study.watch.log_tail import LogTail
+from conspo_study.watch.stored import read_stored
 from conspo_study.watch.trial_view import TrialView
 
 READING_S = 0.25
 """Longest time that one question spends on reading what is new in the log."""
 OPEN_TRIALS = 8
 """Trials whose files are kept in memory."""
-SCHEMA = 1
-"""The version of `study.json` that this code reads."""
+MOSTLY_READ = 1 << 16
+"""Bytes of the log that may be left without a word: a line that is being written is."""
 
 
 class StudyView:
@@ -39,29 +39,25 @@ class StudyView:
         log's `epoch`; all trials for another epoch."""
         with self._mutex:
             log = self._read()
-            stored, problem = self._stored()
-            definition = stored.get("definition") or {}
+            stored = read_stored(self.folder)
             table = log.builder.table
             known = since if epoch == log.epoch else 0
-            least = definition.get("direction") == "min"
-            best = table.best("min" if least else "max")
-            metric = str(definition.get("metric", ""))
+            best = table.best(stored.direction)
             return {
                 "epoch": log.epoch,
                 "seq": log.seq,
                 "reset": known != since,
-                "bytes_left": log.left if log.left > 1 << 16 else 0,
+                "bytes_left": log.left if log.left > MOSTLY_READ else 0,
                 "damage": log.damage,
-                "problem": problem,
-                "name": str(stored.get("name", self.folder.name)),
+                "problem": stored.problem,
+                "name": stored.name,
                 "folder": str(self.folder),
-                "metric": metric,
-                "direction": "min" if least else "max",
-                "also": [str(aim.get("metric")) for aim in definition.get("also") or []],
+                "metric": stored.metric,
+                "direction": stored.direction,
+                "also": stored.also,
                 "metrics": list(log.metrics),
-                "space": definition.get("space") or {},
-                "seeds": definition.get("seeds") or [],
-                "budget": definition.get("trials", table.trials),
+                "space": stored.space,
+                "budget": table.trials if stored.trials is None else stored.trials,
                 "finished": table.finished,
                 "driver": self._driver.look(),
                 "counts": {state.value: count for state, count in table.counts.items()},
@@ -69,7 +65,7 @@ class StudyView:
                 "changes": list(table.changes),
                 "best": best.id if best else None,
                 "trials": [
-                    self._row(row, metric)
+                    self._row(row, stored.metric)
                     for row in table.all_rows
                     if log.events[row.id][-1].seq > known
                 ],
@@ -80,13 +76,13 @@ class StudyView:
         with self._mutex:
             log = self._read()
             known = since if epoch == log.epoch else 0
-            every = self._evaluated_every() if metric.startswith("eval/") else None
+            # Reports between two evaluations repeat what the earlier one measured.
+            every = read_stored(self.folder).evaluated_every if metric.startswith("eval/") else None
             found = {}
             for row in log.builder.table.all_rows:
                 curves = log.curves.get(row.id)
                 if curves is None or log.events[row.id][-1].seq <= known:
                     continue
-                # Reports between two evaluations repeat what the earlier one measured.
                 steps = every and {s for s in curves.steps if s % every == 0 or s == row.steps}
                 found[row.id] = curves.shown(metric, points, steps or None)
             return {
@@ -101,20 +97,19 @@ class StudyView:
         """What there is to say of one trial. Raises KeyError for one that the log does not know."""
         with self._mutex:
             log = self._read()
-            stored, _ = self._stored()
-            definition = stored.get("definition") or {}
+            stored = read_stored(self.folder)
             row = log.builder.table.row(trial)
             happened = log.events[trial]
             return {
                 "epoch": log.epoch,
-                "row": self._row(row, str(definition.get("metric", ""))),
+                "row": self._row(row, stored.metric),
                 "bars": {str(step): bar for step, bar in row.bars.items()},
                 "also": {m: {str(s): v for s, v in vs.items()} for m, vs in row.also.items()},
-                "base": definition.get("base") or {},
+                "base": stored.base,
                 "events": [
                     {
                         "seq": event.seq,
-                        "time": event.time,
+                        "time": str(event.time),
                         "event": event.kind.value,
                         "step": event.step,
                         "said": event.said,
@@ -132,7 +127,7 @@ class StudyView:
             log = self._read()
             row, reported = log.builder.table.row(trial), log.curves.get(trial)
             return self._open(trial).curves(
-                points, version, reported, row.steps, self._evaluated_every()
+                points, version, reported, row.steps, read_stored(self.folder).evaluated_every
             )
 
     def responses(self, trial: str, question: Mapping[str, str]) -> dict[str, Any]:
@@ -154,29 +149,6 @@ class StudyView:
         if len(self._trials) > OPEN_TRIALS:
             del self._trials[next(iter(self._trials))]
         return view
-
-    def _stored(self) -> tuple[dict[str, Any], str]:
-        """What `study.json` holds, and what is wrong with it."""
-        path = self.folder / "study.json"
-        try:
-            stored = json.loads(path.read_bytes())
-            if not isinstance(stored, dict) or not isinstance(stored.get("definition"), dict):
-                raise ValueError("it holds no definition")
-            if stored.get("schema") != SCHEMA:
-                raise ValueError(f"its schema is not {SCHEMA}, the one that this version reads")
-        except FileNotFoundError:
-            return {}, f"{self.folder} holds no study: it has no study.json"
-        except (OSError, ValueError, RecursionError) as error:
-            return {}, f"{path} cannot be read: {error}"
-        return stored, ""
-
-    def _evaluated_every(self) -> int:
-        """Steps between evaluations, 1 where the definition does not say it."""
-        stored, _ = self._stored()
-        try:
-            return max(1, int(stored["definition"]["base"]["evaluation"]["every"]))
-        except (KeyError, TypeError, ValueError):
-            return 1
 
     def _row(self, row: TrialRow, metric: str) -> dict[str, Any]:
         running = row.state is TrialState.RUNNING

@@ -4,6 +4,7 @@ written while they are read."""
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +71,7 @@ class TrialView:
         """Take in new whole lines of `steps.jsonl`; a line that is no row is told and passed."""
         try:
             with (self.folder / "steps.jsonl").open("rb") as file:
-                inode = file.fileno() and (self.folder / "steps.jsonl").stat().st_ino
+                inode = os.fstat(file.fileno()).st_ino
                 size = file.seek(0, 2)
                 if inode != self._inode or size < self._offset:
                     self._steps, self._rows, self._offset = Curves(), 0, 0

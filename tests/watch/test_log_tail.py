@@ -51,7 +51,8 @@ def test_a_damaged_line_ends_what_is_shown_and_a_repair_brings_the_rest(path, st
     tail = LogTail(path)
     tail.advance(LONG)
     assert tail.damage.startswith("line 8 of log.jsonl is damaged: its checksum")
-    assert tail.seq == 7 and tail.builder.table.rows[0].state is TrialState.RUNNING
+    assert (tail.seq, tail.left) == (7, 0), "nothing more will be read"
+    assert tail.builder.table.rows[0].state is TrialState.RUNNING
     epoch = tail.epoch
     tail.advance(LONG)
     assert (tail.epoch, tail.seq) == (epoch, 7)

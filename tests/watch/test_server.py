@@ -231,6 +231,18 @@ def test_a_definition_that_cannot_be_read_is_told_and_the_log_shown(study, watch
     assert problem in told["problem"] and len(told["trials"]) == 3
 
 
+@pytest.mark.parametrize("junk", [[], "x", 7, None, {"a": []}, [{"metric": []}, 5]])
+def test_a_definition_of_anything_leaves_a_page(study, watch, junk):
+    fields = ("metric", "direction", "also", "space", "base", "trials", "seeds")
+    stored = {"schema": 1, "name": junk, "definition": dict.fromkeys(fields, junk)}
+    (study / "study.json").write_text(json.dumps(stored))
+    page = watch(study)
+    told = page.ask("study")
+    assert (told["problem"], len(told["trials"])) == ("", 3)
+    assert page.ask("trial/t0000")["row"]["value"] == 0.6
+    assert page.ask("curves?metric=eval/chain/hard/avg@2")["curves"]["t0000"]["steps"]
+
+
 def test_numbers_that_json_does_not_have_become_null(study, watch):
     stored = json.loads((study / "study.json").read_text())
     stored["definition"]["space"] = {"a": {"low": float("nan"), "high": float("inf")}}
