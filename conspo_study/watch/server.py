@@ -115,9 +115,8 @@ def serve(
     """
     with suppress(KeyboardInterrupt), make_server(folder, host, port) as server:
         say(f"watch {folder} at {server.url}  (Ctrl-C ends it; the study goes on)")
-        with suppress(ValueError):
-            if not ip_address(host).is_loopback:
-                say("whoever can reach this port can read the study: there is no password")
+        if not _is_loopback(host):
+            say("whoever can reach this port can read the study: there is no password")
         os.nice(NICENESS)
         server.serve_forever(poll_interval=0.2)
 
@@ -205,6 +204,13 @@ def _page() -> dict[str, tuple[bytes, str, str]]:
             content = file.read_bytes()
             found[file.name] = content, f'"{sha256(content).hexdigest()[:16]}"', kind
     return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _whole(question: Question, name: str, default: int) -> int:
