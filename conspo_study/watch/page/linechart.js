@@ -35,7 +35,7 @@ export class LineChart {
 
   draw() {
     const { width, height, left } = this;
-    const [top, right, bottom] = [8, 10, 22];
+    const [top, right, bottom] = [8, 16, 22];
     const steps = this.series.flatMap((one) => (one.steps.length ? [one.steps[0], one.steps[one.steps.length - 1]] : []));
     const shown = this.series.flatMap((one) => [...one.lines.flat(), ...(one.band ?? []).flat()]);
     let [x0, x1] = [Math.min(...steps), Math.max(...steps)];

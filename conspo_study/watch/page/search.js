@@ -127,7 +127,7 @@ function grid(path) {
   const place = (value) => (axis.place(value) === null ? -1 : Math.min(7, Math.floor(axis.place(value) * 8)));
   const names = Array.from({ length: 8 }, (_, i) => {
     const inside = axis.values.filter((value) => place(value) === i);
-    return inside.length ? plain(inside[0]) + (inside.length > 1 ? "…" : "") : "";
+    return inside.length ? number(inside[0], 2) + (inside.length > 1 ? "…" : "") : "";
   });
   return { names, place };
 }
