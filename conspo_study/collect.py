@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from conspo_study.config import RunConfig
 from conspo_study.data.order import TrainingStream
 from conspo_study.data.prompts import prompt_tokens
+from conspo_study.kept_rollouts import Sample, kept_positions
 from conspo_study.records import Group, Judgement, Part, Problem, Rollout, add_parts
 from conspo_study.reward.verifier import Verifier
 from conspo_study.rollout.ahead import load_rollouts, save_rollouts
@@ -62,6 +63,8 @@ class Collector:
         self.tokenizer, self.engine, self.verifier = tokenizer, engine, verifier
         self.share = config.rollout.prompts_per_step // world.size
         """Prompts of this worker in a step."""
+        self.samples: list[Sample] = []
+        """What the last step drew for the prompts whose responses are kept for reading."""
         self._ahead: _Ahead | None = None
         self._settled: list[tuple[Rollout, ...]] = []
 
@@ -78,12 +81,19 @@ class Collector:
         kept: list[Group] = []
         counts = GroupCounts()
         parts: dict[str, Part] = {}
+        self.samples = []
+        reading = kept_positions(self.config, step)
         for attempt in range(settings.refill_rounds + 1):
             problems, prompts = self._problems(step, attempt)
             with timed(clock, "rollout"):
                 rollouts = self._drawn(step, attempt, updates)
             with timed(clock, "reward"):
                 judgements = self._judge(problems, rollouts)
+            self.samples += [
+                Sample(position - reading.start, problems[i].id, prompts[i], rollouts[i], judged)
+                for i, judged in enumerate(judgements)
+                if (position := self._first(step, attempt) + i) in reading
+            ]
             groups, found = form_groups(problems, prompts, rollouts, judgements)
             kept += groups
             counts += found

@@ -34,6 +34,8 @@ _BYTES_PER_FILE = 4_000
 """Schema and footer of one."""
 _BYTES_PER_STEP = 1_100
 """A row of steps.jsonl."""
+_BYTES_PER_KEPT_TOKEN = 2
+"""Of a kept response, compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +151,15 @@ def trained_parameters(policy: PolicyConfig) -> int | None:
 
 
 def rows_bytes(run: RunConfig, seeds: int) -> int:
-    """Size of the evaluation and step rows that a trial leaves."""
+    """Size of the evaluation and step rows that a trial leaves, and of responses kept for
+    reading."""
     files = sum(_evaluations(run))
     evaluated = evaluated_per_run(run) * _BYTES_PER_EVALUATED + files * _BYTES_PER_FILE
-    return seeds * (evaluated + run.train.steps * _BYTES_PER_STEP)
+    responses = run.train.store_rollouts_groups * run.rollout.group_size
+    kept = responses * run.rollout.max_new_tokens * _BYTES_PER_KEPT_TOKEN + _BYTES_PER_FILE
+    most = int(run.train.store_rollouts_mb * 1e6)
+    rows = seeds * (evaluated + run.train.steps * _BYTES_PER_STEP)
+    return rows + min(most, seeds * run.rollout_stores * kept)
 
 
 def finish_times(

@@ -23,7 +23,8 @@ from conspo_study.definition import StudyError
 from conspo_study.plan import measured_spread
 from conspo_study.status import study_status
 from conspo_study.study import Outcome, Study
-from conspo_study.study_folder import LOG, read_definition, read_table
+from conspo_study.study_folder import DEFINITION, LOG, read_definition, read_table
+from conspo_study.watch import PORT, serve
 
 Folder = Annotated[Path, tyro.conf.Positional]
 
@@ -95,6 +96,19 @@ class Repair:
     """The results directory."""
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Serve a web page of the study, live or ended, to this machine; Ctrl-C ends it, not the study.
+    It only reads."""
+
+    folder: Folder
+    """The results directory."""
+    port: int = PORT
+    """Port of the page; 0 takes any that is free."""
+    host: str = "127.0.0.1"
+    """Address to serve at. Whoever can reach it can read the study: there is no password."""
+
+
 Command = (
     Annotated[Status, tyro.conf.subcommand("status")]
     | Annotated[ShowPlan, tyro.conf.subcommand("plan")]
@@ -102,6 +116,7 @@ Command = (
     | Annotated[Extend, tyro.conf.subcommand("extend")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Repair, tyro.conf.subcommand("repair")]
+    | Annotated[Watch, tyro.conf.subcommand("watch")]
 )
 
 
@@ -121,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ShowPlan: _plan,
         Export: _export,
         Repair: _repair,
+        Watch: _watch,
     }
     try:
         commands[type(command)](command, console)
@@ -193,6 +209,20 @@ def _repair(command: Repair, console: Console) -> None:
 
     for line in repair_log(command.folder / LOG).lines():
         console.line(line)
+
+
+def _watch(command: Watch, console: Console) -> None:
+    if not (command.folder / DEFINITION).exists():
+        inside = sorted(path.parent.name for path in command.folder.glob(f"*/{DEFINITION}"))
+        there = f"; inside it are {', '.join(inside)}" if inside else ""
+        raise StudyError(f"{command.folder} holds no study: it has no {DEFINITION}{there}")
+    try:
+        serve(command.folder, command.host, command.port, console.line)
+    except OSError as error:
+        raise StudyError(
+            f"the page cannot be served at {command.host}, port {command.port}: {error.strerror}; "
+            "choose another with --port, or --port 0"
+        ) from error
 
 
 if __name__ == "__main__":

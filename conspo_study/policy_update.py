@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from conspo_study.config import RunConfig
+from conspo_study.kept_rollouts import Push
 from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
 from conspo_study.objective.diagnostics import (
     credits_of,
@@ -73,6 +74,8 @@ class _Batch:
     """How often the weights had moved, before each step, since the first of its rollouts was
     drawn."""
     credits: list[CreditRow] = field(default_factory=list)
+    pushes: dict[int, list[Push]] = field(default_factory=dict)
+    """By group index, one per rollout, of the first step on the group."""
 
 
 class PolicyUpdate:
@@ -98,6 +101,9 @@ class PolicyUpdate:
         self.credits: list[CreditRow] = []
         """Of the last rollout batch, over all workers; empty where `store_credits_every` asks for
         none."""
+        self.pushes: list[list[Push]] = []
+        """For each of the last groups of this worker, what the first step on it made of its
+        rollouts."""
 
     def run(self, groups: Sequence[Group], progress: Progress, seed: int) -> dict[str, float]:
         """Update on this worker's `groups`; returns the metrics of all workers.
@@ -108,7 +114,7 @@ class PolicyUpdate:
         """
         settings = self.config.update
         held = self.world.gather(len(groups))
-        self.credits = []
+        self.credits, self.pushes = [], []
         if not sum(held):
             return {}
         first = sum(held[: self.world.rank])
@@ -143,6 +149,7 @@ class PolicyUpdate:
         if batch.storing:
             rows = chain.from_iterable(self.world.gather(batch.credits))
             self.credits = sorted(rows, key=lambda row: (row.update, row.group, row.rollout))
+        self.pushes = [batch.pushes[member.index] for member in members]
         device = next(self.model.parameters()).device
         batch.parts["peak_memory_gib"] = Peak(peak_memory_gib(device))
         outcomes, count = batch.outcomes, len(batch.outcomes)
@@ -169,6 +176,7 @@ class PolicyUpdate:
         """Add the gradient of this worker's share of a mini-batch; the loss over all workers."""
         rollouts = [rollout for member in members for rollout in member.rollouts]
         shares: list[GroupBatch] = []
+        advantages: list[Tensor | None] = []
 
         def loss_of(logprobs_T: Tensor) -> Tensor:
             if not members:
@@ -192,6 +200,7 @@ class PolicyUpdate:
             )
             shares.append(share)
             output = self.objective(share, self.config.objective, progress)
+            advantages.append(output.advantages_B)
             add_parts(batch.parts, output.metrics)
             add_parts(batch.parts, score_metrics(share) | ratio_metrics(share))
             add_parts(batch.parts, {"grpo_identity_gap": Peak(grpo_identity_gap(share))})
@@ -208,8 +217,11 @@ class PolicyUpdate:
             self.updater.parameters,
             self.world,
         )
-        if batch.storing and members:
-            batch.credits += _credit_rows(len(batch.outcomes), members, shares[0], result.weights_T)
+        if members:
+            pushes = _pushes(members, shares[0], result.weights_T, advantages[0])
+            batch.pushes = pushes | batch.pushes
+            if batch.storing:
+                batch.credits += _credit_rows(len(batch.outcomes), members, pushes)
         return self.world.sum([result.loss])[0]
 
     def _old(self, members: Sequence[_Member], current_T: Tensor, batch: _Batch) -> Tensor:
@@ -285,12 +297,23 @@ class PolicyUpdate:
         return None if cap is None else (old_T - sampled_T).exp().clamp(max=cap).detach()
 
 
-def _credit_rows(
-    update: int, members: Sequence[_Member], share: GroupBatch, weights_T: Tensor
-) -> list[CreditRow]:
-    """The credits that this optimiser step gives to the rollouts of a worker's share."""
+def _pushes(
+    members: Sequence[_Member], share: GroupBatch, weights_T: Tensor, advantages_B: Tensor | None
+) -> dict[int, list[Push]]:
+    """By group index, what this optimiser step makes of the rollouts of a worker's share."""
     scores = iter(share.rollout_mean(share.logprobs_T.detach()).tolist())
     credits = iter(credits_of(share, weights_T).tolist())
+    advantages = repeat(None) if advantages_B is None else iter(advantages_B.tolist())
+    return {
+        member.index: [Push(next(scores), next(credits), next(advantages)) for _ in member.rollouts]
+        for member in members
+    }
+
+
+def _credit_rows(
+    update: int, members: Sequence[_Member], pushes: Mapping[int, Sequence[Push]]
+) -> list[CreditRow]:
+    """The credits that this optimiser step gives to the rollouts of a worker's share."""
     return [
         CreditRow(
             update=update,
@@ -298,10 +321,10 @@ def _credit_rows(
             problem_id=member.group.problem_id,
             rollout=i,
             correct=member.group.correct[i],
-            score=next(scores),
-            credit=next(credits),
+            score=push.score,
+            credit=push.credit,
             response_tokens=len(rollout.tokens),
         )
         for member in members
-        for i, rollout in enumerate(member.rollouts)
+        for i, (rollout, push) in enumerate(zip(member.rollouts, pushes[member.index], strict=True))
     ]

@@ -20,7 +20,8 @@ from conspo_study.incidents import (
     set_totals,
 )
 from conspo_study.ray_names import title
-from conspo_study.records import CreditRow, EvalRow
+from conspo_study.records import CreditRow, EvalRow, RolloutRow
+from conspo_study.results.kept import rollouts_path, write_rollouts
 from conspo_study.results.rows import (
     append_credits,
     append_step_row,
@@ -90,6 +91,8 @@ class RayOutlet:
     def __init__(self, spec: TrialSpec, config: RunConfig):
         self.spec = spec
         self.steps = config.train.steps
+        stores = len(spec.seeds) * max(1, config.rollout_stores)
+        self._rollout_bytes = int(config.train.store_rollouts_mb * 1e6 / stores)
         data = config.model_dump(mode="json")
         # All that the evaluation of the untrained policy depends on, besides the seed.
         decisive = {name: data[name] for name in ("data", "policy", "evaluation")}
@@ -103,6 +106,9 @@ class RayOutlet:
 
     def credits(self, seed: int, step: int, rows: Sequence[CreditRow]) -> None:
         append_credits(self.spec.folder / "credits.jsonl", seed, step, rows)
+
+    def rollouts(self, seed: int, step: int, rows: Sequence[RolloutRow]) -> None:
+        write_rollouts(rollouts_path(self.spec.folder, seed, step), rows, self._rollout_bytes)
 
     def evaluation(self, rows: Sequence[EvalRow]) -> None:
         seed, step = rows[0].seed, rows[0].step

@@ -132,6 +132,36 @@ class CreditRow:
     response_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class RolloutRow:
+    """One response of a training step, kept for reading."""
+
+    seed: int
+    step: int
+    group: int
+    """Place of the prompt among those of the step, from 0; a problem may occur at two of them."""
+    rollout: int
+    """0..G-1 inside the group."""
+    problem_id: str
+    prompt: str
+    """The whole prompt as the policy saw it, special tokens included."""
+    response: str
+    """Untrusted: escape before showing."""
+    verdict: str
+    answer: str
+    """The extracted final answer, shortened; empty when there is none. Untrusted."""
+    score: float | None
+    """s, the mean log-probability of the response's tokens: the trainer's at the first optimiser
+    step on the group, or the sampler's for a response that was not trained on."""
+    credit: float | None
+    """Of that optimiser step, as in `CreditRow`; None for a response that was not trained on."""
+    advantage: float | None
+    """What the objective multiplied the response's ratios with; None without that, and for an
+    objective that has no advantages."""
+    response_tokens: int
+    status: str
+
+
 class Part(Protocol):
     """A metric still in parts: what workers and batches found, added up, is what one worker with
     one batch would have found. Nothing that is logged may depend on how the work was split."""

@@ -2,6 +2,7 @@
 
 A running trial needs its last two. Of an ended one the last is worth keeping as long as there is
 room; what must go, goes from the worst trials. The best trial's and its confirmation's always stay.
+Rows, and the responses that are kept for reading, stay too: those are bounded as they are written.
 """
 
 from __future__ import annotations

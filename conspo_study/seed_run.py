@@ -20,12 +20,13 @@ from conspo_study.data.sources import evaluation_sets, training_stream
 from conspo_study.engines import EngineFactory
 from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.incidents import IncidentType
+from conspo_study.kept_rollouts import kept_positions, kept_rows
 from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
 from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weights
 from conspo_study.policy.weights import named_weights
 from conspo_study.policy_update import PolicyUpdate
-from conspo_study.records import EvalRow, Problem, Rollout
+from conspo_study.records import EvalRow, Group, Problem, Rollout, RolloutRow
 from conspo_study.reward.verifier import Verifier
 from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.groups import GroupCounts
@@ -71,6 +72,8 @@ class SeedRun:
         self.clock: dict[str, float] = {}
         self.absorbed: Counter[str] = Counter()
         """Failures that this run has absorbed so far, by type of incident."""
+        self.kept: list[RolloutRow] = []
+        """Responses of the last step that are kept for reading, over all workers; mostly none."""
         self.without_contrast = 0
         """Steps in a row in which no group had contrast, and not because all answers were right."""
 
@@ -83,6 +86,7 @@ class SeedRun:
         progress = Progress(step, self.config.train.steps)
         with timed(self.clock, "update"):
             update = self.policy_update.run(groups, progress, derive_seed(self.seed, "epoch", step))
+        self._keep(groups, step)
         self._count(counts, update)
         self._count_restarts()
         row: dict[str, Any] = counts.fractions() | update
@@ -163,6 +167,21 @@ class SeedRun:
         self.collector.load(folder, kept.get("ahead", {}))
         self.absorbed = Counter(kept["absorbed"])
         self.without_contrast = kept["without_contrast"]
+
+    def _keep(self, groups: Sequence[Group], step: int) -> None:
+        """Make the rows that are kept of this step; on every worker."""
+        self.kept = []
+        if not kept_positions(self.config, step):
+            return
+        pushes = {
+            id(rollout): push
+            for group, pushed in zip(groups, self.policy_update.pushes, strict=True)
+            for rollout, push in zip(group.rollouts, pushed, strict=True)
+        }
+        samples = self.collector.samples
+        rows = kept_rows(self.seed, step + 1, samples, pushes, self.tokenizer.decode)
+        gathered = chain.from_iterable(self.world.gather(list(rows)))
+        self.kept = sorted(gathered, key=lambda row: (row.group, row.rollout))
 
     def _count(self, counts: GroupCounts, update: Mapping[str, float]) -> None:
         """Count what this step absorbed; the same on every worker."""

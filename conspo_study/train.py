@@ -18,7 +18,7 @@ from conspo_study.config import RunConfig, config_hash
 from conspo_study.engines import rollout_engines
 from conspo_study.evaluation.metrics import evaluation_metrics
 from conspo_study.incidents import Incident, IncidentType
-from conspo_study.records import CreditRow, EvalRow, Verdict
+from conspo_study.records import CreditRow, EvalRow, RolloutRow, Verdict
 from conspo_study.reward.verifier import Verifier
 from conspo_study.seed_run import SeedRun
 from conspo_study.update.checkpoint_store import CheckpointStore
@@ -40,6 +40,9 @@ class Outlet(Protocol):
 
     def credits(self, seed: int, step: int, rows: Sequence[CreditRow]) -> None:
         """The credits that a training step gave to the rollouts of one seed, where they are due."""
+
+    def rollouts(self, seed: int, step: int, rows: Sequence[RolloutRow]) -> None:
+        """Responses of a training step of one seed that are kept for reading, where any are."""
 
     def evaluation(self, rows: Sequence[EvalRow]) -> None:
         """All responses of one seed's evaluation."""
@@ -177,6 +180,8 @@ class _Loop:
             for run in self.runs:
                 if run.policy_update.credits:
                     self.outlet.credits(run.seed, step, run.policy_update.credits)
+                if run.kept:
+                    self.outlet.rollouts(run.seed, step, run.kept)
         for run in self.runs:
             run.require_contrast()
 

@@ -8,6 +8,7 @@ rows.
 
 import json
 import sys
+from dataclasses import astuple
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -158,16 +159,19 @@ def sharded(world: World, folder: Path) -> None:
 
 
 class RowsOutlet:
-    """Keeps the rows of training steps."""
+    """Keeps the rows of training steps, and the responses that are kept of them."""
 
     def __init__(self):
-        self.rows = []
+        self.rows, self.kept = [], []
 
     def step_rows(self, rows):
         self.rows += rows
 
     def credits(self, seed, step, rows):
         pass
+
+    def rollouts(self, seed, step, rows):
+        self.kept += [astuple(row) for row in rows]
 
     def evaluation(self, rows):
         pass
@@ -186,12 +190,13 @@ class RowsOutlet:
 
 
 def train_some(world: World, folder: Path, config: RunConfig, policy: Path) -> None:
-    """Train and leave `rows.json` in `folder`, beside `checkpoints`."""
+    """Train and leave `rows.json` and `kept.json` in `folder`, beside `checkpoints`."""
     outlet = RowsOutlet()
     checkpoints = folder / "checkpoints"
     train(config, [0], outlet, policy_folder=policy, checkpoints=checkpoints, world=world)
     if world.rank == 0:
         (folder / "rows.json").write_text(json.dumps(outlet.rows))
+        (folder / "kept.json").write_text(json.dumps(outlet.kept))
 
 
 if __name__ == "__main__":

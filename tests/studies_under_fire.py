@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from conspo_study.records import EventKind, TrialState
+from conspo_study.results.kept import read_rollouts
 from conspo_study.results.log import read_log
 from conspo_study.results.rows import read_eval_rows, read_steps
 from conspo_study.results.table import build_table
@@ -92,6 +93,7 @@ def _trial(folder, row):
             for step in read_steps(folder / "steps.jsonl")
         ],
         "responses": read_eval_rows(folder),
+        "kept": read_rollouts(folder),
     }
 
 

@@ -81,6 +81,15 @@ def test_analysis_reads_results_and_nothing_else_of_ours():
                 assert is_within(name, allowed), f"{module_name(path)} imports {name}"
 
 
+def test_the_study_page_reads_results_and_nothing_else_of_ours():
+    allowed = {f"conspo_study.{name}" for name in ("records", "results", "watch")}
+    for path in (ROOT / "conspo_study" / "watch").rglob("*.py"):
+        for name in imports_of(path):
+            assert not is_within(name, {"torch", "ray", "transformers", "optuna", "pandas"})
+            if is_within(name, {"conspo_study", "analysis", "studies"}):
+                assert is_within(name, allowed), f"{module_name(path)} imports {name}"
+
+
 def test_studies_import_declarations_only():
     allowed = {
         f"conspo_study.{name}"
@@ -109,6 +118,7 @@ def test_a_heavy_library_lives_in_its_named_files(library):
             "conspo_study.cli",
             {"torch", "ray", "transformers", "optuna", "pandas", "matplotlib", "scipy"},
         ),
+        ("conspo_study.watch", {"torch", "ray", "transformers", "optuna", "pandas", "pyarrow"}),
         ("conspo_study.search", {"torch", "ray", "transformers", "optuna", "pandas"}),
         ("studies.margin_sweep", {"torch", "ray", "transformers", "optuna", "matplotlib"}),
         ("analysis.report", {"torch", "ray", "transformers", "optuna"}),

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import gloo_worker
@@ -113,6 +114,8 @@ def train_with(size, folder, policy, **settings):
         "evaluation.sets": ["chain/hard"],
         "train.workers": 2,
         "train.steps": 4,
+        "train.store_rollouts_every": 2,
+        "train.store_rollouts_groups": 5,  # of both workers
     }
     config = with_overrides(QUICK, lean | settings)
     folder.mkdir(exist_ok=True)
@@ -142,6 +145,10 @@ def test_two_workers_train_the_same_policy_as_one(tmp_path, tiny_policy, shardin
     weights = weights_at(together, 4)
     for name, tensor in weights_at(alone, 4).items():
         torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=2e-5)
+    kept = [json.loads((folder / "kept.json").read_text()) for folder in (alone, together)]
+    assert [len(rows) for rows in kept] == [2 * 5 * 4] * 2
+    for a, b in zip(*map(chain.from_iterable, kept), strict=True):
+        assert a == (pytest.approx(b, rel=2e-3, abs=1e-5) if isinstance(b, float) else b)
 
 
 @pytest.mark.slow

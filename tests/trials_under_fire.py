@@ -11,6 +11,7 @@ from conspo_study.config import parse_config, with_overrides
 from conspo_study.failures import lasting_cause
 from conspo_study.presets import QUICK
 from conspo_study.ray_train import RayOutlet, TrialSpec
+from conspo_study.results.kept import read_rollouts
 from conspo_study.results.rows import read_eval_rows, read_steps
 from conspo_study.train import train
 
@@ -90,6 +91,7 @@ def what_it_left(spec):
     return {
         "steps": [untimed(row) for row in read_steps(spec.folder / "steps.jsonl")],
         "responses": read_eval_rows(spec.folder),
+        "kept": read_rollouts(spec.folder),
         "weights": weights,
     }
 

@@ -299,6 +299,14 @@ class TrainConfig(Stage):
     """Steps between checkpoints; the last step always writes one."""
     report_every: int = Field(5, ge=1)
     """Steps between progress reports."""
+    store_rollouts_every: int = Field(10, ge=0)
+    """Every how many steps, from the first, some sampled groups are kept for reading; 0: never."""
+    store_rollouts_groups: int = Field(2, ge=1)
+    """Groups of such a step that are kept, of each seed: those of its first prompts, whatever
+    became of them."""
+    store_rollouts_mb: float = Field(32.0, gt=0)
+    """Most megabytes of kept groups per trial. Every stored step has the same share of it, and
+    keeps fewer groups where they do not fit."""
     max_steps_without_contrast: int = Field(40, ge=1)
     """Consecutive steps without a single group to learn from, other than because all answers were
     right, after which a run fails."""
@@ -327,6 +335,12 @@ class RunConfig(Stage):
     update: UpdateConfig = UpdateConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     train: TrainConfig = TrainConfig()
+
+    @property
+    def rollout_stores(self) -> int:
+        """Training steps of a seed whose groups are kept for reading."""
+        every = self.train.store_rollouts_every
+        return -(-self.train.steps // every) if every else 0
 
     @property
     def cpus_per_worker(self) -> int:

@@ -249,6 +249,8 @@ class ObjectiveOutput:
     metrics: dict[str, Part]
     """What only this objective can say, for example its margin or its clip fraction, in parts that
     add up over workers to what one worker with all groups would say."""
+    advantages_B: Tensor | None = None
+    """What weighs the ratios of each rollout; None for an objective without advantages."""
 
 
 def mean_of(values: Tensor) -> Mean:

@@ -32,4 +32,4 @@ def cispo(batch: GroupBatch, options: CISPOOptions, _: Progress) -> ObjectiveOut
     loss = loss_T.sum() / batch.totals.tokens
     # All tokens count, as in verl and SkyRL; TRL counts those with a positive advantage only.
     metrics = {"cap_hit": mean_of(ratio_T > options.ratio_cap)}
-    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B))
+    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)

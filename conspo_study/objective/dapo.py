@@ -34,7 +34,7 @@ def dapo(batch: GroupBatch, options: DAPOOptions, _: Progress) -> ObjectiveOutpu
     else:
         loss = group_token_mean(batch, loss_T)
     metrics = clip_metrics(batch.ratio_T, advantages_B[batch.rollout_T], low, high)
-    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B))
+    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)
 
 
 def token_mean(batch: GroupBatch, loss_T: Tensor) -> Tensor:

@@ -35,4 +35,4 @@ def dr_grpo(batch: GroupBatch, options: DrGRPOOptions, _: Progress) -> Objective
     loss_T = token_surrogate(batch, advantages_B, low, high)
     loss = loss_T.sum() / (batch.totals.rollouts * limit)
     metrics = clip_metrics(batch.ratio_T, advantages_B[batch.rollout_T], low, high)
-    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B))
+    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)

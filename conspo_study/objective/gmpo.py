@@ -37,4 +37,4 @@ def gmpo(batch: GroupBatch, options: GMPOOptions, _: Progress) -> ObjectiveOutpu
         "clip_fraction_high": mean_of((d_T.detach() > limit) & raised_T),
         "clip_fraction_low": mean_of((d_T.detach() < -limit) & ~raised_T),
     }
-    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B))
+    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)

@@ -25,7 +25,7 @@ def grpo(batch: GroupBatch, options: GRPOOptions, _: Progress) -> ObjectiveOutpu
     advantages_B = normalised_advantages(batch, options)
     loss = rollout_losses(batch, advantages_B, options).sum() / batch.totals.rollouts
     metrics = clip_metrics(batch.ratio_T, advantages_B[batch.rollout_T], low, high)
-    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B))
+    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)
 
 
 def rollout_losses(batch: GroupBatch, advantages_B: Tensor, options: GRPOOptions) -> Tensor:

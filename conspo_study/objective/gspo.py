@@ -35,4 +35,4 @@ def gspo(batch: GroupBatch, options: GSPOOptions, _: Progress) -> ObjectiveOutpu
     with torch.no_grad():
         outside_B = (ratio_B < 1 - low) | (ratio_B > 1 + high)
         metrics = {"sequence_clip_fraction": mean_of(outside_B)}
-    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B))
+    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)

@@ -34,4 +34,4 @@ def sapo(batch: GroupBatch, options: SAPOOptions, _: Progress) -> ObjectiveOutpu
     loss_T = batch.corrected(-advantages_T * 4 / tau_T * gate_T)
     loss = batch.rollout_mean(loss_T).sum() / batch.totals.rollouts
     metrics = {"gate_weight": mean_of((4 * gate_T * (1 - gate_T)).detach())}
-    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B))
+    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from conspo_study.records import CreditRow, EvalRow
 from conspo_study.results.atomic import write_atomic
 
 _EVAL_SCHEMA_VERSION = b"1"
+_EVAL_NAME = re.compile(r"eval-(\d+)-(\d{5,})\.parquet")
 
 
 def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -109,17 +111,25 @@ def write_eval_rows(path: Path, rows: Sequence[EvalRow]) -> None:
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
-def read_eval_table(folder: Path) -> Any:
-    """All evaluations of the trial in `folder` as one `pyarrow.Table` with EvalRow's columns.
+def stored_evaluations(folder: Path) -> list[tuple[int, int]]:
+    """Seed and step of every evaluation of the trial in `folder`, in order."""
+    names = [_EVAL_NAME.fullmatch(path.name) for path in folder.glob("eval-*.parquet")]
+    return sorted((int(name[1]), int(name[2])) for name in names if name)
 
-    Raises ValueError naming a file that is not such a table.
+
+def read_eval_table(folder: Path, chosen: Collection[tuple[int, int]] | None = None) -> Any:
+    """Evaluations of the trial in `folder` as one `pyarrow.Table` with EvalRow's columns.
+
+    chosen: seeds and steps whose evaluations are read; by default all. Raises ValueError naming a
+    file that is not such a table.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = _eval_schema()
     tables = []
-    for path in sorted(folder.glob("eval-*.parquet")):
+    paths = [eval_path(folder, *pair) for pair in chosen or ()]
+    for path in sorted(folder.glob("eval-*.parquet")) if chosen is None else paths:
         try:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:

@@ -1,0 +1,105 @@
+"""Curves in memory: values of all metrics of a trial by step and seed, and what a plot can show.
+
+Arrays of doubles, since a large study has millions of values; not a number where one is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+GAP = math.nan
+
+
+class Curves:
+    """Every metric of one trial. Steps ascend; one that is added again replaces what it was."""
+
+    def __init__(self) -> None:
+        self.steps = array("q")
+        self._values: dict[str, dict[int, array[float]]] = {}
+
+    @property
+    def metrics(self) -> Collection[str]:
+        """Names, in the order in which they were first seen."""
+        return self._values.keys()
+
+    def add(self, step: int, seed: int, metrics: Mapping[str, Any]) -> None:
+        """What one seed measured at a step; what is not a number is a gap."""
+        place = bisect_left(self.steps, step)
+        if place == len(self.steps):
+            self.steps.append(step)
+        elif self.steps[place] != step:
+            self.steps.insert(place, step)
+            for values in chain.from_iterable(map(dict.values, self._values.values())):
+                values.insert(place, GAP)
+        for name, value in metrics.items():
+            if type(value) not in (float, int):
+                continue
+            values = self._values.setdefault(name, {}).setdefault(seed, array("d"))
+            # Series end where they were last measured; what is behind that is a gap.
+            while len(values) <= place:
+                values.append(GAP)
+            try:
+                values[place] = value
+            except OverflowError:  # an integer beyond all floats
+                values[place] = GAP
+
+    def shown(
+        self, metric: str, points: int, steps: Collection[int] | None = None
+    ) -> dict[str, Any] | None:
+        """The curve as JSON data, of about `points` steps at most: `steps`, and by seed a list of
+        equal length with null for gaps. None when nothing is there.
+
+        steps: where it was measured; by default everywhere.
+        """
+        seeds = {
+            seed: values[:] + array("d", [GAP]) * (len(self.steps) - len(values))
+            for seed, values in sorted(self._values.get(metric, {}).items())
+        }
+        places = [
+            place
+            for place, step in enumerate(self.steps)
+            if (steps is None or step in steps)
+            and any(math.isfinite(values[place]) for values in seeds.values())
+        ]
+        if not places:
+            return None
+        means = [_mean([values[place] for values in seeds.values()]) for place in places]
+        chosen = [places[i] for i in thinned(means, points)]
+        return {
+            "steps": [self.steps[place] for place in chosen],
+            "seeds": {
+                str(seed): [rounded(values[place]) for place in chosen]
+                for seed, values in seeds.items()
+            },
+        }
+
+
+def thinned(values: Sequence[float], points: int) -> list[int]:
+    """Indices of about `points` of the values: both ends, and the lowest and the highest of each of
+    equal stretches between them, so that no spike is lost."""
+    if len(values) <= max(points, 4):
+        return list(range(len(values)))
+    stretches = max(1, (points - 2) // 2)
+    inner = len(values) - 2
+    chosen = {0, len(values) - 1}
+    for number in range(stretches):
+        first = 1 + number * inner // stretches
+        stretch = range(first, 1 + (number + 1) * inner // stretches)
+        if stretch:
+            chosen |= {min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)}
+    return sorted(chosen)
+
+
+def rounded(value: float) -> float | None:
+    """Five digits, more than a plot shows; None for what is not finite."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite)

@@ -1,0 +1,54 @@
+// Elements without markup: whatever a model, a data set or a file says becomes text, never HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An HTML element. Properties beginning with "on" are listeners, `class` and others attributes. */
+export function el(tag, properties = {}, ...children) {
+  return finish(document.createElement(tag), properties, children);
+}
+
+/** An SVG element. */
+export function svg(tag, properties = {}, ...children) {
+  return finish(document.createElementNS(SVG, tag), properties, children);
+}
+
+function finish(node, properties, children) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** A labelled choice; `options` are values, or [value, text] pairs. */
+export function choice(label, options, value, onchange) {
+  const select = el("select", { onchange: () => onchange(select.value) });
+  for (const option of options) {
+    const [own, text] = Array.isArray(option) ? option : [option, option];
+    select.append(el("option", { value: own }, text));
+  }
+  select.value = value;
+  return el("label", {}, `${label} `, select);
+}
+
+/** A card with a heading. */
+export function card(title, controls, ...children) {
+  const head = el("div", { class: "cardhead" }, el("h2", {}, title), el("div", { class: "controls" }, controls));
+  return el("section", { class: "card" }, head, children);
+}
+
+/** Call `draw` with the width of `host` now and whenever it changes; a hidden host has none. */
+export function onWidth(host, draw) {
+  let known = 0;
+  const look = () => {
+    const width = Math.floor(host.clientWidth);
+    if (width && width !== known) {
+      known = width;
+      draw(width);
+    }
+  };
+  // In the next frame: drawing changes sizes, which must not be watched while they change.
+  new ResizeObserver(() => window.requestAnimationFrame(look)).observe(host);
+}

@@ -1,0 +1,81 @@
+// What the page knows of the study, what is highlighted, and who wants to hear of changes.
+
+const listeners = { data: new Set(), curves: new Set(), highlight: new Set(), look: new Set() };
+
+export const store = {
+  study: null,
+  trials: new Map(),
+  curves: new Map(),
+  metric: null,
+  /** The trial under the pointer or the focus, and the one that was chosen. */
+  hovered: null,
+  selected: null,
+  colourBy: "value",
+  offline: "",
+};
+
+export function on(kind, listener) {
+  listeners[kind].add(listener);
+}
+
+/** Forget all listeners: another view is drawn. */
+export function forget() {
+  for (const set of Object.values(listeners)) set.clear();
+}
+
+export function tell(kind) {
+  for (const listener of listeners[kind]) listener();
+}
+
+export function hover(trial) {
+  if (store.hovered === trial) return;
+  store.hovered = trial;
+  light();
+}
+
+export function select(trial) {
+  store.selected = store.selected === trial ? null : trial;
+  light();
+}
+
+/** Show everywhere which trial is meant. */
+export function light() {
+  const lit = store.hovered ?? store.selected;
+  for (const root of document.querySelectorAll(".lights")) {
+    root.classList.toggle("has-lit", lit !== null);
+    for (const node of root.querySelectorAll("[data-trial], [data-trials]")) {
+      const mine = node.dataset.trial === lit || (lit !== null && (node.dataset.trials ?? "").split(" ").includes(lit));
+      node.classList.toggle("lit", mine);
+      // Later is on top; moving a row would take its focus.
+      if (mine && node.ownerSVGElement && node.parentNode.lastChild !== node) node.parentNode.append(node);
+    }
+    for (const row of root.querySelectorAll("tr[data-trial]")) {
+      row.classList.toggle("chosen", row.dataset.trial === store.selected);
+    }
+  }
+  tell("highlight");
+}
+
+/** Search trials in the order of the study. */
+export function searched() {
+  return [...store.trials.values()].filter((trial) => trial.role === "search");
+}
+
+/** What a trial is worth: its value at its end, until then its last measured one. */
+export function worth(trial) {
+  return trial.value ?? trial.latest;
+}
+
+/** Dotted settings that differ between search trials. */
+export function varied() {
+  const names = new Map();
+  for (const path of Object.keys(store.study?.space ?? {})) names.set(path, new Set());
+  for (const trial of searched()) {
+    for (const [path, value] of Object.entries(trial.params)) {
+      if (!names.has(path)) names.set(path, new Set());
+      names.get(path).add(JSON.stringify(value));
+    }
+  }
+  const count = searched().length;
+  return [...names.keys()].filter((path) => count < 2 || names.get(path).size > 1 || searched().some((t) => !(path in t.params)));
+}

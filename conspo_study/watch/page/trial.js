@@ -1,0 +1,209 @@
+// One trial: settings, seeds, events, incidents, curves of all metrics, and what the model wrote.
+
+import { ask } from "./api.js";
+import { GREY, seedColour } from "./colours.js";
+import { card, el } from "./dom.js";
+import { counted, duration, measured, plain } from "./format.js";
+import { LineChart, meanOf } from "./linechart.js";
+import { responsesCard } from "./responses.js";
+import { on, store } from "./store.js";
+import { state, total } from "./table.js";
+import { swatch } from "./curves.js";
+
+const POINTS = 160;
+/** Charts that are shown unless more are asked for. */
+const FIRST = 12;
+
+/** The page of `id`; ends its questions when `signal` is aborted. */
+export async function trialPage(app, id, signal) {
+  const path = `trial/${encodeURIComponent(id)}`;
+  let about = await ask(path, {}, signal);
+  const facts = el("div");
+  const charts = allCurves(about.row.seeds);
+  const responses = responsesCard(path, about.stored, signal);
+  app.replaceChildren(el("p", {}, el("a", { href: "#/" }, "← all trials")), facts, charts.node, responses.node);
+
+  let [configuration, configured] = [null, ""];
+  const show = () => {
+    const { row } = about;
+    document.title = `${row.id} · ${store.study.name}`;
+    // Made once: what a reader has opened stays open.
+    if (configured !== JSON.stringify(about.config)) {
+      configured = JSON.stringify(about.config);
+      configuration = configurationCard(about);
+    }
+    facts.replaceChildren(heading(about), el("div", { class: "columns" }, seedsCard(about), configuration), happenedCard(about));
+  };
+  let version = -1;
+  const fetchCurves = async () => {
+    const answer = await ask(`${path}/curves`, { points: POINTS, version }, signal);
+    if (answer.version !== version) charts.update(answer);
+    version = answer.version;
+  };
+  show();
+  await fetchCurves();
+  let seen = about.row.seq;
+  on("data", async () => {
+    try {
+      const seq = store.trials.get(id)?.seq ?? seen;
+      if (seq === seen) return;
+      seen = seq;
+      about = await ask(path, {}, signal);
+      show();
+      responses.stored(about.stored);
+      await fetchCurves();
+    } catch (error) {
+      if (!signal.aborted) store.offline = String(error.message);
+    }
+  });
+}
+
+function heading({ row, problem, bars }) {
+  const facts = [
+    state(row.state),
+    `step ${row.step} of ${row.steps ?? "?"}`,
+    row.left_s !== null && `about ${duration(row.left_s)} left`,
+    row.wall_s !== null && `took ${duration(row.wall_s)}`,
+    row.tokens_per_s !== null && `${Math.round(row.tokens_per_s)} tokens/s`,
+    Object.keys(bars).length > 0 && counted(Object.keys(bars).length, "bar"),
+    total(row.incidents) > 0 && counted(total(row.incidents), "absorbed incident"),
+  ].filter(Boolean);
+  return el(
+    "div",
+    {},
+    el("h1", {}, row.id, " ", el("span", { class: "meta" }, row.of ? `confirms ${row.of}` : row.label)),
+    el("p", { class: "facts" }, facts.map((fact) => el("span", {}, fact))),
+    row.cause && el("p", { class: "alarm" }, row.cause),
+    problem && el("p", { class: "alarm" }, problem),
+  );
+}
+
+function seedsCard({ row, also, bars }) {
+  const metrics = [[store.study.metric, row.values], ...Object.entries(also)];
+  const head = el("tr", {}, el("th", {}, "seed"), metrics.map(([name]) => el("th", { class: "number" }, name)));
+  const body = row.seeds.map((seed, i) =>
+    el("tr", {}, el("td", {}, swatch(seedColour(i)), ` ${seed}`), metrics.map(([, values]) => el("td", { class: "number" }, measured(values[seed])))),
+  );
+  const settings = Object.entries(row.params).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, plain(value))));
+  const thresholds = Object.entries(bars).map(([step, bar]) => `${measured(bar)} at step ${step}`);
+  return card(
+    "Settings and seeds",
+    null,
+    el("div", { class: "wide" }, el("table", {}, el("tbody", {}, settings))),
+    el("div", { class: "wide" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
+    thresholds.length > 0 && el("p", { class: "meta" }, `It stops unless it reaches ${thresholds.join(", ")}`),
+  );
+}
+
+function configurationCard({ config, base, row }) {
+  const stages = Object.entries(config).map(([stage, fields]) => {
+    const entries = Object.entries(fields ?? {});
+    const changed = entries.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(base[stage]?.[name]));
+    const rows = entries.map(([name, value]) =>
+      el("tr", { class: changed.some(([own]) => own === name) && "changed" }, el("th", { scope: "row" }, name), el("td", {}, plain(value))),
+    );
+    const says = changed.length ? ` differs from the study's base: ${changed.map(([name]) => name).join(", ")}` : "";
+    return el("details", {}, el("summary", {}, stage, el("span", { class: "meta" }, says)), el("div", { class: "wide" }, el("table", {}, el("tbody", {}, rows))));
+  });
+  if (!stages.length) stages.push(el("p", { class: "meta" }, "The trial has not been given its configuration yet."));
+  return card("Configuration", el("span", { class: "meta" }, row.config_hash), stages);
+}
+
+function happenedCard({ events, incidents }) {
+  const rows = events.map((one) =>
+    el(
+      "tr",
+      {},
+      el("td", { class: "number" }, String(one.seq)),
+      el("td", { class: "nowrap" }, one.time.replace("T", " ").replace(/\.\d+Z$/, "Z")),
+      el("td", {}, one.event),
+      el("td", { class: "number" }, one.step === null ? "" : String(one.step)),
+      el("td", { class: "words" }, said(one)),
+    ),
+  );
+  const absorbed = incidents.map((one) =>
+    el("tr", {}, el("td", {}, one.type.replaceAll("_", " ")), el("td", { class: "number" }, String(one.count)), el("td", { class: "words" }, one.detail)),
+  );
+  const head = (...names) => el("thead", {}, el("tr", {}, names.map((name) => el("th", {}, name))));
+  return card(
+    "What happened",
+    null,
+    el("div", { class: "wide low" }, el("table", {}, head("event", "time (UTC)", "", "step", ""), el("tbody", {}, rows))),
+    absorbed.length > 0 && el("h3", {}, "Absorbed incidents"),
+    absorbed.length > 0 && el("div", { class: "wide low" }, el("table", {}, head("type", "count", ""), el("tbody", {}, absorbed))),
+  );
+}
+
+function said({ event, said: data }) {
+  if (event === "suggested") return Object.entries(data.params ?? {}).map(([name, value]) => `${name} = ${plain(value)}`).join(", ");
+  if (data.cause) return String(data.cause);
+  if (event === "incident") return `${data.type}: ${data.detail ?? ""}`;
+  return typeof data.value === "number" ? measured(data.value) : "";
+}
+
+function allCurves(seeds) {
+  const charts = new Map();
+  const grid = el("div", { class: "grid" });
+  const problem = el("p", { class: "alarm", hidden: true });
+  let [wanted, all] = ["", false];
+  const more = el("button", {
+    hidden: true,
+    onclick: () => {
+      all = !all;
+      filter();
+    },
+  });
+  const filter = () => {
+    [...charts].forEach(([name, { figure }], i) => {
+      figure.hidden = wanted ? !name.toLowerCase().includes(wanted.toLowerCase()) : !all && i >= FIRST;
+    });
+    more.hidden = Boolean(wanted) || charts.size <= FIRST;
+    more.textContent = all ? "show the first" : `show all ${charts.size}`;
+  };
+  const find = el("input", {
+    type: "search",
+    placeholder: "part of a name",
+    oninput: () => {
+      wanted = find.value;
+      filter();
+    },
+  });
+  const node = card("Metrics", [more, el("label", {}, "find ", find)], problem, grid);
+  const update = (answer) => {
+    problem.hidden = !answer.problem;
+    problem.textContent = answer.problem;
+    const names = Object.keys(answer.curves).sort((a, b) => rank(a) - rank(b));
+    if (!names.length) grid.replaceChildren(el("p", { class: "meta" }, "Nothing has been measured yet."));
+    for (const name of names) {
+      if (!charts.has(name)) {
+        if (!charts.size) grid.replaceChildren();
+        const chart = new LineChart({ height: 130, label: `${name} over training steps`, left: 46 });
+        charts.set(name, { chart, figure: el("figure", {}, el("figcaption", {}, name), chart.node) });
+        grid.append(charts.get(name).figure);
+      }
+      const curve = answer.curves[name];
+      const own = Object.entries(curve.seeds).map(([seed, values]) => ({
+        id: seed,
+        name: `seed ${seed}`,
+        colour: seedColour(Math.max(0, seeds.map(String).indexOf(seed))),
+        steps: curve.steps,
+        lines: [values],
+      }));
+      const mean = { id: "mean", name: "mean", colour: GREY, steps: curve.steps, lines: [meanOf(curve).mean], wide: true };
+      charts.get(name).chart.update(own.length > 1 ? [mean, ...own] : own);
+    }
+    filter();
+  };
+  return { node, update };
+}
+
+const FIRST_NAMES = ["reward", "loss", "grad_norm", "score_gap", "valid_fraction", "response_length", "entropy", "tokens_per_s"];
+
+/** The study's metric first, then accuracies, then what is looked at most; times last. */
+function rank(name) {
+  if (name === store.study.metric) return 0;
+  if (name.startsWith("eval/")) return name.includes("/avg@") ? 1 : 40;
+  const first = FIRST_NAMES.indexOf(name);
+  if (first >= 0) return 2 + first;
+  return name.startsWith("time/") ? 99 : 50;
+}

@@ -1,0 +1,231 @@
+"""The server: a few static files and a few questions with JSON answers, to this machine only.
+
+Pages of other sites must not read a study through the browser of whoever watches it: only requests
+that name this machine in their Host header are answered (DNS rebinding), no other origin is allowed
+to read an answer, and the page itself loads nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from ipaddress import ip_address
+from pathlib import Path
+from socketserver import TCPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from conspo_study.watch.study_view import StudyView
+
+PORT = 8777
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+IDLE_S = 60
+"""Seconds after which a connection that asks nothing is closed."""
+MOST_POINTS = 2000
+NICENESS = 10
+"""How far training comes before whoever watches it, on the same machine."""
+STRANGE_NAME = "ask for this server by its address, as localhost, or by the name given with --host"
+
+Question = Mapping[str, str]
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves the page of one study."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, view: StudyView, host: str, port: int):
+        self.view, self.host = view, host
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), _Handler)
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.server_address[1]}/"
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server who we are, which may take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.host, self.server_address[1]
+
+    def is_asked_for(self, host: str) -> bool:
+        """Whether a Host header names this machine: as an address, which no name server can make
+        up, as localhost, or as it was named by whoever started the server."""
+        name = re.sub(r":\d+$", "", host).strip("[]").lower()
+        if name in ("localhost", self.host.lower(), socket.gethostname().lower()):
+            return True
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that went away is no error of ours."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+def make_server(folder: Path, host: str = "127.0.0.1", port: int = 0) -> PageServer:
+    """A server of the study in `folder` that has its port and does not serve yet; port 0 is any.
+
+    Raises OSError when the port cannot be had.
+    """
+    return PageServer(StudyView(folder), host, port)
+
+
+def serve(
+    folder: Path,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve the page of the study in `folder` until Ctrl-C, with this process's priority lowered.
+    say: takes lines for the terminal.
+
+    Raises OSError when the port cannot be had.
+    """
+    with suppress(KeyboardInterrupt), make_server(folder, host, port) as server:
+        say(f"watch {folder} at {server.url}  (Ctrl-C ends it; the study goes on)")
+        if not _is_loopback(host):
+            say("whoever can reach this port can read the study: there is no password")
+        os.nice(NICENESS)
+        server.serve_forever(poll_interval=0.2)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: PageServer
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "conspo-study", ""
+    timeout = IDLE_S
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """Answer a question or send a file."""
+        if not self.server.is_asked_for(self.headers.get("Host", "")):
+            self._send(HTTPStatus.FORBIDDEN, {"error": STRANGE_NAME})
+            return
+        url = urlsplit(self.path)
+        parts = [unquote(part) for part in url.path.strip("/").split("/")]
+        try:
+            question = dict(parse_qsl(url.query, max_num_fields=20))
+            if parts[0] == "api":
+                self._send(HTTPStatus.OK, self._answer(parts[1:], question))
+            else:
+                self._send_file("/".join(parts) or "index.html")
+        except KeyError:
+            self._send(HTTPStatus.NOT_FOUND, {"error": f"there is no {url.path[:200]}"})
+        except ValueError as error:
+            self._send(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}"
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": what})
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the terminal is the user's."""
+
+    def _answer(self, parts: list[str], question: Question) -> dict[str, Any]:
+        """Raises KeyError for what there is not, ValueError for what makes no sense."""
+        view = self.server.view
+        epoch, since = _whole(question, "epoch", 0), _whole(question, "since", 0)
+        points = min(_whole(question, "points", 200), MOST_POINTS)
+        match parts:
+            case ["study"]:
+                return view.study(epoch, since)
+            case ["curves"]:
+                return view.curves(question.get("metric", ""), points, epoch, since)
+            case ["trial", trial]:
+                return view.trial(trial)
+            case ["trial", trial, "curves"]:
+                return view.trial_curves(trial, points, _whole(question, "version", -1))
+            case ["trial", trial, "responses"]:
+                return view.responses(trial, question)
+        raise KeyError
+
+    def _send_file(self, name: str) -> None:
+        content, tag, kind = _page()[name]
+        if self.headers.get("If-None-Match") == tag:
+            self._reply(HTTPStatus.NOT_MODIFIED, b"", kind, {"ETag": tag})
+        else:
+            self._reply(HTTPStatus.OK, content, kind, {"ETag": tag, "Cache-Control": "no-cache"})
+
+    def _send(self, status: HTTPStatus, answer: Mapping[str, Any]) -> None:
+        try:
+            text = json.dumps(answer, allow_nan=False, separators=(",", ":"))
+        except ValueError:
+            text = json.dumps(_strict(answer), allow_nan=False, separators=(",", ":"))
+        kind = "application/json; charset=utf-8"
+        self._reply(status, text.encode(), kind, {"Cache-Control": "no-store"})
+
+    def _reply(self, status: HTTPStatus, body: bytes, kind: str, more: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**HEADERS, **more, "Content-Type": kind}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@cache
+def _page() -> dict[str, tuple[bytes, str, str]]:
+    """The files of the page: name to content, tag and type."""
+    found = {}
+    for file in files("conspo_study.watch").joinpath("page").iterdir():
+        kind = TYPES.get(Path(file.name).suffix)
+        if kind:
+            content = file.read_bytes()
+            found[file.name] = content, f'"{sha256(content).hexdigest()[:16]}"', kind
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _whole(question: Question, name: str, default: int) -> int:
+    text = question.get(name, "")
+    if not text:
+        return default
+    if not re.fullmatch(r"-?\d{1,18}", text):
+        raise ValueError(f"{name} {text[:40]!r} is not a whole number")
+    return int(text)
+
+
+def _strict(value: Any) -> Any:
+    """What JSON can express: null for numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): _strict(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,184 @@
+"""A study as the page shows it: plain data, asked for again and again, of which only what has
+changed is told."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conspo_study.records import EventKind, TrialState
+from conspo_study.results.table import TrialRow
+from conspo_study.watch.driver import DriverWatch
+from conspo_study.watch.log_tail import LogTail
+from conspo_study.watch.stored import read_stored
+from conspo_study.watch.trial_view import TrialView
+
+READING_S = 0.25
+"""Longest time that one question spends on reading what is new in the log."""
+OPEN_TRIALS = 8
+"""Trials whose files are kept in memory."""
+MOSTLY_READ = 1 << 16
+"""Bytes of the log that may be left without a word: a line that is being written is."""
+
+
+class StudyView:
+    """The study in `folder`. Any thread may ask; the answers are JSON data."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._mutex = threading.Lock()
+        self._log = LogTail(folder / "log.jsonl")
+        self._driver = DriverWatch(folder / "driver.json")
+        self._trials: dict[str, TrialView] = {}
+
+    def study(self, epoch: int, since: int) -> dict[str, Any]:
+        """All of the study, and the trials to which something happened after event `since` of the
+        log's `epoch`; all trials for another epoch."""
+        with self._mutex:
+            log = self._read()
+            stored = read_stored(self.folder)
+            table = log.builder.table
+            known = since if epoch == log.epoch else 0
+            best = table.best(stored.direction)
+            return {
+                "epoch": log.epoch,
+                "seq": log.seq,
+                "reset": known != since,
+                "bytes_left": log.left if log.left > MOSTLY_READ else 0,
+                "damage": log.damage,
+                "problem": stored.problem,
+                "name": stored.name,
+                "folder": str(self.folder),
+                "metric": stored.metric,
+                "direction": stored.direction,
+                "also": stored.also,
+                "metrics": list(log.metrics),
+                "space": stored.space,
+                "budget": table.trials if stored.trials is None else stored.trials,
+                "finished": table.finished,
+                "driver": self._driver.look(),
+                "counts": {state.value: count for state, count in table.counts.items()},
+                "incidents": table.all_incidents,
+                "changes": list(table.changes),
+                "best": best.id if best else None,
+                "trials": [
+                    self._row(row, stored.metric)
+                    for row in table.all_rows
+                    if log.events[row.id][-1].seq > known
+                ],
+            }
+
+    def curves(self, metric: str, points: int, epoch: int, since: int) -> dict[str, Any]:
+        """The curves of a metric of all trials that something happened to after event `since`."""
+        with self._mutex:
+            log = self._read()
+            known = since if epoch == log.epoch else 0
+            # Reports between two evaluations repeat what the earlier one measured.
+            every = read_stored(self.folder).evaluated_every if metric.startswith("eval/") else None
+            found = {}
+            for row in log.builder.table.all_rows:
+                curves = log.curves.get(row.id)
+                if curves is None or log.events[row.id][-1].seq <= known:
+                    continue
+                steps = every and {s for s in curves.steps if s % every == 0 or s == row.steps}
+                found[row.id] = curves.shown(metric, points, steps or None)
+            return {
+                "epoch": log.epoch,
+                "seq": log.seq,
+                "reset": known != since,
+                "metric": metric,
+                "curves": {trial: curve for trial, curve in found.items() if curve},
+            }
+
+    def trial(self, trial: str) -> dict[str, Any]:
+        """What there is to say of one trial. Raises KeyError for one that the log does not know."""
+        with self._mutex:
+            log = self._read()
+            stored = read_stored(self.folder)
+            row = log.builder.table.row(trial)
+            happened = log.events[trial]
+            return {
+                "epoch": log.epoch,
+                "row": self._row(row, stored.metric),
+                "bars": {str(step): bar for step, bar in row.bars.items()},
+                "also": {m: {str(s): v for s, v in vs.items()} for m, vs in row.also.items()},
+                "base": stored.base,
+                "events": [
+                    {
+                        "seq": event.seq,
+                        "time": str(event.time),
+                        "event": event.kind.value,
+                        "step": event.step,
+                        "said": event.said,
+                    }
+                    for event in happened
+                    if event.kind is not EventKind.REPORTED or event is happened[-1]
+                ],
+                **self._open(trial).about(),
+            }
+
+    def trial_curves(self, trial: str, points: int, version: int) -> dict[str, Any]:
+        """All metrics of one trial's steps and evaluations; without curves when its version is
+        `version`. Raises KeyError as `trial`."""
+        with self._mutex:
+            log = self._read()
+            row, reported = log.builder.table.row(trial), log.curves.get(trial)
+            return self._open(trial).curves(
+                points, version, reported, row.steps, read_stored(self.folder).evaluated_every
+            )
+
+    def responses(self, trial: str, question: Mapping[str, str]) -> dict[str, Any]:
+        """Kept or evaluated responses of a trial, by page. Raises KeyError as `trial`, ValueError
+        for a question that makes no sense."""
+        with self._mutex:
+            self._read().builder.table.row(trial)
+            view = self._open(trial)
+        return view.responses(question)
+
+    def _read(self) -> LogTail:
+        """The log with what is new in it."""
+        self._log.advance(READING_S)
+        return self._log
+
+    def _open(self, trial: str) -> TrialView:
+        view = self._trials.pop(trial, None) or TrialView(self.folder / "trials" / trial)
+        self._trials[trial] = view
+        if len(self._trials) > OPEN_TRIALS:
+            del self._trials[next(iter(self._trials))]
+        return view
+
+    def _row(self, row: TrialRow, metric: str) -> dict[str, Any]:
+        running = row.state is TrialState.RUNNING
+        return {
+            "id": row.id,
+            "seq": self._log.events[row.id][-1].seq,
+            "state": row.state.value,
+            "role": row.role.value,
+            "of": row.of,
+            "label": row.label,
+            "params": dict(row.params),
+            "config_hash": row.config_hash,
+            "seeds": list(row.seeds),
+            "step": row.step,
+            "steps": row.steps,
+            "value": row.value,
+            "spread": row.spread,
+            "values": {str(seed): value for seed, value in row.values.items()},
+            "latest": _latest(row, metric),
+            "reward": _latest(row, "reward"),
+            "cause": row.cause,
+            "incidents": dict(row.incidents),
+            "wall_s": row.wall_s,
+            "tokens_per_s": row.tokens_per_s,
+            "left_s": self._log.seconds_left(row) if running else None,
+        }
+
+
+def _latest(row: TrialRow, metric: str) -> float | None:
+    """Mean over the seeds of what was last reported; None unless all seeds have it."""
+    values = [metrics[metric] for metrics in row.seed_metrics.values() if metric in metrics]
+    complete = len(values) == len(row.seeds) > 0
+    return statistics.fmean(values) if complete else None

@@ -1,0 +1,119 @@
+"""One trial as its page shows it, from the files in its folder. They are untrusted, and may be
+written while they are read."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conspo_study.results.kept import stored_rollouts
+from conspo_study.results.rows import stored_evaluations
+from conspo_study.watch.curves import Curves
+from conspo_study.watch.responses import find_responses
+
+INCIDENTS = 1000
+"""Incidents that are shown of a trial, the last ones."""
+
+
+class TrialView:
+    """The trial in `folder`; what was read of its rows is not read again."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._mutex = threading.Lock()
+        self._steps = Curves()
+        self._rows = self._offset = self._inode = 0
+        self._problem = ""
+
+    def about(self) -> dict[str, Any]:
+        """Configuration, incidents, and which responses are there to read."""
+        config, problem = self._object("config.json")
+        return {
+            "config": config.get("config", {}),
+            "problem": problem,
+            "incidents": self._incidents(),
+            "stored": {
+                "training": [list(pair) for pair in stored_rollouts(self.folder)],
+                "evaluation": [list(pair) for pair in stored_evaluations(self.folder)],
+            },
+        }
+
+    def curves(
+        self, points: int, version: int, reported: Curves | None, steps: int | None, every: int
+    ) -> dict[str, Any]:
+        """Curves of all metrics, of evaluations as they were reported; `version` changes when they
+        do. steps, every: steps of the whole run, and between evaluations."""
+        with self._mutex:
+            self._read_steps()
+            now = self._rows + (len(reported.steps) if reported else 0)
+            answer = {"version": now, "problem": self._problem, "steps": steps, "curves": {}}
+            if now == version:
+                return answer
+            found = {name: self._steps.shown(name, points) for name in self._steps.metrics}
+            if reported is not None:
+                measured = {s for s in reported.steps if s % every == 0 or s == steps}
+                for name in reported.metrics:
+                    if name.startswith("eval/"):
+                        found[name] = reported.shown(name, points, measured)
+                    elif name not in found:
+                        found[name] = reported.shown(name, points)
+            return answer | {"curves": {name: curve for name, curve in found.items() if curve}}
+
+    def responses(self, question: Mapping[str, str]) -> dict[str, Any]:
+        """A page of the trial's responses; see `find_responses`."""
+        return find_responses(self.folder, question)
+
+    def _read_steps(self) -> None:
+        """Take in new whole lines of `steps.jsonl`; a line that is no row is told and passed."""
+        try:
+            with (self.folder / "steps.jsonl").open("rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                size = file.seek(0, 2)
+                if inode != self._inode or size < self._offset:
+                    self._steps, self._rows, self._offset = Curves(), 0, 0
+                    self._inode, self._problem = inode, ""
+                file.seek(self._offset)
+                lines = file.read().split(b"\n")[:-1]
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError):
+                self._problem = f"steps.jsonl cannot be read: {error.strerror}"
+            return
+        for line in lines:
+            self._rows += 1
+            self._offset += len(line) + 1
+            try:
+                row = json.loads(line)
+                step, seed = int(row.pop("step")), int(row.pop("seed"))
+                self._steps.add(step, seed, row)
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+                self._problem = f"line {self._rows} of steps.jsonl is not a row; it is left out"
+
+    def _incidents(self) -> list[dict[str, Any]]:
+        try:
+            lines = (self.folder / "incidents.jsonl").read_bytes().splitlines()[-INCIDENTS:]
+        except OSError:
+            return []
+        rows = []
+        for line in lines:
+            try:
+                row = json.loads(line)
+                rows.append({name: row[name] for name in ("type", "detail", "count")})
+            except (ValueError, TypeError, KeyError, RecursionError):
+                rows.append({"type": "unreadable", "detail": "a damaged line", "count": 1})
+        return rows
+
+    def _object(self, name: str) -> tuple[dict[str, Any], str]:
+        """A JSON object of the folder, and what is wrong with it."""
+        try:
+            found = json.loads((self.folder / name).read_bytes())
+            if not isinstance(found, dict):
+                raise ValueError("it holds no object")
+        except FileNotFoundError:
+            return {}, ""
+        except (OSError, ValueError, RecursionError) as error:
+            return {}, f"{name} cannot be read: {error}"
+        return found, ""
