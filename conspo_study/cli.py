@@ -29,6 +29,7 @@ from conspo_study.plan import titled
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import PAPER_RUNS, PaperRun
 from conspo_study.study import Outcome, Study, StudyStopped
+from conspo_study.tracking.known import parse_trackers
 
 BuildStudy = Callable[[RunConfig], Study]
 """The study to run, given the configuration that its trials share."""
@@ -71,6 +72,9 @@ class Arguments:
     """What chooses the settings to try: tpe, gp, qmc, random or grid."""
     confirm: bool = True
     """Whether to run the winner and the anchors again on fresh seeds and problems."""
+    track: str = ""
+    """Also send the study to these, separated by commas: tensorboard, wandb, trackio. That changes
+    nothing of the study, and may differ when it is resumed."""
     dry_run: bool = False
     """Print the resolved configuration and the plan, and stop."""
     quiet: bool = False
@@ -92,6 +96,7 @@ def main(
     console = Console(quiet=arguments.quiet)
 
     def run() -> Outcome | None:
+        track = trackers_named(arguments.track)
         study = _study(build, arguments, defaults or {})
         if arguments.dry_run:
             _print_plan(study, console, PAPER_RUNS.get(arguments.preset))
@@ -102,6 +107,7 @@ def main(
             resume=arguments.resume,
             takeover=arguments.takeover,
             allow_changes=arguments.allow_changes,
+            track=track,
             console=console,
         )
 
@@ -134,6 +140,14 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
     except KeyboardInterrupt:
         console.line("Interrupted.")
         return EXIT_INTERRUPTED
+
+
+def trackers_named(text: str) -> tuple[str, ...]:
+    """The trackers of a `--track`. Raises StudyError for those that cannot be used here."""
+    try:
+        return parse_trackers(text)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
 
 
 def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any]) -> Study:

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from conspo_study.cli import EXIT_BAD_INPUT, carry_out
+from conspo_study.cli import EXIT_BAD_INPUT, EXIT_NO_RESULT, carry_out, trackers_named
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
 from conspo_study.plan import measured_spread
-from conspo_study.status import study_status
+from conspo_study.status import driver_of, study_status
 from conspo_study.study import Outcome, Study
 from conspo_study.study_folder import LOG, read_definition, read_table
+from conspo_study.tracking.known import how_to_look
+from conspo_study.tracking.processes import LOOK_S, tracking
 
 Folder = Annotated[Path, tyro.conf.Positional]
 
@@ -95,6 +99,16 @@ class Repair:
     """The results directory."""
 
 
+@dataclass(frozen=True)
+class Track:
+    """Send the study to trackers: what they do not have yet and, while it runs, what follows."""
+
+    folder: Folder
+    """The results directory."""
+    to: str
+    """tensorboard, wandb or trackio, or several of them, separated by commas."""
+
+
 Command = (
     Annotated[Status, tyro.conf.subcommand("status")]
     | Annotated[ShowPlan, tyro.conf.subcommand("plan")]
@@ -102,6 +116,7 @@ Command = (
     | Annotated[Extend, tyro.conf.subcommand("extend")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Repair, tyro.conf.subcommand("repair")]
+    | Annotated[Track, tyro.conf.subcommand("track")]
 )
 
 
@@ -123,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Repair: _repair,
     }
     try:
+        if isinstance(command, Track):
+            return _track(command, console)
         commands[type(command)](command, console)
     except (StudyError, OSError) as error:
         said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
@@ -193,6 +210,21 @@ def _repair(command: Repair, console: Console) -> None:
 
     for line in repair_log(command.folder / LOG).lines():
         console.line(line)
+
+
+def _track(command: Track, console: Console) -> int:
+    names = trackers_named(command.to)
+    if not names:
+        raise StudyError("--to names no tracker: give it tensorboard, wandb or trackio")
+    folder, study = command.folder, str(read_definition(command.folder)["name"])
+    following = tracking(folder.resolve(), names, console.line, end_s=None)
+    with following as trackers, suppress(KeyboardInterrupt):
+        while driver_of(folder).state == "running" and not trackers.all_ended:
+            time.sleep(LOOK_S)
+    for name in names:
+        if name not in trackers.failed:
+            console.line(f"sent to {name}; look at it with: {how_to_look(name, folder, study)}")
+    return EXIT_NO_RESULT if trackers.failed else 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +45,8 @@ from conspo_study.study_folder import (
     read_table,
     remove_leftovers,
 )
+from conspo_study.tracking.known import check_trackers
+from conspo_study.tracking.processes import tracking
 
 _MODEL = "policy.model"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -116,6 +118,7 @@ class Study(StudyDefinition):
         resume: bool = False,
         takeover: bool = False,
         allow_changes: bool = False,
+        track: Sequence[str] = (),
         console: Console | None = None,
     ) -> Outcome:
         """`run_in` the folder of this study's name inside `results_root`."""
@@ -124,6 +127,7 @@ class Study(StudyDefinition):
             resume=resume,
             takeover=takeover,
             allow_changes=allow_changes,
+            track=track,
             console=console,
         )
 
@@ -134,20 +138,26 @@ class Study(StudyDefinition):
         resume: bool = False,
         takeover: bool = False,
         allow_changes: bool = False,
+        track: Sequence[str] = (),
         console: Console | None = None,
     ) -> Outcome:
         """Run all trials that the results directory does not already hold.
 
         resume: continue a study that has begun. takeover: continue one whose driver, on another
         host, shows no sign of life. allow_changes: continue although settings, data or code are not
-        what the study began with.
+        what the study began with. track: names of trackers to send it to, such as `tensorboard`;
+        they change nothing of the study.
 
-        Raises StudyError before any work when the definition, the data, the machine or the
-        directory does not allow it, StudyStopped when it cannot go on for want of disk space or
-        because another driver took over.
+        Raises StudyError before any work when the definition, the data, the machine, the directory
+        or a missing package does not allow it, StudyStopped when it cannot go on for want of disk
+        space or because another driver took over.
         """
         console = console or Console()
         folder = folder.resolve()
+        try:
+            check_trackers(track)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
         data = self._with_models(self.check_data())
         for line in data.lines():
             console.line(line)
@@ -175,9 +185,10 @@ class Study(StudyDefinition):
                 log.append(TrialEvent(EventKind.STUDY_STARTED, data=start))
                 from conspo_study.launch import launch
 
-                complete = launch(self, folder, log, console)
-                if complete:
-                    log.append(TrialEvent(EventKind.STUDY_FINISHED))
+                with tracking(folder, track, console.line):
+                    complete = launch(self, folder, log, console)
+                    if complete:
+                        log.append(TrialEvent(EventKind.STUDY_FINISHED))
         return Outcome(folder, complete, exit_status=0 if complete else received.exit_status)
 
     def check_data(self) -> StudyData:
