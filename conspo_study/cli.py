@@ -25,10 +25,12 @@ from conspo_study.config import (
 )
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
+from conspo_study.next_steps import after_a_stop, after_the_end
 from conspo_study.plan import titled
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import PAPER_RUNS, PaperRun
 from conspo_study.study import Outcome, Study, StudyStopped
+from conspo_study.study_folder import read_definition
 from conspo_study.tracking.known import parse_trackers
 
 BuildStudy = Callable[[RunConfig], Study]
@@ -115,27 +117,29 @@ def main(
 
 
 def carry_out(run: Callable[[], Outcome | None], report: Report, console: Console) -> int:
-    """Run a study, report what came of it, and return the process's exit status; None from `run`
-    is nothing to report."""
+    """Run a study, report what came of it, say what can be done next, and return the process's exit
+    status; None from `run` is nothing to report."""
     try:
         outcome = run()
         if outcome is None:
             return 0
         if not outcome.complete:
-            console.line(
-                "Interrupted. Continue with the same command and --resume, or with: "
-                f"python -m conspo_study.study resume {outcome.folder}"
-            )
+            console.line("Interrupted; all that was logged is kept.")
+            console.lines(after_a_stop(outcome.folder, outcome.track))
             return outcome.exit_status
         if not outcome.ran:
             console.line(f"Nothing to do: all trials of {outcome.folder.name} have ended.")
         report(outcome.folder)
+        if not console.quiet:
+            console.line("Next:")
+            trials = read_definition(outcome.folder)["definition"]["trials"]
+            console.lines(after_the_end(outcome.folder, trials, outcome.track))
         return 0 if outcome.finished else EXIT_NO_RESULT
     except (ConfigError, StudyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except StudyStopped as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("\n".join([f"error: {error}", *error.next_steps]), file=sys.stderr)
         return EXIT_NO_RESULT
     except KeyboardInterrupt:
         console.line("Interrupted.")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console as RichConsole
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from conspo_study import interrupts
+from conspo_study.activity import Activities
 from conspo_study.costs import confirmation_batch
 from conspo_study.definition import StudyDefinition
 from conspo_study.live_view import View, settings_of
+from conspo_study.notebook_view import redrawn
 from conspo_study.records import TrialState
 from conspo_study.results.log import ResultsLog
 
@@ -35,15 +39,22 @@ class Console:
         """Print one line as it is."""
         self.rich.print(escape(text))
 
+    def lines(self, texts: Iterable[str]) -> None:
+        """Print lines as they are."""
+        for text in texts:
+            self.line(text)
+
     def heading(self, study: StudyDefinition) -> None:
         """Name the study and its size."""
         if not self.quiet:
             again = confirmation_batch(study)
             confirmed = f", then {again.trials} x {again.seeds} to confirm" if again else ""
-            self.line(
+            said = (
                 f"study {study.name}: {study.trials} trials x {len(study.seeds)} seeds{confirmed}, "
                 f"{study.base.train.steps} steps each, by {study.metric}"
             )
+            # Prose breaks between words; a path or a command must stay whole to be copied.
+            self.rich.print(escape(said), soft_wrap=not self.rich.is_terminal)
 
     @contextmanager
     def preparing(self) -> Iterator[Preparation]:
@@ -61,10 +72,18 @@ class Console:
         if self.quiet:
             yield
             return
-        view = View(study, concurrent)
+        view = View(study, concurrent, Activities(log.path.parent, study))
+
+        def draw() -> Group:
+            return view.render(log.table, self.rich.width, self.rich.height)
+
+        if self.rich.is_jupyter:
+            with redrawn(draw):
+                yield
+            return
         if self.rich.is_terminal:
             with Live(
-                get_renderable=lambda: view.render(log.table),
+                get_renderable=draw,
                 console=self.rich,
                 refresh_per_second=2,
                 transient=True,
@@ -86,6 +105,7 @@ class Console:
         """Print a line for every change of a trial's state, and a summary against silence."""
         known: dict[str, TrialState] = {}
         spoken = time.monotonic()
+        stopping = False
         while True:
             last = stop.wait(0.5)
             table = log.table
@@ -96,7 +116,9 @@ class Console:
                     spoken = time.monotonic()
             if last:
                 return
-            if time.monotonic() - spoken > SILENCE_S - 1:
+            asked = not stopping and interrupts.stopping()
+            stopping = stopping or asked
+            if asked or time.monotonic() - spoken > SILENCE_S - 1:
                 self.line(view.summary(table))
                 spoken = time.monotonic()
 

@@ -29,6 +29,7 @@ from conspo_study.costs import confirmation_batch
 from conspo_study.data.check import StudyData, check_data, missing_sets
 from conspo_study.definition import StudyDefinition, StudyError
 from conspo_study.interrupts import Interrupts, interrupts, stop
+from conspo_study.next_steps import after_a_stop
 from conspo_study.plan import Plan, make_plan
 from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.lease import Lease
@@ -55,6 +56,11 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class StudyStopped(RuntimeError):
     """A running study could not go on. All that it logged stands, and `--resume` continues it."""
 
+    def __init__(self, message: str, next_steps: Sequence[str] = ()):
+        super().__init__(message)
+        self.next_steps = next_steps
+        """Lines with the commands that make sense now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -65,6 +71,8 @@ class Outcome:
     """False when it was interrupted and can be resumed."""
     ran: bool = True
     """False when there was nothing to do."""
+    track: tuple[str, ...] = ()
+    """Trackers that it was sent to."""
     exit_status: int = 0
     """Of the process, for an interrupted study: 128 plus the number of the signal."""
 
@@ -189,7 +197,8 @@ class Study(StudyDefinition):
                     complete = launch(self, folder, log, console)
                     if complete:
                         log.append(TrialEvent(EventKind.STUDY_FINISHED))
-        return Outcome(folder, complete, exit_status=0 if complete else received.exit_status)
+        status = 0 if complete else received.exit_status
+        return Outcome(folder, complete, track=tuple(track), exit_status=status)
 
     def check_data(self) -> StudyData:
         """Fetch and read all problems. Raises StudyError when they do not allow the study."""
@@ -252,6 +261,7 @@ def _driving(folder: Path, lease: Lease) -> Iterator[ResultsLog]:
 def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> Iterator[None]:
     """Turn what can stop a study in its course into StudyStopped, and an interrupt into the end of
     the block. Whatever raised it may have been wrapped or swallowed on its way through Ray."""
+    folder = log.path.parent
     try:
         yield
     except KeyboardInterrupt:
@@ -260,22 +270,25 @@ def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> I
         received.received = signal.SIGTERM
     except Exception as error:
         if log.failure is None and not _is_about_space(error):
+            error.add_note("\n".join(["All that was logged is kept.", *after_a_stop(folder)]))
             raise
-        raise _stopped(log.failure or error) from error
+        raise _stopped(log.failure or error, folder) from error
     try:
         lease.check()
     except LeaseLost as error:
-        raise _stopped(error) from error
+        raise _stopped(error, folder) from error
     if isinstance(log.failure, Exception):
-        raise _stopped(log.failure)
+        raise _stopped(log.failure, folder)
 
 
-def _stopped(cause: BaseException) -> StudyStopped:
+def _stopped(cause: BaseException, folder: Path) -> StudyStopped:
     if isinstance(cause, LeaseLost):
-        return StudyStopped(f"{cause}; this driver has stopped")
+        steps = after_a_stop(folder, taken_over=True)
+        return StudyStopped(f"{cause}; this driver has stopped", steps)
     what = "no space left" if _is_about_space(cause) else "cannot write"
     return StudyStopped(
-        f"{what}: {cause}. All that was logged stands; make room, then continue with --resume"
+        f"{what}: {cause}. All that was logged stands; make room, then continue with --resume",
+        after_a_stop(folder),
     )
 
 
