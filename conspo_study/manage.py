@@ -15,11 +15,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import tyro
 
-from conspo_study.cli import EXIT_BAD_INPUT, EXIT_NO_RESULT, carry_out, trackers_named
+from conspo_study.cli import (
+    EXIT_BAD_INPUT,
+    EXIT_NO_RESULT,
+    Arguments,
+    carry_out,
+    trackers_named,
+)
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
 from conspo_study.plan import measured_spread
@@ -109,6 +115,12 @@ class Track:
     """tensorboard, wandb or trackio, or several of them, separated by commas."""
 
 
+@dataclass(frozen=True)
+class Completion:
+    """Print what bash needs to complete these commands and study scripts: load it with
+    `source <(python -m conspo_study.study completion)`."""
+
+
 Command = (
     Annotated[Status, tyro.conf.subcommand("status")]
     | Annotated[ShowPlan, tyro.conf.subcommand("plan")]
@@ -117,6 +129,7 @@ Command = (
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Repair, tyro.conf.subcommand("repair")]
     | Annotated[Track, tyro.conf.subcommand("track")]
+    | Annotated[Completion, tyro.conf.subcommand("completion")]
 )
 
 
@@ -136,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ShowPlan: _plan,
         Export: _export,
         Repair: _repair,
+        Completion: _completion,
     }
     try:
         if isinstance(command, Track):
@@ -225,6 +239,13 @@ def _track(command: Track, console: Console) -> int:
         if name not in trackers.failed:
             console.line(f"sent to {name}; look at it with: {how_to_look(name, folder, study)}")
     return EXIT_NO_RESULT if trackers.failed else 0
+
+
+def _completion(command: Completion, console: Console) -> None:
+    from conspo_study.completion import bash_completion
+
+    commands = [get_args(annotated) for annotated in get_args(Command)]
+    print(bash_completion(Arguments, {name.name: kind for kind, name in commands}), end="")
 
 
 if __name__ == "__main__":
