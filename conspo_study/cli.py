@@ -98,6 +98,10 @@ def main(
     console = Console(quiet=arguments.quiet)
 
     def run() -> Outcome | None:
+        for name in ("takeover", "allow_changes"):
+            if getattr(arguments, name) and not arguments.resume:
+                option = name.replace("_", "-")
+                raise StudyError(f"--{option} is about a study that has begun: add --resume")
         track = trackers_named(arguments.track)
         study = _study(build, arguments, defaults or {})
         if arguments.dry_run:
@@ -181,18 +185,29 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
             changes["confirm"] = None
         study = Study.model_validate({**declared.frozen(), **changes})
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, detail['loc'])) or 'study'}: "
-            + detail["msg"].removeprefix("Value error, ")
-            for detail in error.errors(include_url=False)
-        ]
-        raise ConfigError(problems) from None
+        raise ConfigError([_described(one) for one in error.errors(include_url=False)]) from None
     searched = sorted(study.space.keys() & overrides.keys())
     if searched:
         raise ConfigError(
-            [f"{path}: this study searches it; --set cannot fix it" for path in searched]
+            [
+                f"{path}: this study searches it; --set cannot fix it. Take it out of the space in "
+                "a copy of the study's file, or choose another study"
+                for path in searched
+            ]
         )
     return study
+
+
+def _described(detail: Any) -> str:
+    """What is wrong with a part of a study's definition."""
+    path = ".".join(map(str, detail["loc"])) or "study"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    given = detail["input"]
+    return (
+        f"{path} = {given!r}: {message}"
+        if isinstance(given, str | int | float)
+        else (f"{path}: {message}")
+    )
 
 
 def _print_plan(study: Study, console: Console, paper: PaperRun | None) -> None:
