@@ -7,6 +7,7 @@ from growing_study import GrowingStudy
 from study_fixtures import definition
 
 from conspo_study.activity import Activities
+from conspo_study.ray_train import TrialSpec
 from conspo_study.results.table import TrialRow
 
 
@@ -28,6 +29,12 @@ def begin_worker(study):
     place = study.folder / "ray" / "growing-t0000"
     place.mkdir(parents=True, exist_ok=True)
     (place / "worker-0.json").write_text("{}")
+
+
+def test_the_workers_are_looked_for_where_they_are_enlisted(study):
+    results = str(study.folder)
+    spec = TrialSpec("growing", "t0000", {}, (0, 1), "reward", "max", {}, results)
+    assert spec.run_folder == study.folder / "ray" / "growing-t0000"
 
 
 def test_from_the_start_to_the_last_evaluation(study):
