@@ -44,17 +44,24 @@ class Console:
         for text in texts:
             self.line(text)
 
+    def notice(self, text: str, command: str) -> None:
+        """Say something that broke no study, and the command that helps."""
+        self._prose(text)
+        self.line(f"  {command}")
+
+    def _prose(self, text: str) -> None:
+        # It breaks between words; a path or a command must stay whole to be copied.
+        self.rich.print(escape(text), soft_wrap=not self.rich.is_terminal)
+
     def heading(self, study: StudyDefinition) -> None:
         """Name the study and its size."""
         if not self.quiet:
             again = confirmation_batch(study)
             confirmed = f", then {again.trials} x {again.seeds} to confirm" if again else ""
-            said = (
+            self._prose(
                 f"study {study.name}: {study.trials} trials x {len(study.seeds)} seeds{confirmed}, "
                 f"{study.base.train.steps} steps each, by {study.metric}"
             )
-            # Prose breaks between words; a path or a command must stay whole to be copied.
-            self.rich.print(escape(said), soft_wrap=not self.rich.is_terminal)
 
     @contextmanager
     def preparing(self) -> Iterator[Preparation]:

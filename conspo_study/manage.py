@@ -231,7 +231,7 @@ def _track(command: Track, console: Console) -> int:
     if not names:
         raise StudyError("--to names no tracker: give it tensorboard, wandb or trackio")
     folder, study = command.folder, str(read_definition(command.folder)["name"])
-    following = tracking(folder.resolve(), names, console.line, end_s=None)
+    following = tracking(folder.resolve(), names, console.notice, end_s=None)
     with following as trackers, suppress(KeyboardInterrupt):
         while driver_of(folder).state == "running" and not trackers.all_ended:
             time.sleep(LOOK_S)

@@ -72,7 +72,7 @@ class Outcome:
     ran: bool = True
     """False when there was nothing to do."""
     track: tuple[str, ...] = ()
-    """Trackers that it was sent to."""
+    """Trackers that it was sent to, without those that failed."""
     exit_status: int = 0
     """Of the process, for an interrupted study: 128 plus the number of the signal."""
 
@@ -180,7 +180,7 @@ class Study(StudyDefinition):
         with interrupts() as received, _driving(folder, lease) as log:
             for notice in log.notices:
                 console.line(notice)
-            complete = False
+            complete, sent = False, tuple(track)
             with _stopping_in_order(log, lease, received):
                 remove_leftovers(folder)
                 # Checked again, now that nobody else can write here.
@@ -193,12 +193,13 @@ class Study(StudyDefinition):
                 log.append(TrialEvent(EventKind.STUDY_STARTED, data=start))
                 from conspo_study.launch import launch
 
-                with tracking(folder, track, console.line):
+                with tracking(folder, track, console.notice) as trackers:
                     complete = launch(self, folder, log, console)
                     if complete:
                         log.append(TrialEvent(EventKind.STUDY_FINISHED))
+                sent = tuple(name for name in track if name not in trackers.failed)
         status = 0 if complete else received.exit_status
-        return Outcome(folder, complete, track=tuple(track), exit_status=status)
+        return Outcome(folder, complete, track=sent, exit_status=status)
 
     def check_data(self) -> StudyData:
         """Fetch and read all problems. Raises StudyError when they do not allow the study."""

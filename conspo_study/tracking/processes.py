@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import threading
@@ -16,7 +17,8 @@ END_S = 30.0
 """Longest that the end of a study waits for its trackers, all together."""
 _LAST_BYTES = 4096
 
-Tell = Callable[[str], None]
+Tell = Callable[[str, str], None]
+"""Takes what went wrong, and a command that helps."""
 
 
 @contextmanager
@@ -100,9 +102,9 @@ class Trackers:
     def _fail(self, name: str, why: str) -> None:
         self.failed.append(name)
         self._tell(
-            f"tracking to {name} ended: {why}. The study is not touched by it. Details are in "
-            f"{self._said(name)}; to send all of it later: "
-            f"python -m conspo_study.study track {self._folder} --to {name}"
+            f"tracking to {name} ended: {why}. The study goes on. What the tracker said "
+            f"is in {self._said(name)}. To send everything later:",
+            f"python -m conspo_study.study track {shlex.quote(str(self._folder))} --to {name}",
         )
 
     def _said(self, name: str) -> Path:

@@ -60,6 +60,10 @@ def packages(tmp_path, monkeypatch):
     return make
 
 
+def tell(told):
+    return lambda what, command: told.append((what, command))
+
+
 def recorded(tmp_path, name):
     return [
         (step, metrics) for step, metrics in json.loads((tmp_path / "record" / name).read_text())
@@ -70,12 +74,13 @@ def test_one_that_fails_is_told_once_and_the_other_has_everything(study, package
     packages("trackio", TRACKIO.format(on_log="pass"))
     packages("wandb", WANDB)
     told = []
-    with tracking(study.folder, ("wandb", "trackio"), told.append, end_s=60) as trackers:
+    with tracking(study.folder, ("wandb", "trackio"), tell(told), end_s=60) as trackers:
         study.whole_trial("t0000")
     assert trackers.failed == ["wandb"]
     assert len(told) == 1
-    assert told[0].startswith("tracking to wandb ended: RuntimeError: the server is on fire. ")
-    assert told[0].endswith(f"python -m conspo_study.study track {study.folder} --to wandb")
+    what, command = told[0]
+    assert what.startswith("tracking to wandb ended: RuntimeError: the server is on fire. ")
+    assert command == f"python -m conspo_study.study track {study.folder} --to wandb"
     assert recorded(tmp_path, "t0000-seed0") == WHOLE
 
 
@@ -84,20 +89,20 @@ def test_one_that_hangs_is_given_up_and_holds_nobody_up_for_long(study, packages
     study.whole_trial("t0000")
     told = []
     began = time.monotonic()
-    with tracking(study.folder, ("trackio",), told.append, end_s=3.0) as trackers:
+    with tracking(study.folder, ("trackio",), tell(told), end_s=3.0) as trackers:
         pass
     assert 3.0 <= time.monotonic() - began < 60
     assert trackers.failed == ["trackio"]
-    assert len(told) == 1 and "did not come to its end within 3 s" in told[0]
+    assert len(told) == 1 and "did not come to its end within 3 s" in told[0][0]
     assert trackers.all_ended
 
 
 def test_what_cannot_even_start_is_told_and_nothing_else(study, monkeypatch):
     monkeypatch.setattr("conspo_study.tracking.processes.sys.executable", "/no/such/python")
     told = []
-    with tracking(study.folder, ("wandb",), told.append) as trackers:
+    with tracking(study.folder, ("wandb",), tell(told)) as trackers:
         pass
-    assert trackers.failed == ["wandb"] and len(told) == 1 and "/no/such/python" in told[0]
+    assert trackers.failed == ["wandb"] and len(told) == 1 and "/no/such/python" in told[0][0]
 
 
 def test_names_are_checked_before_anything_is_done(packages, tmp_path, monkeypatch):
