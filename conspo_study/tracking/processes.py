@@ -102,7 +102,7 @@ class Trackers:
     def _fail(self, name: str, why: str) -> None:
         self.failed.append(name)
         self._tell(
-            f"tracking to {name} ended: {why}. The study goes on. What the tracker said "
+            f"tracking to {name} ended: {why}. No study is touched by it. What it said "
             f"is in {self._said(name)}. To send everything later:",
             f"python -m conspo_study.study track {shlex.quote(str(self._folder))} --to {name}",
         )
