@@ -128,7 +128,10 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
         if outcome is None:
             return 0
         if not outcome.complete:
-            console.line("Interrupted; all that was logged is kept.")
+            console.line(
+                "Interrupted; all that was logged is kept. The same command with --resume goes on, "
+                "or:"
+            )
             console.lines(after_a_stop(outcome.folder, outcome.track))
             return outcome.exit_status
         if not outcome.ran:
