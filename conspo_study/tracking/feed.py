@@ -115,6 +115,7 @@ class _Trial:
                     of=row.of,
                     label=row.label,
                     params=row.params,
+                    searched=_searched(stored["definition"]),
                     config=config,
                 )
             )
@@ -172,6 +173,13 @@ class _Seed:
             points.append(Point(step, self._waiting.pop(step)))
             self._last = step
         return points
+
+
+def _searched(definition: Mapping[str, Any]) -> tuple[str, ...]:
+    named = set(definition.get("space", {}))
+    for anchor in definition.get("anchors", ()):
+        named |= set(anchor.get("params", {}))
+    return tuple(sorted(named))
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

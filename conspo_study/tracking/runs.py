@@ -26,6 +26,8 @@ class Run:
     """Name of the anchor that the trial is, empty for a searched one."""
     params: Mapping[str, Any]
     """Dotted settings that distinguish the trial."""
+    searched: tuple[str, ...] = ()
+    """All dotted settings that trials of the study may differ in."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The trial's whole configuration by stage."""
 

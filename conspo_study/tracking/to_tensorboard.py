@@ -56,15 +56,17 @@ class _Open:
     def __init__(self, folder: Path, run: Run):
         self.last = -1
         self._writer = EventFileWriter(str(folder))
-        searched: dict[str, Any] = {**run.params, "seed": run.seed}
+        own: dict[str, Any] = {**run.params, "seed": run.seed}
+        # The columns are those of whichever run is read first: so each names all of them.
+        columns = {path: _setting(run, path) for path in run.searched} | own
         experiment = Experiment(
-            hparam_infos=[HParamInfo(name=name, type=_type(v)) for name, v in searched.items()],
+            hparam_infos=[HParamInfo(name=name, type=_type(v)) for name, v in columns.items()],
             metric_infos=[
                 MetricInfo(name=MetricName(tag=tag)) for tag in (run.metric, "train/reward")
             ],
         )
         start = SessionStartInfo(group_name=run.group, start_time_secs=time.time())
-        for name, value in searched.items():
+        for name, value in own.items():
             _set(start, name, value)
         self._plugin(hparams.EXPERIMENT_TAG, experiment=experiment)
         self._plugin(hparams.SESSION_START_INFO_TAG, session_start_info=start)
@@ -115,6 +117,11 @@ class _Open:
     def _add(self, values: Sequence[Any], step: int) -> None:
         summary = Summary(value=values)
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+
+def _setting(run: Run, path: str) -> Any:
+    stage, _, name = path.partition(".")
+    return run.config.get(stage, {}).get(name)
 
 
 def _type(value: Any) -> Any:

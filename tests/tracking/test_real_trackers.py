@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 from growing_study import WHOLE
-from study_fixtures import METRIC, TAU
+from study_fixtures import MARGIN, METRIC, SCHEDULE, TAU
 
 from conspo_study.records import EventKind
 from conspo_study.tracking.follow import follow
@@ -53,6 +53,10 @@ def test_tensorboard_holds_curves_hyperparameters_and_ends(two_trials):
     plugin = run.PluginTagToContent(metadata.PLUGIN_NAME)
     start = metadata.parse_session_start_info_plugin_data(plugin[metadata.SESSION_START_INFO_TAG])
     assert start.hparams[TAU].number_value == 1.0 and start.hparams["seed"].number_value == 0
+    experiment = metadata.parse_experiment_plugin_data(plugin[metadata.EXPERIMENT_TAG])
+    columns = {info.name for info in experiment.hparam_infos}
+    assert columns == {TAU, MARGIN, SCHEDULE, "seed"}, "all that trials of the study differ in"
+    assert start.hparams.keys() == {TAU, "seed"}, "and of them what this trial has"
     failed = read("t0001", 1)
     plugin = failed.PluginTagToContent(metadata.PLUGIN_NAME)
     end = metadata.parse_session_end_info_plugin_data(plugin[metadata.SESSION_END_INFO_TAG])
