@@ -128,7 +128,7 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
         if outcome is None:
             return 0
         if not outcome.complete:
-            console.line(
+            console.prose(
                 "Interrupted; all that was logged is kept. The same command with --resume goes on, "
                 "or:"
             )

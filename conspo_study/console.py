@@ -46,11 +46,12 @@ class Console:
 
     def notice(self, text: str, command: str) -> None:
         """Say something that broke no study, and the command that helps."""
-        self._prose(text)
+        self.prose(text)
         self.line(f"  {command}")
 
-    def _prose(self, text: str) -> None:
-        # It breaks between words; a path or a command must stay whole to be copied.
+    def prose(self, text: str) -> None:
+        """Print text that breaks between words on a terminal; a path or a command, which must stay
+        whole to be copied, is for `line`."""
         self.rich.print(escape(text), soft_wrap=not self.rich.is_terminal)
 
     def heading(self, study: StudyDefinition) -> None:
@@ -58,7 +59,7 @@ class Console:
         if not self.quiet:
             again = confirmation_batch(study)
             confirmed = f", then {again.trials} x {again.seeds} to confirm" if again else ""
-            self._prose(
+            self.prose(
                 f"study {study.name}: {study.trials} trials x {len(study.seeds)} seeds{confirmed}, "
                 f"{study.base.train.steps} steps each, by {study.metric}"
             )
@@ -87,6 +88,7 @@ class Console:
         if self.rich.is_jupyter:
             with redrawn(draw):
                 yield
+            self._say_if_stopping()
             return
         if self.rich.is_terminal:
             with Live(
@@ -98,6 +100,7 @@ class Console:
                 redirect_stderr=False,
             ):
                 yield
+            self._say_if_stopping()
             return
         stop = threading.Event()
         thread = threading.Thread(target=self._speak, args=(view, log, stop), daemon=True)
@@ -107,6 +110,10 @@ class Console:
         finally:
             stop.set()
             thread.join()
+
+    def _say_if_stopping(self) -> None:
+        if interrupts.stopping():
+            self.prose("stopping: what runs comes to its end; Ctrl-C once more stops at once")
 
     def _speak(self, view: View, log: ResultsLog, stop: threading.Event) -> None:
         """Print a line for every change of a trial's state, and a summary against silence."""
