@@ -119,7 +119,10 @@ def _check_comparable(first: StudyResults, second: StudyResults) -> None:
     for what in ("metric", "direction"):
         values = getattr(first, what), getattr(second, what)
         if values[0] != values[1]:
-            raise NotComparable(f"{names} have the {what} {values[0]} and {values[1]}")
+            raise NotComparable(
+                f"{names} have the {what} {values[0]} and {values[1]}: what they selected by is "
+                "not comparable; run one of them again by the other's, under another --name"
+            )
     if not first.data or not second.data:
         raise NotComparable(
             f"{first.folder if not first.data else second.folder} does not say which problems it "

@@ -15,6 +15,7 @@ from analysis.evaluations import read_evaluations
 from analysis.text import visible
 from conspo_study.records import EventKind
 from conspo_study.results.log import LogDamaged, LoggedEvent, read_log
+from conspo_study.results.nearby import no_study_in
 from conspo_study.results.rows import read_steps
 from conspo_study.results.table import StudyTable, TrialRow, build_table
 
@@ -156,7 +157,7 @@ def load_study(folder: Path) -> StudyResults:
     version or is damaged.
     """
     if not (folder / "study.json").is_file():
-        raise StudyUnreadable(f"{folder} is not a results directory: it has no study.json")
+        raise StudyUnreadable(no_study_in(folder))
     study = _read_object(folder / "study.json")
     _check_schema(study, folder)
     definition = study.get("definition")
@@ -172,7 +173,10 @@ def load_study(folder: Path) -> StudyResults:
     except ValueError as error:
         raise StudyUnreadable(f"{folder}: {error}") from error
     if not events:
-        raise StudyUnreadable(f"{folder} has no events yet: the study was defined but not started")
+        raise StudyUnreadable(
+            f"{folder} has no events yet: the study was defined but not started; start it with "
+            f"python -m conspo_study.study resume {folder}"
+        )
     if table.hash and table.hash != study.get("hash"):
         raise StudyUnreadable(
             f"{folder}: log.jsonl was written for definition {table.hash}, study.json is "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,14 +78,16 @@ def write_report(folder: Path, out: Path | None = None) -> Report:
     return write_reports([folder], out or folder).studies[0]
 
 
-def write_reports(folders: Sequence[Path], out: Path) -> Written:
+def write_reports(
+    folders: Sequence[Path], out: Path, tell: Callable[[str], None] = lambda what: None
+) -> Written:
     """Write `report.html`, `manifest.json`, `tables/` and `figures/` into `out`; older ones are
     replaced.
 
     With several studies each has its tables and figures in a folder of its own, and `tables/` holds
     those over all of them. Works at any stage of a study: what has no data yet is named in the
-    notes. The same results give the same files. Raises StudyUnreadable when a directory cannot be
-    read; nothing is written then.
+    notes. `tell` is told what is being done. The same results give the same files. Raises
+    StudyUnreadable when a directory cannot be read; nothing is written then.
     """
     studies = load_studies(folders)
     keys = _keys(studies)
@@ -95,7 +97,7 @@ def write_reports(folders: Sequence[Path], out: Path) -> Written:
         return f"{names[id(study)]}/{trial}"
 
     parts = [
-        _part(study, key, out / key if len(studies) > 1 else out, refer)
+        _part(study, key, out / key if len(studies) > 1 else out, refer, tell)
         for study, key in zip(studies, keys, strict=True)
     ]
     joint: list[ReportTable] = []
@@ -125,7 +127,10 @@ def write_reports(folders: Sequence[Path], out: Path) -> Written:
     return Written(tuple(map(_report, parts)), tuple(notes), tuple(paths))
 
 
-def _part(study: StudyResults, key: str, folder: Path, refer: Reference) -> StudyPart:
+def _part(
+    study: StudyResults, key: str, folder: Path, refer: Reference, tell: Callable[[str], None]
+) -> StudyPart:
+    tell(f"tables of {study.name}")
     tables, figures = folder / "tables", folder / "figures"
     tables.mkdir(parents=True, exist_ok=True)
     figures.mkdir(exist_ok=True)
@@ -136,7 +141,7 @@ def _part(study: StudyResults, key: str, folder: Path, refer: Reference) -> Stud
     if confirmation is not None:
         written.append(confirmation_report(confirmation, tables, refer))
     written += _method_tables([study], tables, refer, notes)
-    drawn, absent = write_figures(study, figures, refer)
+    drawn, absent = write_figures(study, figures, refer, tell)
     said = tuple(summary), tuple(notes), tuple(absent)
     return StudyPart(key, study, *said, tuple(written), tuple(drawn))
 
@@ -231,8 +236,13 @@ def print_reports(folders: Sequence[Path], out: Path) -> None:
     """`write_reports`, then print tables, summaries and what was written."""
     from rich.console import Console
 
-    written = write_reports(folders, out)
     console = Console(highlight=False, markup=False)
+    with console.status("report") as status:  # on a terminal only
+
+        def show(what: str) -> None:
+            status.update(f"report: {visible(what, 60)}")
+
+        written = write_reports(folders, out, show)
     if not console.is_terminal:
         # A file or a pipe has no width that the table would have to fit.
         console.width = 1000
@@ -241,12 +251,13 @@ def print_reports(folders: Sequence[Path], out: Path) -> None:
         if report.confirmation is not None:
             console.print(to_rich(report.confirmation, "confirmation", console.width))
         for line in [*report.summary, *report.notes]:
-            console.print(visible(line, 1000), soft_wrap=True)
+            # On a terminal prose breaks between words, elsewhere not at all.
+            console.print(visible(line, 1000), soft_wrap=not console.is_terminal)
         if report.absent:
             console.print(f"{len(report.absent)} figures do not apply; {PAGE} says why.")
     every = [path for report in written.studies for path in report.paths] + list(written.paths)
     for line in [*written.notes, *map(_wrote, _folders(every))]:
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _folders(paths: Sequence[Path]) -> list[list[Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from analysis.gallery import figures_of
@@ -12,16 +13,18 @@ from analysis.style import save, style
 
 
 def write_figures(
-    study: StudyResults, folder: Path, refer: Reference
+    study: StudyResults, folder: Path, refer: Reference, tell: Callable[[str], None]
 ) -> tuple[list[ReportFigure], list[str]]:
-    """Draw all that the study has data for, and say in a note each why others are absent.
+    """Draw all that the study has data for, and say in a note each why others are absent. `tell` is
+    told of each before it is drawn.
 
     Raises StudyUnreadable naming a damaged file.
     """
     gallery = figures_of(study)
     drawn = []
     with style():
-        for entry in gallery.figures:
+        for number, entry in enumerate(gallery.figures, start=1):
+            tell(f"figure {number} of {len(gallery.figures)}: {entry.title}")
             paths = tuple(save(entry.draw(), folder / entry.stem))
             trials = tuple(refer(study, trial) for trial in entry.trials)
             drawn.append(ReportFigure(entry.stem, entry.title, entry.caption, trials, paths))

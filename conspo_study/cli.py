@@ -25,10 +25,13 @@ from conspo_study.config import (
 )
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
+from conspo_study.next_steps import after_a_stop, after_the_end
 from conspo_study.plan import titled
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import PAPER_RUNS, PaperRun
 from conspo_study.study import Outcome, Study, StudyStopped
+from conspo_study.study_folder import read_definition
+from conspo_study.tracking.known import parse_trackers
 
 BuildStudy = Callable[[RunConfig], Study]
 """The study to run, given the configuration that its trials share."""
@@ -71,6 +74,9 @@ class Arguments:
     """What chooses the settings to try: tpe, gp, qmc, random or grid."""
     confirm: bool = True
     """Whether to run the winner and the anchors again on fresh seeds and problems."""
+    track: str = ""
+    """Also send the study to these, separated by commas: tensorboard, wandb, trackio. That changes
+    nothing of the study, and may differ when it is resumed."""
     dry_run: bool = False
     """Print the resolved configuration and the plan, and stop."""
     quiet: bool = False
@@ -92,6 +98,11 @@ def main(
     console = Console(quiet=arguments.quiet)
 
     def run() -> Outcome | None:
+        for name in ("takeover", "allow_changes"):
+            if getattr(arguments, name) and not arguments.resume:
+                option = name.replace("_", "-")
+                raise StudyError(f"--{option} is about a study that has begun: add --resume")
+        track = trackers_named(arguments.track)
         study = _study(build, arguments, defaults or {})
         if arguments.dry_run:
             _print_plan(study, console, PAPER_RUNS.get(arguments.preset))
@@ -102,6 +113,7 @@ def main(
             resume=arguments.resume,
             takeover=arguments.takeover,
             allow_changes=arguments.allow_changes,
+            track=track,
             console=console,
         )
 
@@ -109,31 +121,44 @@ def main(
 
 
 def carry_out(run: Callable[[], Outcome | None], report: Report, console: Console) -> int:
-    """Run a study, report what came of it, and return the process's exit status; None from `run`
-    is nothing to report."""
+    """Run a study, report what came of it, say what can be done next, and return the process's exit
+    status; None from `run` is nothing to report."""
     try:
         outcome = run()
         if outcome is None:
             return 0
         if not outcome.complete:
-            console.line(
-                "Interrupted. Continue with the same command and --resume, or with: "
-                f"python -m conspo_study.study resume {outcome.folder}"
+            console.prose(
+                "Interrupted; all that was logged is kept. The same command with --resume goes on, "
+                "or:"
             )
+            console.lines(after_a_stop(outcome.folder, outcome.track))
             return outcome.exit_status
         if not outcome.ran:
             console.line(f"Nothing to do: all trials of {outcome.folder.name} have ended.")
         report(outcome.folder)
+        if not console.quiet:
+            console.line("Next:")
+            trials = read_definition(outcome.folder)["definition"]["trials"]
+            console.lines(after_the_end(outcome.folder, trials, outcome.track))
         return 0 if outcome.finished else EXIT_NO_RESULT
     except (ConfigError, StudyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except StudyStopped as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("\n".join([f"error: {error}", *error.next_steps]), file=sys.stderr)
         return EXIT_NO_RESULT
     except KeyboardInterrupt:
         console.line("Interrupted.")
         return EXIT_INTERRUPTED
+
+
+def trackers_named(text: str) -> tuple[str, ...]:
+    """The trackers of a `--track`. Raises StudyError for those that cannot be used here."""
+    try:
+        return parse_trackers(text)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
 
 
 def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any]) -> Study:
@@ -163,18 +188,29 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
             changes["confirm"] = None
         study = Study.model_validate({**declared.frozen(), **changes})
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, detail['loc'])) or 'study'}: "
-            + detail["msg"].removeprefix("Value error, ")
-            for detail in error.errors(include_url=False)
-        ]
-        raise ConfigError(problems) from None
+        raise ConfigError([_described(one) for one in error.errors(include_url=False)]) from None
     searched = sorted(study.space.keys() & overrides.keys())
     if searched:
         raise ConfigError(
-            [f"{path}: this study searches it; --set cannot fix it" for path in searched]
+            [
+                f"{path}: this study searches it; --set cannot fix it. Take it out of the space in "
+                "a copy of the study's file, or choose another study"
+                for path in searched
+            ]
         )
     return study
+
+
+def _described(detail: Any) -> str:
+    """What is wrong with a part of a study's definition."""
+    path = ".".join(map(str, detail["loc"])) or "study"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    given = detail["input"]
+    return (
+        f"{path} = {given!r}: {message}"
+        if isinstance(given, str | int | float)
+        else (f"{path}: {message}")
+    )
 
 
 def _print_plan(study: Study, console: Console, paper: PaperRun | None) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console as RichConsole
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from conspo_study import interrupts
+from conspo_study.activity import Activities
 from conspo_study.costs import confirmation_batch
 from conspo_study.definition import StudyDefinition
 from conspo_study.live_view import View, settings_of
+from conspo_study.notebook_view import redrawn
 from conspo_study.records import TrialState
 from conspo_study.results.log import ResultsLog
 
@@ -35,12 +39,27 @@ class Console:
         """Print one line as it is."""
         self.rich.print(escape(text))
 
+    def lines(self, texts: Iterable[str]) -> None:
+        """Print lines as they are."""
+        for text in texts:
+            self.line(text)
+
+    def notice(self, text: str, command: str) -> None:
+        """Say something that broke no study, and the command that helps."""
+        self.prose(text)
+        self.line(f"  {command}")
+
+    def prose(self, text: str) -> None:
+        """Print text that breaks between words on a terminal; a path or a command, which must stay
+        whole to be copied, is for `line`."""
+        self.rich.print(escape(text), soft_wrap=not self.rich.is_terminal)
+
     def heading(self, study: StudyDefinition) -> None:
         """Name the study and its size."""
         if not self.quiet:
             again = confirmation_batch(study)
             confirmed = f", then {again.trials} x {again.seeds} to confirm" if again else ""
-            self.line(
+            self.prose(
                 f"study {study.name}: {study.trials} trials x {len(study.seeds)} seeds{confirmed}, "
                 f"{study.base.train.steps} steps each, by {study.metric}"
             )
@@ -61,10 +80,19 @@ class Console:
         if self.quiet:
             yield
             return
-        view = View(study, concurrent)
+        view = View(study, concurrent, Activities(log.path.parent, study))
+
+        def draw() -> Group:
+            return view.render(log.table, self.rich.width, self.rich.height)
+
+        if self.rich.is_jupyter:
+            with redrawn(draw):
+                yield
+            self._say_if_stopping()
+            return
         if self.rich.is_terminal:
             with Live(
-                get_renderable=lambda: view.render(log.table),
+                get_renderable=draw,
                 console=self.rich,
                 refresh_per_second=2,
                 transient=True,
@@ -72,6 +100,7 @@ class Console:
                 redirect_stderr=False,
             ):
                 yield
+            self._say_if_stopping()
             return
         stop = threading.Event()
         thread = threading.Thread(target=self._speak, args=(view, log, stop), daemon=True)
@@ -82,10 +111,15 @@ class Console:
             stop.set()
             thread.join()
 
+    def _say_if_stopping(self) -> None:
+        if interrupts.stopping():
+            self.prose("stopping: what runs comes to its end; Ctrl-C once more stops at once")
+
     def _speak(self, view: View, log: ResultsLog, stop: threading.Event) -> None:
         """Print a line for every change of a trial's state, and a summary against silence."""
         known: dict[str, TrialState] = {}
         spoken = time.monotonic()
+        stopping = False
         while True:
             last = stop.wait(0.5)
             table = log.table
@@ -96,7 +130,9 @@ class Console:
                     spoken = time.monotonic()
             if last:
                 return
-            if time.monotonic() - spoken > SILENCE_S - 1:
+            asked = not stopping and interrupts.stopping()
+            stopping = stopping or asked
+            if asked or time.monotonic() - spoken > SILENCE_S - 1:
                 self.line(view.summary(table))
                 spoken = time.monotonic()
 

@@ -75,6 +75,11 @@ def handle_again() -> None:
             signal.signal(number, _active)
 
 
+def stopping() -> bool:
+    """Whether the study that runs in such a block has been asked to stop."""
+    return _active is not None and _active.received is not None
+
+
 def stop() -> None:
     """Ask the study that runs in such a block to stop, from any thread, as Ctrl-C would."""
     if _active is not None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from statistics import fmean
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from conspo_study import interrupts
+from conspo_study.activity import Doing, as_reported
 from conspo_study.costs import confirmation_batch
 from conspo_study.definition import StudyDefinition
 from conspo_study.records import TrialState
@@ -24,45 +25,91 @@ STYLES = {
     TrialState.PRUNED: "yellow",
     TrialState.FAILED: "red",
 }
+COLUMNS = ("trial", "settings", "state", "step", "reward", "metric", "tokens/s", "left")
+_NEEDS = {"reward": 70, "left": 90, "tokens/s": 110}
+"""Columns of a screen from which on there is room for these."""
+_DOING_STYLES = {"starting": "dim cyan", "training": "cyan", "evaluating": "magenta"}
 SHOWN_ENDED = 8
-"""Ended trials that the table shows above those that run."""
+"""Ended trials that are shown beside the best, where there is room."""
+_BESIDE_ROWS = 7
+"""Lines of a screen that are no rows of trials: header, what is hidden, summary, and the end of
+what came before."""
+_LEAST_ROWS, _LEAST_SETTINGS = 3, 8
+_BY_SEED = 120
+"""Columns from which there is room for the metric of every seed."""
+_FEW_SEEDS = 4
+_IN_SECONDS, _IN_HOURS = 90, 2 * 3600
+"""Up to how many seconds a time is told in seconds, and beyond how many in hours."""
+_NAMED_RUNNING = 4
+"""Running trials that a line names, at most."""
 
 
 class View:
     """What there is to say about a study, given its table; knows only when it first saw what."""
 
-    def __init__(self, study: StudyDefinition, concurrent: int):
+    def __init__(self, study: StudyDefinition, concurrent: int, doing: Doing = as_reported):
         self.study = study
         self.concurrent = concurrent
+        self.doing = doing
         self.confirmed = confirmation_batch(study)
         self.started = time.monotonic()
-        self.since: dict[str, float] = {}
-        """When each running trial was first seen running."""
+        self.since: dict[str, tuple[float, int]] = {}
+        """When each running trial was first seen running, and at which step it was."""
 
-    def render(self, table: StudyTable) -> Any:
-        """Running trials and the last few that ended, confirmations last, above a summary."""
-        grid = Table(box=None, padding=(0, 1), header_style="bold")
-        for title in ("trial", "settings", "state"):
-            grid.add_column(title)
-        for title in ("step", "reward", _short(self.study.metric), "tokens/s", "left"):
-            grid.add_column(title, justify="right")
-        ended = [row for row in table.all_rows if row.state.ended][-SHOWN_ENDED:]
-        shown = {row.id for row in table.all_rows if not row.state.ended} | {r.id for r in ended}
-        for row in sorted(
-            (row for row in table.all_rows if row.id in shown),
-            key=lambda row: (bool(row.of), not row.state.ended),
-        ):
-            grid.add_row(
-                row.id,
-                escape(self._named(row)),
-                Text(row.state.value, style=STYLES[row.state]),
-                f"{row.step}/{row.steps or self.study.base.train.steps}",
-                _number(mean_over_seeds(row, "reward")),
-                _number(row.value if row.state.ended else mean_over_seeds(row, self.study.metric)),
-                "" if row.tokens_per_s is None else f"{row.tokens_per_s:,.0f}",
-                self._left(row),
-            )
-        return Group(grid, Text(self.summary(table), style="bold"))
+    def render(self, table: StudyTable, width: int = 120, height: int = 40) -> Group:
+        """What fits a screen of `width` x `height`, one line a trial: those that run, the best, and
+        the last that ended, confirmations last, above how many are hidden and a summary."""
+        best = table.best(self.study.direction)
+        rows = _shown(table, best, max(_LEAST_ROWS, height - _BESIDE_ROWS))
+        cells = [self._cells(row, width) for row in rows]
+        for one in cells:
+            if best is not None and one["trial"].plain == best.id:
+                one["trial"].append(" ★")
+        grid = fitting(self._titles(width), cells, width)
+        hidden = _hidden(table, {row.id for row in rows})
+        below = [Text(f" {hidden}", style="dim")] if hidden else []
+        return Group(grid, *below, Text("\n".join(self._footer(table)), style="bold"))
+
+    def _titles(self, width: int) -> dict[str, str]:
+        """Titles of the columns by name, without those that a narrow screen can do without."""
+        metric = _short(self.study.metric)
+        titles = {name: name for name in COLUMNS if width >= _NEEDS.get(name, 0)}
+        titles["metric"] = metric if width >= _NEEDS["left"] else metric.rpartition("/")[2]
+        return titles
+
+    def _cells(self, row: TrialRow, width: int) -> dict[str, Text]:
+        doing = self.doing(row) if row.state is TrialState.RUNNING else None
+        state = Text(row.state.value, style=STYLES[row.state])
+        if doing is not None:
+            time_of_it = "" if doing.seconds is None else f" {_duration(doing.seconds)}"
+            state = Text(f"{doing.doing}{time_of_it}", style=_DOING_STYLES[doing.doing])
+        step = doing.step if doing else row.step
+        cells = {
+            "trial": row.id,
+            "settings": self._named(row),
+            "step": f"{step}/{self._steps(row)}",
+            "reward": _number(mean_over_seeds(row, "reward")),
+            "metric": self._measured(row, width),
+            "tokens/s": "" if row.tokens_per_s is None else f"{row.tokens_per_s:,.0f}",
+            "left": self._left(row, step),
+        }
+        return {"state": state, **{name: Text(text) for name, text in cells.items()}}
+
+    def _measured(self, row: TrialRow, width: int) -> str:
+        """The metric's mean over all seeds, with its spread or, where there is room, by seed."""
+        by_seed = row.values if row.state.ended else by_seed_of(row, self.study.metric)
+        if not by_seed or len(by_seed) != len(row.seeds):
+            return _number(row.value if row.state.ended else None)
+        values = [by_seed[seed] for seed in sorted(by_seed)]
+        mean = f"{fmean(values):.3f}"
+        if len(values) == 1:
+            return mean
+        if width >= _BY_SEED and len(values) <= _FEW_SEEDS:
+            return f"{mean} ({' '.join(f'{value:.3f}' for value in values)})"
+        return f"{mean} ± {stdev(values):.3f}"
+
+    def _steps(self, row: TrialRow) -> int:
+        return row.steps or self.study.base.train.steps
 
     def sentence(self, row: TrialRow) -> str:
         """A trial's new state in one line."""
@@ -76,40 +123,76 @@ class View:
 
     def summary(self, table: StudyTable) -> str:
         """Where the study stands, in one line."""
+        parts = [*self._counts(table), *self._best(table)]
+        running = [row for row in table.all_rows if row.state is TrialState.RUNNING]
+        said = [self._running(row) for row in running[:_NAMED_RUNNING]]
+        if len(running) > _NAMED_RUNNING:
+            said.append(f"{len(running) - _NAMED_RUNNING} more")
+        parts += [", ".join(said)] if said else []
+        parts += [*self._incidents(table), *self._eta(table), *self._stopping()]
+        return f"{self._elapsed()} {'; '.join(parts)}"
+
+    def _footer(self, table: StudyTable) -> list[str]:
+        """The summary below a table that names what runs, a line for each kind of thing."""
+        counted = [*self._counts(table), *self._best(table), *self._eta(table)]
+        first = f"{self._elapsed()} {'; '.join(counted)}"
+        return [first, *self._incidents(table), *self._stopping()]
+
+    def _elapsed(self) -> str:
+        return f"[{time.monotonic() - self.started:4.0f} s]"
+
+    def _counts(self, table: StudyTable) -> list[str]:
         counts = {state: n for state, n in table.counts.items() if n}
         states = ", ".join(f"{n} {state.value}" for state, n in counts.items())
         parts = [f"{states or 'starting'} of {self.study.trials}"]
         if table.confirmations:
             done = sum(row.state.ended for row in table.confirmations)
             parts.append(f"{done} of {len(table.confirmations)} confirmations")
+        return parts
+
+    def _best(self, table: StudyTable) -> list[str]:
         best = table.best(self.study.direction)
-        if best is not None and best.value is not None:
-            parts.append(f"best {best.value:.3f} ({best.id})")
-        running = [
-            f"{row.id} {row.step}/{row.steps} reward {_number(mean_over_seeds(row, 'reward'))}"
-            for row in table.all_rows
-            if row.state is TrialState.RUNNING and row.steps
-        ]
-        parts += [", ".join(running)] if running else []
-        absorbed = sum(table.all_incidents.values())
-        parts += [f"{absorbed} incident{'s' if absorbed > 1 else ''}"] if absorbed else []
-        parts += self._eta(table)
-        elapsed = time.monotonic() - self.started
-        return f"[{elapsed:4.0f} s] {'; '.join(parts)}"
+        return [] if best is None or best.value is None else [f"best {best.value:.3f} ({best.id})"]
+
+    def _running(self, row: TrialRow) -> str:
+        doing = self.doing(row)
+        if doing.doing == "starting":
+            return f"{row.id} starting"
+        at = f"{row.id} {doing.step}/{self._steps(row)}"
+        if doing.doing == "evaluating":
+            return f"{at} evaluating"
+        reward = _number(mean_over_seeds(row, "reward"))
+        return f"{at} reward {reward}" if reward else at
+
+    @staticmethod
+    def _incidents(table: StudyTable) -> list[str]:
+        """Absorbed failures, most frequent type first."""
+        found = sorted(table.all_incidents.items(), key=lambda item: (-item[1], item[0]))
+        absorbed = sum(count for _, count in found)
+        if not absorbed:
+            return []
+        types = ", ".join(f"{count} {printable(name)}" for name, count in found)
+        return [f"{absorbed} incident{'s' if absorbed > 1 else ''} absorbed: {types}"]
+
+    @staticmethod
+    def _stopping() -> list[str]:
+        return ["stopping; Ctrl-C once more stops at once"] if interrupts.stopping() else []
 
     @staticmethod
     def _named(row: TrialRow) -> str:
         return f"{row.of} again: {settings_of(row)}" if row.of else settings_of(row)
 
-    def _left(self, row: TrialRow) -> str:
+    def _left(self, row: TrialRow, step: int) -> str:
+        """How long the trial took, or still takes at the pace since it was first seen."""
         if row.state.ended:
-            return "" if row.wall_s is None else f"took {row.wall_s:.0f} s"
+            return "" if row.wall_s is None else f"took {_duration(row.wall_s)}"
         if row.state is not TrialState.RUNNING:
             return ""
-        elapsed = time.monotonic() - self.since.setdefault(row.id, time.monotonic())
-        if not row.step or not row.steps:
-            return "starting"
-        return f"{elapsed / row.step * (row.steps - row.step):.0f} s"
+        began, first = self.since.setdefault(row.id, (time.monotonic(), step))
+        if step <= first:
+            return ""
+        pace = (time.monotonic() - began) / (step - first)
+        return _duration(pace * (self._steps(row) - step))
 
     def _eta(self, table: StudyTable) -> list[str]:
         """Trials that are left, confirmations included, at the pace of those that have ended."""
@@ -127,7 +210,7 @@ class View:
                 again = each * self.confirmed.seeds / len(self.study.seeds)
             ended = sum(row.state.ended for row in table.confirmations)
             seconds += max(0, self.confirmed.trials - ended) * again / self.concurrent
-        return [f"about {seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"]
+        return [f"{'about ' if seconds > _IN_SECONDS else ''}{_duration(seconds)} left"]
 
 
 def settings_of(row: TrialRow) -> str:
@@ -146,10 +229,59 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def fitting(titles: Mapping[str, str], rows: Sequence[Mapping[str, Text]], width: int) -> Table:
+    """A table whose lines fit `width`: what is too long of the settings is cut off, and nothing
+    else. `titles` by column, `rows` with a text for each column."""
+    needed = {
+        name: max([len(title), *(len(row[name]) for row in rows)]) for name, title in titles.items()
+    }
+    others = sum(needed[name] for name in titles if name != "settings")
+    # Not by rich, which would narrow all columns to make room for one.
+    room = max(_LEAST_SETTINGS, width - others - 2 * len(titles))
+    grid = Table(box=None, padding=(0, 1), header_style="bold")
+    for name, title in titles.items():
+        at_left = name in ("trial", "settings", "state")
+        grid.add_column(title, no_wrap=True, justify="left" if at_left else "right")
+    for row in rows:
+        settings = row["settings"].copy()
+        settings.truncate(room, overflow="ellipsis")
+        grid.add_row(*(settings if name == "settings" else row[name] for name in titles))
+    return grid
+
+
+def by_seed_of(row: TrialRow, name: str) -> dict[int, float]:
+    """The latest value of a metric, for the seeds that have it."""
+    return {seed: metrics[name] for seed, metrics in row.seed_metrics.items() if name in metrics}
+
+
 def mean_over_seeds(row: TrialRow, name: str) -> float | None:
     """Latest mean over all of the trial's seeds; None while one of them lacks the metric."""
-    values = [metrics[name] for metrics in row.seed_metrics.values() if name in metrics]
-    return sum(values) / len(values) if values and len(values) == len(row.seeds) else None
+    values = by_seed_of(row, name).values()
+    return fmean(values) if values and len(values) == len(row.seeds) else None
+
+
+def _shown(table: StudyTable, best: TrialRow | None, room: int) -> list[TrialRow]:
+    """The rows that `room` lines are given to, in the order in which they are shown."""
+    running = [row for row in table.all_rows if row.state is TrialState.RUNNING]
+    ended = [row for row in table.all_rows if row.state.ended]
+    wanted = running[: room - 1] + ([best] if best else [])
+    last = [row for row in reversed(ended) if row is not best][:SHOWN_ENDED]
+    chosen = {row.id for row in [*wanted, *last][:room]}
+    rows = [row for row in table.all_rows if row.id in chosen]
+    return sorted(rows, key=lambda row: (bool(row.of), not row.state.ended))
+
+
+def _hidden(table: StudyTable, shown: set[str]) -> str:
+    """How many trials are not among those shown, by state."""
+    counts = Counter(row.state for row in table.all_rows if row.id not in shown)
+    said = ", ".join(f"{counts[state]} {state.value}" for state in TrialState if counts[state])
+    return f"and {said}" if said else ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds > _IN_HOURS:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds > _IN_SECONDS else f"{seconds:.0f} s"
 
 
 def _mean_time(rows: Sequence[TrialRow]) -> float | None:

@@ -10,20 +10,30 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import tyro
 
-from conspo_study.cli import EXIT_BAD_INPUT, carry_out
+from conspo_study.cli import (
+    EXIT_BAD_INPUT,
+    EXIT_NO_RESULT,
+    Arguments,
+    carry_out,
+    trackers_named,
+)
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
 from conspo_study.plan import measured_spread
-from conspo_study.status import study_status
+from conspo_study.status import driver_of, study_status
 from conspo_study.study import Outcome, Study
 from conspo_study.study_folder import DEFINITION, LOG, read_definition, read_table
+from conspo_study.tracking.known import how_to_look
+from conspo_study.tracking.processes import LOOK_S, tracking
 from conspo_study.watch import PORT, serve
 
 Folder = Annotated[Path, tyro.conf.Positional]
@@ -109,6 +119,22 @@ class Watch:
     """Address to serve at. Whoever can reach it can read the study: there is no password."""
 
 
+@dataclass(frozen=True)
+class Track:
+    """Send the study to trackers: what they do not have yet and, while it runs, what follows."""
+
+    folder: Folder
+    """The results directory."""
+    to: str
+    """tensorboard, wandb or trackio, or several of them, separated by commas."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Print what bash needs to complete these commands and study scripts: load it with
+    `source <(python -m conspo_study.study completion)`."""
+
+
 Command = (
     Annotated[Status, tyro.conf.subcommand("status")]
     | Annotated[ShowPlan, tyro.conf.subcommand("plan")]
@@ -117,6 +143,8 @@ Command = (
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Repair, tyro.conf.subcommand("repair")]
     | Annotated[Watch, tyro.conf.subcommand("watch")]
+    | Annotated[Track, tyro.conf.subcommand("track")]
+    | Annotated[Completion, tyro.conf.subcommand("completion")]
 )
 
 
@@ -137,8 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Export: _export,
         Repair: _repair,
         Watch: _watch,
+        Completion: _completion,
     }
     try:
+        if isinstance(command, Track):
+            return _track(command, console)
         commands[type(command)](command, console)
     except (StudyError, OSError) as error:
         said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
@@ -223,6 +254,28 @@ def _watch(command: Watch, console: Console) -> None:
             f"the page cannot be served at {command.host}, port {command.port}: {error.strerror}; "
             "choose another with --port, or --port 0"
         ) from error
+
+
+def _track(command: Track, console: Console) -> int:
+    names = trackers_named(command.to)
+    if not names:
+        raise StudyError("--to names no tracker: give it tensorboard, wandb or trackio")
+    folder, study = command.folder, str(read_definition(command.folder)["name"])
+    following = tracking(folder.resolve(), names, console.notice, end_s=None)
+    with following as trackers, suppress(KeyboardInterrupt):
+        while driver_of(folder).state == "running" and not trackers.all_ended:
+            time.sleep(LOOK_S)
+    for name in names:
+        if name not in trackers.failed:
+            console.line(f"sent to {name}; look at it with: {how_to_look(name, folder, study)}")
+    return EXIT_NO_RESULT if trackers.failed else 0
+
+
+def _completion(command: Completion, console: Console) -> None:
+    from conspo_study.completion import bash_completion
+
+    commands = [get_args(annotated) for annotated in get_args(Command)]
+    print(bash_completion(Arguments, {name.name: kind for kind, name in commands}), end="")
 
 
 if __name__ == "__main__":

@@ -55,10 +55,26 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
             trial_name_creator=lambda trial: trial.config["trial"],
             trial_dirname_creator=lambda trial: trial.config["trial"],
         ),
-        run_config=tune.RunConfig(name="tune", storage_path=str(results / "ray"), verbose=0),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(results / "ray"),
+            verbose=0,
+            progress_reporter=_Silent(),
+        ),
     ).fit()
     if searcher.out_of_space is not None:
         raise searcher.out_of_space
+
+
+class _Silent(tune.ProgressReporter):  # type: ignore[misc]
+    """Reports nothing. Tune's own reporter for notebooks clears what a cell has shown."""
+
+    def should_report(self, trials: Any, done: bool = False) -> bool:
+        """Never."""
+        return False
+
+    def report(self, trials: Any, done: bool, *sys_info: str) -> None:
+        """Nothing."""
 
 
 @dataclass(slots=True)

@@ -95,6 +95,8 @@ class ForkServer:
 
 def serve(address: str) -> None:
     """Fork a worker for every request until standard input ends."""
+    # Ctrl-C reaches the whole group: until there is something to serve, end without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _preload()
     if not _forks_draw_different_ids():
         raise SystemExit("conspo-study: Ray's ids would repeat in forked workers; not forking")

@@ -110,7 +110,7 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
     definition = stored["definition"]
     table = read_table(folder)
     events = read_log(folder / LOG) if (folder / LOG).exists() else []
-    driver = _driver(folder, wait)
+    driver = driver_of(folder, wait)
     budget = int(definition["trials"])
     finished = table.finished and budget <= max(len(table.rows), table.trials or 0)
     rows = table.all_rows
@@ -142,7 +142,8 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _driver(folder: Path, wait: Callable[[float], None]) -> Driver:
+def driver_of(folder: Path, wait: Callable[[float], None] = time.sleep) -> Driver:
+    """Who drives the study in `folder`, and whether they live; `wait` as for `study_status`."""
     path = folder / LEASE
     try:
         holder = read_lease(path)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from conspo_study.costs import confirmation_batch
 from conspo_study.data.check import StudyData, check_data, missing_sets
 from conspo_study.definition import StudyDefinition, StudyError
 from conspo_study.interrupts import Interrupts, interrupts, stop
+from conspo_study.next_steps import after_a_stop
 from conspo_study.plan import Plan, make_plan
 from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.lease import Lease
@@ -45,6 +46,8 @@ from conspo_study.study_folder import (
     read_table,
     remove_leftovers,
 )
+from conspo_study.tracking.known import check_trackers
+from conspo_study.tracking.processes import tracking
 
 _MODEL = "policy.model"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -52,6 +55,11 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 class StudyStopped(RuntimeError):
     """A running study could not go on. All that it logged stands, and `--resume` continues it."""
+
+    def __init__(self, message: str, next_steps: Sequence[str] = ()):
+        super().__init__(message)
+        self.next_steps = next_steps
+        """Lines with the commands that make sense now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,8 @@ class Outcome:
     """False when it was interrupted and can be resumed."""
     ran: bool = True
     """False when there was nothing to do."""
+    track: tuple[str, ...] = ()
+    """Trackers that it was sent to, without those that failed."""
     exit_status: int = 0
     """Of the process, for an interrupted study: 128 plus the number of the signal."""
 
@@ -116,6 +126,7 @@ class Study(StudyDefinition):
         resume: bool = False,
         takeover: bool = False,
         allow_changes: bool = False,
+        track: Sequence[str] = (),
         console: Console | None = None,
     ) -> Outcome:
         """`run_in` the folder of this study's name inside `results_root`."""
@@ -124,6 +135,7 @@ class Study(StudyDefinition):
             resume=resume,
             takeover=takeover,
             allow_changes=allow_changes,
+            track=track,
             console=console,
         )
 
@@ -134,20 +146,26 @@ class Study(StudyDefinition):
         resume: bool = False,
         takeover: bool = False,
         allow_changes: bool = False,
+        track: Sequence[str] = (),
         console: Console | None = None,
     ) -> Outcome:
         """Run all trials that the results directory does not already hold.
 
         resume: continue a study that has begun. takeover: continue one whose driver, on another
         host, shows no sign of life. allow_changes: continue although settings, data or code are not
-        what the study began with.
+        what the study began with. track: names of trackers to send it to, such as `tensorboard`;
+        they change nothing of the study.
 
-        Raises StudyError before any work when the definition, the data, the machine or the
-        directory does not allow it, StudyStopped when it cannot go on for want of disk space or
-        because another driver took over.
+        Raises StudyError before any work when the definition, the data, the machine, the directory
+        or a missing package does not allow it, StudyStopped when it cannot go on for want of disk
+        space or because another driver took over.
         """
         console = console or Console()
         folder = folder.resolve()
+        try:
+            check_trackers(track)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
         data = self._with_models(self.check_data())
         for line in data.lines():
             console.line(line)
@@ -162,7 +180,7 @@ class Study(StudyDefinition):
         with interrupts() as received, _driving(folder, lease) as log:
             for notice in log.notices:
                 console.line(notice)
-            complete = False
+            complete, sent = False, tuple(track)
             with _stopping_in_order(log, lease, received):
                 remove_leftovers(folder)
                 # Checked again, now that nobody else can write here.
@@ -175,10 +193,13 @@ class Study(StudyDefinition):
                 log.append(TrialEvent(EventKind.STUDY_STARTED, data=start))
                 from conspo_study.launch import launch
 
-                complete = launch(self, folder, log, console)
-                if complete:
-                    log.append(TrialEvent(EventKind.STUDY_FINISHED))
-        return Outcome(folder, complete, exit_status=0 if complete else received.exit_status)
+                with tracking(folder, track, console.notice) as trackers:
+                    complete = launch(self, folder, log, console)
+                    if complete:
+                        log.append(TrialEvent(EventKind.STUDY_FINISHED))
+                sent = tuple(name for name in track if name not in trackers.failed)
+        status = 0 if complete else received.exit_status
+        return Outcome(folder, complete, track=sent, exit_status=status)
 
     def check_data(self) -> StudyData:
         """Fetch and read all problems. Raises StudyError when they do not allow the study."""
@@ -241,6 +262,7 @@ def _driving(folder: Path, lease: Lease) -> Iterator[ResultsLog]:
 def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> Iterator[None]:
     """Turn what can stop a study in its course into StudyStopped, and an interrupt into the end of
     the block. Whatever raised it may have been wrapped or swallowed on its way through Ray."""
+    folder = log.path.parent
     try:
         yield
     except KeyboardInterrupt:
@@ -249,22 +271,25 @@ def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> I
         received.received = signal.SIGTERM
     except Exception as error:
         if log.failure is None and not _is_about_space(error):
+            error.add_note("\n".join(["All that was logged is kept.", *after_a_stop(folder)]))
             raise
-        raise _stopped(log.failure or error) from error
+        raise _stopped(log.failure or error, folder) from error
     try:
         lease.check()
     except LeaseLost as error:
-        raise _stopped(error) from error
+        raise _stopped(error, folder) from error
     if isinstance(log.failure, Exception):
-        raise _stopped(log.failure)
+        raise _stopped(log.failure, folder)
 
 
-def _stopped(cause: BaseException) -> StudyStopped:
+def _stopped(cause: BaseException, folder: Path) -> StudyStopped:
     if isinstance(cause, LeaseLost):
-        return StudyStopped(f"{cause}; this driver has stopped")
+        steps = after_a_stop(folder, taken_over=True)
+        return StudyStopped(f"{cause}; this driver has stopped", steps)
     what = "no space left" if _is_about_space(cause) else "cannot write"
     return StudyStopped(
-        f"{what}: {cause}. All that was logged stands; make room, then continue with --resume"
+        f"{what}: {cause}. All that was logged stands; make room, then continue with --resume",
+        after_a_stop(folder),
     )
 
 

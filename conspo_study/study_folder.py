@@ -20,6 +20,7 @@ from conspo_study.results.atomic import write_atomic, write_json_atomic
 from conspo_study.results.code import code_changes, code_identity
 from conspo_study.results.lines import LogDamaged
 from conspo_study.results.log import read_log
+from conspo_study.results.nearby import no_study_in
 from conspo_study.results.snapshot import snapshot
 from conspo_study.results.table import StudyTable, build_table
 
@@ -164,11 +165,14 @@ def remove_leftovers(folder: Path) -> None:
 def read_definition(folder: Path) -> dict[str, Any]:
     """The contents of study.json. Raises StudyError when it is unreadable or of another schema."""
     path = folder / DEFINITION
+    if not path.is_file() and not (folder / LOG).exists():
+        raise StudyError(no_study_in(folder))
     try:
         data: dict[str, Any] = json.loads(path.read_text())
         if data.get("schema") != SCHEMA:
             raise StudyError(
-                f"{path} has schema {data.get('schema')!r}; this version reads {SCHEMA}"
+                f"{path} has schema {data.get('schema')!r}, this version reads {SCHEMA}: use the "
+                "version that began the study (its commit is in snapshot.json)"
             )
         missing = [key for key in ("name", "hash", "data", "definition") if key not in data]
         if missing:

@@ -28,6 +28,9 @@ HEAVY = {
         f"conspo_study.rollout.{name}" for name in ("vllm_actor", "vllm_weights", "weight_gpu")
     },
     "datasets": {"conspo_study.data.hub"},
+    "tensorboard": {"conspo_study.tracking.to_tensorboard"},
+    "wandb": {"conspo_study.tracking.to_wandb"},
+    "trackio": {"conspo_study.tracking.to_trackio"},
 }
 SOURCES = [
     path
@@ -90,6 +93,14 @@ def test_the_study_page_reads_results_and_nothing_else_of_ours():
                 assert is_within(name, allowed), f"{module_name(path)} imports {name}"
 
 
+def test_tracking_reads_results_and_nothing_else_of_ours():
+    allowed = {f"conspo_study.{name}" for name in ("records", "results", "tracking")}
+    for path in (ROOT / "conspo_study/tracking").rglob("*.py"):
+        for name in imports_of(path):
+            if is_within(name, {"conspo_study", "analysis", "studies"}):
+                assert is_within(name, allowed), f"{module_name(path)} imports {name}"
+
+
 def test_studies_import_declarations_only():
     allowed = {
         f"conspo_study.{name}"
@@ -119,6 +130,7 @@ def test_a_heavy_library_lives_in_its_named_files(library):
             {"torch", "ray", "transformers", "optuna", "pandas", "matplotlib", "scipy"},
         ),
         ("conspo_study.watch", {"torch", "ray", "transformers", "optuna", "pandas", "pyarrow"}),
+        ("conspo_study.tracking.__main__", {"torch", "ray", "pydantic", "tensorboard", "wandb"}),
         ("conspo_study.search", {"torch", "ray", "transformers", "optuna", "pandas"}),
         ("studies.margin_sweep", {"torch", "ray", "transformers", "optuna", "matplotlib"}),
         ("analysis.report", {"torch", "ray", "transformers", "optuna"}),

@@ -1,6 +1,7 @@
 """The fork server: a forked worker looks like a fresh process, and without a server it is one."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -106,3 +107,14 @@ def test_the_server_ends_with_the_process_that_started_it(tmp_path):
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_ctrl_c_while_it_gets_ready_ends_it_without_a_word(tmp_path):
+    code = (
+        "import os, signal, conspo_study.spawner as spawner\n"
+        "spawner._preload = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"spawner.serve({str(tmp_path / 'socket')!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.returncode == -signal.SIGINT
+    assert done.stdout + done.stderr == b""

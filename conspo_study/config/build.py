@@ -66,7 +66,9 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
-            problems.append(f"{assignment!r} is not of the form stage.field=value")
+            problems.append(
+                f"{assignment!r} is not of the form stage.field=value, such as objective.tau=0.5"
+            )
             continue
         try:
             overrides[path.strip()] = json.loads(text)

@@ -253,7 +253,10 @@ class EvaluationConfig(Stage):
             raise ValueError("sets must name at least one problem set, each once")
         strangers = [name for name in self.tracked if name not in self.sets]
         if strangers:
-            raise ValueError(f"tracked names {', '.join(strangers)}, which sets does not list")
+            raise ValueError(
+                f"tracked names {', '.join(strangers)}, which sets does not list: add it to "
+                "evaluation.sets, or name others in evaluation.tracked"
+            )
         if any(k < 1 for k in self.samples_of.values()):
             raise ValueError("samples_of must give every set at least one sample")
         return self

@@ -120,7 +120,8 @@ def _training(
     train = without(whole, shared)
     if not train:
         raise ValueError(
-            f"all problems of {data.train} are also evaluated: nothing is left to train"
+            f"all problems of {data.train} are also evaluated: nothing is left to train; name "
+            "another data.train or other evaluation.sets"
         )
     return train, [
         LeftOut(data.train, None, overlap.id, f"is {overlap.same_as} of {overlap.set}")

@@ -40,7 +40,10 @@ def read_problems(path: Path, max_bad_rows: float) -> tuple[list[Problem], list[
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise ProblemFileError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ProblemFileError(
+            f"{path}: cannot be read ({error.strerror}); name a file of problems, seen from "
+            f"{Path.cwd()}, or a set"
+        ) from error
     problems: list[Problem] = []
     bad: list[BadRow] = []
     rows_by_id: dict[str, int] = {}

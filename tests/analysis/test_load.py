@@ -70,9 +70,11 @@ def test_a_log_that_is_being_written_loads_up_to_its_last_whole_line(frozen: Pat
     assert len(load_study(frozen).events) == whole
 
 
-@pytest.mark.parametrize("folder", ["nowhere", "."])
-def test_a_folder_without_a_study_is_refused(tmp_path: Path, folder: str) -> None:
-    with pytest.raises(StudyUnreadable, match=r"not a results directory: it has no study\.json"):
+@pytest.mark.parametrize(
+    ("folder", "why"), [("nowhere", "there is no such folder"), (".", r"it has no study\.json")]
+)
+def test_a_folder_without_a_study_is_refused(tmp_path: Path, folder: str, why: str) -> None:
+    with pytest.raises(StudyUnreadable, match=f"not a results directory: {why}"):
         load_study(tmp_path / folder)
 
 

@@ -38,8 +38,12 @@ def run(*arguments):
         (("--set", "train.gpus_per_worker=1"), "a trial needs 1 GPUs, there are 0"),
         (("--set", "data.train=missing.jsonl"), "missing.jsonl"),
         (("--set", 'evaluation.sets=["chain/hard","chain/none"]'), "unknown level 'none'"),
+        (("--takeover",), "--takeover is about a study that has begun: add --resume"),
+        (("--allow-changes",), "--allow-changes is about a study that has begun: add --resume"),
+        (("--trials", "0"), "trials = 0: should be greater than or equal to 1"),
+        (("--track", "tensorbord"), "unknown tracker 'tensorbord'; known: tensorboard, wandb"),
         (("--name", "a/b"), "should match pattern"),
-        (("--sampler", "magic"), "sampler.name: Input should be 'tpe', 'gp'"),
+        (("--sampler", "magic"), "sampler.name = 'magic': should be 'tpe', 'gp'"),
     ],
 )
 def test_bad_input_is_refused_with_status_2(tmp_path, arguments, message):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_fixtures import METRIC, MemoryLog, definition
 
+from conspo_study import ray_tune
 from conspo_study.definition import Aim, Confirmation
 from conspo_study.ray_train import FAILURE, INCIDENTS, STEP, TrialSpec
 from conspo_study.ray_tune import LoggedSearcher
@@ -300,3 +301,22 @@ def test_a_full_disk_stops_the_study_and_leaves_the_trial_open(searcher, monkeyp
     finish(searcher, "b")
     assert searcher.suggest("c") is None  # the study is stopping; nothing starts any more
     assert row(searcher, "t0001").state is TrialState.FINISHED
+
+
+def test_tune_itself_shows_nothing_whether_or_not_it_finds_a_notebook(tmp_path, monkeypatch):
+    """Its reporter for notebooks would clear what the cell shows of the study."""
+    seen = []
+
+    class Tuner:
+        def __init__(self, driver, tune_config, run_config):
+            seen.append(run_config)
+
+        def fit(self):
+            pass
+
+    monkeypatch.setattr(ray_tune.tune, "Tuner", Tuner)
+    study = definition()
+    ray_tune.run_search(Search(study, MemoryLog()), study, tmp_path, 2)
+    (settings,) = seen
+    assert settings.verbose == 0
+    assert not settings.progress_reporter.should_report([], done=True)

@@ -177,7 +177,8 @@ def test_a_full_disk_stops_the_study_with_one_message(tmp_path, swallows):
     study = run(tmp_path, FILLS.format(swallows=swallows))
     assert study.returncode == 1
     assert "Traceback" not in study.stderr
-    (line,) = study.stderr.splitlines()
+    line, *steps = study.stderr.splitlines()
+    assert "study resume" in steps[0] and len(steps) == 4
     assert line.startswith("error: no space left: ")
     assert "log.jsonl" in line and "--resume" in line
     assert "reported" not in study.stdout

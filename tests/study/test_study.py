@@ -314,6 +314,7 @@ def test_a_study_is_rebuilt_from_its_directory_alone(tmp_path, launched):
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"schema": 1}', "[" * 100_000, None])
 def test_an_unreadable_definition_is_refused(tmp_path, content):
+    (tmp_path / "log.jsonl").write_text("")
     if content is not None:
         (tmp_path / "study.json").write_text(content)
     with pytest.raises(StudyError, match=r"study\.json cannot be read.*restore it from a copy"):

@@ -1,0 +1,74 @@
+"""What a running trial is doing, from its files: the log speaks of it only at its reports."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from conspo_study.definition import StudyDefinition
+from conspo_study.results.table import TrialRow
+
+_TAIL = 1 << 16
+"""Bytes at the end of a file of rows that hold its last row, with room to spare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a trial that runs does at the moment."""
+
+    doing: Literal["starting", "training", "evaluating"]
+    step: int
+    """Its last step that was trained; 0 before the first."""
+    seconds: float | None = None
+    """For how long it has been evaluating."""
+
+
+Doing = Callable[[TrialRow], Activity]
+
+
+def as_reported(row: TrialRow) -> Activity:
+    """All that the log alone can tell."""
+    return Activity("starting" if row.steps is None else "training", row.step)
+
+
+class Activities:
+    """Looks into the folders of a study's trials; a few small reads each time it is asked."""
+
+    def __init__(self, folder: Path, study: StudyDefinition):
+        self._folder, self._study = folder, study
+
+    def __call__(self, row: TrialRow) -> Activity:
+        """What the trial does; what cannot be read is told from the log."""
+        try:
+            return self._look(row)
+        except (OSError, ValueError, KeyError, TypeError):
+            return as_reported(row)
+
+    def _look(self, row: TrialRow) -> Activity:
+        worker = self._folder / "ray" / f"{self._study.name}-{row.id}" / "worker-0.json"
+        if not worker.exists():
+            # The trial's driver removes what earlier workers left, before it starts others.
+            return Activity("starting", row.step)
+        rows = self._folder / "trials" / row.id / "steps.jsonl"
+        trained = max(_last_step(rows), row.step)
+        steps = row.steps or self._study.base.train.steps
+        due = trained % self._study.base.evaluation.every == 0 or trained == steps
+        reported = row.steps is not None and row.step >= trained
+        if not due or reported:
+            return Activity("training", trained)
+        since = (rows if trained else worker).stat().st_mtime
+        return Activity("evaluating", trained, max(0.0, time.time() - since))
+
+
+def _last_step(path: Path) -> int:
+    """The step of the last whole row; 0 when there is none."""
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        lines = file.read().split(b"\n")[:-1]
+    return int(json.loads(lines[-1])["step"]) if lines else 0

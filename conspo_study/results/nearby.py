@@ -1,0 +1,27 @@
+"""Which folders hold studies: help for whoever named one that does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_SHOWN = 5
+
+
+def no_study_in(folder: Path) -> str:
+    """That `folder` holds no study, why, and which studies lie in it or beside it."""
+    why = "it has no study.json" if folder.is_dir() else "there is no such folder"
+    inside, beside = _studies(folder), _studies(folder.absolute().parent)
+    found = [str(folder / name) for name in inside]
+    found += [str(folder.parent / name) for name in beside if not inside]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    hint = f"; studies near it: {', '.join(found[:_SHOWN])}{more}" if found else ""
+    return f"{folder} is not a results directory: {why}{hint}"
+
+
+def _studies(folder: Path) -> list[str]:
+    """Names of the folders in `folder` that hold a study, the latest first."""
+    try:
+        found = [path.parent for path in folder.glob("*/study.json")]
+        return [path.name for path in sorted(found, key=lambda p: -p.stat().st_mtime)]
+    except OSError:
+        return []

@@ -1,0 +1,197 @@
+"""A results directory read as it grows, from its files alone, each line once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from conspo_study.records import EventKind, TrialState
+from conspo_study.results.lines import LogDamaged, LoggedEvent, check_number, decode_line
+from conspo_study.results.rows import eval_path
+from conspo_study.results.table import TableBuilder, TrialRow
+from conspo_study.tracking.runs import Ending, Point, Run
+
+
+class LineReader:
+    """The complete lines of a file that only ever grows by whole lines."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._read = 0
+
+    def new(self) -> bytes:
+        """What was added since the last call, up to the last newline; nothing without a file."""
+        if not self.path.exists():
+            return b""
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            content = file.read()
+        complete = content[: content.rfind(b"\n") + 1]
+        self._read += len(complete)
+        return complete
+
+
+@dataclass(slots=True)
+class News:
+    """What is new of a run since the last look."""
+
+    run: Run
+    points: list[Point]
+    ending: Ending | None
+    """None while the trial has not ended."""
+
+
+class Feed:
+    """The runs of a study. Raises LogDamaged and ValueError for files that cannot be trusted."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._log = LineReader(folder / "log.jsonl")
+        self._builder = TableBuilder()
+        self._events = 0
+        self._definition: Mapping[str, Any] = {}
+        self._trials: dict[str, _Trial] = {}
+
+    def news(self) -> list[News]:
+        """All runs of trials that have begun and are not yet told to their end; each point once,
+        steps rising."""
+        # The log before the rows: what an event speaks of was written before it.
+        for logged in self._new_events():
+            event = logged.event
+            if event.kind is EventKind.REPORTED:
+                if event.trial not in self._trials:
+                    self._trial(self._builder.table.row(event.trial))
+                self._trials[event.trial].reported(event.data)
+        found = []
+        for row in self._builder.table.all_rows:
+            if row.state is not TrialState.WAITING and not self._trial(row).told:
+                found += self._trial(row).news(row)
+        return found
+
+    def _new_events(self) -> Iterator[LoggedEvent]:
+        for line in self._log.new().split(b"\n")[:-1]:
+            number = self._events + 1
+            try:
+                logged = decode_line(line)
+                check_number(logged, number)
+                self._builder.add(logged)
+            except ValueError as error:
+                raise LogDamaged(self._log.path, number, str(error)) from error
+            self._events = number
+            yield logged
+
+    def _trial(self, row: TrialRow) -> _Trial:
+        if row.id not in self._trials:
+            if not self._definition:
+                self._definition = json.loads((self.folder / "study.json").read_bytes())
+            self._trials[row.id] = _Trial(self.folder / "trials" / row.id, row, self._definition)
+        return self._trials[row.id]
+
+
+class _Trial:
+    """A trial's seeds, and which of their steps have been told."""
+
+    def __init__(self, folder: Path, row: TrialRow, stored: Mapping[str, Any]):
+        self.told = False
+        self._folder = folder
+        self._rows = LineReader(folder / "steps.jsonl")
+        path = folder / "config.json"
+        config = json.loads(path.read_bytes())["config"] if path.exists() else {}
+        self._every = config.get("evaluation", {}).get("every")
+        self._steps = config.get("train", {}).get("steps")
+        self._reported = -1
+        self._seeds = {
+            seed: _Seed(
+                Run(
+                    study=str(stored["name"]),
+                    metric=str(stored["definition"]["metric"]),
+                    trial=row.id,
+                    seed=seed,
+                    role=row.role,
+                    of=row.of,
+                    label=row.label,
+                    params=row.params,
+                    searched=_searched(stored["definition"]),
+                    config=config,
+                )
+            )
+            for seed in row.seeds
+        }
+
+    def reported(self, data: Mapping[str, Any]) -> None:
+        """Take the evaluations of a report; what it repeats of earlier ones is left out."""
+        step = int(data["step"])
+        self._reported = max(self._reported, step)
+        for seed, one in self._seeds.items():
+            metrics = data.get("seeds", {}).get(str(seed), {})
+            if eval_path(self._folder, seed, step).exists():
+                measured = {k: v for k, v in metrics.items() if k.startswith("eval/")}
+                one.add(step, measured)
+
+    def news(self, row: TrialRow) -> list[News]:
+        for line in self._rows.new().split(b"\n")[:-1]:
+            metrics = json.loads(line)
+            if int(metrics["seed"]) in self._seeds:
+                own = {k: v for k, v in metrics.items() if k not in ("seed", "step")}
+                self._seeds[int(metrics["seed"])].add(int(metrics["step"]), own)
+        self.told = row.state.ended
+        return [
+            News(one.run, one.take(self._ready), _ending(row, seed) if self.told else None)
+            for seed, one in self._seeds.items()
+        ]
+
+    def _ready(self, step: int) -> bool:
+        """Whether all of a step is here: an evaluation arrives after the row of its step."""
+        if self.told or step <= self._reported:
+            return True
+        evaluated = self._every is None or step % self._every == 0 or step == self._steps
+        return not evaluated
+
+
+@dataclass(slots=True)
+class _Seed:
+    run: Run
+    _last: int = -1
+    _waiting: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def add(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Metrics of a step; of one that has been told already, which restarted workers train
+        again, nothing is taken."""
+        if step > self._last:
+            self._waiting.setdefault(step, {}).update(_numbers(metrics))
+
+    def take(self, ready: Callable[[int], bool]) -> list[Point]:
+        """The points up to the first step that is not ready."""
+        points = []
+        for step in sorted(self._waiting):
+            if not ready(step):
+                break
+            points.append(Point(step, self._waiting.pop(step)))
+            self._last = step
+        return points
+
+
+def _searched(definition: Mapping[str, Any]) -> tuple[str, ...]:
+    named = set(definition.get("space", {}))
+    for anchor in definition.get("anchors", ()):
+        named |= set(anchor.get("params", {}))
+    return tuple(sorted(named))
+
+
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """What can be drawn; metrics without a section of their own are put into `train`."""
+    return {
+        name if "/" in name else f"train/{name}": float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _ending(row: TrialRow, seed: int) -> Ending:
+    incidents = sum(row.incidents.values())
+    value = row.values.get(seed)
+    return Ending(row.state, row.step, value, row.cause, row.wall_s, incidents)

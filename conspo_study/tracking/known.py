@@ -1,0 +1,79 @@
+"""The trackers that there are, and whether this environment has them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from conspo_study.tracking.runs import Tracker
+
+TRACKERS = ("tensorboard", "wandb", "trackio")
+"""Each is also the name of the package that it needs, and of the extra that installs it."""
+_REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
+
+
+def parse_trackers(text: str) -> tuple[str, ...]:
+    """Names separated by commas, each once.
+
+    Raises ValueError listing everything that is wrong: unknown names, packages that are missing.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    check_trackers(names)
+    return names
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises ValueError unless all trackers can be used."""
+    problems = [problem for name in names if (problem := _problem(name))]
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def how_to_look(name: str, folder: Path, study: str) -> str:
+    """The command that shows what the tracker has of the study in `folder`."""
+    place = folder / "tracking"
+    if name == "tensorboard":
+        return f"tensorboard --logdir {shlex.quote(str(place / name))}"
+    if name == "trackio":
+        return f"trackio show --project {study}"
+    if os.environ.get("WANDB_MODE") == "offline":
+        runs = Path(os.environ.get("WANDB_DIR") or place) / "wandb"
+        return f"wandb sync {shlex.quote(str(runs))}/offline-run-*"
+    return f"project {os.environ.get('WANDB_PROJECT') or study} at your W&B server"
+
+
+def make_tracker(name: str, folder: Path) -> Tracker:
+    """The tracker of that name for the study in `folder`; imports its package."""
+    if name == "tensorboard":
+        from conspo_study.tracking.to_tensorboard import TensorBoard
+
+        return TensorBoard(folder / "tracking" / "tensorboard")
+    if name == "wandb":
+        from conspo_study.tracking.to_wandb import WandB
+
+        return WandB(Path(os.environ.get("WANDB_DIR") or folder / "tracking"))
+    from conspo_study.tracking.to_trackio import Trackio
+
+    return Trackio()
+
+
+def _problem(name: str) -> str:
+    if name not in TRACKERS:
+        return f"unknown tracker {name!r}; known: {', '.join(TRACKERS)}"
+    spec = find_spec(name)
+    # A folder of that name, such as the one that W&B writes, is no package.
+    if spec is None or spec.origin is None:
+        return (
+            f"tracking to {name} needs the package {name}, which {sys.executable} does not have: "
+            f"pip install 'conspo-study[{name}]'"
+        )
+    if name == "trackio" and (remote := next((v for v in _REMOTE if os.environ.get(v)), None)):
+        return (
+            f"tracking to trackio writes its local database, but {remote} is set: unset it, and "
+            "publish the project afterwards with trackio.sync"
+        )
+    return ""

@@ -1,0 +1,102 @@
+"""What is sent to a tracker: runs, their points and their ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from conspo_study.records import TrialRole, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One seed of one trial, which is what trackers call a run."""
+
+    study: str
+    metric: str
+    """The metric that the study selects by."""
+    trial: str
+    seed: int
+    role: TrialRole
+    of: str
+    """Id of the trial that this one confirms; empty for a search trial."""
+    label: str
+    """Name of the anchor that the trial is, empty for a searched one."""
+    params: Mapping[str, Any]
+    """Dotted settings that distinguish the trial."""
+    searched: tuple[str, ...] = ()
+    """All dotted settings that trials of the study may differ in."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The trial's whole configuration by stage."""
+
+    @property
+    def group(self) -> str:
+        """The trial's id and label in letters that folders and addresses can hold: its seeds have
+        it in common."""
+        label = re.sub(r"[^A-Za-z0-9.]+", "_", self.label).strip("_.")
+        return f"{self.trial}-{label}" if label else self.trial
+
+    @property
+    def name(self) -> str:
+        """Unique in the study."""
+        return f"{self.group}-seed{self.seed}"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What to filter runs by."""
+        confirms = [f"confirms {self.of}"] if self.of else []
+        return (self.role.value, *confirms, *([self.label] if self.label else []))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The metrics of one run at one step: of its training step, its evaluation, or both."""
+
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a trial ended."""
+
+    state: TrialState
+    step: int
+    value: float | None
+    """Of the study's metric, for the run's seed."""
+    cause: str = ""
+    """Why it failed. Untrusted text."""
+    wall_s: float | None = None
+    incidents: int = 0
+    """Failures that the trial absorbed."""
+
+    @property
+    def sentence(self) -> str:
+        """In one line without control characters."""
+        cause = "".join(c if c.isprintable() else repr(c)[1:-1] for c in self.cause)
+        return f"{self.state.value} at step {self.step}" + (f": {cause}" if cause else "")
+
+
+class Tracked(Protocol):
+    """A run inside a tracker, open for points."""
+
+    last: int
+    """The last step that the tracker holds of it; -1 for none."""
+
+    def log(self, points: Sequence[Point]) -> None:
+        """Take points with rising steps, all after `last`."""
+
+    def close(self, ending: Ending | None) -> None:
+        """Take no more; None when the trial has not ended and may be continued."""
+
+
+class Tracker(Protocol):
+    """Somewhere that runs are sent to. Any error ends the tracking, not the study."""
+
+    def holds(self, run: Run) -> bool:
+        """Whether something of the run is there."""
+
+    def begin(self, run: Run) -> Tracked:
+        """Open the run, in place of what is there of it or after it: never twice the same."""

@@ -1,0 +1,80 @@
+"""What is printed to be typed next can be typed: real commands, real paths."""
+
+import shlex
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from conspo_study.cli import carry_out
+from conspo_study.console import Console
+from conspo_study.manage import Command, main
+from conspo_study.next_steps import after_a_stop, after_the_end
+from conspo_study.results.lease import LeaseLost
+from conspo_study.study import Outcome, StudyStopped, _stopped
+
+FROZEN = Path(__file__).resolve().parents[1] / "assets" / "results_v2"
+COMMANDS = {get_args(one)[1].name for one in get_args(Command)} | {"watch"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A results directory below the working directory, with a blank in its path."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(FROZEN, tmp_path / "my results" / "two-aims"))
+
+
+def commands(lines):
+    """What follows the two leading columns, by what it is for."""
+    return {line[2:].split("  ")[0]: line[2:].partition("  ")[2].strip() for line in lines}
+
+
+def test_the_path_is_as_one_would_type_it_and_survives_a_shell(folder, tmp_path, monkeypatch):
+    line = commands(after_the_end(folder, 6))["more trials"]
+    assert line == "python -m conspo_study.study extend 'my results/two-aims' --trials 12"
+    monkeypatch.chdir("/usr")
+    assert str(folder) in shlex.split(commands(after_a_stop(folder))["go on"])
+
+
+def test_every_command_is_one_of_those_there_are(folder):
+    for line in {**commands(after_the_end(folder, 6)), **commands(after_a_stop(folder))}.values():
+        words = shlex.split(line)
+        assert words[:2] == ["python", "-m"]
+        assert words[2] != "conspo_study.study" or words[3] in COMMANDS
+        assert Path(words[4 if words[2] == "conspo_study.study" else 3]).is_dir()
+
+
+def test_the_command_that_tells_where_it_is_does(folder, capsys):
+    words = shlex.split(commands(after_a_stop(folder))["where it is"])
+    assert main(words[3:]) == 0
+    assert "budget 6" in capsys.readouterr().out
+
+
+def test_trackers_are_among_what_can_be_looked_at(folder):
+    line = commands(after_the_end(folder, 6, ("tensorboard",)))["tensorboard"]
+    assert line == "tensorboard --logdir 'my results/two-aims/tracking/tensorboard'"
+
+
+def test_a_study_that_another_driver_took_over_is_not_to_be_resumed(folder):
+    full, taken = _stopped(OSError(28, "No space left"), folder), _stopped(LeaseLost("x"), folder)
+    assert "go on" in commands(full.next_steps)
+    assert "go on" not in commands(taken.next_steps)
+
+
+def test_the_end_an_interrupt_and_a_failure_each_say_what_can_be_done(folder, capsys):
+    def stop():
+        raise StudyStopped("no space left", after_a_stop(folder))
+
+    console = Console()
+    done = Outcome(folder, complete=True)
+    assert carry_out(lambda: done, lambda folder: None, console) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Next:\n") and "extend" in said
+    interrupted = Outcome(folder, complete=False, exit_status=130)
+    assert carry_out(lambda: interrupted, lambda folder: None, console) == 130
+    assert "The same command with --resume goes on, or:\n  go on" in capsys.readouterr().out
+    assert carry_out(stop, lambda folder: None, console) == 1
+    assert "error: no space left\n  go on" in capsys.readouterr().err
+    assert carry_out(lambda: done, lambda folder: None, Console(quiet=True)) == 0
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,40 @@
+"""The names that a notebook or a script of one's own begins with."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import conspo_study
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("name", conspo_study.__all__)
+def test_every_name_is_there_and_is_what_it_says(name):
+    assert name in dir(conspo_study)
+    found = getattr(conspo_study, name)
+    assert found.__name__ == {"load": "load_study"}.get(name, name)
+    assert found.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'Stduy'"):
+        _ = conspo_study.Stduy
+
+
+def test_declaring_and_loading_need_neither_ray_nor_torch():
+    code = (
+        "import sys; from conspo_study import Anchor, Choice, Study, load, presets;"
+        "print(*sorted({'ray', 'torch', 'transformers', 'optuna', 'IPython'} & sys.modules.keys()))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert run.stdout.split() == []
+
+
+def test_load_reads_a_results_directory():
+    results = conspo_study.load(ROOT / "tests" / "assets" / "results_v2")
+    assert results.best.id == "t0003"
