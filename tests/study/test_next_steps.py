@@ -15,7 +15,7 @@ from conspo_study.results.lease import LeaseLost
 from conspo_study.study import Outcome, StudyStopped, _stopped
 
 FROZEN = Path(__file__).resolve().parents[1] / "assets" / "results_v2"
-COMMANDS = {get_args(one)[1].name for one in get_args(Command)} | {"watch"}
+COMMANDS = {get_args(one)[1].name for one in get_args(Command)}
 
 
 @pytest.fixture

@@ -1,0 +1,169 @@
+"""What the documentation tells people to type is typed here.
+
+Study scripts run with --dry-run, since other tests run studies; commands that look at a results
+directory run on one; those that would start or follow a study are parsed to the last option.
+"""
+
+import ast
+import importlib
+import json
+import os
+import re
+import runpy
+import shlex
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import tyro
+
+from conspo_study.manage import Command
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PYTHON = ("python", ".venv-vllm/bin/python", "/shared/venv/bin/python")
+LONG = {"resume", "extend", "watch", "track"}
+"""Commands for a results directory that start or follow a study."""
+OTHERS = {
+    *("make", "pip", "ray", "kill", "cd", "bash", "source", "export", "nvidia-smi", "python3", "."),
+    *("curl", "prometheus", "optuna-dashboard", "tensorboard", "chmod"),
+}
+"""First words of lines that are commands but not ours; what they name of ours is looked for."""
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(language):
+    """(page, text) of every fenced block in `language`; commands stand in blocks without one."""
+    for page in PAGES:
+        for found, text in BLOCK.findall(page.read_text()):
+            if found == language:
+                yield page.name, text
+
+
+def lines():
+    """(page, line) of every line that begins like a command, without its comment."""
+    for page, text in blocks(""):
+        for line in text.replace("\\\n", " ").splitlines():
+            line = re.sub(r"(^|\s+)#.*", "", line)
+            words = re.sub(r"^(nohup |[A-Z_]+=\S+ )", "", line.strip()).split()
+            if words and words[0] in (*PYTHON, *OTHERS) and not line.startswith("  "):
+                yield page, line.strip()
+
+
+COMMANDS = sorted(set(lines()))
+
+
+OURS = re.compile(
+    r"python ((?:studies/|-m (?:conspo_study|analysis)\b).*?)[')]?(?: > \S+)?(?: &)?$"
+)
+
+
+def ours():
+    """(page, words) of every call of this project's Python, with what surrounds it taken away."""
+    for page, line in COMMANDS:
+        if called := OURS.search(line):
+            yield page, tuple(w for w in shlex.split(called.group(1)) if w != "...")
+
+
+CALLS = sorted(set(ours()))
+STUDIES = [call for call in CALLS if call[1][0].startswith("studies/")]
+MODULES = [call for call in CALLS if call[1][0] == "-m"]
+
+
+def test_the_commands_are_found():
+    assert len(STUDIES) > 10 and len(MODULES) > 8
+    assert len(CALLS) == len(STUDIES) + len(MODULES)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working directory with the results and problems that the documentation speaks of."""
+    for name in ("margin_sweep", "faster", "baselines", "table1", "ANOTHER_STUDY"):
+        shutil.copytree(ROOT / "tests/assets/results_v2", tmp_path / "results" / name)
+    (tmp_path / "problems").mkdir()
+    row = {"id": "1", "problem": "What is 1 + 1?", "answer": "2"}
+    (tmp_path / "problems" / "aime2024.jsonl").write_text(json.dumps(row))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(monkeypatch, words):
+    """Run a script or a module of ours in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", list(words))
+    monkeypatch.syspath_prepend(str(ROOT))
+    with pytest.raises(SystemExit) as end:
+        if words[0] == "-m":
+            monkeypatch.setattr(sys, "argv", list(words[1:]))
+            monkeypatch.delitem(sys.modules, words[1], raising=False)  # runpy warns of it
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(str(ROOT / words[0]), run_name="__main__")
+    return end.value.code or 0
+
+
+def named(part):
+    return part if isinstance(part, str) else " ".join(part)[:80]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "words"), STUDIES, ids=named)
+def test_a_study_that_is_documented_can_be_planned(page, words, place, monkeypatch, capsys):
+    asked = [
+        word.replace("/shared/", f"{place}/")
+        for word in words
+        if word not in ("--resume", "--dry-run")
+    ]
+    wanted = {word for word in words if word == "--track"}
+    assert run(monkeypatch, [*asked, "--dry-run"]) == (2 if wanted and not tracker(words) else 0)
+    assert "trials" in capsys.readouterr().out or wanted
+
+
+def tracker(words):
+    name = words[words.index("--track") + 1]
+    return importlib.util.find_spec(name) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "words"), MODULES, ids=named)
+def test_a_command_that_is_documented_is_one(page, words, place, monkeypatch, capsys):
+    if words[1] == "conspo_study.study" and words[2] in LONG:
+        chosen = tyro.cli(Command, args=list(words[2:]))
+        assert str(chosen.folder).startswith("results/")
+        return
+    if words[1] == "analysis.paper_report":  # the study at hand has no table of the paper
+        words = tuple(word for word in words if not word.startswith("results/"))
+    assert run(monkeypatch, words) == 0
+    assert capsys.readouterr().out
+
+
+def test_what_other_programs_are_told_of_this_project_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for page, line in COMMANDS:
+        if line.startswith("make "):
+            assert line.split()[1] in targets, f"{page}: {line}"
+        for extra in re.findall(r"\.\[([\w,-]+)\]|conspo-study\[([\w,-]+)\]", line):
+            assert set("".join(extra).split(",")) <= set(extras), f"{page}: {line}"
+        for path in re.findall(r"docs/\S+|-c (\S+\.txt)", line):
+            assert not path or (ROOT / path).exists(), f"{page}: {line}"
+
+
+@pytest.mark.parametrize(("page", "text"), list(blocks("python")))
+def test_examples_in_python_import_what_there_is(page, text):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names), (
+                f"{page}: {node.module}"
+            )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+        if not target.startswith("https://"):
+            assert os.path.exists(page.parent / target), target
