@@ -7,7 +7,6 @@ directory run on one; those that would start or follow a study are parsed to the
 import ast
 import importlib
 import json
-import os
 import re
 import runpy
 import shlex
@@ -166,4 +165,4 @@ def test_examples_in_python_import_what_there_is(page, text):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
         if not target.startswith("https://"):
-            assert os.path.exists(page.parent / target), target
+            assert (page.parent / target).exists(), target
