@@ -27,12 +27,12 @@ from conspo_study.config.objectives_ratio import (
     GSPOOptions,
     SAPOOptions,
 )
+from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stages import (
     DataConfig,
     EvaluationConfig,
     PolicyConfig,
     RewardConfig,
-    RolloutConfig,
     RunConfig,
     TrainConfig,
     UpdateConfig,
