@@ -1,5 +1,5 @@
-"""One configuration class per stage of a run, and `RunConfig`, which holds them all; `rollout` has a
-file of its own."""
+"""One configuration class per stage of a run, and `RunConfig`, which holds them all; that of
+`rollout` has a file of its own."""
 
 from __future__ import annotations
 
