@@ -235,12 +235,13 @@ def print_report(folder: Path) -> None:
 def print_reports(folders: Sequence[Path], out: Path) -> None:
     """`write_reports`, then print tables, summaries and what was written."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(highlight=False, markup=False)
     with console.status("report") as status:  # on a terminal only
 
         def show(what: str) -> None:
-            status.update(f"report: {visible(what, 60)}")
+            status.update(Text(f"report: {visible(what, 60)}"))
 
         written = write_reports(folders, out, show)
     if not console.is_terminal:

@@ -60,7 +60,8 @@ class Activities:
         reported = row.steps is not None and row.step >= trained
         if not due or reported:
             return Activity("training", trained)
-        since = (rows if trained else worker).stat().st_mtime
+        # Rows may be of workers before this one.
+        since = max(path.stat().st_mtime for path in (rows, worker) if path.exists())
         return Activity("evaluating", trained, max(0.0, time.time() - since))
 
 

@@ -129,8 +129,8 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
             return 0
         if not outcome.complete:
             console.prose(
-                "Interrupted; all that was logged is kept. The same command with --resume goes on, "
-                "or:"
+                "Interrupted; all that was logged is kept. The study's script goes on with "
+                "--resume, and from anywhere:"
             )
             console.lines(after_a_stop(outcome.folder, outcome.track))
             return outcome.exit_status

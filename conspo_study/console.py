@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from rich.console import Console as RichConsole
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from conspo_study import interrupts
@@ -37,7 +36,7 @@ class Console:
 
     def line(self, text: str) -> None:
         """Print one line as it is."""
-        self.rich.print(escape(text))
+        self.rich.print(text, markup=False, emoji=False)
 
     def lines(self, texts: Iterable[str]) -> None:
         """Print lines as they are."""
@@ -52,7 +51,8 @@ class Console:
     def prose(self, text: str) -> None:
         """Print text that breaks between words on a terminal; a path or a command, which must stay
         whole to be copied, is for `line`."""
-        self.rich.print(escape(text), soft_wrap=not self.rich.is_terminal)
+        wraps = self.rich.is_terminal
+        self.rich.print(text, markup=False, emoji=False, soft_wrap=not wraps)
 
     def heading(self, study: StudyDefinition) -> None:
         """Name the study and its size."""

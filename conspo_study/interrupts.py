@@ -75,6 +75,12 @@ def handle_again() -> None:
             signal.signal(number, _active)
 
 
+def tune_has_ended() -> None:
+    """Have signals interrupt again: Tune leaves its handler behind, to which nobody listens."""
+    if _active is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+
 def stopping() -> bool:
     """Whether the study that runs in such a block has been asked to stop."""
     return _active is not None and _active.received is not None

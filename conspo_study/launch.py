@@ -17,7 +17,7 @@ from pathlib import Path
 from conspo_study.console import Console, Preparation
 from conspo_study.definition import StudyDefinition, StudyError
 from conspo_study.failures import one_line
-from conspo_study.interrupts import handle_again
+from conspo_study.interrupts import handle_again, tune_has_ended
 from conspo_study.placement import Node
 from conspo_study.plan import make_plan
 from conspo_study.prepare import prepare_policy
@@ -116,7 +116,10 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
             console.live(study, log, plan.concurrent),
             exporting(study, log, console.line),
         ):
-            run_search(search, study, folder, plan.concurrent)
+            try:
+                run_search(search, study, folder, plan.concurrent)
+            finally:
+                tune_has_ended()
         return search.complete
 
 

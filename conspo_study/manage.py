@@ -21,6 +21,7 @@ import tyro
 
 from conspo_study.cli import (
     EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
     EXIT_NO_RESULT,
     Arguments,
     carry_out,
@@ -171,6 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(command, Track):
             return _track(command, console)
         commands[type(command)](command, console)
+    except KeyboardInterrupt:
+        console.line("Interrupted.")
+        return EXIT_INTERRUPTED
     except (StudyError, OSError) as error:
         said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
         print(f"error: {said}", file=sys.stderr)
@@ -249,9 +253,10 @@ def _watch(command: Watch, console: Console) -> None:
         raise StudyError(f"{command.folder} holds no study: it has no {DEFINITION}{there}")
     try:
         serve(command.folder, command.host, command.port, console.line)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "ports end at 65535"
         raise StudyError(
-            f"the page cannot be served at {command.host}, port {command.port}: {error.strerror}; "
+            f"the page cannot be served at {command.host}, port {command.port}: {why}; "
             "choose another with --port, or --port 0"
         ) from error
 

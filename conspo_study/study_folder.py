@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ def make_folder(folder: Path, disk_bytes: int | None) -> None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
         free = shutil.disk_usage(folder).free
-        used = sum(path.lstat().st_size for path in folder.rglob("*"))
+        used = _size(folder)
     except OSError as error:
         raise StudyError(
             f"the results directory {folder} cannot be written ({error.strerror}): "
@@ -152,6 +153,16 @@ def make_folder(folder: Path, disk_bytes: int | None) -> None:
             f"and {_gib(free)} are free for {folder}: make room, or choose another disk with "
             "--results"
         )
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files; others may be removing some."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(place, name).lstat().st_size
+    return size
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,10 @@ from conspo_study.results.atomic import write_json_atomic
 from conspo_study.tracking.feed import Feed, News
 from conspo_study.tracking.runs import Tracked, Tracker
 
+_LOOK_S = 0.5
+PATIENCE_S = 60.0
+"""Longest wait for the process of a driver that was killed, which sends what is left."""
+
 
 def follow(folder: Path, name: str, tracker: Tracker, wait: Callable[[], bool]) -> None:
     """Send the study in `folder` to `tracker`, which is called `name`.
@@ -19,7 +24,7 @@ def follow(folder: Path, name: str, tracker: Tracker, wait: Callable[[], bool]) 
     wait: returns after a while, with whether the study may go on. After it does not, what is left
     is sent and the end is reached. A run whose trial ended and that was sent whole is not sent
     again; of all others nothing is there twice. Raises OSError when another process sends the study
-    to the same tracker.
+    to the same tracker and goes on with it.
     """
     place = folder / "tracking"
     place.mkdir(exist_ok=True)
@@ -83,13 +88,19 @@ class _Sent:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
+    deadline = time.monotonic() + PATIENCE_S
     with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                "another process sends this study to the same tracker; wait for it to end",
-                str(path),
-            ) from error
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() < deadline:
+                    time.sleep(_LOOK_S)
+                    continue
+                raise OSError(
+                    error.errno,
+                    "another process sends this study to the same tracker; wait for it to end",
+                    str(path),
+                ) from error
         yield

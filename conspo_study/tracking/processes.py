@@ -15,6 +15,8 @@ LOOK_S = 2.0
 """Between two looks at what the study has stored."""
 END_S = 30.0
 """Longest that the end of a study waits for its trackers, all together."""
+_KILLED_S = 5.0
+"""Longest wait for the end of what was killed: the kernel may be waiting for a disk."""
 _LAST_BYTES = 4096
 
 Tell = Callable[[str, str], None]
@@ -89,10 +91,11 @@ class Trackers:
                 self._fail(name, f"it did not come to its end within {seconds:.0f} s")
                 process.kill()
             except BaseException:  # an interrupt while waiting
-                process.kill()
+                for one in self._processes.values():
+                    one.kill()
                 raise
         for watcher in self._watchers:
-            watcher.join()
+            watcher.join(_KILLED_S)
 
     def _watch(self, name: str, process: subprocess.Popen[bytes]) -> None:
         status = process.wait()

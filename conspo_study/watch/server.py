@@ -133,16 +133,16 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.server.is_asked_for(self.headers.get("Host", "")):
             self._send(HTTPStatus.FORBIDDEN, {"error": STRANGE_NAME})
             return
-        url = urlsplit(self.path)
-        parts = [unquote(part) for part in url.path.strip("/").split("/")]
         try:
+            url = urlsplit(self.path)
+            parts = [unquote(part) for part in url.path.strip("/").split("/")]
             question = dict(parse_qsl(url.query, max_num_fields=20))
             if parts[0] == "api":
                 self._send(HTTPStatus.OK, self._answer(parts[1:], question))
             else:
                 self._send_file("/".join(parts) or "index.html")
         except KeyError:
-            self._send(HTTPStatus.NOT_FOUND, {"error": f"there is no {url.path[:200]}"})
+            self._send(HTTPStatus.NOT_FOUND, {"error": f"there is no {self.path[:200]}"})
         except ValueError as error:
             self._send(HTTPStatus.BAD_REQUEST, {"error": str(error)})
         except OSError as error:

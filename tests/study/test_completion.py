@@ -30,7 +30,7 @@ def bash(script, code):
         text=True,
         timeout=60,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "C"},
     )
     assert done.stderr == "", done.stderr
     return done.stdout.split()

@@ -73,7 +73,7 @@ def test_the_end_an_interrupt_and_a_failure_each_say_what_can_be_done(folder, ca
     assert said.startswith("Next:\n") and "extend" in said
     interrupted = Outcome(folder, complete=False, exit_status=130)
     assert carry_out(lambda: interrupted, lambda folder: None, console) == 130
-    assert "The same command with --resume goes on, or:\n  go on" in capsys.readouterr().out
+    assert "and from anywhere:\n  go on" in capsys.readouterr().out
     assert carry_out(stop, lambda folder: None, console) == 1
     assert "error: no space left\n  go on" in capsys.readouterr().err
     assert carry_out(lambda: done, lambda folder: None, Console(quiet=True)) == 0

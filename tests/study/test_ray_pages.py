@@ -55,7 +55,7 @@ def dashboard(study):
     (url,) = re.findall(r"^Ray dashboard: (http://\S+)$", study[1].read_text(), re.MULTILINE)
 
     def get(path):
-        return json.loads(wait_for(lambda: fetch(f"{url}{path}"), 60, path))
+        return json.loads(wait_for(lambda: fetch(f"{url}{path}"), LIMIT_S, path))
 
     return get
 
@@ -100,7 +100,7 @@ def test_actors_carry_study_trial_and_settings(dashboard):
         queues = [one["name"] for one in actors if one["actorClass"] == "_QueueActor"]
         return drivers if len(drivers) > 1 and len(queues) > 1 else None, queues
 
-    drivers, _ = wait_for(lambda: found if (found := shown())[0] else None, 60, "two trials")
+    drivers, _ = wait_for(lambda: found if (found := shown())[0] else None, LIMIT_S, "two trials")
     assert "margin_sweep t0000 [paper] tau=10 margin=0.001 schedule=cosine alpha=0.3" in drivers
     assert any(re.match(r"margin_sweep-t0001 reports ", name) for name in shown()[1])
 
@@ -125,7 +125,7 @@ def test_ray_knows_which_workers_belong_to_which_trial(dashboard):
         ids = [one["actorId"] for one in actors if one["actorClass"] == "RayTrainWorker"]
         return any(one in text for text in found().values() for one in ids)
 
-    wait_for(worker, 60, "a worker among the runs")
+    wait_for(worker, LIMIT_S, "a worker among the runs")
     assert {"margin_sweep-t0000", "margin_sweep-t0001"} <= found().keys()
 
 
@@ -136,7 +136,7 @@ def test_every_panel_of_the_dashboard_has_something_to_show(prometheus, study):
 
 def test_values_have_the_tags_that_were_declared_and_are_those_of_the_log(prometheus, study):
     for metric in METRICS:
-        for series in wait_for(lambda m=metric: prometheus(f"ray_{m.name}"), 60, metric.name):
+        for series in wait_for(lambda m=metric: prometheus(f"ray_{m.name}"), LIMIT_S, metric.name):
             assert set(metric.tags) <= series["metric"].keys(), series["metric"]
             assert series["metric"]["study"] == "margin_sweep"
 

@@ -156,6 +156,16 @@ def test_a_second_signal_ends_it_at_once(tmp_path, number, status):
     assert_it_goes_on(tmp_path)
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_after_tune_has_ended_a_signal_interrupts_at_once(tmp_path, number, status):
+    ended = "    signal.signal(signal.SIGUSR1, lambda *_: None)\n    interrupts.tune_has_ended()"
+    with running(tmp_path, ended + WAITS) as study:
+        study.send_signal(number)
+        _, errors = study.communicate(timeout=PATIENCE_S)
+    assert (study.returncode, errors) == (status, "")
+    assert_it_goes_on(tmp_path)
+
+
 def test_handlers_that_a_library_set_are_taken_back(tmp_path):
     library = "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
     with running(tmp_path, library + "    interrupts.handle_again()" + WAITS) as study:

@@ -118,11 +118,25 @@ def test_a_trial_that_ended_otherwise_than_it_was_sent_is_sent_again(study):
     assert memory.endings["t0000-seed0"] == "finished at step 4"
 
 
-def test_two_at_once_are_refused(study):
+def test_one_that_is_just_ending_is_waited_for(study, monkeypatch):
+    study.start("t0000")
+    study.end("t0000")
+    place = study.folder / "tracking"
+    place.mkdir()
+    memory = Memory()
+    with (place / "memory.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        monkeypatch.setattr("conspo_study.tracking.follow.time.sleep", lambda _: file.close())
+        send(study, memory)
+    assert memory.endings["t0000-seed0"] == "finished at step 4"
+
+
+def test_two_at_once_are_refused(study, monkeypatch):
     place = study.folder / "tracking"
     place.mkdir()
     with (place / "memory.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        monkeypatch.setattr("conspo_study.tracking.follow.PATIENCE_S", 0.2)
         with pytest.raises(OSError, match="another process sends this study"):
             send(study, Memory())
 

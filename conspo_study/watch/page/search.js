@@ -143,7 +143,7 @@ function heatMap(width, said) {
     cells.get(key).trials.push(trial);
   }
   for (const cell of cells.values()) {
-    const values = cell.trials.map(worth).filter(Number.isFinite);
+    const values = cell.trials.map((trial) => trial.value).filter(Number.isFinite);
     cell.value = values.length ? values.reduce((a, b) => a + b, 0) / values.length : null;
     cell.n = values.length;
   }

@@ -61,9 +61,9 @@ export function searched() {
   return [...store.trials.values()].filter((trial) => trial.role === "search");
 }
 
-/** What a trial is worth: its value at its end, until then its last measured one. */
+/** What a trial is worth: its value at its end, while it runs its last measured one. */
 export function worth(trial) {
-  return trial.value ?? trial.latest;
+  return trial.value ?? (trial.state === "running" ? trial.latest : null);
 }
 
 /** Dotted settings that differ between search trials. */

@@ -33,7 +33,7 @@ function columns() {
       title: shortMetric(store.study.metric),
       hint: `${store.study.metric}, mean over seeds ± standard deviation; in brackets while the trial runs`,
       of: (t) => worth(t) ?? null,
-      show: (t) => (t.value === null && t.latest !== null ? `(${measured(t.latest)})` : measured(t.value, t.spread)),
+      show: (t) => (t.value === null && Number.isFinite(worth(t)) ? `(${measured(worth(t))})` : measured(t.value, t.spread)),
       right: true,
     },
     ...paths.map((path) => ({
