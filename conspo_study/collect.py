@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class _Ahead:
     updates: int
     """Optimiser steps behind the weights that they were asked of."""
     fetch: Draw
+    clock: dict[str, float] = field(default_factory=dict)
+    """Seconds that the trainer has spent on them before their step."""
 
 
 class Collector:
@@ -74,7 +76,8 @@ class Collector:
         """Groups with contrast of step `step`, from 0, refilled if configured.
 
         updates: optimiser steps that have been applied so far. clock: to which the seconds of
-        `rollout` and `reward` are added. Raises what the engine raises, and RuntimeError when it
+        `rollout` and `reward` are added, those of drawing ahead to the step that was drawn for.
+        Raises what the engine raises, and RuntimeError when it
         draws from weights that it should not have.
         """
         settings = self.config.rollout
@@ -86,7 +89,7 @@ class Collector:
         for attempt in range(settings.refill_rounds + 1):
             problems, prompts = self._problems(step, attempt)
             with timed(clock, "rollout"):
-                rollouts = self._drawn(step, attempt, updates)
+                rollouts = self._drawn(step, attempt, updates, clock)
             with timed(clock, "reward"):
                 judgements = self._judge(problems, rollouts)
             self.samples += [
@@ -104,17 +107,21 @@ class Collector:
                 break
         following = step + 1
         if settings.ahead and following < self.config.train.steps:
-            with timed(clock, "rollout"):
-                self._ahead = _Ahead(following, updates, self._begin(following, attempt=0))
+            spent: dict[str, float] = {}
+            with timed(spent, "rollout"):
+                fetch = self._begin(following, attempt=0)
+            self._ahead = _Ahead(following, updates, fetch, spent)
         totals = self.world.gather(counts)
         return kept[: self.share], sum(totals[1:], totals[0]), parts
 
     def settle(self) -> None:
         """Wait for the responses that were asked for ahead, so that `save` can write them."""
         if self._ahead:
-            own = self._ahead.fetch()
+            with timed(self._ahead.clock, "rollout"):
+                own = self._ahead.fetch()
             self._ahead.fetch = lambda: own
-            self._settled = list(chain.from_iterable(self.world.gather(own)))
+            gathered = self.world.gather(own)
+            self._settled = [] if self.world.rank else list(chain.from_iterable(gathered))
 
     def save(self, folder: Path) -> dict[str, int]:
         """Write into `folder` what `settle` has waited for, on one worker; returns what else must
@@ -122,6 +129,7 @@ class Collector:
         if not self._ahead:
             return {}
         save_rollouts(folder / AHEAD_FILE, self._settled)
+        self._settled = []
         return {"step": self._ahead.step, "updates": self._ahead.updates}
 
     def load(self, folder: Path, kept: Mapping[str, int]) -> None:
@@ -161,10 +169,14 @@ class Collector:
             [derive_seed(self.seed, "rollout", first + i) for i in range(self.share)],
         )
 
-    def _drawn(self, step: int, attempt: int, updates: int) -> list[tuple[Rollout, ...]]:
+    def _drawn(
+        self, step: int, attempt: int, updates: int, clock: dict[str, float]
+    ) -> list[tuple[Rollout, ...]]:
         """The responses of a step, from the weights that they should be from."""
         if self._ahead and self._ahead.step == step:
             allowed = {updates, self._ahead.updates}
+            for stage, seconds in self._ahead.clock.items():
+                clock[stage] = clock.get(stage, 0.0) + seconds
             fetch, self._ahead = self._ahead.fetch, None
         else:
             allowed, fetch = {updates}, self._begin(step, attempt)

@@ -141,6 +141,7 @@ class SeedRun:
         if self.config.rollout.ahead:
             with whole_weights(self.model):  # which an engine that is replaced must be sent
                 self.collector.settle()
+            self._count_restarts()
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write policy, tokenizer and optimiser into `folder`; returns what else must be kept.

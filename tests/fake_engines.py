@@ -67,7 +67,7 @@ class FakeActor:
             if what == "hang":
                 time.sleep(3600)
             if what == "work":
-                for _ in range(8):
+                for _ in range(12):
                     time.sleep(0.25)
                     self._heartbeat.beat()
         return due[0] if due else ""

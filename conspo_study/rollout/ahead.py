@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -29,7 +31,7 @@ def save_rollouts(path: Path, groups: Sequence[Sequence[Rollout]]) -> None:
     tensors = {name: torch.tensor(values, dtype=torch.int64) for name, values in columns.items()}
     logprobs = [p for rollout in rollouts for p in rollout.logprobs]
     tensors["logprobs"] = torch.tensor(logprobs, dtype=torch.float64)
-    tensors["texts"] = torch.tensor(list(b"".join(texts)), dtype=torch.uint8)
+    tensors["texts"] = torch.from_numpy(np.frombuffer(b"".join(texts), dtype=np.uint8).copy())
     save_file(tensors, path)
 
 
@@ -39,7 +41,7 @@ def load_rollouts(path: Path) -> list[tuple[Rollout, ...]]:
     tensors = load_file(path)
     found = {name: tensor.tolist() for name, tensor in tensors.items() if name != "texts"}
     lengths, text_lengths = found["lengths"], found["text_lengths"]
-    text = bytes(tensors["texts"].tolist())
+    text = tensors["texts"].numpy().tobytes()
     if (
         not sum(lengths) == len(found["tokens"]) == len(found["logprobs"])
         or len(text) != sum(text_lengths)
@@ -47,13 +49,13 @@ def load_rollouts(path: Path) -> list[tuple[Rollout, ...]]:
         or not set(found["statuses"]) <= set(range(len(_STATUSES)))
     ):
         raise ValueError(f"{path.name} holds rollouts that are not whole")
-    tokens, logprobs, letters = iter(found["tokens"]), iter(found["logprobs"]), iter(text)
+    tokens, logprobs, letters = iter(found["tokens"]), iter(found["logprobs"]), BytesIO(text)
     rollouts = [
         Rollout(
             tokens=tuple(islice(tokens, length)),
             logprobs=tuple(islice(logprobs, length)),
             status=_STATUSES[status],
-            text=bytes(islice(letters, letters_of)).decode("utf-8", "surrogatepass"),
+            text=letters.read(letters_of).decode("utf-8", "surrogatepass"),
             weights_version=version,
         )
         for length, letters_of, status, version in zip(

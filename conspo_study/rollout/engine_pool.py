@@ -197,20 +197,22 @@ class EnginePool:
         """
         answers: dict[int, Answer] = {}
         while asked.shares:
-            calls = {
-                number: call
-                for number, (process, call) in asked.calls.items()
-                if self._slots[number].process is process  # or else its loss has been dealt with
-            }
-            for number, answer in self._answers(calls, "generating").items():
-                if answer["version"] != asked.version:
+            found, waiting = {}, {}
+            for number, (process, call) in asked.calls.items():
+                if _succeeded(call):
+                    found[number] = call.result()
+                elif self._slots[number].process is process:  # or its loss has been dealt with
+                    waiting[number] = call
+            for number, answer in (found | self._answers(waiting, "generating")).items():
+                slot = self._slots[number]
+                if answer["version"] == asked.version:
+                    for request, responses in zip(
+                        asked.shares.pop(number), answer["responses"], strict=True
+                    ):
+                        answers[request] = Answer(asked.updates, responses)
+                elif slot.process is asked.calls[number][0]:
                     what = f"it answered with weights {answer['version']!r}, not {asked.version!r}"
-                    self._lost(self._slots[number], "generating", RuntimeError(what))
-                    continue
-                for request, found in zip(
-                    asked.shares.pop(number), answer["responses"], strict=True
-                ):
-                    answers[request] = Answer(asked.updates, found)
+                    self._lost(slot, "generating", RuntimeError(what))
             if asked.shares:
                 self._ask(asked, asked.shares)
         return [answers[request] for request in range(len(asked.requests))]
@@ -255,7 +257,7 @@ class EnginePool:
             self._start_missing(behind)
             ready = {slot.number: slot.process for slot in behind if slot.process is not None}
             with self._channel.sending(weights, version, ready) as calls:
-                loaded = self._answers(calls, "loading weights")
+                loaded = self._answers(calls, "loading weights", in_turn=True)
             for number in loaded:
                 self._slots[number].holds = version
 
@@ -276,8 +278,13 @@ class EnginePool:
         assert process is not None
         return process
 
-    def _answers(self, calls: Mapping[int, Future[Any]], what: str) -> dict[int, Any]:
-        """The answers by engine; engines that are lost meanwhile are left out."""
+    def _answers(
+        self, calls: Mapping[int, Future[Any]], what: str, in_turn: bool = False
+    ) -> dict[int, Any]:
+        """The answers by engine; engines that are lost meanwhile are left out.
+
+        in_turn: an engine may have to wait for the others, one of which must show life.
+        """
         answers: dict[int, Any] = {}
         waiting = dict(calls)
         lives = {number: (self._process(number).heartbeat(), time.monotonic()) for number in calls}
@@ -295,6 +302,8 @@ class EnginePool:
                 beat, now = self._process(number).heartbeat(), time.monotonic()
                 if beat != lives[number][0]:
                     lives[number] = (beat, now)
+                    if in_turn:
+                        lives = {other: (last, now) for other, (last, _) in lives.items()}
                 elif now - lives[number][1] > self._deadline_s:
                     del waiting[number]
                     silence = f"no sign of life for {self._deadline_s:g} s"
@@ -310,6 +319,10 @@ class EnginePool:
             raise EngineFailed(f"{cause}, again. Its log ends: {ending or '(empty)'}") from error
         slot.replaced = True
         self._restarts.append(cause)
+
+
+def _succeeded(call: Future[Any]) -> bool:
+    return call.done() and not call.cancelled() and call.exception() is None
 
 
 def _version(weights: PolicyWeights) -> str:

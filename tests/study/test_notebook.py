@@ -45,7 +45,7 @@ def test_its_cells_run_and_run_again(cells, tmp_path):
             text=True,
             cwd=tmp_path,
             env=environment,
-            timeout=300,
+            timeout=600,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.splitlines()[-1] == f"[True, {ran}, 3]"

@@ -123,10 +123,11 @@ def test_ray_knows_which_workers_belong_to_which_trial(dashboard):
     def worker():
         actors = dashboard("/logical/actors")["data"]["actors"].values()
         ids = [one["actorId"] for one in actors if one["actorClass"] == "RayTrainWorker"]
-        return any(one in text for text in found().values() for one in ids)
+        runs = found()
+        both = {"margin_sweep-t0000", "margin_sweep-t0001"} <= runs.keys()
+        return both and any(one in text for text in runs.values() for one in ids)
 
-    wait_for(worker, LIMIT_S, "a worker among the runs")
-    assert {"margin_sweep-t0000", "margin_sweep-t0001"} <= found().keys()
+    wait_for(worker, LIMIT_S, "both trials and a worker among the runs")
 
 
 def test_every_panel_of_the_dashboard_has_something_to_show(prometheus, study):
