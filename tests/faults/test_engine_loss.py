@@ -130,13 +130,16 @@ class Recorder:
     """An outlet that keeps what a trial counts and measures."""
 
     def __init__(self):
-        self.rows, self.responses, self.counts = [], [], {}
+        self.rows, self.responses, self.kept, self.counts = [], [], [], {}
 
     def step_rows(self, rows):
         self.rows += [
             {k: v for k, v in row.items() if not k.startswith(("time/", "tokens_per_s", "peak_"))}
             for row in rows
         ]
+
+    def rollouts(self, seed, step, rows):
+        self.kept += rows
 
     def evaluation(self, rows):
         self.responses += rows
@@ -173,6 +176,7 @@ def test_a_trial_whose_engine_dies_comes_to_the_same_result(monkeypatch, tmp_pat
     killed, found = train_with(monkeypatch, tmp_path / "killed", tiny_policy, "generate 20 die")
     assert killed.rows == whole.rows
     assert killed.responses == whole.responses
+    assert killed.kept == whole.kept != []
     for seed, tensors in expected.items():
         assert all(torch.equal(found[seed][name], tensor) for name, tensor in tensors.items())
     # Sampler and trainer agree only if both seeds' weights were in the engine when they sampled.
