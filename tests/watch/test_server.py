@@ -253,6 +253,15 @@ def test_numbers_that_json_does_not_have_become_null(study, watch):
     assert page.ask("trial/t0000")["config"] == {"a": {"b": [None, None]}}
 
 
+@pytest.fixture
+def interruptible():
+    """Processes that are started heed Ctrl-C: one in the background hands down that it does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_command_says_where_the_page_is_and_ends_quietly(study):
     command = [sys.executable, "-m", "conspo_study.study", "watch", str(study), "--port", "0"]
     with subprocess.Popen(
