@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,9 +11,9 @@ from typing import Any
 
 from conspo_study.records import CreditRow, EvalRow
 from conspo_study.results.atomic import write_atomic
+from conspo_study.results.parquet import RowFiles, finite
 
-_EVAL_SCHEMA_VERSION = b"1"
-_EVAL_NAME = re.compile(r"eval-(\d+)-(\d{5,})\.parquet")
+_EVALUATIONS = RowFiles(EvalRow, "eval", {b"conspo_eval": b"1"}, "evaluation rows")
 
 
 def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -24,7 +22,7 @@ def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
     A number that is not finite is stored as null, "could not be measured": a diagnostic must not
     end a run. One process writes the file at a time. Raises OSError naming the file.
     """
-    line = json.dumps({name: _finite(value) for name, value in row.items()}, allow_nan=False)
+    line = json.dumps({name: finite(value) for name, value in row.items()}, allow_nan=False)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         size = os.fstat(fd).st_size
@@ -65,7 +63,7 @@ def append_credits(path: Path, seed: int, step: int, rows: Sequence[CreditRow]) 
     Numbers that are not finite and errors are treated as by `append_step_row`.
     """
     columns = {
-        field.name: [_finite(getattr(row, field.name)) for row in rows]
+        field.name: [finite(getattr(row, field.name)) for row in rows]
         for field in fields(CreditRow)
     }
     append_step_row(path, {"seed": seed, "step": step, **columns})
@@ -94,27 +92,17 @@ def read_credits(path: Path) -> list[dict[str, Any]]:
 
 def eval_path(folder: Path, seed: int, step: int) -> Path:
     """Where the evaluation of (seed, step) of the trial in `folder` lies."""
-    return folder / f"eval-{seed}-{step:05d}.parquet"
+    return _EVALUATIONS.path(folder, seed, step)
 
 
 def write_eval_rows(path: Path, rows: Sequence[EvalRow]) -> None:
     """Write the rows of one evaluation as Parquet, whole or not at all; replaces an older file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = {
-        field.name: [_encodable(getattr(row, field.name)) for row in rows]
-        for field in fields(EvalRow)
-    }
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=_eval_schema()), sink, compression="zstd")
-    write_atomic(path, sink.getvalue().to_pybytes())
+    write_atomic(path, _EVALUATIONS.encoded(rows))
 
 
 def stored_evaluations(folder: Path) -> list[tuple[int, int]]:
     """Seed and step of every evaluation of the trial in `folder`, in order."""
-    names = [_EVAL_NAME.fullmatch(path.name) for path in folder.glob("eval-*.parquet")]
-    return sorted((int(name[1]), int(name[2])) for name in names if name)
+    return _EVALUATIONS.stored(folder)
 
 
 def read_eval_table(folder: Path, chosen: Collection[tuple[int, int]] | None = None) -> Any:
@@ -123,44 +111,11 @@ def read_eval_table(folder: Path, chosen: Collection[tuple[int, int]] | None = N
     chosen: seeds and steps whose evaluations are read; by default all. Raises ValueError naming a
     file that is not such a table.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = _eval_schema()
-    tables = []
-    paths = [eval_path(folder, *pair) for pair in chosen or ()]
-    for path in sorted(folder.glob("eval-*.parquet")) if chosen is None else paths:
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{path} is not readable as Parquet: {error}") from error
-        if not table.schema.equals(schema, check_metadata=True):
-            raise ValueError(f"{path} does not have the columns of evaluation rows, version 1")
-        tables.append(table)
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+    if chosen is None:
+        return _EVALUATIONS.read(sorted(folder.glob("eval-*.parquet")))
+    return _EVALUATIONS.read(eval_path(folder, *pair) for pair in chosen)
 
 
 def read_eval_rows(folder: Path) -> list[EvalRow]:
     """All evaluations of the trial in `folder`, as `read_eval_table`."""
     return [EvalRow(**row) for row in read_eval_table(folder).to_pylist()]
-
-
-def _eval_schema() -> Any:
-    import pyarrow as pa
-
-    types = {"int": pa.int64(), "str": pa.string()}
-    return pa.schema(
-        [pa.field(field.name, types[str(field.type)], nullable=False) for field in fields(EvalRow)],
-        metadata={b"conspo_eval": _EVAL_SCHEMA_VERSION},
-    )
-
-
-def _encodable(value: Any) -> Any:
-    """Text that UTF-8 can hold: a model may emit half of a surrogate pair."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,92 @@
+"""Rows of one dataclass as Parquet files: one per seed and step of a trial."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RowFiles:
+    """How the rows of one kind are stored."""
+
+    kind: type
+    """The dataclass of a row; its fields are the columns, and only optional ones may be null."""
+    prefix: str
+    """Of the files' names: `<prefix>-<seed>-<step>.parquet`."""
+    metadata: Mapping[bytes, bytes]
+    """Of the schema: which kind of rows it is, and in which version."""
+    called: str
+    """The rows, in messages."""
+
+    def path(self, folder: Path, seed: int, step: int) -> Path:
+        """Where the rows of (seed, step) of the trial in `folder` lie."""
+        return folder / f"{self.prefix}-{seed}-{step:05d}.parquet"
+
+    def stored(self, folder: Path) -> list[tuple[int, int]]:
+        """Seed and step of every file of the trial in `folder`, in order."""
+        pattern = re.compile(rf"{self.prefix}-(\d+)-(\d{{5,}})\.parquet")
+        names = [pattern.fullmatch(path.name) for path in folder.glob(f"{self.prefix}-*.parquet")]
+        return sorted((int(name[1]), int(name[2])) for name in names if name)
+
+    def encoded(self, rows: Sequence[Any], statistics: bool = True) -> bytes:
+        """The content of a file of `rows`. statistics: of the columns, which help to skip some."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = {
+            field.name: [_storable(getattr(row, field.name)) for row in rows]
+            for field in fields(self.kind)
+        }
+        sink = pa.BufferOutputStream()
+        table = pa.table(columns, schema=self.schema())
+        pq.write_table(table, sink, compression="zstd", write_statistics=statistics)
+        content: bytes = sink.getvalue().to_pybytes()
+        return content
+
+    def read(self, paths: Iterable[Path]) -> Any:
+        """The rows of all files as one `pyarrow.Table`. Raises ValueError naming a file that is
+        not of this kind."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = self.schema()
+        tables = []
+        for path in paths:
+            try:
+                table = pq.read_table(path)
+            except (pa.ArrowException, OSError) as error:
+                raise ValueError(f"{path} is not readable as Parquet: {error}") from error
+            if not table.schema.equals(schema, check_metadata=True):
+                raise ValueError(f"{path} does not have the columns of {self.called}, version 1")
+            tables.append(table)
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def schema(self) -> Any:
+        """The `pyarrow.Schema` of a file."""
+        import pyarrow as pa
+
+        types = {"int": pa.int64(), "str": pa.string(), "float | None": pa.float64()}
+        return pa.schema(
+            [
+                pa.field(field.name, types[str(field.type)], nullable="None" in str(field.type))
+                for field in fields(self.kind)
+            ],
+            metadata=dict(self.metadata),
+        )
+
+
+def finite(value: Any) -> Any:
+    """The value, or None, "could not be measured", for a number that is not finite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _storable(value: Any) -> Any:
+    """Text that UTF-8 can hold, as a model may emit half of a surrogate pair; a finite number."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return finite(value)
