@@ -14,6 +14,7 @@ from conspo_study.definition import StudyError
 from conspo_study.records import EventKind, TrialState
 from conspo_study.results.lease import beats, read_lease
 from conspo_study.results.log import LoggedEvent, read_log
+from conspo_study.results.pace import seconds_left
 from conspo_study.results.table import TrialRow
 from conspo_study.study_folder import LEASE, LOG, read_definition, read_table
 
@@ -165,8 +166,7 @@ def _open(row: TrialRow, events: Sequence[LoggedEvent]) -> Progress:
 
 
 def _seconds_left(row: TrialRow, events: Sequence[LoggedEvent]) -> float | None:
-    """At the pace between the first and the last report since the trial was last started. Times
-    are those of the driver's clock, which may jump: then there is no answer."""
+    """See `pace.seconds_left`."""
     reports: list[tuple[float, int]] = []
     for logged in events:
         if logged.event.trial != row.id:
@@ -176,12 +176,7 @@ def _seconds_left(row: TrialRow, events: Sequence[LoggedEvent]) -> float | None:
         elif logged.event.kind is EventKind.REPORTED:
             moment = datetime.fromisoformat(logged.time).timestamp()
             reports.append((moment, int(logged.event.data.get("step", 0))))
-    if len(reports) < 2 or row.steps is None:
-        return None
-    seconds, steps = reports[-1][0] - reports[0][0], reports[-1][1] - reports[0][1]
-    if seconds <= 0 or steps <= 0:
-        return None
-    return seconds / steps * (row.steps - row.step)
+    return seconds_left(row, reports[0], reports[-1]) if reports else None
 
 
 def _measurement(row: TrialRow) -> Measured:

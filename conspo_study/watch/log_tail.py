@@ -15,6 +15,7 @@ from typing import Any
 
 from conspo_study.records import EventKind
 from conspo_study.results.lines import LoggedEvent, check_number, decode_line
+from conspo_study.results.pace import Report, seconds_left
 from conspo_study.results.table import TableBuilder, TrialRow
 from conspo_study.watch.curves import Curves
 
@@ -89,8 +90,7 @@ class LogTail:
         self.left = 0 if self.damage else stat.st_size - self._offset
 
     def seconds_left(self, row: TrialRow) -> float | None:
-        """Until the trial ends, at the pace of its reports since it was last started; None while
-        they do not tell. Times are the driver's clock, which may jump."""
+        """See `pace.seconds_left`; None while the trial's reports do not tell."""
         mine = self.events.get(row.id, [])
         last = next((e for e in reversed(mine) if e.kind is EventKind.REPORTED), None)
         first = None
@@ -99,13 +99,9 @@ class LogTail:
                 break
             if happened.kind is EventKind.REPORTED:
                 first = happened
-        if not first or not last or row.steps is None:
+        if not first or not last:
             return None
-        seconds = (_moment(last.time) or 0.0) - (_moment(first.time) or 0.0)
-        steps = (last.step or 0) - (first.step or 0)
-        if seconds <= 0 or steps <= 0:
-            return None
-        return seconds / steps * (row.steps - row.step)
+        return seconds_left(row, _report(first), _report(last))
 
     def _take(self, line: bytes) -> bool:
         """Take in the next line; whether it is sound."""
@@ -137,8 +133,9 @@ class LogTail:
         self.events.setdefault(event.trial, []).append(happened)
 
 
-def _moment(text: str) -> float | None:
+def _report(happened: Happened) -> Report:
     try:
-        return datetime.fromisoformat(text).timestamp()
+        moment = datetime.fromisoformat(happened.time).timestamp()
     except (ValueError, TypeError):
-        return None
+        moment = 0.0
+    return moment, happened.step or 0
