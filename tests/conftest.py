@@ -26,3 +26,11 @@ def tiny_policy(tmp_path_factory):
         return prepare_policy(PolicyConfig(warm_start_steps=150))
     finally:
         patch.undo()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, tiny_policy):
+    """An undisturbed run of two seeds over four steps."""
+    from training_runs import run
+
+    return run(tmp_path_factory.mktemp("whole"), tiny_policy)

@@ -12,86 +12,20 @@ from statistics import fmean
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_runs import CONFIG, Recorder, run, untimed
 
 from conspo_study.bars import Bars
 from conspo_study.config import PolicyConfig, with_overrides
 from conspo_study.data.arithmetic import training_problem
 from conspo_study.incidents import IncidentType
 from conspo_study.prepare import prepare_policy
-from conspo_study.presets import EMBEDDED, QUICK
+from conspo_study.presets import EMBEDDED
 from conspo_study.records import Judgement, Verdict
 from conspo_study.reward.verifier import Verifier
 from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.train import train
 from conspo_study.update.checkpoint import CheckpointError
 from conspo_study.update.step import NoContrastError
-
-CONFIG = with_overrides(
-    QUICK, {"train.steps": 4, "train.checkpoint_every": 2, "rollout.prompts_per_step": 4}
-)
-TIMES = ("time/", "tokens_per_s", "peak_memory_gib")
-
-
-class Recorder:
-    """An outlet that keeps everything, and a folder for the checkpoints."""
-
-    def __init__(self, folder):
-        self.checkpoints = folder / "checkpoints"
-        self.rows, self.evaluations, self.reports = [], [], []
-        self.incidents, self.total, self.credited, self.kept = [], {}, [], []
-
-    def step_rows(self, rows):
-        self.rows += rows
-
-    def credits(self, seed, step, rows):
-        self.credited.append((seed, step, len(rows)))
-
-    def rollouts(self, seed, step, rows):
-        assert {(row.seed, row.step) for row in rows} == {(seed, step)}
-        self.kept += rows
-
-    def evaluation(self, rows):
-        self.evaluations += rows
-
-    def untrained(self, seed):
-        return None
-
-    def incident(self, incident):
-        self.incidents.append((incident.type, incident.detail))
-
-    def totals(self, totals):
-        self.total = {total.type: (total.count, total.detail) for total in totals}
-
-    def report(self, step, latest):
-        self.reports.append((step, {seed: dict(metrics) for seed, metrics in latest.items()}))
-
-    def checkpoint(self, step):
-        return self.checkpoints / f"checkpoint_{step:05d}"
-
-
-def run(folder, policy, config=CONFIG, seeds=(0, 1), resume_from=None, bars=None):
-    """Train; `resume_from` is the only checkpoint that is there."""
-    recorder = Recorder(folder)
-    if resume_from is not None:
-        shutil.copytree(resume_from, recorder.checkpoints / resume_from.name)
-    train(
-        config,
-        seeds,
-        recorder,
-        policy_folder=policy,
-        checkpoints=recorder.checkpoints,
-        bars=bars,
-    )
-    return recorder
-
-
-def untimed(row):
-    return {key: value for key, value in row.items() if not key.startswith(TIMES)}
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, tiny_policy):
-    return run(tmp_path_factory.mktemp("whole"), tiny_policy)
 
 
 def test_a_step_that_refills_says_how_many_groups_it_took(tmp_path, tiny_policy):
@@ -127,46 +61,6 @@ def test_a_run_resumed_from_its_checkpoint_ends_bit_for_bit_the_same(whole, tmp_
     for row in whole.evaluations:
         if row.step == 4:
             assert last[(row.seed, row.problem_set, row.problem_id, row.sample)] == row
-
-
-AHEAD = with_overrides(CONFIG, {"rollout.ahead": True})
-
-
-def test_rollouts_drawn_ahead_are_one_update_old_and_the_metrics_say_so(
-    whole, tmp_path, tiny_policy
-):
-    twice = with_overrides(AHEAD, {"update.mini_batches": 2})
-    for config in (AHEAD, twice):
-        rows = run(tmp_path / str(config.update.mini_batches), tiny_policy, config, seeds=(0,)).rows
-        moved = [0, *(row.get("updates", 0) for row in rows)]  # 0 where no group had contrast
-        assert sum(moved) > config.update.mini_batches
-        for row, before in zip(rows, moved, strict=False):
-            if updates := row.get("updates"):
-                assert row["staleness"] == before + (updates - 1) / 2
-                assert (row["mismatch_max"] > 1e-4) == (before > 0)
-    own = [untimed(row) for row in whole.rows if row["seed"] == 0]
-    ahead = [untimed(row) for row in run(tmp_path / "3", tiny_policy, AHEAD, seeds=(0,)).rows]
-    assert ahead[0] == own[0] and ahead[1] != own[1]
-
-
-def test_weights_that_hardly_move_make_ahead_draw_what_would_be_drawn_later(tmp_path, tiny_policy):
-    still = {"update.learning_rate": 1e-12}
-    rows = [
-        run(tmp_path / str(ahead), tiny_policy, config=with_overrides(config, still)).rows
-        for ahead, config in enumerate((CONFIG, AHEAD))
-    ]
-    for now, earlier in zip(*rows, strict=True):
-        assert earlier.keys() == now.keys()
-        for name in untimed(now).keys() - {"staleness"}:
-            assert earlier[name] == pytest.approx(now[name], abs=1e-5), name
-
-
-def test_a_run_that_draws_ahead_resumes_bit_for_bit(tmp_path, tiny_policy):
-    whole = run(tmp_path / "whole", tiny_policy, config=AHEAD)
-    assert (whole.checkpoint(2) / "seed-1/ahead.safetensors").exists()
-    assert not (whole.checkpoint(4) / "seed-1/ahead.safetensors").exists()  # nothing follows it
-    again = run(tmp_path / "again", tiny_policy, config=AHEAD, resume_from=whole.checkpoint(2))
-    assert [untimed(r) for r in again.rows] == [untimed(r) for r in whole.rows if r["step"] > 2]
 
 
 @pytest.mark.skipif(
@@ -400,64 +294,6 @@ def test_lost_checks_are_counted_over_the_whole_run(tmp_path, tiny_policy, monke
     rollouts = 4 * 4 * 4
     assert timeouts + killed == rollouts + len(recorder.evaluations)
     assert killed == pytest.approx(2 * timeouts, abs=2)
-
-
-def test_credits_are_stored_at_the_steps_that_ask_for_them(tmp_path, tiny_policy):
-    config = with_overrides(CONFIG, {"update.store_credits_every": 2})
-    recorder = run(tmp_path, tiny_policy, config=config)
-    contrasts = {
-        (row["seed"], row["step"]): round(row["valid_fraction"] * 4 * 4) for row in recorder.rows
-    }
-    due = {key: count for key, count in contrasts.items() if count and key[1] in (1, 3)}
-    assert due
-    assert {(seed, step): count for seed, step, count in recorder.credited} == due
-
-
-def test_whole_groups_are_kept_for_reading_with_what_the_step_made_of_them(tmp_path, tiny_policy):
-    settings = {"train.store_rollouts_every": 2, "train.store_rollouts_groups": 3}
-    config = with_overrides(
-        CONFIG,
-        settings | {"objective.name": "grpo", "update.store_credits_every": 2},
-    )
-    credited = []
-
-    class Outlet(Recorder):
-        def credits(self, seed, step, rows):
-            credited.extend(replace(row, update=step) for row in rows)
-
-    recorder = Outlet(tmp_path)
-    train(config, (0,), recorder, policy_folder=tiny_policy, checkpoints=recorder.checkpoints)
-    assert [(row.step, row.group, row.rollout) for row in recorder.kept] == [
-        (step, group, i) for step in (1, 3) for group in range(3) for i in range(4)
-    ]
-    trained = 0
-    for step in (1, 3):
-        for group in range(3):
-            rows = [row for row in recorder.kept if (row.step, row.group) == (step, group)]
-            correct = [row.verdict == "correct" for row in rows]
-            mixed = 0 < sum(correct) < 4
-            assert {row.credit is not None for row in rows} == {mixed}
-            assert {row.advantage is not None for row in rows} == {mixed}
-            if mixed:
-                trained += 1
-                same = [
-                    c for c in credited if (c.update, c.problem_id) == (step, rows[0].problem_id)
-                ]
-                assert [(r.score, r.credit) for r in rows] == [(c.score, c.credit) for c in same]
-                assert sum(row.advantage for row in rows) == pytest.approx(0, abs=1e-5)
-                assert [row.advantage > 0 for row in rows] == correct
-            assert len({row.prompt for row in rows}) == 1 and rows[0].prompt
-            assert all(row.score < 0 and row.response_tokens > 0 for row in rows)
-    assert 0 < trained < 6, "the test needs groups with contrast, and some without"
-
-
-def test_what_is_kept_does_not_depend_on_an_interruption(whole, tmp_path, tiny_policy):
-    config = with_overrides(CONFIG, {"train.store_rollouts_every": 1})
-    undisturbed = run(tmp_path / "whole", tiny_policy, config)
-    resumed = run(tmp_path, tiny_policy, config, resume_from=undisturbed.checkpoint(2))
-    assert resumed.kept == [row for row in undisturbed.kept if row.step > 2] != []
-    assert [untimed(row) for row in undisturbed.rows] == [untimed(row) for row in whole.rows]
-    assert {row.advantage for row in undisturbed.kept} == {None}  # ConSPO has none
 
 
 def test_grpo_trains_by_the_same_loop(tmp_path, tiny_policy):
