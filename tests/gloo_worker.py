@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from tiny_models import random_model
+from training_runs import Recorder
 from transformers import AutoModelForCausalLM
 from update_cases import model_and_groups, settings_of, update_on
 
@@ -158,45 +159,21 @@ def sharded(world: World, folder: Path) -> None:
     save_file(tensors, folder / f"sharded-{world.rank}.safetensors")
 
 
-class RowsOutlet:
-    """Keeps the rows of training steps, and the responses that are kept of them."""
-
-    def __init__(self):
-        self.rows, self.kept = [], []
-
-    def step_rows(self, rows):
-        self.rows += rows
-
-    def credits(self, seed, step, rows):
-        pass
-
-    def rollouts(self, seed, step, rows):
-        self.kept += [astuple(row) for row in rows]
-
-    def evaluation(self, rows):
-        pass
-
-    def untrained(self, seed):
-        return None
+class Uneventful(Recorder):
+    """A recorder of a run in which nothing fails."""
 
     def incident(self, incident):
         raise AssertionError(incident)
 
-    def totals(self, totals):
-        pass
-
-    def report(self, step, latest):
-        pass
-
 
 def train_some(world: World, folder: Path, config: RunConfig, policy: Path) -> None:
     """Train and leave `rows.json` and `kept.json` in `folder`, beside `checkpoints`."""
-    outlet = RowsOutlet()
-    checkpoints = folder / "checkpoints"
-    train(config, [0], outlet, policy_folder=policy, checkpoints=checkpoints, world=world)
+    found = Uneventful(folder)
+    checkpoints = found.checkpoints
+    train(config, [0], found, policy_folder=policy, checkpoints=checkpoints, world=world)
     if world.rank == 0:
-        (folder / "rows.json").write_text(json.dumps(outlet.rows))
-        (folder / "kept.json").write_text(json.dumps(outlet.kept))
+        (folder / "rows.json").write_text(json.dumps(found.rows))
+        (folder / "kept.json").write_text(json.dumps([astuple(row) for row in found.kept]))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import torch
 from fake_engines import FakeActor, TransformersActor
 from safetensors.torch import load_file
 from studies_under_fire import wait_for
+from training_runs import run, untimed
 
 from conspo_study import engines
 from conspo_study.config import with_overrides
@@ -21,7 +22,6 @@ from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.engine_actor import EngineActor
 from conspo_study.rollout.engine_pool import EngineFailed, EnginePool, Request
 from conspo_study.rollout.weight_memory import SharedMemoryChannel
-from conspo_study.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -126,34 +126,6 @@ def test_an_engine_ends_with_the_worker_that_started_it(tmp_path):
     wait_for(lambda: not Path(f"/proc/{engine}").exists(), 60, "the end of the engine")
 
 
-class Recorder:
-    """An outlet that keeps what a trial counts and measures."""
-
-    def __init__(self):
-        self.rows, self.responses, self.kept, self.counts = [], [], [], {}
-
-    def step_rows(self, rows):
-        self.rows += [
-            {k: v for k, v in row.items() if not k.startswith(("time/", "tokens_per_s", "peak_"))}
-            for row in rows
-        ]
-
-    def rollouts(self, seed, step, rows):
-        self.kept += rows
-
-    def evaluation(self, rows):
-        self.responses += rows
-
-    def totals(self, totals):
-        self.counts = {total.type: total.count for total in totals}
-
-    def untrained(self, seed):
-        return None
-
-    def report(self, step, latest):
-        pass
-
-
 def train_with(monkeypatch, folder, policy, *faults):
     """A trial whose engines really sample; what it recorded, and its last weights."""
     folder.mkdir()
@@ -164,9 +136,8 @@ def train_with(monkeypatch, folder, policy, *faults):
 
     monkeypatch.setattr(engines, "vllm_settings", with_faults)
     monkeypatch.setattr(engines, "VllmActor", TransformersActor)
-    recorder = Recorder()
-    train(CONFIG, (0, 1), recorder, policy_folder=policy, checkpoints=folder)
-    last = folder / f"checkpoint_{CONFIG.train.steps:05d}"
+    recorder = run(folder, policy, CONFIG)
+    last = recorder.checkpoint(CONFIG.train.steps)
     weights = {seed: load_file(last / f"seed-{seed}" / "model.safetensors") for seed in (0, 1)}
     return recorder, weights
 
@@ -174,12 +145,12 @@ def train_with(monkeypatch, folder, policy, *faults):
 def test_a_trial_whose_engine_dies_comes_to_the_same_result(monkeypatch, tmp_path, tiny_policy):
     whole, expected = train_with(monkeypatch, tmp_path / "whole", tiny_policy)
     killed, found = train_with(monkeypatch, tmp_path / "killed", tiny_policy, "generate 20 die")
-    assert killed.rows == whole.rows
-    assert killed.responses == whole.responses
+    assert [untimed(row) for row in killed.rows] == [untimed(row) for row in whole.rows]
+    assert killed.evaluations == whole.evaluations
     assert killed.kept == whole.kept != []
     for seed, tensors in expected.items():
         assert all(torch.equal(found[seed][name], tensor) for name, tensor in tensors.items())
     # Sampler and trainer agree only if both seeds' weights were in the engine when they sampled.
     assert max(row["mismatch_max"] for row in whole.rows if "mismatch_max" in row) < 1e-5
-    assert whole.counts.get(IncidentType.ENGINE_RESTARTED, 0) == 0
-    assert killed.counts[IncidentType.ENGINE_RESTARTED] == 1
+    assert whole.total.get(IncidentType.ENGINE_RESTARTED, (0, ""))[0] == 0
+    assert killed.total[IncidentType.ENGINE_RESTARTED][0] == 1
