@@ -16,6 +16,7 @@ from conspo_study.activity import Doing, as_reported
 from conspo_study.costs import confirmation_batch
 from conspo_study.definition import StudyDefinition
 from conspo_study.records import TrialState
+from conspo_study.results.printable import printable
 from conspo_study.results.table import StudyTable, TrialRow
 
 STYLES = {
@@ -222,11 +223,6 @@ def settings_of(row: TrialRow) -> str:
         for path, value in row.params.items()
     )
     return f"[{row.label}] {values}" if row.label else values
-
-
-def printable(text: str) -> str:
-    """Untrusted text without what could move a terminal's cursor."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def fitting(titles: Mapping[str, str], rows: Sequence[Mapping[str, Text]], width: int) -> Table:

@@ -15,6 +15,7 @@ from conspo_study.records import EventKind, TrialState
 from conspo_study.results.lease import beats, read_lease
 from conspo_study.results.log import LoggedEvent, read_log
 from conspo_study.results.pace import seconds_left
+from conspo_study.results.printable import printable
 from conspo_study.results.table import TrialRow
 from conspo_study.study_folder import LEASE, LOG, read_definition, read_table
 
@@ -98,7 +99,7 @@ class Status:
         facts += [("confirmed", f"{row.of} as {_measured(row)}") for row in self.confirmations]
         facts += [("accepted", change) for change in self.changes]
         facts.append(("next", self.next))
-        return [f"{title:<11}{plain(text)}" for title, text in facts]
+        return [f"{title:<11}{printable(text)}" for title, text in facts]
 
 
 def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> Status:
@@ -136,11 +137,6 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
         changes=table.changes,
         next=_next(folder, driver, finished),
     )
-
-
-def plain(text: str) -> str:
-    """Text without what could move a terminal's cursor: causes of failures are untrusted."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def driver_of(folder: Path, wait: Callable[[float], None] = time.sleep) -> Driver:

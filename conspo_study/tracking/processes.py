@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from conspo_study.results.printable import printable
+
 LOOK_S = 2.0
 """Between two looks at what the study has stored."""
 END_S = 30.0
@@ -120,4 +122,4 @@ class Trackers:
             return ""
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         last = lines[-1][:300] if lines else ""
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in last).rstrip(".")
+        return printable(last).rstrip(".")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from conspo_study.records import TrialRole, TrialState
+from conspo_study.results.printable import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Ending:
     @property
     def sentence(self) -> str:
         """In one line without control characters."""
-        cause = "".join(c if c.isprintable() else repr(c)[1:-1] for c in self.cause)
+        cause = printable(self.cause)
         return f"{self.state.value} at step {self.step}" + (f": {cause}" if cause else "")
 
 

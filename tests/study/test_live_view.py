@@ -10,9 +10,10 @@ from conspo_study import live_view
 from conspo_study.activity import Activity, as_reported
 from conspo_study.console import Console
 from conspo_study.definition import Confirmation
-from conspo_study.live_view import View, printable
+from conspo_study.live_view import View
 from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.printable import printable
 from conspo_study.results.table import StudyTable, TrialRow
 
 CONFIRM = Confirmation(seeds=(7, 8, 9))
