@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,19 @@ AHEAD_FILE = "ahead.safetensors"
 
 
 @dataclass(slots=True)
-class _Ahead:
-    """Responses that have been asked for before their step."""
+class _Asked:
+    """What the engine has been asked to answer for a step, or for a round that refills it."""
 
     step: int
+    first: int
+    """Where this worker's problems begin in the training stream."""
+    problems: list[Problem]
+    prompts: list[tuple[int, ...]]
     updates: int
-    """Optimiser steps behind the weights that they were asked of."""
+    """Optimiser steps behind the weights that were asked."""
     fetch: Draw
-    clock: dict[str, float] = field(default_factory=dict)
-    """Seconds that the trainer has spent on them before their step."""
+    clock: dict[str, float]
+    """Seconds that the trainer has spent on the answers, also before their step."""
 
 
 class Collector:
@@ -67,7 +71,7 @@ class Collector:
         """Prompts of this worker in a step."""
         self.samples: list[Sample] = []
         """What the last step drew for the prompts whose responses are kept for reading."""
-        self._ahead: _Ahead | None = None
+        self._ahead: _Asked | None = None
         self._settled: list[tuple[Rollout, ...]] = []
 
     def collect(
@@ -77,8 +81,8 @@ class Collector:
 
         updates: optimiser steps that have been applied so far. clock: to which the seconds of
         `rollout` and `reward` are added, those of drawing ahead to the step that was drawn for.
-        Raises what the engine raises, and RuntimeError when it
-        draws from weights that it should not have.
+        Raises what the engine raises, and RuntimeError when it draws from weights that it should
+        not have.
         """
         settings = self.config.rollout
         kept: list[Group] = []
@@ -87,15 +91,18 @@ class Collector:
         self.samples = []
         reading = kept_positions(self.config, step)
         for attempt in range(settings.refill_rounds + 1):
-            problems, prompts = self._problems(step, attempt)
-            with timed(clock, "rollout"):
-                rollouts = self._drawn(step, attempt, updates, clock)
+            asked = self._asked_ahead(step) or self._ask(step, attempt, updates)
+            problems, prompts = asked.problems, asked.prompts
+            with timed(asked.clock, "rollout"):
+                rollouts = self._answers(asked, updates)
+            for stage, seconds in asked.clock.items():
+                clock[stage] = clock.get(stage, 0.0) + seconds
             with timed(clock, "reward"):
                 judgements = self._judge(problems, rollouts)
             self.samples += [
                 Sample(position - reading.start, problems[i].id, prompts[i], rollouts[i], judged)
                 for i, judged in enumerate(judgements)
-                if (position := self._first(step, attempt) + i) in reading
+                if (position := asked.first + i) in reading
             ]
             groups, found = form_groups(problems, prompts, rollouts, judgements)
             kept += groups
@@ -107,10 +114,7 @@ class Collector:
                 break
         following = step + 1
         if settings.ahead and following < self.config.train.steps:
-            spent: dict[str, float] = {}
-            with timed(spent, "rollout"):
-                fetch = self._begin(following, attempt=0)
-            self._ahead = _Ahead(following, updates, fetch, spent)
+            self._ahead = self._ask(following, attempt=0, updates=updates)
         totals = self.world.gather(counts)
         return kept[: self.share], sum(totals[1:], totals[0]), parts
 
@@ -145,42 +149,42 @@ class Collector:
             raise CheckpointError(f"{name} cannot be restored: {error}") from error
         first = self.world.rank * self.share
         own = rollouts[first : first + self.share]
-        self._ahead = _Ahead(step, updates, lambda: own)
+        self._ahead = _Asked(step, *self._problems(step, attempt=0), updates, lambda: own, clock={})
 
-    def _problems(self, step: int, attempt: int) -> tuple[list[Problem], list[tuple[int, ...]]]:
-        """This worker's problems of a step, or of a round that refills it, and their prompts."""
-        first = self._first(step, attempt)
-        problems = [self.stream.problem(first + i) for i in range(self.share)]
-        return problems, prompt_tokens(problems, self.config.data, self.tokenizer)
-
-    def _first(self, step: int, attempt: int) -> int:
-        """Where this worker's problems begin in the training stream."""
+    def _problems(
+        self, step: int, attempt: int
+    ) -> tuple[int, list[Problem], list[tuple[int, ...]]]:
+        """Where this worker's problems of a step, or of a round that refills it, begin in the
+        training stream; they and their prompts."""
         settings = self.config.rollout
         batch = step * (settings.refill_rounds + 1) + attempt
-        return batch * settings.prompts_per_step + self.world.rank * self.share
+        first = batch * settings.prompts_per_step + self.world.rank * self.share
+        problems = [self.stream.problem(first + i) for i in range(self.share)]
+        return first, problems, prompt_tokens(problems, self.config.data, self.tokenizer)
 
-    def _begin(self, step: int, attempt: int) -> Draw:
+    def _ask(self, step: int, attempt: int, updates: int) -> _Asked:
         settings = self.config.rollout
-        first = self._first(step, attempt)
-        return self.engine.begin(
-            self._problems(step, attempt)[1],
-            settings.group_size,
-            Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens),
-            [derive_seed(self.seed, "rollout", first + i) for i in range(self.share)],
+        first, problems, prompts = self._problems(step, attempt)
+        seeds = [derive_seed(self.seed, "rollout", first + i) for i in range(self.share)]
+        sampling = Sampling(
+            temperature=settings.temperature, max_new_tokens=settings.max_new_tokens
         )
+        clock: dict[str, float] = {}
+        with timed(clock, "rollout"):
+            fetch = self.engine.begin(prompts, settings.group_size, sampling, seeds)
+        return _Asked(step, first, problems, prompts, updates, fetch, clock)
 
-    def _drawn(
-        self, step: int, attempt: int, updates: int, clock: dict[str, float]
-    ) -> list[tuple[Rollout, ...]]:
-        """The responses of a step, from the weights that they should be from."""
-        if self._ahead and self._ahead.step == step:
-            allowed = {updates, self._ahead.updates}
-            for stage, seconds in self._ahead.clock.items():
-                clock[stage] = clock.get(stage, 0.0) + seconds
-            fetch, self._ahead = self._ahead.fetch, None
-        else:
-            allowed, fetch = {updates}, self._begin(step, attempt)
-        rollouts = fetch()
+    def _asked_ahead(self, step: int) -> _Asked | None:
+        """What was asked for this step before it, if anything was; to be had once."""
+        if self._ahead is None or self._ahead.step != step:
+            return None
+        asked, self._ahead = self._ahead, None
+        return asked
+
+    def _answers(self, asked: _Asked, updates: int) -> list[tuple[Rollout, ...]]:
+        """The responses, from the weights that were asked or, where those were lost, of now."""
+        rollouts = asked.fetch()
+        allowed = {updates, asked.updates}
         strange = {r.weights_version for r in chain.from_iterable(rollouts)} - allowed
         if strange:
             raise RuntimeError(
