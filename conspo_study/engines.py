@@ -21,6 +21,7 @@ from conspo_study.rollout.engine_pool import EnginePool, EngineProcess, WeightCh
 from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.rollout.vllm_actor import VllmActor
 from conspo_study.rollout.vllm_engine import VllmEngine
+from conspo_study.spawn_client import SERVER
 
 EngineFactory = Callable[[Any, Any, PolicyWeights], RolloutEngine]
 """The engine of a policy, from its model, its tokenizer and its weights."""
@@ -136,6 +137,8 @@ def _environment(config: RunConfig, number: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(config.rollout.vllm_cpus),
         "TOKENIZERS_PARALLELISM": "false",
         "VLLM_NO_USAGE_STATS": "1",
+        # A fresh process: in one that is forked, libraries have read their variables already.
+        SERVER: "",
     }
     if config.train.gpus_per_worker:
         gpus, each = own_gpus(), config.rollout.vllm_gpus

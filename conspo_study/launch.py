@@ -221,7 +221,6 @@ def ray_cluster(about: Mapping[str, str] | None = None) -> Iterator[Cluster]:
                     include_dashboard=True,
                     _metrics_export_port=metrics_port(),
                     job_config=JobConfig(metadata=dict(about or {})),
-                    runtime_env={"py_executable": server.py_executable},
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )

@@ -23,6 +23,7 @@ from conspo_study.objective.diagnostics import (
     score_metrics,
 )
 from conspo_study.policy.logprobs import response_logprobs
+from conspo_study.policy.packed_attention import can_pack
 from conspo_study.records import (
     CreditRow,
     FinishStatus,
@@ -34,8 +35,9 @@ from conspo_study.records import (
     add_parts,
 )
 from conspo_study.reward.shaping import overlong_penalty
-from conspo_study.update.gradient import Budget, accumulate_gradient, score_without_graph
+from conspo_study.update.gradient import accumulate_gradient, score_without_graph
 from conspo_study.update.memory import peak_memory_gib
+from conspo_study.update.micro_batches import Budget
 from conspo_study.update.step import StepOutcome, Updater
 
 AGREEMENT_NATS = 1e-4
@@ -97,7 +99,7 @@ class PolicyUpdate:
         self.config, self.model, self.updater = config, model, updater
         self.world = updater.world
         self.objective = objective_named(config.objective.name)
-        self.budget = Budget(config.update.micro_batch_tokens)
+        self.budget = Budget(config.update.micro_batch_tokens, packed=can_pack(model))
         self.credits: list[CreditRow] = []
         """Of the last rollout batch, over all workers; empty where `store_credits_every` asks for
         none."""

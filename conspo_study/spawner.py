@@ -13,7 +13,6 @@ import json
 import os
 import runpy
 import select
-import shlex
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +42,32 @@ PRELOADED = (
 
 @contextmanager
 def fork_server() -> Iterator[ForkServer]:
-    """The server's lifetime; see `ForkServer`. Enter it before Ray starts."""
+    """The server's lifetime; see `ForkServer`. A Ray that is started inside uses it."""
     with tempfile.TemporaryDirectory(prefix="conspo-spawner-") as folder:
         server = ForkServer(str(Path(folder) / "socket"))
         os.environ[SERVER] = server.address
         try:
-            yield server
+            with _worker_starts_by(Path(__file__).with_name("spawn_client.py")):
+                yield server
         finally:
             del os.environ[SERVER]
             server.stop()
+
+
+@contextmanager
+def _worker_starts_by(client: Path) -> Iterator[None]:
+    """Have a Ray that is started inside call `client` for every worker process.
+
+    That is a parameter of a Ray node, which `ray.init` does not pass on.
+    """
+    from ray._private import parameter
+
+    original = parameter.RayParams
+    parameter.RayParams = partial(original, setup_worker_path=str(client))
+    try:
+        yield
+    finally:
+        parameter.RayParams = original
 
 
 class ForkServer:
@@ -64,9 +81,6 @@ class ForkServer:
     def __init__(self, address: str):
         self.address = address
         self._process: subprocess.Popen[bytes] | None = None
-        client = Path(__file__).with_name("spawn_client.py")
-        self.py_executable = shlex.join([sys.executable, "-I", "-S", str(client)])
-        """For the runtime environment of the Ray job."""
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Begin to serve workers that, like one started without this server, see `environment`;

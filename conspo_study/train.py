@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
+from conspo_study.allocator import keep_freed_memory
 from conspo_study.bars import Bars
 from conspo_study.config import RunConfig, config_hash
 from conspo_study.engines import rollout_engines
@@ -81,6 +82,7 @@ def train(
     full.
     """
     torch.set_num_threads(config.train.cpus_per_worker)
+    keep_freed_memory()
     world = world or World()
     identity = {"config_hash": config_hash(config), "seeds": list(seeds)}
     shards = {"shards": world.size} if world.sharded else {}

@@ -1,5 +1,6 @@
 """The fork server: a forked worker looks like a fresh process, and without a server it is one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -19,9 +20,12 @@ print(sys.argv[1:], os.environ.get("COLOUR"), os.getcwd(), "torch" in sys.module
 """
 
 
-def run_client(script, *arguments, folder=None, **environment):
+def run_client(script, *arguments, folder=None, context=None, **environment):
+    """Start a worker as Ray does, `script` standing for Ray's."""
+    if context is not None:
+        arguments += ("--language=PYTHON", f"--serialized-runtime-env-context={context}")
     return subprocess.run(
-        [sys.executable, "-I", "-S", spawn_client.__file__, str(script), *arguments],
+        [sys.executable, spawn_client.__file__, str(script), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -32,18 +36,66 @@ def run_client(script, *arguments, folder=None, **environment):
 
 @pytest.fixture
 def script(tmp_path):
-    path = tmp_path / "script.py"
+    path = tmp_path / "default_worker.py"
     path.write_text(SCRIPT)
+    # Ray's own script, which the client becomes where it cannot have a worker forked.
+    (tmp_path / "setup_worker.py").write_text("import sys; print('set up', sys.argv[1:])")
     return path
 
 
-@pytest.mark.parametrize("address", [None, "/nonexistent/socket"])
-def test_without_a_server_the_client_becomes_a_plain_python(script, tmp_path, address):
-    environment = {SERVER: address} if address else {}
-    result = run_client(script, "a b", "'c'", folder=tmp_path, COLOUR="red", **environment)
-    assert (
-        result.stdout.strip() == f"{['a b', chr(39) + 'c' + chr(39)]} red {tmp_path} False __main__"
+@pytest.mark.parametrize("address", [None, "", "/nonexistent/socket"])
+def test_without_a_server_the_client_becomes_rays_own_script(script, tmp_path, address):
+    environment = {} if address is None else {SERVER: address}
+    result = run_client(script, "a b", "'c'", folder=tmp_path, context="{}", **environment)
+    given = [str(script), "a b", "'c'", "--language=PYTHON", "--serialized-runtime-env-context={}"]
+    assert result.stdout.strip() == f"set up {given}"
+
+
+NOTHING = {"command_prefix": [], "env_vars": {}, "override_worker_entrypoint": None}
+
+
+@pytest.mark.parametrize(
+    ("asked", "variables"),
+    [
+        ({}, {}),
+        ({"py_executable": sys.executable}, {}),
+        ({"env_vars": {"COLOUR": "red"}}, {"COLOUR": "red"}),
+        ({"env_vars": {"COLOUR": "${OTHER}"}}, None),
+        ({"py_executable": "/usr/bin/another"}, None),
+        ({"command_prefix": ["cd", "/tmp", "&&"]}, None),
+        ({"override_worker_entrypoint": "another.py"}, None),
+        ({"something_new": True}, None),
+    ],
+)
+def test_only_environment_variables_are_left_to_the_fork(asked, variables):
+    context = json.dumps(NOTHING | asked)
+    arguments = ["/ray/default_worker.py", "--x", f"--serialized-runtime-env-context={context}"]
+    expected = None if variables is None else {**os.environ, **variables}
+    assert spawn_client._environment(arguments) == expected
+
+
+def test_workers_of_other_languages_and_scripts_are_left_to_ray():
+    assert spawn_client._environment(["/ray/default_worker.py", "--language=JAVA"]) is None
+    assert spawn_client._environment(["-s", "/ray/default_worker.py"]) is None
+    assert spawn_client._environment([]) is None
+
+
+@pytest.mark.slow
+def test_ray_starts_workers_through_the_client(monkeypatch, tmp_path):
+    """What Ray hands over is what the client reads: no worker takes the slow way."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    code = (
+        "import os, ray\n"
+        "from conspo_study.launch import ray_cluster\n"
+        "def parent(): return open(f'/proc/{os.getppid()}/cmdline').read()\n"
+        "with ray_cluster():\n"
+        "    fresh = ray.remote(num_cpus=0, runtime_env={'env_vars': {'A': 'b'}})(parent)\n"
+        "    print(ray.get(fresh.remote()))\n"
     )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, cwd=tmp_path
+    )
+    assert "conspo_study.spawner" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +109,16 @@ def server():
 
 @pytest.mark.slow
 def test_a_forked_worker_sees_its_own_arguments_environment_and_folder(server, script, tmp_path):
-    environment = {SERVER: server.address, "COLOUR": "blue"}
-    result = run_client(script, "a b", folder=tmp_path, **environment)
+    environment = {SERVER: server.address, "COLOUR": "red"}
+    context = json.dumps({"env_vars": {"COLOUR": "blue"}})
+    result = run_client(script, "a b", folder=tmp_path, context=context, **environment)
     assert result.stdout.strip() == f"['a b'] blue {tmp_path} True __main__"
     assert result.stderr == ""
 
 
 @pytest.mark.slow
 def test_forked_workers_do_not_repeat_each_others_random_ids(server, tmp_path):
-    script = tmp_path / "ids.py"
+    script = tmp_path / "default_worker.py"
     script.write_text(
         "from ray._raylet import JobID, PlacementGroupID\n"
         "import random, uuid\n"
@@ -78,7 +131,7 @@ def test_forked_workers_do_not_repeat_each_others_random_ids(server, tmp_path):
 
 @pytest.mark.slow
 def test_the_client_lives_as_long_as_its_worker_and_the_worker_can_have_children(server, tmp_path):
-    script = tmp_path / "slow.py"
+    script = tmp_path / "default_worker.py"
     script.write_text(
         "import subprocess, time\n"
         "assert subprocess.run(['false']).returncode == 1\n"

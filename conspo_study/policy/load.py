@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from conspo_study.config.stages import PolicyConfig
 from conspo_study.policy.logprobs import refuse_transformed_logits
 from conspo_study.policy.lora import add_adapters, has_adapters, load_adapters, save_adapters
+from conspo_study.policy.packed_attention import enable_packing
 from conspo_study.policy.quiet import no_progress_bars
 from conspo_study.policy.recompute import enable_recomputing
 
@@ -53,6 +54,7 @@ def load_policy(config: PolicyConfig, folder: Path) -> tuple[Any, Any]:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     _check_head(model)
+    enable_packing(model)
     if config.lora_rank:
         add_adapters(model, config)
     if config.gradient_checkpointing:

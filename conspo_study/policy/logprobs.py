@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from conspo_study.policy.packed_attention import can_pack, packed_hidden
+from conspo_study.policy.packing import Packing, gathered
 from conspo_study.policy.recompute import recomputing_layers
 
 CHUNK_ELEMENTS = 1 << 25
@@ -36,50 +38,69 @@ def response_logprobs(
 
     N is the sum of the response lengths, each at least 1; tokens are in the order of the responses.
     Differentiable; float32, or float64 for a model in float64, also where `precision` makes the
-    model compute in bfloat16. The rows are padded on the right, where a causal model cannot see, so
-    no mask is needed. The head is applied to response positions only. Collective for a sharded
-    model: all workers score together.
+    model compute in bfloat16. A model that can is given one packed row, in which equal prompts
+    stand once; others a row for each response, padded on the right, where a causal model cannot
+    see. The head is applied to response positions only. Collective for a sharded model: all workers
+    score together.
     """
     refuse_transformed_logits(model)
     device = model.get_input_embeddings().weight.device
-    lengths = [len(p) + len(r) - 1 for p, r in zip(prompts, responses, strict=True)]
-    width = max(lengths)
-    # The last response token is only predicted, never an input.
-    rows = [
-        [*p, *r[:-1], *([0] * (width - length))]
-        for p, r, length in zip(prompts, responses, lengths, strict=True)
-    ]
-    tokens_BL = torch.tensor(rows, device=device)
-    # Token t of a response is predicted at position len(prompt) - 1 + t.
-    at_N = torch.tensor(
-        [
-            row * width + position
-            for row, (p, length) in enumerate(zip(prompts, lengths, strict=True))
-            for position in range(len(p) - 1, length)
-        ],
-        device=device,
-    )
     target_N = torch.tensor(list(chain.from_iterable(responses)), device=device)
+    inputs: Packing | _Rows
+    if can_pack(model):
+        inputs = Packing.of(prompts, responses, device)
+    else:
+        inputs = _Rows.of(prompts, responses, device)
     # A sharded model fetches its weights around this method, and around no other than its forward.
     score = getattr(model, SHARDED_METHOD, partial(token_logprobs, model))
     # Autocast casts weights for each product and leaves them float32, like the residual stream:
     # an update below 1/256 of a weight would be rounded away in bfloat16, and most updates are.
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        scores_N: torch.Tensor = score(tokens_BL, at_N, target_N, temperature)
+        scores_N: torch.Tensor = score(inputs, target_N, temperature)
     return scores_N
 
 
+class _Rows(NamedTuple):
+    """Prompts with their responses in rows of equal length."""
+
+    tokens_BL: torch.Tensor
+    predicting_N: torch.Tensor
+    """Where in the flattened rows each response token is predicted."""
+
+    @classmethod
+    def of(
+        cls,
+        prompts: Sequence[Sequence[int]],
+        responses: Sequence[Sequence[int]],
+        device: torch.device,
+    ) -> _Rows:
+        lengths = [len(p) + len(r) - 1 for p, r in zip(prompts, responses, strict=True)]
+        width = max(lengths)
+        # The last response token is only predicted, never an input.
+        rows = [
+            [*p, *r[:-1], *([0] * (width - length))]
+            for p, r, length in zip(prompts, responses, lengths, strict=True)
+        ]
+        # Token t of a response is predicted at position len(prompt) - 1 + t.
+        at_N = [
+            row * width + position
+            for row, (p, length) in enumerate(zip(prompts, lengths, strict=True))
+            for position in range(len(p) - 1, length)
+        ]
+        return cls(torch.tensor(rows, device=device), torch.tensor(at_N, device=device))
+
+
 def token_logprobs(
-    model: Any,
-    tokens_BL: torch.Tensor,
-    at_N: torch.Tensor,
-    target_N: torch.Tensor,
-    temperature: float,
+    model: Any, inputs: Packing | _Rows, target_N: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """Log-probabilities [N] of the tokens `target_N` at the flat positions `at_N` of the rows."""
+    """Log-probabilities [N] of the tokens `target_N` where `inputs` has them predicted."""
     with recomputing_layers(model):
-        hidden_BLD = model.base_model(input_ids=tokens_BL, use_cache=False).last_hidden_state
-    hidden_ND = hidden_BLD.flatten(0, 1).index_select(0, at_N)
+        if isinstance(inputs, Packing):
+            hidden_TD = packed_hidden(model, inputs)
+        else:
+            output = model.base_model(input_ids=inputs.tokens_BL, use_cache=False)
+            hidden_TD = output.last_hidden_state.flatten(0, 1)
+    hidden_ND = gathered(hidden_TD, inputs.predicting_N)
     head = model.get_output_embeddings()
     per_chunk = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
     spans = list(

@@ -8,7 +8,6 @@ with the worker that started it, however that ends.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -20,8 +19,7 @@ _TAIL_BYTES = 4096
 class EngineActor:
     """An `EngineProcess` that runs `actor_class(log, heartbeat)` on this node.
 
-    environment: variables that the process has from its start. It is started afresh, not forked
-    from a warm process, since libraries read some of them when they are loaded.
+    environment: variables that the process has from its start.
     """
 
     def __init__(self, actor_class: type, log: Path, environment: Mapping[str, str]):
@@ -40,7 +38,7 @@ class EngineActor:
                 num_gpus=0,
                 max_restarts=0,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-                runtime_env={"py_executable": sys.executable, "env_vars": dict(environment)},
+                runtime_env={"env_vars": dict(environment)},
             )
             .remote(str(log), memory_path(self._heartbeat))
         )

@@ -15,12 +15,11 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from conspo_study.update.micro_batches import padded_tokens, plan_micro_batches
+from conspo_study.update.micro_batches import Budget, Tokens, plan_micro_batches
 from conspo_study.update.world import World
 
 Result = TypeVar("Result")
 
-Tokens = Sequence[int]
 Score = Callable[[Sequence[Tokens], Sequence[Tokens]], Tensor]
 """(prompts, responses) -> log-probabilities [T] of all response tokens, in order; differentiable
 in the parameters of the model that it closes over."""
@@ -40,22 +39,6 @@ def token_weights(logprobs_T: Tensor, loss_of: Callable[[Tensor], Tensor]) -> To
     loss = loss_of(leaf_T)
     (weights_T,) = torch.autograd.grad(loss, leaf_T)
     return TokenWeights(float(loss.detach()), weights_T)
-
-
-@dataclass(slots=True)
-class Budget:
-    """How many tokens a micro-batch may hold, padding included."""
-
-    tokens: int
-    halved: bool = False
-    """Whether memory ran out at twice as many."""
-
-    def halve(self) -> bool:
-        """Go on with half of it, once; whether that was possible."""
-        if self.halved or self.tokens < 2:
-            return False
-        self.tokens, self.halved = self.tokens // 2, True
-        return True
 
 
 def score_without_graph(
@@ -102,7 +85,7 @@ def accumulate_gradient(
     def forward() -> list[Tensor]:
         share = _Share.of(prompts, responses, budget, world)
         # A sharded model goes forward and backward in turn, on all workers alike.
-        keep_graphs = len(share.batches) == 1 if world.sharded else share.padded <= budget.tokens
+        keep_graphs = len(share.batches) == 1 if world.sharded else share.tokens <= budget.tokens
         with torch.set_grad_enabled(keep_graphs):
             return share.scored(score)
 
@@ -143,8 +126,8 @@ class _Share:
     prompts: Sequence[Tokens]
     responses: Sequence[Tokens]
     batches: list[list[int]]
-    padded: int
-    """Tokens of all micro-batches, padding included."""
+    tokens: float
+    """What all of them cost, as the budget counts."""
 
     @classmethod
     def of(
@@ -155,16 +138,15 @@ class _Share:
         world: World,
     ) -> _Share:
         """Plan micro-batches; in a sharded world as many on every worker, stand-ins at the end."""
-        lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
-        batches = plan_micro_batches(lengths, budget.tokens)
-        padded = padded_tokens(batches, lengths)
-        missing = max(world.gather(len(batches))) - len(batches) if world.sharded else 0
+        plan = plan_micro_batches(prompts, responses, budget)
+        own = len(plan.batches)
+        missing = max(world.gather(own)) - own if world.sharded else 0
         count = len(responses)
         return cls(
             [*prompts, *[_STAND_IN] * missing],
             [*responses, *[_STAND_IN] * missing],
-            [*batches, *([index] for index in range(count, count + missing))],
-            padded,
+            [*plan.batches, *([index] for index in range(count, count + missing))],
+            plan.tokens,
         )
 
     def score(self, score: Score, batch: Sequence[int]) -> tuple[Tensor, ...]:

@@ -1,44 +1,78 @@
-"""Cutting rollouts into micro-batches of similar length."""
+"""Cutting rollouts into micro-batches that fit a budget of tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-CUT_COST_TOKENS = 256
-"""Padded tokens that a further cut must save: about what one more forward pass costs to launch."""
+Tokens = Sequence[int]
+
+COPY_COST = 0.25
+"""What a repeated prompt token costs of a token: attention alone reads a copy of it."""
 
 
-def plan_micro_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices of `lengths` in micro-batches, shortest first.
+@dataclass(slots=True)
+class Budget:
+    """How many tokens a micro-batch may hold, and how they count."""
 
-    Each micro-batch, padded to its longest member, holds at most `budget` tokens (a single longer
-    sequence still gets one of its own), and is cut further where that saves enough padding.
+    tokens: int
+    packed: bool = False
+    """Whether the model reads one packed row, without padding and each prompt once."""
+    halved: bool = False
+    """Whether memory ran out at twice as many."""
+
+    def halve(self) -> bool:
+        """Go on with half of it, once; whether that was possible."""
+        if self.halved or self.tokens < 2:
+            return False
+        self.tokens, self.halved = self.tokens // 2, True
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatches:
+    """Indices of rollouts that are scored together, and what all of them cost in tokens."""
+
+    batches: list[list[int]]
+    tokens: float
+
+
+def plan_micro_batches(
+    prompts: Sequence[Tokens], responses: Sequence[Tokens], budget: Budget
+) -> MicroBatches:
+    """Micro-batches of at most `budget.tokens`; a single longer rollout still gets one of its own.
+
+    Packed rollouts stay in their order, so that those of a group are together. Others go shortest
+    first and count as many tokens as the longest of their micro-batch.
     """
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    full: list[list[int]] = []
-    current: list[int] = []
-    for index in order:
-        if current and (len(current) + 1) * lengths[index] > budget:
-            full.append(current)
-            current = []
-        current.append(index)
-    if current:
-        full.append(current)
-    return [part for batch in full for part in _cut(batch, lengths)]
+    if budget.packed:
+        return _packed(prompts, responses, budget.tokens)
+    lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
+    return _padded(lengths, budget.tokens)
 
 
-def padded_tokens(batches: Sequence[Sequence[int]], lengths: Sequence[int]) -> int:
-    """Tokens that the forward passes see, padding included."""
-    return sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
+def _packed(prompts: Sequence[Tokens], responses: Sequence[Tokens], limit: int) -> MicroBatches:
+    batches: list[list[int]] = []
+    held: set[tuple[int, ...]] = set()
+    used = total = 0.0
+    for index, (prompt, response) in enumerate(zip(map(tuple, prompts), responses, strict=True)):
+        cost = len(response) + len(prompt) * (COPY_COST if prompt in held else 1.0)
+        if not batches or used + cost > limit:
+            batches.append([])
+            held.clear()
+            used, cost = 0.0, float(len(response) + len(prompt))
+        batches[-1].append(index)
+        held.add(prompt)
+        used += cost
+        total += cost
+    return MicroBatches(batches, total)
 
 
-def _cut(batch: list[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Cut a length-sorted batch in two, again and again, where padding saved exceeds the cost."""
-    longest = lengths[batch[-1]]
-    saving, cut = max(
-        ((size * (longest - lengths[batch[size - 1]]), size) for size in range(1, len(batch))),
-        default=(0, 0),
-    )
-    if saving <= CUT_COST_TOKENS:
-        return [batch]
-    return _cut(batch[:cut], lengths) + _cut(batch[cut:], lengths)
+def _padded(lengths: Sequence[int], limit: int) -> MicroBatches:
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        if not batches or (len(batches[-1]) + 1) * lengths[index] > limit:
+            batches.append([])
+        batches[-1].append(index)
+    padded = sum(len(batch) * lengths[batch[-1]] for batch in batches)
+    return MicroBatches(batches, float(padded))

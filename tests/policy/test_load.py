@@ -7,6 +7,7 @@ from tiny_models import FAMILIES, random_model
 from conspo_study.config.stages import PolicyConfig
 from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
+from conspo_study.policy.packed_attention import PACKED
 
 
 def save(folder, model):
@@ -92,11 +93,11 @@ def test_code_of_the_model_runs_only_when_it_is_trusted(tmp_path, monkeypatch):
     assert not list((tmp_path / "saved").glob("**/*.py")), "checkpoints hold no code"
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_the_attention_is_the_configured_one(attention, tmp_path):
+@pytest.mark.parametrize(("attention", "function"), [("sdpa", PACKED), ("eager", "eager")])
+def test_the_attention_is_the_configured_one(attention, function, tmp_path):
     config, folder = save(tmp_path, random_model("Qwen2"))
     model, _ = load_policy(config.model_copy(update={"attention": attention}), folder)
-    assert model.config._attn_implementation == attention
+    assert model.config._attn_implementation == function
 
 
 def test_an_attention_that_this_machine_lacks_is_one_clear_line(tmp_path):

@@ -1,0 +1,31 @@
+"""How the C library treats memory that is freed.
+
+By default glibc gives blocks above some hundred KiB back to the system at once and asks for them
+anew, and the first touch of each page costs more than computing on it: on virtual machines fresh
+memory is filled at 1 GB/s where memory in use is at 6. A training step frees and allocates the same
+blocks over and over.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+LARGEST_KEPT = 64 << 20
+"""Larger blocks, such as the weights of a large model, still go back to the system, in bytes."""
+MOST_KEPT = 512 << 20
+"""Unused memory at the end of the heap that is kept, in bytes."""
+
+
+def keep_freed_memory() -> bool:
+    """Have this process use freed blocks again instead of giving them back; whether it can.
+
+    Works with glibc, for all threads, from now on. It changes no result.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT) and mallopt(_M_TRIM_THRESHOLD, MOST_KEPT))

@@ -1,0 +1,90 @@
+"""Attention of a transformers model that reads packed rollouts.
+
+It goes through the models' public interface: a named attention function, which equals `sdpa` but
+for calls that carry a packing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from conspo_study.policy.packing import Packing, gathered
+
+PACKED = "conspo_packed"
+"""Name of the attention function among those of transformers."""
+_TRANSFORMERS_NAME = "sdpa"
+
+
+def enable_packing(model: Any) -> None:
+    """Let `packed_hidden` act on this model, where it can: a decoder of nothing but full causal
+    attention, which it computes by PyTorch's kernel through the models' common interface."""
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    window = None if kinds else getattr(config, "sliding_window", None)
+    if (
+        config._attn_implementation == _TRANSFORMERS_NAME
+        and model._supports_attention_backend
+        and set(kinds or ["full_attention"]) == {"full_attention"}
+        and window is None
+    ):
+        model.set_attn_implementation(PACKED)
+
+
+def can_pack(model: Any) -> bool:
+    """Whether `packed_hidden` may be asked about this model."""
+    return bool(model.config.get_text_config()._attn_implementation == PACKED)
+
+
+def packed_hidden(model: Any, packing: Packing) -> Tensor:
+    """Hidden states [T, D] of the tokens of a packed row, each as in its own rollout."""
+    # Four dimensions: transformers then takes the mask to be complete and builds none.
+    mask = torch.empty(1, 1, 1, 1, device=packing.tokens_T.device)
+    hidden_1TD: Tensor = model.base_model(
+        input_ids=packing.tokens_T[None],
+        position_ids=packing.positions_T[None],
+        attention_mask=mask,
+        use_cache=False,
+        packing=packing,
+    ).last_hidden_state
+    return hidden_1TD[0]
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packing: Packing | None = None,
+    **settings: Any,
+) -> tuple[Tensor, None]:
+    """The attention function; queries, keys and values are [B, heads, L, head size], the result is
+    [B, L, heads, head size]."""
+    if packing is None:
+        whole, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
+        return whole, None
+    parts = []
+    for index_BL in packing.rollouts:
+        rows = [_rows(x, index_BL) for x in (query, key, value)]
+        out_BLHD, _ = sdpa_attention_forward(module, *rows, None, **settings)
+        parts.append(out_BLHD.flatten(2).flatten(0, 1))
+    out_TD = gathered(torch.cat(parts), packing.own_T)
+    return out_TD.view(1, len(out_TD), -1, value.shape[-1]), None
+
+
+def _rows(x_1HTD: Tensor, index_BL: Tensor) -> Tensor:
+    """What attention reads of a packed row: [B, H, L, D]."""
+    _, heads, _, size = x_1HTD.shape
+    flat_TD = x_1HTD[0].transpose(0, 1).flatten(1)
+    return gathered(flat_TD, index_BL).view(*index_BL.shape, heads, size).transpose(1, 2)
+
+
+AttentionInterface.register(PACKED, attend)
+AttentionMaskInterface.register(PACKED, sdpa_mask)

@@ -1,0 +1,127 @@
+"""A packed row gives the scores and gradients of rollouts one by one, from fewer tokens."""
+
+import pytest
+import torch
+from tiny_models import FAMILIES, random_model
+
+from conspo_study.policy.logprobs import response_logprobs
+from conspo_study.policy.packed_attention import can_pack, enable_packing
+from conspo_study.policy.packing import CUT_COST_TOKENS, Packing, similar_lengths
+from conspo_study.policy.recompute import enable_recomputing
+
+PROMPTS = [[1, 5, 9], [1, 5, 9], [1, 7], [1, 5, 9], [1, 11, 12, 13, 14], [1, 7]]
+RESPONSES = [[20, 21, 2], [30], [22, 23], [40, 41, 42, 43, 2], [2], [24, 25, 26, 27, 28, 29, 2]]
+
+
+def one_by_one(model, prompts, responses):
+    """The definition: a forward pass of its own for each rollout, and the model's own logits."""
+    scores = []
+    for prompt, response in zip(prompts, responses, strict=True):
+        logits = model(torch.tensor([[*prompt, *response]])).logits[0, len(prompt) - 1 : -1]
+        scores.append(logits.log_softmax(-1).gather(-1, torch.tensor(response)[:, None])[:, 0])
+    return torch.cat(scores)
+
+
+def gradients(model, scores):
+    weights = torch.linspace(-1, 1, len(scores), dtype=scores.dtype)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return torch.autograd.grad(scores @ weights, parameters)
+
+
+def assert_same(model, prompts, responses):
+    # transformers computes norms in float32, also those of a model in float64.
+    packed = response_logprobs(model, prompts, responses)
+    plain = one_by_one(model, prompts, responses)
+    torch.testing.assert_close(packed, plain, atol=2e-5, rtol=1e-5)
+    for a, b in zip(gradients(model, packed), gradients(model, plain), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4 * float(b.abs().max()), rtol=1e-4)
+
+
+def packed_model(family="Llama", **settings):
+    model = random_model(family, **settings)
+    enable_packing(model)
+    return model
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "Mistral", "Olmo2"])
+def test_scores_and_gradients_equal_those_of_rollouts_one_by_one(family):
+    settings = {"sliding_window": None} if family == "Mistral" else {}
+    model = packed_model(family, **settings)
+    assert can_pack(model)
+    assert_same(model, PROMPTS, RESPONSES)
+
+
+def test_rollouts_of_very_different_lengths_are_attended_in_several_rectangles():
+    prompts = [[1, 5, 9]] * 40 + [[1, 7]] * 3
+    responses = [[3 + i % 50, 2] for i in range(40)] + [[3 + i % 50 for i in range(60)]] * 3
+    assert len(Packing.of(prompts, responses, "cpu").rollouts) == 2
+    assert_same(packed_model(), prompts, responses)
+
+
+def test_each_token_has_the_position_of_its_own_rollout(monkeypatch):
+    assert Packing.of(PROMPTS, RESPONSES, "cpu").positions_T.tolist() == [
+        *(*(0, 1, 2), *(0, 1), *(0, 1, 2, 3, 4)),  # the three prompts
+        *(*(3, 4), *(2,), *(3, 4, 5, 6), *(2, 3, 4, 5, 6, 7)),  # responses but for their last
+    ]
+
+
+@pytest.mark.parametrize("repeats", [1, 16])
+def test_every_prompt_is_read_once_and_nothing_is_padded(repeats):
+    model, seen = packed_model(), []
+    hook = model.model.embed_tokens.register_forward_hook(
+        lambda module, inputs, output: seen.append(inputs[0].numel())
+    )
+    response_logprobs(model, PROMPTS * repeats, RESPONSES * repeats)
+    hook.remove()
+    read = sum(len(response) - 1 for response in RESPONSES)
+    assert seen == [10 + repeats * read]
+
+
+def test_recomputed_activations_and_adapters_change_nothing():
+    model = packed_model()
+    plain = response_logprobs(model, PROMPTS, RESPONSES)
+    enable_recomputing(model)
+    again = response_logprobs(model, PROMPTS, RESPONSES)
+    torch.testing.assert_close(again, plain)
+    for a, b in zip(gradients(model, again), gradients(model, plain), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        lambda: random_model("Mistral", sliding_window=4),
+        lambda: random_model("Llama", attn_implementation="eager"),
+        lambda: random_model(
+            "Qwen2",
+            use_sliding_window=True,
+            sliding_window=4,
+            layer_types=["full_attention", "sliding_attention"],
+        ),
+    ],
+    ids=["window", "eager", "some layers"],
+)
+def test_models_that_attend_otherwise_are_read_row_by_row(unfit):
+    model = unfit()
+    enable_packing(model)
+    assert not can_pack(model)
+    assert_same(model, PROMPTS, RESPONSES)
+
+
+def test_without_a_packing_the_model_computes_as_before():
+    tokens, mask = torch.tensor([[0, 0, 5, 6, 7], [1, 4, 5, 6, 7]]), torch.ones(2, 5)
+    mask[0, :2] = 0
+    before, after = random_model("Qwen2"), packed_model("Qwen2")
+    for arguments in ({}, {"attention_mask": mask}):
+        expected = before(tokens, **arguments).logits
+        assert torch.equal(after(tokens, **arguments).logits, expected)
+
+
+def test_lengths_are_cut_where_padding_saved_exceeds_a_call():
+    assert len(similar_lengths([20] * 64)) == 1
+    mixed = [10] * 64 + [40] * 64
+    short, long = similar_lengths(mixed)
+    assert {mixed[i] for i in short} == {10}
+    assert {mixed[i] for i in long} == {40}
+    few = 1 + CUT_COST_TOKENS // 30 // 2
+    assert len(similar_lengths([10] * few + [40])) == 1
