@@ -18,9 +18,6 @@ from conspo_study.results.table import TrialRow
 MOST_CURVES = 10
 """More curves than this in one panel cannot be told apart."""
 
-TIMES = ("time/rollout_s", "time/reward_s", "time/update_s")
-"""Seconds of a training step by stage; together the whole step."""
-
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -130,8 +127,8 @@ def cost_curves(study: StudyResults, evaluation: pd.DataFrame) -> pd.DataFrame:
         for trial, step in zip(known["trial"], known["step"], strict=True)
     ]
     steps = study.steps_of(sizes)
-    timed = steps.reindex(columns=["trial", "seed", "step", *TIMES])
-    spent = timed[list(TIMES)].astype(float).sum(axis=1, skipna=False)
+    timed = steps.reindex(columns=["trial", "seed", "step", "tokens", "tokens_per_s"])
+    spent = timed["tokens"].astype(float) / timed["tokens_per_s"].astype(float)
     timed = timed.assign(spent=spent).sort_values(["trial", "seed", "step"])
     timed["seconds"] = timed.groupby(["trial", "seed"])["spent"].cumsum(skipna=False)
     keys = ["trial", "seed", "step"]

@@ -7,9 +7,7 @@ step are not.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from conspo_study.clock import Clock
 from conspo_study.config import RunConfig
 from conspo_study.data.order import TrainingStream
 from conspo_study.data.prompts import prompt_tokens
@@ -47,8 +46,8 @@ class _Asked:
     updates: int
     """Optimiser steps behind the weights that were asked."""
     fetch: Draw
-    clock: dict[str, float]
-    """Seconds that the trainer has spent on the answers, also before their step."""
+    clock: Clock
+    """What the trainer has spent on the answers, also before their step."""
 
 
 class Collector:
@@ -75,12 +74,12 @@ class Collector:
         self._settled: list[tuple[Rollout, ...]] = []
 
     def collect(
-        self, step: int, updates: int, clock: dict[str, float]
+        self, step: int, updates: int, clock: Clock
     ) -> tuple[list[Group], GroupCounts, dict[str, Part]]:
         """Groups with contrast of step `step`, from 0, refilled if configured.
 
-        updates: optimiser steps that have been applied so far. clock: to which the seconds of
-        `rollout` and `reward` are added, those of drawing ahead to the step that was drawn for.
+        updates: optimiser steps that have been applied so far. clock: counts the stages, those of
+        drawing ahead in the step that was drawn for.
         Raises what the engine raises, and RuntimeError when it draws from weights that it should
         not have.
         """
@@ -91,13 +90,12 @@ class Collector:
         self.samples = []
         reading = kept_positions(self.config, step)
         for attempt in range(settings.refill_rounds + 1):
-            asked = self._asked_ahead(step) or self._ask(step, attempt, updates)
-            problems, prompts = asked.problems, asked.prompts
-            with timed(asked.clock, "rollout"):
+            with clock.apart():
+                asked = self._asked_ahead(step) or self._ask(step, attempt, updates)
                 rollouts = self._answers(asked, updates)
-            for stage, seconds in asked.clock.items():
-                clock[stage] = clock.get(stage, 0.0) + seconds
-            with timed(clock, "reward"):
+            clock.include(asked.clock)
+            problems, prompts = asked.problems, asked.prompts
+            with clock.stage("reward"):
                 judgements = self._judge(problems, rollouts)
             self.samples += [
                 Sample(position - reading.start, problems[i].id, prompts[i], rollouts[i], judged)
@@ -114,14 +112,16 @@ class Collector:
                 break
         following = step + 1
         if settings.ahead and following < self.config.train.steps:
-            self._ahead = self._ask(following, attempt=0, updates=updates)
-        totals = self.world.gather(counts)
+            with clock.apart():
+                self._ahead = self._ask(following, attempt=0, updates=updates)
+        with clock.stage("wait"):
+            totals = self.world.gather(counts)
         return kept[: self.share], sum(totals[1:], totals[0]), parts
 
     def settle(self) -> None:
         """Wait for the responses that were asked for ahead, so that `save` can write them."""
         if self._ahead:
-            with timed(self._ahead.clock, "rollout"):
+            with self._ahead.clock.stage("generate"):
                 own = self._ahead.fetch()
             self._ahead.fetch = lambda: own
             gathered = self.world.gather(own)
@@ -149,7 +149,7 @@ class Collector:
             raise CheckpointError(f"{name} cannot be restored: {error}") from error
         first = self.world.rank * self.share
         own = rollouts[first : first + self.share]
-        self._ahead = _Asked(step, *self._problems(step, attempt=0), updates, lambda: own, clock={})
+        self._ahead = _Asked(step, *self._problems(step, attempt=0), updates, lambda: own, Clock())
 
     def _problems(
         self, step: int, attempt: int
@@ -164,14 +164,15 @@ class Collector:
 
     def _ask(self, step: int, attempt: int, updates: int) -> _Asked:
         settings = self.config.rollout
-        first, problems, prompts = self._problems(step, attempt)
-        seeds = [derive_seed(self.seed, "rollout", first + i) for i in range(self.share)]
-        sampling = Sampling(
-            temperature=settings.temperature, max_new_tokens=settings.max_new_tokens
-        )
-        clock: dict[str, float] = {}
-        with timed(clock, "rollout"):
+        clock, sent = Clock(), self.engine.sync_s()
+        with clock.stage("generate"):
+            first, problems, prompts = self._problems(step, attempt)
+            seeds = [derive_seed(self.seed, "rollout", first + i) for i in range(self.share)]
+            sampling = Sampling(
+                temperature=settings.temperature, max_new_tokens=settings.max_new_tokens
+            )
             fetch = self.engine.begin(prompts, settings.group_size, sampling, seeds)
+        clock.move(self.engine.sync_s() - sent, "generate", "sync")
         return _Asked(step, first, problems, prompts, updates, fetch, clock)
 
     def _asked_ahead(self, step: int) -> _Asked | None:
@@ -183,7 +184,8 @@ class Collector:
 
     def _answers(self, asked: _Asked, updates: int) -> list[tuple[Rollout, ...]]:
         """The responses, from the weights that were asked or, where those were lost, of now."""
-        rollouts = asked.fetch()
+        with asked.clock.stage("generate"):
+            rollouts = asked.fetch()
         allowed = {updates, asked.updates}
         strange = {r.weights_version for r in chain.from_iterable(rollouts)} - allowed
         if strange:
@@ -203,11 +205,3 @@ class Collector:
         ]
         flat = iter(self.verifier.verify(pairs))
         return [tuple(next(flat) for _ in group) for group in rollouts]
-
-
-@contextmanager
-def timed(clock: dict[str, float], name: str) -> Iterator[None]:
-    """Add the seconds that the block takes to `clock[name]`."""
-    start = time.perf_counter()
-    yield
-    clock[name] = clock.get(name, 0.0) + time.perf_counter() - start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -12,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from conspo_study.clock import Clock
 from conspo_study.config import RunConfig
+from conspo_study.flops import ModelFlops, matmul_rate
 from conspo_study.kept_rollouts import Push
 from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
 from conspo_study.objective.diagnostics import (
@@ -75,6 +76,8 @@ class _Batch:
     staleness: list[int] = field(default_factory=list)
     """How often the weights had moved, before each step, since the first of its rollouts was
     drawn."""
+    flops: float = 0.0
+    """That the passes over this worker's share needed."""
     credits: list[CreditRow] = field(default_factory=list)
     pushes: dict[int, list[Push]] = field(default_factory=dict)
     """By group index, one per rollout, of the first step on the group."""
@@ -99,6 +102,7 @@ class PolicyUpdate:
         self.config, self.model, self.updater = config, model, updater
         self.world = updater.world
         self.objective = objective_named(config.objective.name)
+        self._flops, self._clock = ModelFlops.of(model), Clock()
         self.budget = Budget(config.update.micro_batch_tokens, packed=can_pack(model))
         self.credits: list[CreditRow] = []
         """Of the last rollout batch, over all workers; empty where `store_credits_every` asks for
@@ -107,7 +111,13 @@ class PolicyUpdate:
         """For each of the last groups of this worker, what the first step on it made of its
         rollouts."""
 
-    def run(self, groups: Sequence[Group], progress: Progress, seed: int) -> dict[str, float]:
+    def run(
+        self,
+        groups: Sequence[Group],
+        progress: Progress,
+        seed: int,
+        clock: Clock | None = None,
+    ) -> dict[str, float]:
         """Update on this worker's `groups`; returns the metrics of all workers.
 
         Group g of the step, counted over all workers, belongs to mini-batch g mod `mini_batches`,
@@ -115,7 +125,9 @@ class PolicyUpdate:
         the number of workers. Nothing happens, and {} is returned, when no worker has a group.
         """
         settings = self.config.update
-        held = self.world.gather(len(groups))
+        self._clock = clock or Clock()
+        with self._clock.stage("wait"):
+            held = self.world.gather(len(groups))
         self.credits, self.pushes = [], []
         if not sum(held):
             return {}
@@ -147,7 +159,9 @@ class PolicyUpdate:
                     if not batch.outcomes:
                         found |= self._fix_old(members, batch)
                     batch.staleness.append(self.updater.applied - oldest)
-                    batch.outcomes.append(self.updater.step())
+                    with self._clock.stage("optimizer"):
+                        batch.outcomes.append(self.updater.step())
+                    self._clock.move(batch.outcomes[-1].sync_s, "optimizer", "sync")
         if batch.storing:
             rows = chain.from_iterable(self.world.gather(batch.credits))
             self.credits = sorted(rows, key=lambda row: (row.update, row.group, row.rollout))
@@ -164,8 +178,19 @@ class PolicyUpdate:
             "updates": float(count),
             "staleness": sum(batch.staleness) / count,
             "micro_batches_halved": self.world.sum([self.budget.halved and not halved])[0],
+            "mfu": self._utilisation(batch.flops),
         }
         return self.world.metrics(batch.parts) | found
+
+    def _utilisation(self, flops: float) -> float:
+        """Model FLOP utilisation of scoring and backward passes, over all workers."""
+        device = next(self.model.parameters()).device
+        lower = self.config.policy.precision == "bfloat16"
+        dtype = torch.bfloat16 if lower else torch.float32
+        rate = matmul_rate(device, dtype, torch.get_num_threads())
+        seconds = sum(self._clock.seconds.get(stage, 0.0) for stage in ("score", "backward"))
+        done, could = self.world.sum([flops, seconds * rate])
+        return done / could if could else 0.0
 
     def _totals(self, members: Sequence[_Member]) -> Totals:
         rollouts = [rollout for member in members for rollout in member.rollouts]
@@ -181,6 +206,10 @@ class PolicyUpdate:
         advantages: list[Tensor | None] = []
 
         def loss_of(logprobs_T: Tensor) -> Tensor:
+            with self._clock.stage("objective"):
+                return loss(logprobs_T)
+
+        def loss(logprobs_T: Tensor) -> Tensor:
             if not members:
                 self.world.sum([0.0])  # its part of kl_old
                 return logprobs_T.sum()
@@ -210,15 +239,19 @@ class PolicyUpdate:
                 add_parts(batch.parts, mismatch_metrics(current_T, sampled_T))
             return output.loss
 
-        result = accumulate_gradient(
-            self._score,
-            [member.group.prompt_tokens for member in members for _ in member.rollouts],
-            [rollout.tokens for rollout in rollouts],
-            loss_of,
-            self.budget,
-            self.updater.parameters,
-            self.world,
-        )
+        prompts = [member.group.prompt_tokens for member in members for _ in member.rollouts]
+        responses = [rollout.tokens for rollout in rollouts]
+        batch.flops += self._flops.training(prompts, responses)
+        with self._clock.stage("backward"):
+            result = accumulate_gradient(
+                self._score,
+                prompts,
+                responses,
+                loss_of,
+                self.budget,
+                self.updater.parameters,
+                self.world,
+            )
         if members:
             pushes = _pushes(members, shares[0], result.weights_T, advantages[0])
             batch.pushes = pushes | batch.pushes
@@ -238,7 +271,6 @@ class PolicyUpdate:
 
         Called between its gradient and its step, while the weights are those that sampled.
         """
-        start = time.perf_counter()
         settings = self.config.update
         waiting = [member for member in members if member.index not in batch.old_T]
         trusted = settings.old_logprobs == "sampler"
@@ -263,14 +295,12 @@ class PolicyUpdate:
             if waiting:
                 sampled_T = torch.cat([member.sampled_T for member in waiting])
                 add_parts(batch.parts, mismatch_metrics(torch.cat(scores), sampled_T))
-        return {
-            "old_logprobs_sampler": float(trusted),
-            "time/old_logprobs_s": time.perf_counter() - start,
-        }
+        return {"old_logprobs_sampler": float(trusted)}
 
     def _score(self, prompts: Any, responses: Any) -> Tensor:
         temperature, precision = self.config.rollout.temperature, self.config.policy.precision
-        return response_logprobs(self.model, prompts, responses, temperature, precision)
+        with self._clock.stage("score"):
+            return response_logprobs(self.model, prompts, responses, temperature, precision)
 
     def _shaping(self, members: Sequence[_Member]) -> dict[str, Part]:
         """The reward that advantages read and the penalty in it, where lengths are penalised."""

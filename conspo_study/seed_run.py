@@ -13,7 +13,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from conspo_study.collect import Collector, timed
+from conspo_study.clock import Clock
+from conspo_study.collect import Collector
 from conspo_study.config import RunConfig
 from conspo_study.data.prompts import prompt_tokens
 from conspo_study.data.sources import evaluation_sets, training_stream
@@ -69,7 +70,6 @@ class SeedRun:
             config, seed, stream, self.tokenizer, self.engine, verifier, world
         )
         self.evaluation_sets = evaluation_sets(config.data, config.evaluation)
-        self.clock: dict[str, float] = {}
         self.absorbed: Counter[str] = Counter()
         """Failures that this run has absorbed so far, by type of incident."""
         self.kept: list[RolloutRow] = []
@@ -79,13 +79,19 @@ class SeedRun:
 
     def train_step(self, step: int) -> dict[str, Any]:
         """Sample, verify and update once; `step` counts from 0. Returns the step's metrics."""
-        self.clock = {}
+        clock = Clock()
+        with clock.stage("other"):
+            row = self._step(step, clock)
+        row["tokens_per_s"] = row["tokens"] / clock.total()
+        return row | clock.metrics()
+
+    def _step(self, step: int, clock: Clock) -> dict[str, Any]:
         with whole_weights(self.model):
-            groups, counts, parts = self.collector.collect(step, self.updater.applied, self.clock)
+            groups, counts, parts = self.collector.collect(step, self.updater.applied, clock)
         self.engine.rest()
         progress = Progress(step, self.config.train.steps)
-        with timed(self.clock, "update"):
-            update = self.policy_update.run(groups, progress, derive_seed(self.seed, "epoch", step))
+        epoch = derive_seed(self.seed, "epoch", step)
+        update = self.policy_update.run(groups, progress, epoch, clock)
         self._keep(groups, step)
         self._count(counts, update)
         self._count_restarts()
@@ -93,10 +99,10 @@ class SeedRun:
         row |= self.world.metrics(parts)
         refilled = self.config.rollout.refill_rounds > 0
         row |= derived_metrics(row, counts.sampled if refilled else None)
-        row["progress"] = progress.fraction
-        generated = row["response_length"] * counts.rollouts
-        row |= {"tokens": generated, "tokens_per_s": generated / sum(self.clock.values())}
-        return row | {f"time/{name}_s": seconds for name, seconds in self.clock.items()}
+        return row | {
+            "progress": progress.fraction,
+            "tokens": row["response_length"] * counts.rollouts,
+        }
 
     def evaluate(self, step: int) -> list[EvalRow]:
         """Rows of the evaluation sets that are due, on every worker.

@@ -6,6 +6,7 @@ that every report carries all of them and no decision ever rests on one seed.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -190,13 +191,15 @@ class _Loop:
     def _evaluate(self, step: int) -> None:
         for run in self.runs:
             known = self.outlet.untrained(run.seed) if self.main and step == 0 else None
+            start = time.perf_counter()
             rows = self.world.gather(known)[0] or run.evaluate(step)
             for verdict, kind in _LOST_CHECKS.items():
                 run.absorbed[kind] += sum(row.verdict == verdict for row in rows)
             # What this evaluation did not measure is out of date.
             kept = {k: v for k, v in self.latest[run.seed].items() if not k.startswith("eval/")}
             measured = evaluation_metrics(rows, self.config.evaluation.samples_for)
-            self.latest[run.seed] = kept | measured
+            spent = {"time/evaluate_s": time.perf_counter() - start}
+            self.latest[run.seed] = kept | measured | spent
             if self.main:
                 self.outlet.evaluation(rows)
 

@@ -77,7 +77,7 @@ def what_happened(folder):
 
 
 def _trial(folder, row):
-    timed = ("time/", "tokens_per_s", "peak_memory_gib")
+    timed = ("time/", "tokens_per_s", "peak_memory_gib", "mfu")
     return {
         "role": row.role,
         "of": row.of,

@@ -11,6 +11,7 @@ import torch
 from thread_world import run_threads
 from tiny_models import random_model
 
+from conspo_study.clock import STAGES
 from conspo_study.config import with_overrides
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.objective import GroupBatch, Progress, objective_named
@@ -249,7 +250,7 @@ def test_every_metric_is_documented_and_every_documented_metric_is_logged():
         for name in re.findall(r"`([^`]+)`", line.split("|")[1])
     }
     logged = {"progress", "tokens", "tokens_per_s"}
-    logged |= {f"time/{stage}_s" for stage in ("rollout", "reward", "update")}
+    logged |= {f"time/{stage}_s" for stage in (*STAGES, "evaluate")}
     logged |= GroupCounts().fractions().keys()
     responses = [Rollout((1,), (0.0,), FinishStatus.STOPPED, "")]
     logged |= rollout_metrics(responses, [Judgement(Verdict.WRONG)]).keys()

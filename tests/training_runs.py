@@ -11,7 +11,7 @@ CONFIG = with_overrides(
 )
 
 
-TIMES = ("time/", "tokens_per_s", "peak_memory_gib")
+TIMES = ("time/", "tokens_per_s", "peak_memory_gib", "mfu")
 
 
 class Recorder:

@@ -16,7 +16,7 @@ from conspo_study.results.rows import read_eval_rows, read_steps
 from conspo_study.train import train
 
 STEPS = 30
-TIMED = ("time/", "tokens_per_s", "peak_memory")
+TIMED = ("time/", "tokens_per_s", "peak_memory", "mfu")
 """Metrics of the machine, not of the trial."""
 
 

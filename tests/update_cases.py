@@ -70,7 +70,7 @@ def update_on(world, held, settings):
     update = PolicyUpdate(config, model, Updater(model, config.update, world))
     mine = groups[first : first + held[world.rank]]
     metrics = update.run(mine, Progress(2, 9), seed=0)
-    machine = ("time/", "peak_memory_gib")
+    machine = ("time/", "peak_memory_gib", "mfu")
     kept = {name: value for name, value in metrics.items() if not name.startswith(machine)}
     credits = [(astuple(row)[:5], row.score, row.credit) for row in update.credits]
     weights = [tensor.detach().reshape(-1) for _, tensor in full_state(model)]

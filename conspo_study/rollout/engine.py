@@ -76,6 +76,10 @@ class RolloutEngine(Protocol):
         """Told before the trainer computes; an engine that shares its GPU gives back the memory."""
         ...
 
+    def sync_s(self) -> float:
+        """Seconds spent so far on handing weights to engine processes."""
+        ...
+
     def take_restarts(self) -> list[str]:
         """What made an engine process start again since the last call, one line each."""
         ...

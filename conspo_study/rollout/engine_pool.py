@@ -144,6 +144,8 @@ class EnginePool:
         self._start, self._channel, self._deadline_s = start, channel, deadline_s
         self._slots = [_Slot(number) for number in range(engines)]
         self._restarts: list[str] = []
+        self.sync_s = 0.0
+        """Seconds that sending weights has taken so far."""
 
     def close(self) -> None:
         """End all processes."""
@@ -256,8 +258,10 @@ class EnginePool:
         while behind := [slot for slot in slots if slot.holds != version]:
             self._start_missing(behind)
             ready = {slot.number: slot.process for slot in behind if slot.process is not None}
+            start = time.perf_counter()
             with self._channel.sending(weights, version, ready) as calls:
                 loaded = self._answers(calls, "loading weights", in_turn=True)
+            self.sync_s += time.perf_counter() - start
             for number in loaded:
                 self._slots[number].holds = version
 

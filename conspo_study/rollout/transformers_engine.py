@@ -92,6 +92,10 @@ class TransformersEngine:
     def rest(self) -> None:
         """Nothing to give back: the model is the trainer's."""
 
+    def sync_s(self) -> float:
+        """0: the weights are the trainer's."""
+        return 0.0
+
     def take_restarts(self) -> list[str]:
         """None: there is no process."""
         return []

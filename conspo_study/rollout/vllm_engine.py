@@ -82,6 +82,10 @@ class VllmEngine:
         if self._pool.settings["sleeps"]:
             self._pool.rest()
 
+    def sync_s(self) -> float:
+        """See `RolloutEngine`."""
+        return self._pool.sync_s
+
     def take_restarts(self) -> list[str]:
         """See `RolloutEngine`."""
         return self._pool.take_restarts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ class StepOutcome:
     clipped: bool
     skipped: bool
     learning_rate: float
+    sync_s: float = 0.0
+    """Seconds that summing the gradients over workers took."""
 
 
 class Updater:
@@ -60,7 +63,9 @@ class Updater:
         A non-finite value on any worker makes the sum non-finite on all, so that all of them skip
         the step together. Raises DivergedError after `max_skipped_steps` skipped in a row.
         """
+        start = time.perf_counter()
         self.world.sum_gradients(self.parameters)
+        sync_s = time.perf_counter() - start
         norm = float(whole(nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip)))
         rate = self._learning_rate()
         skipped = not torch.isfinite(torch.tensor(norm))
@@ -78,7 +83,7 @@ class Updater:
                 f"the gradient was not finite in {self.skipped_in_a_row} consecutive "
                 "steps; lower update.learning_rate or raise objective.tau"
             )
-        return StepOutcome(norm, norm > self.config.grad_clip, skipped, rate)
+        return StepOutcome(norm, norm > self.config.grad_clip, skipped, rate, sync_s)
 
     def _learning_rate(self) -> float:
         warmup = self.config.warmup_steps

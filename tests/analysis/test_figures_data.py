@@ -111,9 +111,9 @@ def test_pass_curves_use_every_k_that_the_samples_allow(full_study: Path) -> Non
 def test_costs_are_rollouts_and_seconds_before_the_evaluation(make_study: Any, trial: Any) -> None:
     study = load_study(make_study([trial(1.0, 1.0, params={"rollout.group_size": 4})]))
     for row in (folder := study.trial_folder("t0000") / "steps.jsonl").read_text().splitlines():
-        timed = json.loads(row) | {"time/rollout_s": 1.0, "time/reward_s": 0.5}
+        timed = json.loads(row) | {"tokens": 100.0, "tokens_per_s": 50.0}
         with folder.open("a") as file:
-            file.write(json.dumps(timed | {"time/update_s": 0.5}) + "\n")
+            file.write(json.dumps(timed) + "\n")
     found = cost_curves(study, evaluation_curves(study, study.metric))
     own = found[found["seed"] == 0].sort_values("step")
     assert own["rollouts"].tolist() == [0, 10 * 8 * 4, 20 * 8 * 4]

@@ -54,7 +54,7 @@ def enrich(folder: Path) -> None:
             row["score_positive"], row["score_negative"] = -0.3, -0.5
             row |= {"score_gap": 0.2, "valid_fraction": 0.5, "grpo_identity_gap": 1e-8}
             row["margin"] = objective["margin"] * objective["tau"] * min(1.0, row["step"] / 10)
-            row |= {f"time/{stage}_s": 1.0 for stage in ("rollout", "reward", "update")}
+            row |= {"tokens": 30.0, "tokens_per_s": 10.0}
         (own / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
         credit = {"update": [0, 0], "group": [0, 0], "problem_id": ["p", "p"], "rollout": [0, 1]}
         credit |= {"correct": [True, False], "score": [-0.2, -0.6], "credit": [0.5, -0.5]}

@@ -1,0 +1,72 @@
+"""Where the time of a training step goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STAGES = (
+    *("generate", "reward", "wait", "score", "objective", "backward", "sync", "optimizer"),
+    "other",
+)
+"""Stages of a training step, in their order; their seconds add up to the step's."""
+
+
+class Clock:
+    """Seconds by stage. A stage that runs inside another one is not part of it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._running: list[str | None] = []
+        self._since = 0.0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time of the block as that of stage `name`."""
+        with self._entered(name):
+            yield
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Do not count the time of the block, which another clock counts."""
+        with self._entered(None):
+            yield
+
+    @contextmanager
+    def _entered(self, name: str | None) -> Iterator[None]:
+        self._count()
+        self._running.append(name)
+        try:
+            yield
+        finally:
+            self._count()
+            self._running.pop()
+
+    def move(self, seconds: float, source: str, target: str) -> None:
+        """Count as `target` what was counted, or is being counted, as `source`."""
+        self._add(source, -seconds)
+        self._add(target, seconds)
+
+    def include(self, other: Clock) -> None:
+        """Count what another clock has counted, too."""
+        for name, seconds in other.seconds.items():
+            self._add(name, seconds)
+
+    def total(self) -> float:
+        """Seconds of all stages."""
+        return sum(self.seconds.values())
+
+    def metrics(self) -> dict[str, float]:
+        """The seconds as metrics `time/STAGE_s`."""
+        return {f"time/{name}_s": seconds for name, seconds in self.seconds.items()}
+
+    def _count(self) -> None:
+        now = time.perf_counter()
+        name = self._running[-1] if self._running else None
+        if name is not None:
+            self._add(name, now - self._since)
+        self._since = now
+
+    def _add(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds

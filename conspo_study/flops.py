@@ -1,0 +1,90 @@
+"""How much a policy computes, and how much its device could.
+
+Utilisation is told against what this device's own matrix multiplication reaches, measured once per
+process: nominal peaks are not known for most devices and not reached on any.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+
+_RUNS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFlops:
+    """Multiplications and additions of a decoder's matrix products, two per weight and token."""
+
+    layers: int
+    """Weights of all linear layers but the output head."""
+    head: int
+    """Weights of the output head."""
+    attention: int
+    """Heads times head size, over all layers: products of a token with each token it attends to."""
+    passes: float
+    """Training's products over those of a forward pass: 3, or 2 where weights stay as they are."""
+
+    @classmethod
+    def of(cls, model: Any) -> ModelFlops:
+        """Count the weights of a transformers decoder. Experts that a token skips are counted."""
+        config = model.config.get_text_config()
+        head = model.get_output_embeddings()
+        linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
+        size = getattr(config, "head_dim", None) or (
+            config.hidden_size // config.num_attention_heads
+        )
+        return cls(
+            layers=sum(m.weight.numel() for m in linear),
+            head=head.weight.numel(),
+            attention=config.num_hidden_layers * config.num_attention_heads * size,
+            passes=3.0 if all(p.requires_grad for p in model.parameters()) else 2.0,
+        )
+
+    def training(
+        self, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]
+    ) -> float:
+        """Of one forward and backward pass over `responses[i]` behind `prompts[i]`, if each prompt
+        is read once: what must be computed, not what recomputing or padding adds."""
+        unique = set(map(tuple, prompts))
+        read = sum(map(len, unique)) + sum(len(response) - 1 for response in responses)
+        scored = sum(map(len, responses))
+        seen = sum(_triangle(len(prompt)) for prompt in unique)
+        for prompt, response in zip(prompts, responses, strict=True):
+            seen += _triangle(len(prompt) + len(response) - 1) - _triangle(len(prompt))
+        forward = 2 * (self.layers * read + self.head * scored) + 4 * self.attention * seen
+        return self.passes * forward
+
+
+@lru_cache
+def matmul_rate(device: torch.device, dtype: torch.dtype, threads: int) -> float:
+    """FLOP per second of a large matrix product on the device, the best of a few.
+
+    threads: how many a CPU computes with at present; results of another number do not apply.
+    """
+    size = 8192 if device.type == "cuda" else 768
+    a = torch.ones(size, size, device=device, dtype=dtype)
+    best = 0.0
+    for _ in range(_RUNS + 1):  # the first run loads kernels
+        _wait(device)
+        start = time.perf_counter()
+        a @ a
+        _wait(device)
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def _triangle(length: int) -> int:
+    """Pairs of tokens of which one attends to the other, itself included."""
+    return length * (length + 1) // 2
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
