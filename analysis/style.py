@@ -140,5 +140,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem`.pdf and `stem`.png (200 dpi); the same figure gives the same bytes."""
     pdf, png = stem.with_suffix(".pdf"), stem.with_suffix(".png")
     figure.savefig(pdf, metadata={"CreationDate": None})
+    # The layout is settled; working it out again would take longer than drawing.
+    figure.set_layout_engine("none")
     figure.savefig(png, dpi=200, metadata={"Software": None})
     return [pdf, png]

@@ -125,8 +125,8 @@ class UpdateConfig(Stage):
     grad_clip: float = Field(1.0, gt=0)
     """Global gradient norm above which gradients are scaled down."""
     micro_batch_tokens: int = Field(8192, ge=1)
-    """Most tokens (padding included) whose activations are held at once. Changes memory and
-    speed, never the gradient."""
+    """Most tokens (padding included, where there is any) whose activations are held at once.
+    Changes memory and speed, never the gradient."""
     mini_batches: int = Field(1, ge=1)
     """Optimiser steps per pass over a rollout batch. With one step, ratios are exactly 1 and the
     ratio-based objectives collapse to two."""
