@@ -1,13 +1,15 @@
 """One decoding step of a small Llama in a third of the operations of the transformers module.
 
 For a model of 100,000 parameters the time of a step is the number of operations, not their size.
-Merging projections that read the same input and folding the norms' gains into them leaves the
-result the same to rounding. Large models gain nothing and would hold their weights twice, so they
-and all other architectures are decoded by calling the model.
+Merging projections that read the same input, folding the norms' gains into them and rotating
+queries and keys as complex numbers leaves the result the same to rounding. Large models gain
+nothing and would hold their weights twice, so they and all other architectures are decoded by
+calling the model.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -57,16 +59,25 @@ class FusedLlama:
     def __init__(self, model: LlamaForCausalLM, positions: int) -> None:
         base, config = model.model, model.config
         self._embedding = base.embed_tokens.weight
-        self._layers = [_fuse(layer) for layer in base.layers]
-        self._head = model.lm_head.weight * base.norm.weight
         self._heads = config.num_attention_heads
         self._head_dim = base.layers[0].self_attn.head_dim
-        self._hidden, self._epsilon = config.hidden_size, config.rms_norm_eps
-        cos_1LD, sin_1LD = base.rotary_emb(self._embedding, torch.arange(positions)[None])
-        self._cos_L1D = cos_1LD[0, :, None]
-        # Rotating swaps the halves of a head and negates the first: the sign is kept here.
         half = self._head_dim // 2
-        self._sin_L1D = torch.cat((-sin_1LD[0, :, :half], sin_1LD[0, :, half:]), dim=-1)[:, None]
+        # transformers rotates an element of a head's first half with that of the second half at the
+        # same place; here the two lie next to each other, as the parts of a complex number.
+        self._pairs_D = torch.arange(self._head_dim).view(2, half).T.flatten()
+        # x / rms(x) = x sqrt(D) / |x|: sqrt(D) goes into the gains.
+        gain = config.hidden_size**0.5
+        self._least = torch.tensor((config.hidden_size * config.rms_norm_eps) ** 0.5)
+        self._layers = [_fuse(layer, gain, self._paired) for layer in base.layers]
+        self._head = model.lm_head.weight * base.norm.weight * gain
+        cos_1LD, sin_1LD = base.rotary_emb(self._embedding, torch.arange(positions)[None])
+        self._turn_L1C = torch.complex(cos_1LD[0, :, None, :half], sin_1LD[0, :, None, :half])
+
+    def take_over(self, cache: Any) -> None:
+        """Read keys that the model has written into the cache, from now on."""
+        for layer in cache.layers:
+            used = layer.keys[:, :, : layer.get_seq_length()]
+            used.copy_(used[..., self._pairs_D])
 
     def __call__(
         self,
@@ -76,13 +87,13 @@ class FusedLlama:
         cache: Any,
     ) -> torch.Tensor:
         """Append one token per row to the cache; logits [R, V] of the next one."""
-        cos_R1D, sin_R1D = self._cos_L1D[positions_R], self._sin_L1D[positions_R]
+        turn_R1C = self._turn_L1C[positions_R]
         heads, size = self._heads, self._head_dim
         x_RD = self._embedding[tokens_R]
         for index, layer in enumerate(self._layers):
             qkv = functional.linear(self._normalised(x_RD), layer.qkv).view(-1, 3 * heads, size)
-            qk = qkv[:, : 2 * heads]
-            qk = torch.addcmul(qk * cos_R1D, qk.roll(size // 2, dims=-1), sin_R1D)
+            pairs = torch.view_as_complex(qkv[:, : 2 * heads].view(-1, 2 * heads, size // 2, 2))
+            qk = torch.view_as_real(pairs * turn_R1C).flatten(-2)
             keys, values = cache.update(qk[:, heads:, None], qkv[:, 2 * heads :, None], index)
             attended = functional.scaled_dot_product_attention(
                 qk[:, :heads, None], keys, values, attn_mask=mask_R11L
@@ -93,16 +104,23 @@ class FusedLlama:
         return functional.linear(self._normalised(x_RD), self._head)
 
     def _normalised(self, x_RD: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(x_RD, (self._hidden,), None, self._epsilon)
+        length_R1 = torch.linalg.vector_norm(x_RD, dim=-1, keepdim=True)
+        return x_RD / torch.hypot(length_R1, self._least)
+
+    def _paired(self, weight_ED: torch.Tensor) -> torch.Tensor:
+        """A projection to queries or keys whose heads have their elements in pairs."""
+        heads = weight_ED.view(self._heads, self._head_dim, -1)
+        return heads[:, self._pairs_D].flatten(0, 1)
 
 
-def _fuse(layer: Any) -> _Layer:
+def _fuse(layer: Any, gain: float, paired: Callable[[torch.Tensor], torch.Tensor]) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
-    qkv = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
+    turned = [paired(attention.q_proj.weight), paired(attention.k_proj.weight)]
     return _Layer(
-        qkv=torch.cat(qkv) * layer.input_layernorm.weight,
+        qkv=torch.cat([*turned, attention.v_proj.weight]) * layer.input_layernorm.weight * gain,
         out=attention.o_proj.weight.T,
         gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
-        * layer.post_attention_layernorm.weight,
+        * layer.post_attention_layernorm.weight
+        * gain,
         down=mlp.down_proj.weight.T,
     )

@@ -6,6 +6,8 @@ state (`torch.multinomial`) cannot offer.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from conspo_study.rollout.engine import Sampling
@@ -48,7 +50,7 @@ def nucleus(probs_RV: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 def _check(values: torch.Tensor) -> None:
-    if not values.isfinite().all():
+    if not math.isfinite(values.sum().item()):
         raise FloatingPointError("the policy's logits are not finite")
 
 

@@ -122,13 +122,14 @@ class TransformersEngine:
         pads = torch.tensor([width - len(prompt) for prompt in prompts], device=device)
         cache = static_cache(self._layers, width + limit)
         logits_RV = self._prefill(prompts, pads, width, cache).repeat_interleave(per_prompt, dim=0)
+        decode: Callable[..., torch.Tensor] = self._decode_step
+        # Folded norms round differently in bfloat16 than those that the trainer applies.
+        if can_fuse(self._model) and not self._bfloat16:
+            decode = fused = FusedLlama(self._model, width + limit)
+            fused.take_over(cache)
         cache.batch_repeat_interleave(per_prompt)
         pads_R = pads.repeat_interleave(per_prompt)
         mask_R = self._mask(pads_R, width + limit) if pads.any() else None
-
-        # Folded norms round differently in bfloat16 than those that the trainer applies.
-        fused = can_fuse(self._model) and not self._bfloat16
-        decode = FusedLlama(self._model, width + limit) if fused else self._decode_step
 
         active_R = torch.arange(len(pads_R), device=device)
         running_R = torch.ones_like(active_R, dtype=torch.bool)
