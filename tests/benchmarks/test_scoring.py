@@ -10,7 +10,7 @@ WAYS = ("naive", "at once", "3000")  # ten tokens a chunk
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_all_ways_give_the_same_log_probabilities_and_gradients(shared):
-    model = scoring.random_llama(VOCABULARY).double()
+    model = scoring.random_llama(scoring.Shape(VOCABULARY)).double()
     rollouts = scoring.random_rollouts(VOCABULARY, shared, count=4)
     weights = torch.randn(sum(map(len, rollouts.responses)), dtype=torch.float64)
     found = []
@@ -32,12 +32,22 @@ def test_prompts_are_shared_only_where_they_should_be():
 
 @pytest.mark.slow
 def test_a_peak_is_that_of_the_logits_that_are_alive():
-    case = {"vocabulary": 50_000, "shared": True}
+    vocabulary = 50_000
+    case = {"shape": scoring.Shape(vocabulary), "shared": True}
     environment = {"MALLOC_MMAP_THRESHOLD_": "65536"}
     chunked, whole = (
         scoring.in_a_process({"way": way, **case}, environment) for way in ("3000000", "at once")
     )
-    tokens = sum(map(len, scoring.random_rollouts(**case).responses))
-    logits = 4 * tokens * case["vocabulary"] / scoring.MIB
+    tokens = sum(map(len, scoring.random_rollouts(vocabulary, shared=True).responses))
+    logits = 4 * tokens * vocabulary / scoring.MIB
     assert 2 * logits < whole < 6 * logits
     assert chunked < whole / 2
+
+
+def test_the_share_of_the_head_is_that_of_its_weights():
+    hidden, layers, vocabulary = 64, 3, 1000
+    model = scoring.random_llama(scoring.Shape(vocabulary, hidden, layers))
+    # Four square projections of attention, and three of the feed-forward part, three times as wide.
+    rest = layers * hidden**2 * (4 + 3 * 3)
+    expected = vocabulary * hidden / (vocabulary * hidden + rest)
+    assert scoring.head_share(model) == pytest.approx(expected)
