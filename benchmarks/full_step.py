@@ -8,8 +8,8 @@ is a process of its own, started in turn; its first steps are not counted. `trl,
 in a process that keeps freed memory as our workers do, which TRL's does not by itself. Numbers to
 read: the ratios, per step and per response token, and whether the work was the same: tokens per
 step, rewards, and the share of groups that reach the gradient. TRL computes the gradient of groups
-without contrast too, which is zero; ours leaves them out. `--rule parity` gives nearly all groups a
-contrast.
+without contrast too, which is zero; ours leaves them out. `--rule parity` gives more groups a
+contrast: all but those whose responses are all the same.
 
 `embedded` is the warm-started model on the generated task, 8 prompts x 16 responses of at most 44
 tokens. `135m` is a Llama of SmolLM2-135M's shape with random weights, 2 prompts of 64 tokens x 8
