@@ -34,8 +34,8 @@ from conspo_study.rollout.transformers_engine import TransformersEngine
 
 SHAPES = ("8x16", "32x8", "96x8", "1x16")
 LIMIT = 44
-NEVER = (-1,)
-"""Stop tokens of an engine that never stops."""
+NEVER = ()
+"""Stop tokens of an engine that stops at the limit alone."""
 
 Prompts = list[list[int]]
 Sampler = Callable[[Prompts, int, int], int]
