@@ -1,100 +1,123 @@
 """Times vLLM against the transformers engine on the embedded model, run by run in turn.
 
-    .venv-vllm/bin/python benchmarks/engines.py [--runs 7] [--json results.json]
+    .venv-vllm/bin/python benchmarks/engines.py [--runs 7] [--shapes 8x16 32x8] [--json FILE]
 
-Both sample 16 responses to each of 8 prompts at temperature 1 from the warm-started model, on one
-thread; vLLM does so in a process of its own, as in training. Also told: seconds until vLLM has
-started, seconds to send it changed weights, and how far its log-probabilities are from the
-trainer's.
+Both sample P prompts x G responses of at most 44 tokens at temperature 1 from the warm-started
+model, on one thread each; vLLM does so in a process of its own, as in training. `early` and `full`
+are those of `sampler.py`: with `full` no token ends a response, on both sides. The transformers
+engine's process keeps freed memory, as a training worker does. The number to read is the ratio of
+tokens per second. Also told: seconds until vLLM has started, seconds to send it changed weights and
+sample a token, and how far its log-probabilities are from the trainer's.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
-from statistics import median
+from typing import Any
 
+import harness
 import ray
 import torch
+from sampler import LIMIT, NEVER, rate, sampled_by_engine
 
+from conspo_study.allocator import keep_freed_memory
 from conspo_study.config import RunConfig, with_overrides
 from conspo_study.data.arithmetic import demonstrations, training_problem
 from conspo_study.engines import rollout_engines
 from conspo_study.policy.load import load_policy
 from conspo_study.policy.logprobs import response_logprobs
+from conspo_study.policy.stop import stop_ids
 from conspo_study.policy.warm_start import warm_start
 from conspo_study.policy.weights import named_weights
 from conspo_study.rollout.engine import PolicyWeights, RolloutEngine, Sampling
 
-PROMPTS, SAMPLES, LIMIT = 8, 16, 44
+SHAPES = ("8x16", "32x8")
+
+
+def largest_difference(engine: RolloutEngine, model: Any, tokenizer: Any) -> float:
+    """Nats between an engine's log-probabilities and the trainer's, over a batch."""
+    problems = [training_problem(0, index) for index in range(8)]
+    prompts = [tokenizer(problem.text).input_ids for problem in problems]
+    groups = engine.generate(prompts, 16, Sampling(1.0, LIMIT), range(8))
+    rollouts = [rollout for group in groups for rollout in group]
+    repeated = [prompt for prompt in prompts for _ in range(16)]
+    with torch.no_grad():
+        trainer = response_logprobs(model, repeated, [r.tokens for r in rollouts])
+    sampler = torch.tensor([p for r in rollouts for p in r.logprobs])
+    return float((trainer - sampler).abs().max())
+
+
+def compared(model: Any, tokenizer: Any, ends: str, shapes: list[str], runs: int) -> dict[str, Any]:
+    """Bring both engines up, compare them shape by shape, and print."""
+    config = with_overrides(RunConfig(), {"rollout.engine": "vllm"})
+    plain = with_overrides(config, {"rollout.engine": "transformers"})
+    stops = stop_ids if ends == "early" else lambda *_: NEVER
+    updates = 0
+    weights = PolicyWeights("seed 0", lambda: updates, lambda: named_weights(model))
+    table = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        rollout_engines(config, Path(folder), stops) as vllm_of,
+        rollout_engines(plain, Path(folder), stops) as transformers_of,
+    ):
+        began = time.perf_counter()
+        engines = {name: of(model, tokenizer, weights) for name, of in
+                   (("engine", transformers_of), ("vllm", vllm_of))}  # fmt: skip
+        prompt = tokenizer(training_problem(0, 0).text).input_ids
+        engines["vllm"].generate([prompt], 1, Sampling(1.0, 1), [0])
+        started = time.perf_counter() - began
+        for shape in shapes:
+            prompts, samples = map(int, shape.split("x"))
+            ways = {name: partial(sampled_by_engine, engine) for name, engine in engines.items()}
+            rates = harness.in_turn(
+                {n: partial(rate, way, tokenizer, prompts, samples) for n, way in ways.items()},
+                runs,
+            )
+            own, other = (harness.Spread.of(rates[name]) for name in ways)
+            ratio = harness.ratio(rates["engine"], rates["vllm"])
+            print(
+                f"{shape:>6} {ends:5} {own.text(1e-3, 1):>22} {other.text(1e-3, 1):>22}  "
+                f"{ratio.text()}",
+                flush=True,
+            )
+            row = {"shape": shape, "ends": ends, "ratio": ratio}
+            table.append(row | {"engine_tokens_per_s": own, "vllm_tokens_per_s": other})
+        difference = largest_difference(engines["vllm"], model, tokenizer)
+        sending = []
+        for _ in range(runs):
+            updates += 1
+            began = time.perf_counter()
+            engines["vllm"].generate([prompt], 1, Sampling(1.0, 1), [0])
+            sending.append(time.perf_counter() - began)
+    sent = harness.Spread.of(sending)
+    print(
+        f"{'':6} {ends:5} vLLM: start {started:.1f} s, weights and a token {sent.text(1e3, 1)} ms, "
+        f"largest difference {difference:.1e} nats"
+    )
+    found = {"ends": ends, "table": table, "vllm_start_s": started}
+    return found | {"send_weights_s": sent, "largest_difference_nats": difference}
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser = harness.parser(__doc__, runs=7)
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="prompts x responses to each")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     ray.init(address="local", num_cpus=2, log_to_driver=False)
-    config = with_overrides(RunConfig(), {"rollout.engine": "vllm"})
-    model, tokenizer = load_policy(config.policy, warm_start(demonstrations))
-    problems = [training_problem(0, index) for index in range(PROMPTS)]
-    prompts = [tokenizer(problem.text).input_ids for problem in problems]
-    updates = 0
-    weights = PolicyWeights("seed 0", lambda: updates, lambda: named_weights(model))
-
-    def sample(engine: RolloutEngine, run: int) -> tuple[float, int, float]:
-        """Seconds, tokens, and the largest difference to the trainer's log-probabilities."""
-        seeds = [run * PROMPTS + index for index in range(PROMPTS)]
-        start = time.perf_counter()
-        groups = engine.generate(prompts, SAMPLES, Sampling(1.0, LIMIT), seeds)
-        seconds = time.perf_counter() - start
-        rollouts = [rollout for group in groups for rollout in group]
-        repeated = [prompt for prompt in prompts for _ in range(SAMPLES)]
-        with torch.no_grad():
-            trainer = response_logprobs(model, repeated, [r.tokens for r in rollouts])
-        sampler = torch.tensor([p for r in rollouts for p in r.logprobs])
-        return seconds, len(sampler), float((trainer - sampler).abs().max())
-
-    plain = with_overrides(config, {"rollout.engine": "transformers"})
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        rollout_engines(config, Path(folder)) as vllm_of,
-        rollout_engines(plain, Path(folder)) as transformers_of,
-    ):
-        vllm = vllm_of(model, tokenizer, weights)
-        own = transformers_of(model, tokenizer, weights)
-        start, _, _ = sample(vllm, 0)
-        sample(own, 0)
-        rates: dict[str, list[float]] = {"vllm": [], "transformers": []}
-        syncs, errors = [], []
-        for run in range(1, arguments.runs + 1):
-            for name, engine in (("vllm", vllm), ("transformers", own)):
-                seconds, tokens, error = sample(engine, run)
-                rates[name].append(tokens / seconds)
-                if name == "vllm":
-                    errors.append(error)
-            updates += 1
-            began = time.perf_counter()
-            vllm.generate(prompts[:1], 1, Sampling(1.0, 1), [0])
-            syncs.append(time.perf_counter() - began)
-    found = {
-        "start_s": start,
-        "send_weights_s": median(syncs),
-        "vllm_tokens_per_s": median(rates["vllm"]),
-        "transformers_tokens_per_s": median(rates["transformers"]),
-        "largest_difference_nats": max(errors),
-    }
-    for name, value in found.items():
-        print(f"{name:28} {value:.4g}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1))
+    model, tokenizer = load_policy(RunConfig().policy, warm_start(demonstrations))
+    print(f"{'shape':>6} {'ends':5} {'engine, k tokens/s':>22} {'vllm':>22}  ratio")
+    found = [
+        compared(model, tokenizer, ends, list(arguments.shapes), arguments.runs)
+        for ends in ("early", "full")
+    ]
+    harness.write(arguments.json, {"limit": LIMIT, "ends": found})
 
 
 if __name__ == "__main__":

@@ -1,93 +1,120 @@
 """Times the rollout engine against `model.generate` on the embedded model, run by run in turn.
 
-    python benchmarks/sampler.py [--runs 15] [--json results.json]
+    python benchmarks/sampler.py [--runs 15] [--shapes 8x16 32x8 96x8 1x16] [--json results.json]
 
-Both sample 16 responses to each of 8 prompts at temperature 1 from the warm-started model, on one
-thread. Seeds, and hence response lengths, change from run to run; the number to read is the ratio
-of tokens per second.
+Both sample P prompts x G responses of at most 44 tokens at temperature 1 from the warm-started
+model, on one thread, and decode the text. `early` lets a response end at its end-of-sequence token,
+as in training. `full` gives every response 44 tokens, on both sides alike: no token ends one, the
+end-of-sequence token is drawn and continued like any other. `generate` then has no stopping test
+to make, and neither side masks anything. The engine also returns the log-probability of every
+token, `generate` does not. The process keeps freed memory, which serves both. Prompts and seeds,
+and hence the lengths, change from run to run; the number to read is the ratio of tokens per second.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from pathlib import Path
-from statistics import median
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from itertools import takewhile
 from typing import Any
+from unittest.mock import patch
 
+import harness
 import torch
 
+from conspo_study.allocator import keep_freed_memory
 from conspo_study.config.stages import PolicyConfig
 from conspo_study.data.arithmetic import demonstrations, training_problem
 from conspo_study.policy.load import load_policy
 from conspo_study.policy.warm_start import warm_start
-from conspo_study.rollout.engine import Sampling
+from conspo_study.rollout.engine import RolloutEngine, Sampling
 from conspo_study.rollout.transformers_engine import TransformersEngine
 
-PROMPTS, SAMPLES, LIMIT = 8, 16, 44
+SHAPES = ("8x16", "32x8", "96x8", "1x16")
+LIMIT = 44
+NEVER = ()
+"""Stop tokens of an engine that stops at the limit alone."""
+
+Prompts = list[list[int]]
+Sampler = Callable[[Prompts, int, int], int]
+"""Prompts, responses to each and a seed -> the number of response tokens, stop tokens included."""
 
 
-def run_engine(engine: TransformersEngine, prompts: list[list[int]], seed: int) -> int:
-    """Sample with the engine; returns the number of response tokens."""
-    seeds = [seed * PROMPTS + index for index in range(PROMPTS)]
-    groups = engine.generate(prompts, SAMPLES, Sampling(1.0, LIMIT), seeds)
+def sampled_by_engine(engine: RolloutEngine, prompts: Prompts, samples: int, seed: int) -> int:
+    """Sample with an engine."""
+    seeds = [seed * len(prompts) + index for index in range(len(prompts))]
+    groups = engine.generate(prompts, samples, Sampling(1.0, LIMIT), seeds)
     return sum(len(rollout.tokens) for group in groups for rollout in group)
 
 
-def run_generate(model: Any, tokenizer: Any, prompts: list[list[int]], seed: int) -> int:
+def sampled_by_generate(
+    model: Any, tokenizer: Any, full: bool, prompts: Prompts, samples: int, seed: int
+) -> int:
     """Sample with `generate` and decode the text, as the engine does."""
     torch.manual_seed(seed)
     batch = tokenizer.pad({"input_ids": prompts}, padding_side="left", return_tensors="pt")
-    output = model.generate(
-        **batch, do_sample=True, top_k=0, num_return_sequences=SAMPLES, max_new_tokens=LIMIT
+    settings = deepcopy(model.generation_config)
+    settings.update(do_sample=True, top_k=0, num_return_sequences=samples, max_new_tokens=LIMIT)
+    if full:
+        settings.eos_token_id = None
+    # The model's own configuration fills in what is None here.
+    with torch.inference_mode(), patch.object(model, "generation_config", settings):
+        output = model.generate(**batch)
+    rows = output[:, batch.input_ids.shape[1] :].tolist()
+    tokenizer.batch_decode(rows, skip_special_tokens=True)
+    if full:
+        return sum(map(len, rows))
+    end = tokenizer.eos_token_id
+    return sum(
+        min(len(row), 1 + len(list(takewhile(lambda token: token != end, row)))) for row in rows
     )
-    response = output[:, batch.input_ids.shape[1] :]
-    tokenizer.batch_decode(response, skip_special_tokens=True)
-    return int((response != tokenizer.pad_token_id).sum())
+
+
+def rate(sample: Sampler, tokenizer: Any, prompts: int, samples: int, run: int) -> float:
+    """Tokens per second of one batch; run: a number of its own for each, from -1."""
+    first = (run + 1) * prompts
+    texts = [training_problem(0, first + index).text for index in range(prompts)]
+    tokens = [tokenizer(text).input_ids for text in texts]
+    start = time.perf_counter()
+    count = sample(tokens, samples, run + 1)
+    return count / (time.perf_counter() - start)
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser = harness.parser(__doc__, runs=15)
+    parser.add_argument("--shapes", nargs="+", default=SHAPES, help="prompts x responses to each")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     model, tokenizer = load_policy(PolicyConfig(), warm_start(demonstrations))
-    engine = TransformersEngine(model, tokenizer)
-
-    seconds: dict[str, list[float]] = {"engine": [], "generate": []}
-    speed: dict[str, list[float]] = {"engine": [], "generate": []}
-    for seed in range(-2, arguments.runs):  # the first two runs warm up
-        problems = [training_problem(0, abs(seed) * PROMPTS + i) for i in range(PROMPTS)]
-        prompts = [tokenizer(problem.text).input_ids for problem in problems]
-        for name in seconds:
-            start = time.perf_counter()
-            if name == "engine":
-                tokens = run_engine(engine, prompts, abs(seed))
-            else:
-                tokens = run_generate(model, tokenizer, prompts, abs(seed))
-            elapsed = time.perf_counter() - start
-            if seed >= 0:
-                seconds[name].append(elapsed)
-                speed[name].append(tokens / elapsed)
-
-    result: dict[str, Any] = {
-        "torch": torch.__version__,
-        "runs": arguments.runs,
-        "seconds": {name: median(values) for name, values in seconds.items()},
-        "tokens_per_second": {name: median(values) for name, values in speed.items()},
-        "ratio": median(speed["engine"]) / median(speed["generate"]),
-    }
-    for name in seconds:
-        print(
-            f"{name:9s} {1e3 * result['seconds'][name]:7.1f} ms "
-            f"{result['tokens_per_second'][name]:9.0f} tokens/s"
-        )
-    print(f"ratio     {result['ratio']:7.2f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    stops = {"early": None, "full": NEVER}
+    table = []
+    print(f"{'shape':>6} {'ends':5} {'engine, k tokens/s':>22} {'generate':>22}  ratio")
+    for shape in arguments.shapes:
+        prompts, samples = map(int, shape.split("x"))
+        for ends, stop_ids in stops.items():
+            engine = TransformersEngine(model, tokenizer, stop_ids=stop_ids)
+            ways: dict[str, Sampler] = {
+                "engine": partial(sampled_by_engine, engine),
+                "generate": partial(sampled_by_generate, model, tokenizer, stop_ids is not None),
+            }
+            rates = harness.in_turn(
+                {n: partial(rate, way, tokenizer, prompts, samples) for n, way in ways.items()},
+                arguments.runs,
+            )
+            own, other = (harness.Spread.of(rates[name]) for name in ways)
+            ratio = harness.ratio(rates["engine"], rates["generate"])
+            print(
+                f"{shape:>6} {ends:5} {own.text(1e-3, 1):>22} {other.text(1e-3, 1):>22}  "
+                f"{ratio.text()}",
+                flush=True,
+            )
+            row = {"shape": shape, "ends": ends, "ratio": ratio}
+            table.append(row | {"engine_tokens_per_s": own, "generate_tokens_per_s": other})
+    harness.write(arguments.json, {"limit": LIMIT, "table": table})
 
 
 if __name__ == "__main__":

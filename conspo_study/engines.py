@@ -7,7 +7,7 @@ an evaluation comes between two steps, and saves a process for every seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,15 @@ _TOKENS_PER_PASS = 4096
 
 
 @contextmanager
-def rollout_engines(config: RunConfig, folder: Path) -> Iterator[EngineFactory]:
+def rollout_engines(
+    config: RunConfig,
+    folder: Path,
+    stops_of: Callable[[Any, Any], Sequence[int]] = stop_ids,
+) -> Iterator[EngineFactory]:
     """Builds the engine of each of the worker's policies; what they share ends with the block.
 
-    folder: for the logs of engine processes, and what they need to know of the model.
+    folder: for the logs of engine processes, and what they need to know of the model. stops_of: the
+    tokens that end a response, from a policy's model and tokenizer.
     """
     if config.rollout.engine == "transformers":
         yield lambda model, tokenizer, weights: TransformersEngine(
@@ -42,7 +47,7 @@ def rollout_engines(config: RunConfig, folder: Path) -> Iterator[EngineFactory]:
             tokenizer,
             config.rollout.batch_rows,
             updates=weights.updates,
-            stop_ids=stop_ids(model, tokenizer),
+            stop_ids=stops_of(model, tokenizer),
             precision=config.policy.precision,
         )
         return
@@ -52,7 +57,7 @@ def rollout_engines(config: RunConfig, folder: Path) -> Iterator[EngineFactory]:
         if not pools:  # the first model shows what all of them are like
             save_architecture(model, folder / _MODEL)
             pools.append(_vllm_pool(config, folder, positions(model)))
-        return VllmEngine(pools[0], weights, tokenizer, stop_ids(model, tokenizer))
+        return VllmEngine(pools[0], weights, tokenizer, stops_of(model, tokenizer))
 
     try:
         yield build

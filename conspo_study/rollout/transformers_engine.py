@@ -41,7 +41,8 @@ class TransformersEngine:
         precision: str = "float32",
     ) -> None:
         """`updates` tells how many optimiser steps have been applied to the model so far;
-        `stop_ids` end a response, by default the tokenizer's end-of-sequence token alone."""
+        `stop_ids` end a response, by default the tokenizer's end-of-sequence token alone; where
+        there are none, only the limit does."""
         config = model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         if unsupported := kinds - {"full_attention"}:
@@ -54,7 +55,7 @@ class TransformersEngine:
         self._batch_rows = batch_rows
         self._updates = updates
         self._layers: int = config.num_hidden_layers
-        self._stops = frozenset(stop_ids or (tokenizer.eos_token_id,))
+        self._stops = frozenset((tokenizer.eos_token_id,) if stop_ids is None else stop_ids)
         self._flags = str(config._attn_implementation).startswith("flash")
         self._bfloat16 = precision == "bfloat16"
 
@@ -117,7 +118,7 @@ class TransformersEngine:
         device = self._model.get_input_embeddings().weight.device
         per_prompt, limit = uniforms_PGT.shape[1:]
         uniforms_TR = torch.from_numpy(uniforms_PGT.reshape(-1, limit).T.copy()).to(device)
-        stops_S = torch.tensor(sorted(self._stops), device=device)
+        stops_S = torch.tensor(sorted(self._stops), dtype=torch.long, device=device)
         width = max(map(len, prompts))
         pads = torch.tensor([width - len(prompt) for prompt in prompts], device=device)
         cache = static_cache(self._layers, width + limit)
@@ -133,7 +134,7 @@ class TransformersEngine:
 
         active_R = torch.arange(len(pads_R), device=device)
         running_R = torch.ones_like(active_R, dtype=torch.bool)
-        tokens_TR = torch.full((limit, len(pads_R)), int(stops_S[0]), device=device)
+        tokens_TR = torch.zeros((limit, len(pads_R)), dtype=torch.long, device=device)
         logp_TR = torch.zeros((limit, len(pads_R)), device=device)
         for t in range(limit):
             tokens_R, logp_R = next_tokens(logits_RV, uniforms_TR[t], sampling)

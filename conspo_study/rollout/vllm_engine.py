@@ -30,9 +30,10 @@ class VllmEngine:
         tokenizer: Any,
         stop_ids: Sequence[int] | None = None,
     ) -> None:
-        """`stop_ids` end a response; by default the tokenizer's end-of-sequence token alone."""
+        """`stop_ids` end a response, by default the tokenizer's end-of-sequence token alone; where
+        there are none, only the limit does."""
         self._pool, self._weights, self._tokenizer = pool, weights, tokenizer
-        self._stops = tuple(stop_ids or (tokenizer.eos_token_id,))
+        self._stops = tuple((tokenizer.eos_token_id,) if stop_ids is None else stop_ids)
         self._longest: int = pool.settings["max_length"]
 
     def generate(

@@ -1,0 +1,48 @@
+"""Both samplers do the work that their rates are computed from."""
+
+import pytest
+import sampler
+import torch
+
+from conspo_study.config import PolicyConfig
+from conspo_study.data.arithmetic import training_problem
+from conspo_study.policy.load import load_policy
+from conspo_study.rollout.transformers_engine import TransformersEngine
+
+PROMPTS, SAMPLES = 8, 16
+
+
+@pytest.fixture(scope="module")
+def policy(tiny_policy):
+    return load_policy(PolicyConfig(), tiny_policy)
+
+
+def counts(policy, full):
+    model, tokenizer = policy
+    prompts = [tokenizer(training_problem(0, i).text).input_ids for i in range(PROMPTS)]
+    engine = TransformersEngine(model, tokenizer, stop_ids=sampler.NEVER if full else None)
+    return (
+        sampler.sampled_by_engine(engine, prompts, SAMPLES, seed=1),
+        sampler.sampled_by_generate(model, tokenizer, full, prompts, SAMPLES, seed=1),
+    )
+
+
+def test_with_full_every_response_is_as_long_as_it_may_be(policy):
+    assert counts(policy, full=True) == (PROMPTS * SAMPLES * sampler.LIMIT,) * 2
+
+
+def test_with_early_both_draw_responses_of_the_same_lengths(policy):
+    engine, generate = counts(policy, full=False)
+    assert engine < PROMPTS * SAMPLES * sampler.LIMIT
+    # Other random numbers, but the same distribution: 128 lengths have about the same mean.
+    assert engine == pytest.approx(generate, rel=0.25)
+
+
+def test_generate_counts_a_response_up_to_its_stop_token(policy, monkeypatch):
+    model, tokenizer = policy
+    end, five = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("5")
+    prompt = tokenizer("5+5=?\n").input_ids
+    rows = [[five, end, end, end], [five, five, five, five], [end, end, end, end]]
+    output = torch.tensor([prompt + row for row in rows])
+    monkeypatch.setattr(model, "generate", lambda **_: output)
+    assert sampler.sampled_by_generate(model, tokenizer, False, [prompt], 3, 0) == 2 + 4 + 1
