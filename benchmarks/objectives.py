@@ -82,7 +82,7 @@ def objective_ways(inputs: Inputs) -> dict[str, Callable[[], Any]]:
     """By name of the objective, from log-probabilities to weights."""
 
     def weights(name: str) -> Any:
-        objective, options = objective_named(name), OPTIONS[name]()
+        objective, options = objective_named(name), OPTIONS[name](name=name)
 
         def loss_of(logprobs_T: Tensor) -> Tensor:
             return objective(inputs.batch(logprobs_T), options, PROGRESS).loss
