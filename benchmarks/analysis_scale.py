@@ -7,8 +7,9 @@ at the start and at the end, a report per tenth of training. Its numbers mean no
 trials have the same rows of steps and evaluations, as links to the same files. Timed are the
 results log (opening it as a driver that resumes, appending events that each reach the disk, the
 table after each) and the analysis (loading, tables of evaluations and reports, the whole report).
-Sizes take turns. The number to read is `growth` between two of them: the ratio of seconds over the
-ratio of trials, 1 where the work is linear in trials. The rows of evaluations stay the same in all.
+Sizes take turns. The number to read is `growth` between two of them: the ratio of processor seconds
+over the ratio of trials, 1 where the work is linear in trials, less where a part of it does not
+depend on them, as the rows of evaluations do not.
 """
 
 from __future__ import annotations
@@ -112,52 +113,59 @@ def _events(trial: str, own: Path, rng: random.Random) -> list[TrialEvent]:
 
 
 def append_events(log: ResultsLog) -> None:
-    """Incidents of the study, one by one, and after each the table that a driver looks at."""
+    """Incidents of the study, one by one, and after each a look at the table."""
     for number in range(APPENDED):
         data = {"type": "worker_restarted", "count": 1, "detail": f"made up, {number}"}
         log.append(TrialEvent(EventKind.INCIDENT, "", data))
-        assert log.table.all_incidents
+        assert log.table.rows
 
 
-def timed(seconds: dict[str, float], name: str, action: Callable[[], Any]) -> Any:
-    """The result of `action`, whose wall seconds are kept and printed under `name`."""
-    start = time.perf_counter()
-    result = action()
-    seconds[name] = time.perf_counter() - start
-    print(f"  {name:42s} {seconds[name]:8.2f} s", flush=True)
-    return result
+class Clock:
+    """Seconds of pieces of work by name, of the wall and of the processor."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = {}
+        self.cpu: dict[str, float] = {}
+
+    def timed(self, name: str, action: Callable[[], Any]) -> Any:
+        """The result of `action`, whose seconds are kept and printed under `name`."""
+        start, worked = time.perf_counter(), time.process_time()
+        result = action()
+        self.wall[name] = time.perf_counter() - start
+        self.cpu[name] = time.process_time() - worked
+        print(f"  {name:42s} {self.wall[name]:8.2f} s, cpu {self.cpu[name]:8.2f} s", flush=True)
+        return result
 
 
-def measure_log(seconds: dict[str, float], path: Path) -> None:
+def measure_log(clock: Clock, path: Path) -> None:
     """What a driver does with the log of a study that it resumes."""
     log: ResultsLog
-    with timed(seconds, "log: open", lambda: ResultsLog(path)) as log:
-        timed(seconds, APPENDING, lambda: append_events(log))
+    with clock.timed("log: open", lambda: ResultsLog(path)) as log:
+        clock.timed(APPENDING, lambda: append_events(log))
 
 
 def measure(folder: Path, trials: int, rows: int) -> dict[str, Any]:
     """Seconds of each piece of work on a study of this size, and how large it is."""
     print(f"{trials} trials")
-    seconds: dict[str, float] = {}
-    timed(seconds, "make", lambda: make_study(folder, trials, rows))
+    clock = Clock()
+    clock.timed("make", lambda: make_study(folder, trials, rows))
     size = (folder / "log.jsonl").stat().st_size / 1e6
-    measure_log(seconds, folder / "log.jsonl")
-    study = timed(seconds, "load", lambda: load_study(folder))
+    measure_log(clock, folder / "log.jsonl")
+    study = clock.timed("load", lambda: load_study(folder))
     ids = [row.id for row in study.table.rows]
     columns = ["seed", "problem_id", "sample", "verdict"]
-    part = timed(
-        seconds,
+    part = clock.timed(
         "evaluations: four columns, last step",
         lambda: study.evaluations_of(ids, columns, {STEPS}),
     )
     rows_last = len(part)
-    whole = timed(seconds, "evaluations: all columns, all steps", lambda: study.evaluations)
+    whole = clock.timed("evaluations: all columns, all steps", lambda: study.evaluations)
     assert list(whole) == [*FIELDS, "trial"]
-    timed(seconds, "reports of one metric", lambda: study.reported(METRIC))
+    clock.timed("reports of one metric", lambda: study.reported(METRIC))
     del part, whole
-    timed(seconds, "report", lambda: write_report(folder))
+    clock.timed("report", lambda: write_report(folder))
     page = (folder / "report.html").stat().st_size / 1e6
-    rate = APPENDED / seconds[APPENDING]
+    rate = APPENDED / clock.wall[APPENDING]
     # Of the process so far: the first run has its sizes smallest first.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
@@ -171,30 +179,29 @@ def measure(folder: Path, trials: int, rows: int) -> dict[str, Any]:
         "rows_at_the_last_step": rows_last,
         "page_mb": page,
         "peak_gib": peak,
-        "seconds": seconds,
+        "seconds": clock.wall,
+        "cpu_seconds": clock.cpu,
     }
 
 
 def together(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Several runs of one size as one result: spreads of what varies."""
-    seconds = {name: [run["seconds"][name] for run in runs] for name in runs[0]["seconds"]}
-    return {
-        **runs[0],
-        "appended_per_s": Spread.of([run["appended_per_s"] for run in runs]),
-        "seconds": {name: Spread.of(values) for name, values in seconds.items()},
-    }
+    found = {**runs[0], "appended_per_s": Spread.of([run["appended_per_s"] for run in runs])}
+    for kind in ("seconds", "cpu_seconds"):
+        found[kind] = {name: Spread.of([run[kind][name] for run in runs]) for name in runs[0][kind]}
+    return found
 
 
 def growth(small: Sequence[dict[str, Any]], large: Sequence[dict[str, Any]]) -> dict[str, Spread]:
-    """By piece of work, the ratio of seconds over the ratio of trials, which is also printed."""
+    """By piece of work, the ratio of processor seconds over that of trials, also printed."""
     times = large[0]["trials"] / small[0]["trials"]
     print(f"growth from {small[0]['trials']} to {large[0]['trials']} trials")
     found = {
         name: ratio(
-            [run["seconds"][name] for run in large],
-            [run["seconds"][name] * times for run in small],
+            [run["cpu_seconds"][name] for run in large],
+            [run["cpu_seconds"][name] * times for run in small],
         )
-        for name in large[0]["seconds"]
+        for name in large[0]["cpu_seconds"]
     }
     for name, spread in found.items():
         print(f"  {name:42s} {spread.text():>8s}")
