@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
-LIMIT_S = 600
+LIMIT_S = 1800
 TINY_STUDY = (
     *("--set", "policy.warm_start_steps=20"),
     *("--set", "rollout.prompts_per_step=4"),
