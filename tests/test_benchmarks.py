@@ -1,0 +1,197 @@
+"""The harness of the benchmarks, and every script in miniature: it runs and leaves its numbers."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+LIMIT_S = 1800
+TINY_STUDY = (
+    *("--set", "policy.warm_start_steps=20"),
+    *("--set", "rollout.prompts_per_step=4"),
+    *("--set", "rollout.group_size=4"),
+    *("--set", "train.steps=3"),
+)
+
+SHARED = {"harness", "study_runs"}
+"""What the scripts have in common."""
+LEFT_OUT = {
+    "engines": "needs vLLM",
+    "logprob_memory": "starts thirty processes with large vocabularies",
+    "memory_estimate": "updates models of hundreds of megabytes, and needs them whole",
+    "sampler": "needs the whole warm start, a minute of training",
+}
+"""Script to the reason why it is not run here."""
+
+
+def spread(value):
+    """Whether it is a spread: a median between quartiles."""
+    return value["low"] <= value["median"] <= value["high"] and value["runs"] >= 1
+
+
+def check_import_times(result):
+    assert spread(result["commands"]["import conspo_study"]["seconds"])
+    bare = result["commands"]["python -c pass"]
+    assert bare["over"]["median"] == 0
+    swept = result["commands"]["studies/margin_sweep.py --help"]
+    assert swept["seconds"]["median"] > bare["seconds"]["median"] > 0
+
+
+def check_objectives(result):
+    from conspo_study.config.objectives import OPTIONS
+
+    assert set(result["objectives"]) == set(OPTIONS)
+    assert "grpo_identity_gap" in result["diagnostics"]
+    for row in [*result["objectives"].values(), *result["diagnostics"].values()]:
+        assert row["per_rollout"].keys() == {"32", "64"}
+        assert all(spread(one) and one["median"] > 0 for one in row["per_rollout"].values())
+        assert spread(row["growth"])
+
+
+def check_verifier(result):
+    for workload, rollouts in (("plain", 60), ("5 % mathematics", 60), ("5 % hostile", 20)):
+        found = result[workload]
+        assert found["rollouts"] == rollouts == sum(found["verdicts"].values())
+        assert found["agreement"] == 1.0
+        assert found["verdicts"]["correct"] > 0
+        assert all(map(spread, found["rollouts_per_s"].values()))
+    assert result["hostile_kinds"].keys() == {"megabyte of braces"}
+    assert result["hostile_kinds"]["megabyte of braces"]["verdict"] == "no_answer"
+
+
+def check_trial_overhead(result):
+    found = result["2 at a time"]
+    for phase in ("start", "load", "steps", "end", "gap", "own", "overhead", "per_minute"):
+        assert spread(found[phase]), phase
+    assert found["start"]["runs"] == 6, "all trials of the larger study"
+    parts = sum(found[phase]["high"] for phase in ("start", "load", "end", "gap"))
+    assert 0 < found["overhead"]["low"] <= parts
+    assert 0 < found["own"]["median"] <= found["steps"]["median"]
+
+
+def check_data_parallel(result):
+    ways = result["embedded"]
+    assert list(ways) == ["1 worker", "2 workers, replicate"]
+    assert ways["1 worker"]["speed_up"]["median"] == 1.0
+    for way in ways.values():
+        assert 0 < way["step_s"]["median"] < way["trial_s"]["median"]
+
+
+def check_analysis_scale(result):
+    (size,) = result["sizes"]
+    assert size["trials"] == 6
+    assert size["log_mb"] > 0 and size["appended_per_s"]["median"] > 0
+    assert {"log: open", "load", "report"} <= size["seconds"].keys()
+    assert all(map(spread, size["seconds"].values()))
+    assert result["growth"] == []
+
+
+def check_watch_page(result):
+    assert result["trials"] == 3
+    assert result["first_view_s"] > 0 and result["poll_median_s"] > 0
+
+
+MINIATURES = {
+    "analysis_scale": (("--trials", "6", "--rows", "300"), check_analysis_scale),
+    "data_parallel": (
+        ("--runs", "1", "--sharding", "replicate", *TINY_STUDY),
+        check_data_parallel,
+    ),
+    "import_times": (("--runs", "1"), check_import_times),
+    "objectives": (
+        ("--runs", "2", "--sizes", "32", "64", "--at-least", "64"),
+        check_objectives,
+    ),
+    "trial_overhead": (
+        ("--runs", "1", "--trials", "5", "6", "--slots", "2", *TINY_STUDY),
+        check_trial_overhead,
+    ),
+    "verifier": (
+        ("--runs", "1", "--rollouts", "60", "--kinds", "megabyte of braces"),
+        check_verifier,
+    ),
+    "watch_page": (("--trials", "3", "--steps", "20"), check_watch_page),
+}
+"""Script to its arguments for a run of seconds, and to what must be true of its numbers."""
+
+
+@pytest.fixture
+def harness(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield importlib.import_module("harness")
+    sys.modules.pop("harness", None)
+
+
+def test_every_script_is_run_in_miniature_or_left_out_for_a_reason():
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")}
+    assert scripts == MINIATURES.keys() | LEFT_OUT.keys() | SHARED
+
+
+def test_a_spread_is_the_median_and_the_quartiles(harness):
+    found = harness.Spread.of([5.0, 1.0, 4.0, 2.0, 3.0])
+    assert (found.low, found.median, found.high, found.runs) == (2.0, 3.0, 4.0, 5)
+    assert found.text(scale=10, digits=1) == "30.0 [20.0, 40.0]"
+    assert harness.Spread.of([1.0, 2.0]).median == 1.5
+    alone = harness.Spread.of([7.0])
+    assert (alone.low, alone.median, alone.high, alone.runs) == (7.0, 7.0, 7.0, 1)
+
+
+def test_ways_take_turns_in_an_order_that_alternates_and_warm_ups_are_not_kept(harness):
+    calls = []
+
+    def way(name):
+        return lambda run: calls.append((name, run)) or 10.0 * run + len(name)
+
+    found = harness.in_turn({"a": way("a"), "bb": way("bb")}, runs=2, warm_up=1)
+    assert calls == [("bb", -1), ("a", -1), ("a", 0), ("bb", 0), ("bb", 1), ("a", 1)]
+    assert found == {"a": [1.0, 11.0], "bb": [2.0, 12.0]}
+
+
+def test_a_ratio_is_taken_within_each_run(harness):
+    # The machine became ten times slower after the first run: the ratio of medians would be 11.
+    found = harness.ratio([2.0, 22.0, 20.0], [1.0, 10.0, 10.0])
+    assert (found.low, found.median, found.high) == (2.0, 2.0, 2.1)
+    with pytest.raises(ValueError):
+        harness.ratio([1.0], [1.0, 2.0])
+
+
+def test_numbers_are_written_with_what_they_were_taken_on(harness, tmp_path):
+    path = tmp_path / "result.json"
+    harness.write(path, {"ratio": harness.Spread.of([1.0, 3.0])})
+    written = json.loads(path.read_text())
+    assert written["ratio"] == {"median": 2.0, "low": 1.5, "high": 2.5, "runs": 2}
+    assert written["machine"]["cores"] >= 1 and written["machine"]["torch"]
+    harness.write(None, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", MINIATURES)
+def test_a_script_runs_in_miniature_and_leaves_its_numbers(script, tmp_path):
+    if script == "data_parallel" and len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("two workers need two CPU cores")
+    arguments, check = MINIATURES[script]
+    path = tmp_path / "result.json"
+    names = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    environment = {
+        **names,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "CONSPO_STUDY_CACHE": str(tmp_path / "cache"),
+        "RAY_AUTH_MODE": "disabled",
+    }
+    run = subprocess.run(
+        [sys.executable, str(BENCHMARKS / f"{script}.py"), *arguments, "--json", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    assert run.stdout.strip(), "it prints a table"
+    check(json.loads(path.read_text()))
