@@ -61,7 +61,7 @@ class Verdict(StrEnum):
     UNPARSABLE = "unparsable"
     """An answer was found but is not mathematics that the verifier understands."""
     TIMEOUT = "timeout"
-    """The check passed its deadline and its process was killed."""
+    """The check passed its deadline and its process was killed, or was not begun since it would."""
     KILLED = "killed"
     """The checking process died (memory cap, crash)."""
     GOLD_BAD = "gold_bad"

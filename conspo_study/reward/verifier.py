@@ -11,6 +11,7 @@ from conspo_study.records import Judgement, Verdict
 from conspo_study.reward.answers import MAX_ANSWER_CHARS, final_answer, shorten
 from conspo_study.reward.fast_path import decide, is_plain_integer
 from conspo_study.reward.pool import Pool
+from conspo_study.reward.screen import screened
 
 if TYPE_CHECKING:  # the checking process imports this package and does without pydantic
     from conspo_study.config import RewardConfig
@@ -123,11 +124,12 @@ def _askable(gold: str) -> bool:
 
 
 def _decide_here(gold: str, answer: str | None) -> Verdict | None:
-    """The verdict that needs no other process, or None.
+    """The verdict that needs no other process, or that none is spent on; or None.
 
     Only a gold answer that is a plain integer is known to be sound without asking, so that a bad
     one is GOLD_BAD whatever the response.
     """
     if answer is None:
         return Verdict.NO_ANSWER if is_plain_integer(gold) else None
-    return decide(gold, answer)
+    # What is written as the gold answer is, stays a question whether the gold answer is sound.
+    return decide(gold, answer) or (screened(answer) if answer != gold else None)

@@ -17,6 +17,8 @@ HANGING = {
     "set": "\\{" + ",".join(map(str, range(700))) + "\\}",
     "binomial": "\\binom{10000000}{5000000}",
 }
+STUBBORN = "(900000!)^{900000}"
+"""Hangs, and nothing in its text says so."""
 LARGE = {
     "3000-element set": "\\{" + ",".join(map(str, range(3000))) + "\\}",
     "megabyte sum": "1+" * 500_000 + "1",
@@ -31,20 +33,37 @@ def boxed(answer):
 
 
 def test_hanging_answers_time_out_one_by_one_and_the_pool_recovers(capfd):
-    with Verifier(RewardConfig(deadline_s=1.0)) as verifier:
-        assert verifier.verify([("5", boxed("10/2"))])[0].verdict is Verdict.CORRECT
-        seen = set(verifier.pids)
+    pool = Pool(workers=1, deadline_s=1.0, memory_mb=1024)
+    try:
+        assert pool.check([("5", "10/2")]) == [Verdict.CORRECT]
+        seen = set(pool.pids)
         for name, answer in HANGING.items():
             start = time.monotonic()
-            verdict = verifier.verify([("5", boxed(answer))])[0].verdict
+            (verdict,) = pool.check([("5", answer)])
             assert time.monotonic() - start < 1.0 + SLACK_S, name
             assert verdict in (Verdict.TIMEOUT, Verdict.KILLED), name
             assert not verdict.decided
-            assert len(verifier.pids) == 1
-            assert not seen.intersection(verifier.pids), "a killed process is replaced"
-            seen.update(verifier.pids)
-        assert verifier.verify([("5", boxed("10/2"))])[0].verdict is Verdict.CORRECT
+            assert len(pool.pids) == 1
+            assert not seen.intersection(pool.pids), "a killed process is replaced"
+            seen.update(pool.pids)
+        assert pool.check([("5", "10/2")]) == [Verdict.CORRECT]
+    finally:
+        pool.close()
     assert capfd.readouterr() == ("", "")
+
+
+def test_answers_that_are_known_to_hang_start_no_process():
+    with Verifier(RewardConfig()) as verifier:
+        judged = verifier.verify([("5", boxed(answer)) for answer in HANGING.values()])
+        assert Verdict.CORRECT not in {judgement.verdict for judgement in judged}
+        assert {judgement.verdict for judgement in judged} == {Verdict.TIMEOUT, Verdict.UNPARSABLE}
+        assert verifier.pids == ()
+
+
+def test_a_gold_answer_too_large_to_compute_is_the_fault_of_the_problem_when_it_is_repeated():
+    with Verifier(RewardConfig(deadline_s=1.0)) as verifier:
+        judged = verifier.verify([("9^{9^{9^{9}}}", boxed("9^{9^{9^{9}}}"))])
+    assert judged[0].verdict is Verdict.GOLD_BAD
 
 
 def test_large_answers_end_in_time_and_leave_the_pool_usable():
@@ -58,7 +77,7 @@ def test_large_answers_end_in_time_and_leave_the_pool_usable():
 
 
 def test_a_hanging_answer_does_not_harm_its_neighbours_and_is_paid_for_once():
-    answers = ["10/2", HANGING["power tower"], "11/2"] * 8
+    answers = ["10/2", STUBBORN, "11/2"] * 8
     start = time.monotonic()
     with Verifier(RewardConfig(deadline_s=2.0)) as verifier:
         judged = verifier.verify([("5", boxed(answer)) for answer in answers])
