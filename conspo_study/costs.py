@@ -19,7 +19,7 @@ EMBEDDED_TOKENS_PER_S = 10_000
 EMBEDDED_RESPONSE_TOKENS = 15
 """Mean response length of the embedded model over a run."""
 EMBEDDED_PARAMETERS = 110_784
-TRIAL_OVERHEAD_S = 8.0
+TRIAL_OVERHEAD_S = 5.0
 """Seconds that a trial spends outside of its own steps: processes, imports, collectives."""
 CHECKPOINTS_LEFT = 2
 """Whole checkpoints that a trial keeps, also when it has ended; a running one writes another."""
