@@ -6,6 +6,4 @@ from pydantic import BaseModel, ConfigDict
 class Stage(BaseModel):
     """A frozen group of settings; unknown names, NaN and infinity are refused."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
