@@ -17,7 +17,8 @@ from conspo_study.records import Verdict
 from conspo_study.reward import Verifier, VerifierUnavailable
 
 WAIT_S = 60.0
-TOWER = "\\boxed{9^{9^{9^{9}}}}"
+STUBBORN = "\\boxed{(900000!)^{900000}}"
+"""Hangs, and nothing in its text says so."""
 
 # Stands in for math_verify in the child: an answer's text says how the check goes wrong.
 FAULTY = r"""
@@ -108,7 +109,7 @@ def test_a_process_killed_at_work_makes_the_verdict_killed():
         (pid,) = verifier.pids
         idle = cpu_ticks(pid)
         judged = []
-        thread = threading.Thread(target=lambda: judged.extend(verifier.verify([("5", TOWER)])))
+        thread = threading.Thread(target=lambda: judged.extend(verifier.verify([("5", STUBBORN)])))
         thread.start()
         wait_until(lambda: cpu_ticks(pid) > idle + 5)
         os.kill(pid, signal.SIGKILL)
@@ -128,7 +129,7 @@ def test_a_process_killed_while_idle_costs_no_verdict():
 
 def test_close_leaves_no_process_and_ends_the_verifier():
     verifier = Verifier(RewardConfig(deadline_s=0.5, workers=2))
-    verifier.verify([("5", "\\boxed{10/2}"), ("5", TOWER)])
+    verifier.verify([("5", "\\boxed{10/2}"), ("5", STUBBORN)])
     pids = verifier.pids
     assert len(pids) == 2
     verifier.close()
@@ -157,7 +158,7 @@ def test_no_process_survives_when_the_owner(how):
         "print('warm', flush=True)\n"
     )
     if how == "is killed":
-        code += f"while True: verifier.verify([('5', r'{TOWER}')])\n"
+        code += f"while True: verifier.verify([('5', r'{STUBBORN}')])\n"
     owner = subprocess.Popen(
         [sys.executable, "-c", code], env={**os.environ, marker: "1"}, stdout=subprocess.PIPE
     )
