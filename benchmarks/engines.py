@@ -22,7 +22,7 @@ from typing import Any
 import harness
 import ray
 import torch
-from sampler import LIMIT, NEVER, rate, sampled_by_engine
+from sampler import LIMIT, NEVER, compared, sampled_by_engine
 
 from conspo_study.allocator import keep_freed_memory
 from conspo_study.config import RunConfig, with_overrides
@@ -51,14 +51,13 @@ def largest_difference(engine: RolloutEngine, model: Any, tokenizer: Any) -> flo
     return float((trainer - sampler).abs().max())
 
 
-def compared(model: Any, tokenizer: Any, ends: str, shapes: list[str], runs: int) -> dict[str, Any]:
+def both(model: Any, tokenizer: Any, ends: str, shapes: list[str], runs: int) -> dict[str, Any]:
     """Bring both engines up, compare them shape by shape, and print."""
     config = with_overrides(RunConfig(), {"rollout.engine": "vllm"})
     plain = with_overrides(config, {"rollout.engine": "transformers"})
     stops = stop_ids if ends == "early" else lambda *_: NEVER
     updates = 0
     weights = PolicyWeights("seed 0", lambda: updates, lambda: named_weights(model))
-    table = []
     with (
         tempfile.TemporaryDirectory() as folder,
         rollout_engines(config, Path(folder), stops) as vllm_of,
@@ -70,22 +69,8 @@ def compared(model: Any, tokenizer: Any, ends: str, shapes: list[str], runs: int
         prompt = tokenizer(training_problem(0, 0).text).input_ids
         engines["vllm"].generate([prompt], 1, Sampling(1.0, 1), [0])
         started = time.perf_counter() - began
-        for shape in shapes:
-            prompts, samples = map(int, shape.split("x"))
-            ways = {name: partial(sampled_by_engine, engine) for name, engine in engines.items()}
-            rates = harness.in_turn(
-                {n: partial(rate, way, tokenizer, prompts, samples) for n, way in ways.items()},
-                runs,
-            )
-            own, other = (harness.Spread.of(rates[name]) for name in ways)
-            ratio = harness.ratio(rates["engine"], rates["vllm"])
-            print(
-                f"{shape:>6} {ends:5} {own.text(1e-3, 1):>22} {other.text(1e-3, 1):>22}  "
-                f"{ratio.text()}",
-                flush=True,
-            )
-            row = {"shape": shape, "ends": ends, "ratio": ratio}
-            table.append(row | {"engine_tokens_per_s": own, "vllm_tokens_per_s": other})
+        ways = {name: partial(sampled_by_engine, engine) for name, engine in engines.items()}
+        table = [compared(shape, ends, ways, tokenizer, runs) for shape in shapes]
         difference = largest_difference(engines["vllm"], model, tokenizer)
         sending = []
         for _ in range(runs):
@@ -114,7 +99,7 @@ def main() -> None:
     model, tokenizer = load_policy(RunConfig().policy, warm_start(demonstrations))
     print(f"{'shape':>6} {'ends':5} {'engine, k tokens/s':>22} {'vllm':>22}  ratio")
     found = [
-        compared(model, tokenizer, ends, list(arguments.shapes), arguments.runs)
+        both(model, tokenizer, ends, list(arguments.shapes), arguments.runs)
         for ends in ("early", "full")
     ]
     harness.write(arguments.json, {"limit": LIMIT, "ends": found})

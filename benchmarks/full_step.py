@@ -39,6 +39,7 @@ from typing import Any
 import harness
 from step_job import RULES, Job, Told
 
+from conspo_study.allocator import LARGEST_KEPT, MOST_KEPT, keep_freed_memory
 from conspo_study.config import RunConfig, with_overrides
 from conspo_study.records import Judgement, Verdict
 
@@ -64,7 +65,10 @@ JOBS = {
     "embedded": Job("", "chain", "boxed", 8, 16, 44, warm_up=3, steps=30),
     "135m": Job("", "", "parity", 2, 8, 32, warm_up=1, steps=2),
 }
-KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(64 << 20), "MALLOC_TRIM_THRESHOLD_": str(512 << 20)}
+KEEPING = {
+    "MALLOC_MMAP_THRESHOLD_": str(LARGEST_KEPT),
+    "MALLOC_TRIM_THRESHOLD_": str(MOST_KEPT),
+}
 """What `conspo_study.allocator` sets, for a process that does not call it."""
 
 
@@ -175,7 +179,6 @@ def ours(job: Job) -> Told:
     """Do the job, in this process, with the pieces of a trial."""
     import torch
 
-    from conspo_study.allocator import keep_freed_memory
     from conspo_study.engines import rollout_engines
     from conspo_study.reward.verifier import Verifier
     from conspo_study.seed_run import SeedRun

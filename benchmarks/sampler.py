@@ -14,7 +14,7 @@ and hence the lengths, change from run to run; the number to read is the ratio o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
 from itertools import takewhile
@@ -82,6 +82,24 @@ def rate(sample: Sampler, tokenizer: Any, prompts: int, samples: int, run: int) 
     return count / (time.perf_counter() - start)
 
 
+def compared(
+    shape: str, ends: str, ways: Mapping[str, Sampler], tokenizer: Any, runs: int
+) -> dict[str, Any]:
+    """Time two ways in turn on a shape, print a line and return the row: rates, and the ratio of
+    the first way's to the second's."""
+    prompts, samples = map(int, shape.split("x"))
+    rates = harness.in_turn(
+        {name: partial(rate, way, tokenizer, prompts, samples) for name, way in ways.items()}, runs
+    )
+    first, second = ways
+    spreads = {name: harness.Spread.of(rates[name]) for name in ways}
+    ratio = harness.ratio(rates[first], rates[second])
+    columns = "".join(f" {spreads[name].text(1e-3, 1):>22}" for name in ways)
+    print(f"{shape:>6} {ends:5}{columns}  {ratio.text()}", flush=True)
+    row = {"shape": shape, "ends": ends, "ratio": ratio}
+    return row | {f"{name}_tokens_per_s": spreads[name] for name in ways}
+
+
 def main() -> None:
     """Measure and print."""
     parser = harness.parser(__doc__, runs=15)
@@ -94,26 +112,13 @@ def main() -> None:
     table = []
     print(f"{'shape':>6} {'ends':5} {'engine, k tokens/s':>22} {'generate':>22}  ratio")
     for shape in arguments.shapes:
-        prompts, samples = map(int, shape.split("x"))
         for ends, stop_ids in stops.items():
             engine = TransformersEngine(model, tokenizer, stop_ids=stop_ids)
             ways: dict[str, Sampler] = {
                 "engine": partial(sampled_by_engine, engine),
                 "generate": partial(sampled_by_generate, model, tokenizer, stop_ids is not None),
             }
-            rates = harness.in_turn(
-                {n: partial(rate, way, tokenizer, prompts, samples) for n, way in ways.items()},
-                arguments.runs,
-            )
-            own, other = (harness.Spread.of(rates[name]) for name in ways)
-            ratio = harness.ratio(rates["engine"], rates["generate"])
-            print(
-                f"{shape:>6} {ends:5} {own.text(1e-3, 1):>22} {other.text(1e-3, 1):>22}  "
-                f"{ratio.text()}",
-                flush=True,
-            )
-            row = {"shape": shape, "ends": ends, "ratio": ratio}
-            table.append(row | {"engine_tokens_per_s": own, "generate_tokens_per_s": other})
+            table.append(compared(shape, ends, ways, tokenizer, arguments.runs))
     harness.write(arguments.json, {"limit": LIMIT, "table": table})
 
 
