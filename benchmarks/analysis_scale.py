@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from analysis.evaluations import FIELDS
 from analysis.load import load_study
 from analysis.report import write_report
 from conspo_study.records import EvalRow, EventKind, TrialEvent
+from conspo_study.resident import peak_resident_bytes
 from conspo_study.results.atomic import write_json_atomic
 from conspo_study.results.lines import encode_line
 from conspo_study.results.log import ResultsLog
@@ -167,7 +167,7 @@ def measure(folder: Path, trials: int, rows: int) -> dict[str, Any]:
     page = (folder / "report.html").stat().st_size / 1e6
     rate = APPENDED / clock.wall[APPENDING]
     # Of the process so far: the first run has its sizes smallest first.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_resident_bytes() / 2**30
     print(
         f"  log {size:.0f} MB, {rate:.0f} events/s appended, {rows_last} rows at the last step, "
         f"page {page:.1f} MB, peak {peak:.2f} GiB"

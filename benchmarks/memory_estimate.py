@@ -73,6 +73,7 @@ def measure(folder: Path, precision: str, activity: str) -> float:
     from transformers import AutoModelForCausalLM
 
     from conspo_study.policy.logprobs import response_logprobs
+    from conspo_study.resident import peak_resident_bytes
     from conspo_study.rollout.engine import Sampling
     from conspo_study.rollout.transformers_engine import TransformersEngine
     from conspo_study.update.gradient import Budget, accumulate_gradient
@@ -116,7 +117,7 @@ def measure(folder: Path, precision: str, activity: str) -> float:
         engine = TransformersEngine(model, Words(), config.rollout.batch_rows, precision=precision)
         sampling = Sampling(1.0, RESPONSE)
         engine.generate(rows(4, PROMPT), config.rollout.group_size, sampling, range(4))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held
+    return peak_resident_bytes() - held
 
 
 def in_a_process(folder: Path, precision: str, activity: str) -> float:

@@ -48,6 +48,7 @@ from conspo_study.allocator import keep_freed_memory
 from conspo_study.policy import logprobs
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.packed_attention import enable_packing
+from conspo_study.resident import peak_resident_bytes
 
 GROUPS, SAMPLES, PROMPT = 2, 8, 64
 SHORTEST, LONGEST = 8, 64
@@ -157,7 +158,7 @@ def peak_mib(way: str, shape: Shape, shared: bool) -> float:
     rollouts = random_rollouts(shape.vocabulary, shared)
     held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     seconds(score, model, rollouts)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - held) / MIB
+    return (peak_resident_bytes() - held) / MIB
 
 
 def timed(ways: list[str], shape: Shape, shared: bool, runs: int) -> dict[str, list[float]]:

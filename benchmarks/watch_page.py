@@ -15,7 +15,6 @@ import argparse
 import json
 import math
 import random
-import resource
 import statistics
 import tempfile
 import threading
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind, RolloutRow, TrialEvent
+from conspo_study.resident import peak_resident_bytes
 from conspo_study.results.atomic import write_json_atomic
 from conspo_study.results.kept import rollouts_path, write_rollouts
 from conspo_study.results.lines import encode_line
@@ -181,7 +181,7 @@ def main() -> None:
             found["responses_first_s"] = ask(f"{trial}/responses")[0]
             found["responses_s"] = ask(f"{trial}/responses?verdict=correct&offset=200")[0]
             server.shutdown()
-    found["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    found["peak_gib"] = peak_resident_bytes() / 2**30
     for name, value in found.items():
         print(f"{name:20s} {value:10.3f}")
     if arguments.json:
