@@ -31,11 +31,11 @@ from analysis.evaluations import FIELDS
 from analysis.load import load_study
 from analysis.report import write_report
 from conspo_study.records import EvalRow, EventKind, TrialEvent
-from conspo_study.resident import peak_resident_bytes
 from conspo_study.results.atomic import write_json_atomic
 from conspo_study.results.lines import encode_line
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.rows import eval_path, write_eval_rows
+from conspo_study.update.resident import peak_resident_bytes
 
 METRIC = "eval/chain/hard/avg@8"
 SEEDS, STEPS, REPORTS, SAMPLES = (0, 1), 100, 10, 8

@@ -73,10 +73,10 @@ def measure(folder: Path, precision: str, activity: str) -> float:
     from transformers import AutoModelForCausalLM
 
     from conspo_study.policy.logprobs import response_logprobs
-    from conspo_study.resident import peak_resident_bytes
     from conspo_study.rollout.engine import Sampling
     from conspo_study.rollout.transformers_engine import TransformersEngine
     from conspo_study.update.gradient import Budget, accumulate_gradient
+    from conspo_study.update.resident import peak_resident_bytes
     from conspo_study.update.step import Updater
     from conspo_study.update.world import World
 

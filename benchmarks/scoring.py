@@ -48,7 +48,7 @@ from conspo_study.allocator import keep_freed_memory
 from conspo_study.policy import logprobs
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.packed_attention import enable_packing
-from conspo_study.resident import peak_resident_bytes
+from conspo_study.update.resident import peak_resident_bytes
 
 GROUPS, SAMPLES, PROMPT = 2, 8, 64
 SHORTEST, LONGEST = 8, 64

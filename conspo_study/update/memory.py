@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from conspo_study.resident import peak_resident_bytes
+from conspo_study.update.resident import peak_resident_bytes
 
 GIB = 2**30
 

@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-from conspo_study.resident import peak_resident_bytes
+from conspo_study.update.resident import peak_resident_bytes
 
 MIB = 2**20
-CODE = "from conspo_study.resident import peak_resident_bytes; print(peak_resident_bytes())"
+CODE = "from conspo_study.update.resident import peak_resident_bytes; print(peak_resident_bytes())"
 
 
 def test_memory_of_the_process_that_started_this_one_does_not_count():
