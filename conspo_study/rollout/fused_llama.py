@@ -1,21 +1,23 @@
-"""One decoding step of a small Llama in a third of the operations of the transformers module.
+"""A small Llama decoded in a third of the operations of the transformers module.
 
 For a model of 100,000 parameters the time of a step is the number of operations, not their size.
-Merging projections that read the same input, folding the norms' gains into them and rotating
-queries and keys as complex numbers leaves the result the same to rounding. Large models gain
-nothing and would hold their weights twice, so they and all other architectures are decoded by
-calling the model.
+Merging projections that read the same input, folding the norms' gains and attention's scale into
+them, rotating queries and keys as complex numbers and keeping all keys and values in one tensor
+leaves the result the same to rounding. Large models gain nothing and would hold their weights
+twice, so they and all other architectures are decoded by calling the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import LlamaForCausalLM
+
+from conspo_study.rollout.decoder import hiding, hiding_future, left_padded
 
 MAX_PARAMETERS = 5_000_000
 
@@ -54,73 +56,135 @@ def _is_plain(layer: Any) -> bool:
 
 
 class FusedLlama:
-    """The weights of a model as they are now; build it anew after each update."""
+    """A `Decoder` with the weights of a model as they are now; made anew after each update."""
 
-    def __init__(self, model: LlamaForCausalLM, positions: int) -> None:
+    def __init__(self, model: LlamaForCausalLM, capacity: int) -> None:
+        """capacity: most tokens of a row, padding included."""
         base, config = model.model, model.config
+        self._capacity = capacity
         self._embedding = base.embed_tokens.weight
         self._heads = config.num_attention_heads
-        self._head_dim = base.layers[0].self_attn.head_dim
-        half = self._head_dim // 2
-        # transformers rotates an element of a head's first half with that of the second half at the
-        # same place; here the two lie next to each other, as the parts of a complex number.
-        self._pairs_D = torch.arange(self._head_dim).view(2, half).T.flatten()
+        self._size = base.layers[0].self_attn.head_dim
         # x / rms(x) = x sqrt(D) / |x|: sqrt(D) goes into the gains.
         gain = config.hidden_size**0.5
         self._least = torch.tensor((config.hidden_size * config.rms_norm_eps) ** 0.5)
-        self._layers = [_fuse(layer, gain, self._paired) for layer in base.layers]
+        self._layers = [self._fused(layer, gain) for layer in base.layers]
         self._head = model.lm_head.weight * base.norm.weight * gain
-        cos_1LD, sin_1LD = base.rotary_emb(self._embedding, torch.arange(positions)[None])
-        self._turn_L1C = torch.complex(cos_1LD[0, :, None, :half], sin_1LD[0, :, None, :half])
+        cos_1LD, sin_1LD = base.rotary_emb(self._embedding, torch.arange(capacity)[None])
+        half = self._size // 2
+        turn_LC = torch.complex(cos_1LD[0, :, :half], sin_1LD[0, :, :half])
+        # Queries and keys turn, values do not.
+        self._turn_L31C = torch.stack([turn_LC, turn_LC, torch.ones_like(turn_LC)], 1)[:, :, None]
+        self._length = 0
+        self._mask_RHL: torch.Tensor | None = None
 
-    def take_over(self, cache: Any) -> None:
-        """Read keys that the model has written into the cache, from now on."""
-        for layer in cache.layers:
-            used = layer.keys[:, :, : layer.get_seq_length()]
-            used.copy_(used[..., self._pairs_D])
+    def read(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """See `Decoder`."""
+        tokens_PL, pads_P = left_padded(prompts, self._embedding.device)
+        rows, width = tokens_PL.shape
+        shape = (len(self._layers), 2, rows, self._heads, self._capacity, self._size)
+        # Keys and values of all layers: [layers, 2, rows, heads, capacity, head size].
+        self._kv = self._embedding.new_empty(shape)
+        self._pads_R = pads_P
+        mask = None
+        if pads_P.any():
+            hidden_P11L = hiding(pads_P, self._capacity, self._embedding.dtype)
+            self._mask_RHL = hidden_P11L[:, 0].expand(-1, self._heads, -1).contiguous()
+            mask = hiding_future(hidden_P11L[..., :width])
+        positions_PL = (torch.arange(width) - pads_P[:, None]).clamp(min=0)
+        hidden_TD = self._hidden(tokens_PL, self._turn_L31C[positions_PL.flatten()], mask)
+        return self._logits(hidden_TD.view(rows, width, -1)[:, -1])
 
-    def __call__(
-        self,
-        tokens_R: torch.Tensor,
-        positions_R: torch.Tensor,
-        mask_R11L: torch.Tensor | None,
-        cache: Any,
+    def repeat(self, times: int) -> None:
+        """See `Decoder`."""
+        used = self._kv[..., : self._length, :]
+        rows = self._kv.shape[2] * times
+        self._kv = self._kv.new_empty(*used.shape[:2], rows, *self._kv.shape[3:])
+        self._kv[..., : self._length, :] = used.repeat_interleave(times, dim=2)
+        self._pads_R = self._pads_R.repeat_interleave(times)
+        if self._mask_RHL is not None:
+            self._mask_RHL = self._mask_RHL.repeat_interleave(times, dim=0)
+
+    def keep(self, rows_K: torch.Tensor) -> None:
+        """See `Decoder`. The rows become the first ones of the same memory."""
+        used = self._kv[..., : self._length, :].index_select(2, rows_K)
+        self._kv = self._kv[:, :, : len(rows_K)]
+        self._kv[..., : self._length, :] = used
+        self._pads_R = self._pads_R[rows_K]
+        if self._mask_RHL is not None:
+            self._mask_RHL = self._mask_RHL[rows_K]
+
+    def step(self, tokens_R: torch.Tensor) -> torch.Tensor:
+        """See `Decoder`."""
+        if self._mask_RHL is None:
+            turn, mask_B1L = self._turn_L31C[self._length], None
+        else:
+            turn = self._turn_L31C[self._length - self._pads_R]
+            mask_B1L = self._mask_RHL.view(-1, 1, self._capacity)[..., : self._length + 1]
+        return self._logits(self._hidden(tokens_R[:, None], turn, mask_B1L))
+
+    def _hidden(
+        self, tokens_RL: torch.Tensor, turn: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """Append one token per row to the cache; logits [R, V] of the next one."""
-        turn_R1C = self._turn_L1C[positions_R]
-        heads, size = self._heads, self._head_dim
-        x_RD = self._embedding[tokens_R]
-        for index, layer in enumerate(self._layers):
-            qkv = functional.linear(self._normalised(x_RD), layer.qkv).view(-1, 3 * heads, size)
-            pairs = torch.view_as_complex(qkv[:, : 2 * heads].view(-1, 2 * heads, size // 2, 2))
-            qk = torch.view_as_real(pairs * turn_R1C).flatten(-2)
-            keys, values = cache.update(qk[:, heads:, None], qkv[:, 2 * heads :, None], index)
-            attended = functional.scaled_dot_product_attention(
-                qk[:, :heads, None], keys, values, attn_mask=mask_R11L
+        """Append L tokens to each row; their hidden states [R * L, D] before the last norm."""
+        rows, added = tokens_RL.shape
+        start, self._length = self._length, self._length + added
+        x_TD: torch.Tensor = self._embedding[tokens_RL.flatten()]
+        for kv, layer in zip(self._kv, self._layers, strict=True):
+            qkv = functional.linear(self._normalised(x_TD), layer.qkv)
+            pairs = torch.view_as_complex(qkv.view(-1, 3, self._heads, self._size // 2, 2))
+            qkv = torch.view_as_real(pairs * turn).view(rows, added, 3, self._heads, self._size)
+            kv[:, :, :, start : self._length] = qkv[:, :, 1:].permute(2, 0, 3, 1, 4)
+            attended_TD = self._attended(qkv[:, :, 0], kv[:, :, :, : self._length], mask)
+            x_TD = torch.addmm(x_TD, attended_TD, layer.out)
+            gate, up = functional.linear(self._normalised(x_TD), layer.gate_up).chunk(2, dim=-1)
+            x_TD = torch.addmm(x_TD, functional.silu(gate) * up, layer.down)
+        return x_TD
+
+    def _attended(
+        self, query_RLHD: torch.Tensor, kv: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """[R * L, H * D], of keys and values [2, R, H, length, D]."""
+        keys, values = kv
+        if query_RLHD.shape[1] > 1:
+            query = query_RLHD.transpose(1, 2)
+            attended_RHLD = functional.scaled_dot_product_attention(
+                query, keys, values, mask, is_causal=mask is None, scale=1.0
             )
-            x_RD = torch.addmm(x_RD, attended.flatten(1), layer.out)
-            gate, up = functional.linear(self._normalised(x_RD), layer.gate_up).chunk(2, dim=-1)
-            x_RD = torch.addmm(x_RD, functional.silu(gate) * up, layer.down)
+            return attended_RHLD.transpose(1, 2).flatten(0, 1).flatten(1)
+        # For single queries, two products of many small matrices (B = R * H) take little more than
+        # half the time of attention's kernel, which is made for longer ones.
+        query_B1D = query_RLHD.reshape(-1, 1, self._size)
+        keys_BDL = keys.flatten(0, 1).transpose(1, 2)
+        if mask is None:
+            scores_B1L = torch.bmm(query_B1D, keys_BDL)
+        else:
+            scores_B1L = torch.baddbmm(mask, query_B1D, keys_BDL)
+        attended_B1D = torch.bmm(scores_B1L.softmax(dim=-1), values.flatten(0, 1))
+        return attended_B1D.view(len(query_RLHD), -1)
+
+    def _logits(self, x_RD: torch.Tensor) -> torch.Tensor:
         return functional.linear(self._normalised(x_RD), self._head)
 
-    def _normalised(self, x_RD: torch.Tensor) -> torch.Tensor:
-        length_R1 = torch.linalg.vector_norm(x_RD, dim=-1, keepdim=True)
-        return x_RD / torch.hypot(length_R1, self._least)
+    def _normalised(self, x_TD: torch.Tensor) -> torch.Tensor:
+        length_T1 = torch.linalg.vector_norm(x_TD, dim=-1, keepdim=True)
+        return x_TD / torch.hypot(length_T1, self._least)
+
+    def _fused(self, layer: Any, gain: float) -> _Layer:
+        attention, mlp = layer.self_attn, layer.mlp
+        query = self._paired(attention.q_proj.weight) * self._size**-0.5
+        qkv = torch.cat([query, self._paired(attention.k_proj.weight), attention.v_proj.weight])
+        gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+        return _Layer(
+            qkv=qkv * layer.input_layernorm.weight * gain,
+            out=attention.o_proj.weight.T,
+            gate_up=gate_up * layer.post_attention_layernorm.weight * gain,
+            down=mlp.down_proj.weight.T,
+        )
 
     def _paired(self, weight_ED: torch.Tensor) -> torch.Tensor:
-        """A projection to queries or keys whose heads have their elements in pairs."""
-        heads = weight_ED.view(self._heads, self._head_dim, -1)
-        return heads[:, self._pairs_D].flatten(0, 1)
-
-
-def _fuse(layer: Any, gain: float, paired: Callable[[torch.Tensor], torch.Tensor]) -> _Layer:
-    attention, mlp = layer.self_attn, layer.mlp
-    turned = [paired(attention.q_proj.weight), paired(attention.k_proj.weight)]
-    return _Layer(
-        qkv=torch.cat([*turned, attention.v_proj.weight]) * layer.input_layernorm.weight * gain,
-        out=attention.o_proj.weight.T,
-        gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
-        * layer.post_attention_layernorm.weight
-        * gain,
-        down=mlp.down_proj.weight.T,
-    )
+        """A projection to queries or keys whose heads have their elements in pairs: transformers
+        rotates an element of a head's first half with that of the second half at the same place;
+        here the two lie next to each other, as the parts of a complex number."""
+        heads = weight_ED.view(self._heads, 2, self._size // 2, -1)
+        return heads.transpose(1, 2).flatten(0, 2)

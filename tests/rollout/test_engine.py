@@ -23,7 +23,7 @@ from tiny_models import FAMILIES, random_model
 from conspo_study.policy.embedded import VOCABULARY
 from conspo_study.records import FinishStatus
 from conspo_study.rollout.engine import Sampling
-from conspo_study.rollout.static_cache import StaticRowsLayer
+from conspo_study.rollout.sampling import next_tokens
 from conspo_study.rollout.transformers_engine import TransformersEngine
 
 
@@ -44,13 +44,12 @@ def test_a_response_does_not_depend_on_the_batch(model, engine, batch_rows):
 
 def test_no_batch_is_larger_than_batch_rows(model, monkeypatch):
     rows = []
-    update = StaticRowsLayer.update
 
-    def spy(self, keys, *args, **kwargs):
-        rows.append(len(keys))
-        return update(self, keys, *args, **kwargs)
+    def spy(logits_RV, *arguments):
+        rows.append(len(logits_RV))
+        return next_tokens(logits_RV, *arguments)
 
-    monkeypatch.setattr(StaticRowsLayer, "update", spy)
+    monkeypatch.setattr("conspo_study.rollout.transformers_engine.next_tokens", spy)
     TransformersEngine(model, TOKENIZER, 5).generate(PROMPTS, 7, SAMPLING, SEEDS)
     assert max(rows) == 5
 

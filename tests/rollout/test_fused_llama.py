@@ -3,8 +3,8 @@ import torch
 from tiny_models import random_model
 
 from conspo_study.policy.embedded import untrained_model
+from conspo_study.rollout.decoder import ModelDecoder
 from conspo_study.rollout.fused_llama import FusedLlama, can_fuse
-from conspo_study.rollout.static_cache import static_cache
 
 PLAIN = {"num_key_value_heads": 4}
 
@@ -39,10 +39,29 @@ def test_fused_steps_equal_the_models_own(tied):
                 parameter.uniform_(0.5, 2.0)
         tokens = torch.randint(3, 60, (5, 9), generator=torch.Generator().manual_seed(0))
         expected = model(tokens).logits
-        cache = static_cache(layers=2, capacity=9)
-        model(tokens[:, :4], past_key_values=cache)
-        fused = FusedLlama(model, positions=9)
-        fused.take_over(cache)
-        for t in range(4, 9):
-            logits = fused(tokens[:, t], torch.full((5,), t), None, cache)
-            torch.testing.assert_close(logits, expected[:, t], atol=5e-5, rtol=1e-4)
+        fused = FusedLlama(model, capacity=9)
+        logits = [fused.read(tokens[:, :4].tolist())]
+        logits += [fused.step(tokens[:, t]) for t in range(4, 9)]
+        torch.testing.assert_close(
+            torch.stack(logits, dim=1), expected[:, 3:], atol=5e-5, rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize(
+    "prompts", [[[5, 7, 9], [4], [3, 8, 2, 6, 11]], [[5, 7], [4, 1], [3, 8]], [[5], [4], [3]]]
+)
+def test_decoders_agree_on_rows_that_are_repeated_and_dropped(prompts):
+    model = random_model("Llama", **PLAIN, head_dim=8)
+    draw = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        decoders = FusedLlama(model, 12), ModelDecoder(model, 12, bfloat16=False)
+        first = [decoder.read(prompts) for decoder in decoders]
+        torch.testing.assert_close(*first, atol=5e-5, rtol=1e-4)
+        for decoder in decoders:
+            decoder.repeat(2)
+        for rows in ([0, 1, 2, 3, 4, 5], [1, 2, 5], [2, 1]):
+            tokens = torch.randint(3, 60, (len(rows),), generator=draw)
+            for decoder in decoders:
+                decoder.keep(torch.tensor(rows))
+            steps = [decoder.step(tokens) for decoder in decoders]
+            torch.testing.assert_close(*steps, atol=5e-5, rtol=1e-4)
