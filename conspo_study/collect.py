@@ -27,7 +27,7 @@ from conspo_study.rollout.engine import Draw, RolloutEngine, Sampling
 from conspo_study.rollout.groups import GroupCounts, form_groups
 from conspo_study.rollout.metrics import rollout_metrics
 from conspo_study.seeds import derive_seed
-from conspo_study.update.checkpoint import CheckpointError
+from conspo_study.update.errors import CheckpointError
 from conspo_study.update.world import World
 
 AHEAD_FILE = "ahead.safetensors"

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from conspo_study.prepare import AnotherModelError
 from conspo_study.rollout.engine_pool import EngineFailed
-from conspo_study.update.checkpoint import CheckpointError
-from conspo_study.update.step import DivergedError, NoContrastError
+from conspo_study.update.errors import CheckpointError, DivergedError, NoContrastError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What libraries that are not written in Python say of the same errors.

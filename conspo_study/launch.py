@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -226,6 +227,7 @@ def ray_cluster(about: Mapping[str, str] | None = None) -> Iterator[Cluster]:
                 )
                 environment = ray.remote(num_cpus=0)(lambda: dict(os.environ)).remote()
                 server.start(ray.get(environment, timeout=WORKER_START_S))
+            import_module("conspo_study.ray_tune")  # on another core than the server imports
             server.wait_until_ready(WORKER_START_S)
         stack.enter_context(watching(_what_is_wrong_with_ray, _give_up))
         nodes = [

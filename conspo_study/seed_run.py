@@ -34,8 +34,9 @@ from conspo_study.rollout.groups import GroupCounts
 from conspo_study.rollout.metrics import derived_metrics
 from conspo_study.seeds import derive_seed
 from conspo_study.update.checkpoint import load_run, save_run
+from conspo_study.update.errors import NoContrastError
 from conspo_study.update.shards import load_weights
-from conspo_study.update.step import NoContrastError, Updater
+from conspo_study.update.step import Updater
 from conspo_study.update.world import World
 
 

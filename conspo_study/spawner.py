@@ -21,22 +21,22 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from conspo_study.spawn_client import SERVER
 
-PRELOADED = (
+WITHOUT_RAY = ("conspo_study.train", "transformers.models.llama.modeling_llama", "pandas")
+"""What is imported while Ray starts."""
+WITH_RAY = (
     "ray._private.workers",
     "ray.train.torch",
     "ray.tune",
     "conspo_study.report_relay",
     "ray.train.v2._internal.execution.controller.placement_group_cleaner",
     "conspo_study.ray_train",
-    "conspo_study.train",
-    "transformers.models.llama.modeling_llama",
 )
 
 
@@ -71,47 +71,60 @@ def _worker_starts_by(client: Path) -> Iterator[None]:
 
 
 class ForkServer:
-    """A server whose address is known before it runs.
+    """A server whose address is known before it serves.
 
-    Ray's processes inherit the address when Ray starts; the server starts afterwards, since Ray's
-    core reads the job's id and more from its environment once, when it is loaded. Until then,
-    workers start the slow way.
+    Ray's processes inherit the address when Ray starts. The server imports what does not need Ray
+    in the meantime and the rest afterwards, since Ray's core reads the job's id and more from its
+    environment once, when it is loaded. Until then, workers start the slow way.
     """
 
     def __init__(self, address: str):
+        """Starts the process; returns at once."""
         self.address = address
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "conspo_study.spawner", address],
+            stdin=subprocess.PIPE,
+            # As Ray sets it for workers; PyTorch's threads read it when they are loaded.
+            env={"OMP_NUM_THREADS": "1", **os.environ},
+        )
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Begin to serve workers that, like one started without this server, see `environment`;
         returns at once."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "conspo_study.spawner", self.address],
-            stdin=subprocess.PIPE,
-            env=dict(environment),
-        )
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended, which `wait_until_ready` sees
+            self._process.stdin.write(json.dumps(dict(environment)).encode() + b"\n")
+            self._process.stdin.flush()
 
     def wait_until_ready(self, seconds: float) -> None:
         """Return when workers are served, or never will be: they then start the slow way."""
         deadline = time.monotonic() + seconds
         while not Path(self.address).exists() and time.monotonic() < deadline:
-            if self._process is None or self._process.poll() is not None:
+            if self._process.poll() is not None:
                 return
             time.sleep(0.05)
 
     def stop(self) -> None:
         """End the server. Workers that it has forked live on until Ray ends them."""
-        if self._process is not None:
-            assert self._process.stdin is not None
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
             self._process.stdin.close()
-            self._process.wait()
+        self._process.wait()
 
 
 def serve(address: str) -> None:
-    """Fork a worker for every request until standard input ends."""
+    """Read an environment from standard input, then fork a worker for every request until that
+    ends."""
     # Ctrl-C reaches the whole group: until there is something to serve, end without a word.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _preload()
+    for name in WITHOUT_RAY:
+        importlib.import_module(name)
+    environment = sys.stdin.readline()
+    if not environment:
+        return  # Ray did not start
+    os.environ.clear()
+    os.environ.update(json.loads(environment))
+    _preload_ray()
     if not _forks_draw_different_ids():
         raise SystemExit("conspo-study: Ray's ids would repeat in forked workers; not forking")
     listener = socket.socket(socket.AF_UNIX)
@@ -131,8 +144,8 @@ def serve(address: str) -> None:
         connection.close()
 
 
-def _preload() -> None:
-    """Import everything without drawing from the generator of Ray's core.
+def _preload_ray() -> None:
+    """Import the rest without drawing from the generator of Ray's core.
 
     It is seeded at its first use, and forks that inherit a seeded one draw the same ids: two
     trials would then share a placement group. Declaring an actor class draws an id.
@@ -148,7 +161,7 @@ def _preload() -> None:
             return ActorClassID(os.urandom(len(ActorClassID.nil().binary())))
 
     ray.actor.ActorClassID = SystemRandom
-    for name in PRELOADED:
+    for name in WITH_RAY:
         importlib.import_module(name)
     ray.actor.ActorClassID = ActorClassID
 

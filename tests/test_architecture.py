@@ -131,6 +131,7 @@ def test_a_heavy_library_lives_in_its_named_files(library):
         ),
         ("conspo_study.watch", {"torch", "ray", "transformers", "optuna", "pandas", "pyarrow"}),
         ("conspo_study.tracking.__main__", {"torch", "ray", "pydantic", "tensorboard", "wandb"}),
+        ("conspo_study.launch", {"torch", "ray", "transformers", "optuna", "pandas"}),
         ("conspo_study.search", {"torch", "ray", "transformers", "optuna", "pandas"}),
         ("studies.margin_sweep", {"torch", "ray", "transformers", "optuna", "matplotlib"}),
         ("analysis.report", {"torch", "ray", "transformers", "optuna"}),

@@ -8,8 +8,12 @@ import pytest
 import torch
 
 from conspo_study.failures import TrialFailed, lasting_cause, one_line
-from conspo_study.update.checkpoint import CheckpointDamaged, CheckpointError
-from conspo_study.update.step import DivergedError, NoContrastError
+from conspo_study.update.errors import (
+    CheckpointDamaged,
+    CheckpointError,
+    DivergedError,
+    NoContrastError,
+)
 
 
 @pytest.mark.parametrize(

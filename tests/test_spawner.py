@@ -165,9 +165,11 @@ def test_the_server_ends_with_the_process_that_started_it(tmp_path):
 def test_ctrl_c_while_it_gets_ready_ends_it_without_a_word(tmp_path):
     code = (
         "import os, signal, conspo_study.spawner as spawner\n"
-        "spawner._preload = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        "spawner._preload_ray = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         f"spawner.serve({str(tmp_path / 'socket')!r})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=60, input=b"{}\n"
+    )
     assert done.returncode == -signal.SIGINT
     assert done.stdout + done.stderr == b""

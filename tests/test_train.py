@@ -24,8 +24,7 @@ from conspo_study.records import Judgement, Verdict
 from conspo_study.reward.verifier import Verifier
 from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.train import train
-from conspo_study.update.checkpoint import CheckpointError
-from conspo_study.update.step import NoContrastError
+from conspo_study.update.errors import CheckpointError, NoContrastError
 
 
 def test_a_step_that_refills_says_how_many_groups_it_took(tmp_path, tiny_policy):

@@ -26,20 +26,13 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from conspo_study.update.errors import CheckpointDamaged, CheckpointError
 from conspo_study.update.shards import part_name
 from conspo_study.update.step import Updater
 
 FORMAT = 1
 _KINDS = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
 """What model and tokenizer folders consist of; no format among them can carry code."""
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be used: it belongs to another run, or does not fit this one."""
-
-
-class CheckpointDamaged(CheckpointError):
-    """A checkpoint is not what was written."""
 
 
 def save_run(folder: Path, save_model: Callable[[Path], None], updater: Updater) -> dict[str, int]:

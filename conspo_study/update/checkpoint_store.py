@@ -17,7 +17,8 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from conspo_study.update.checkpoint import CheckpointDamaged, flush, open_checkpoint, seal
+from conspo_study.update.checkpoint import flush, open_checkpoint, seal
+from conspo_study.update.errors import CheckpointDamaged
 from conspo_study.update.world import World
 
 KEPT = 2

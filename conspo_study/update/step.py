@@ -10,16 +10,9 @@ import torch
 from torch import nn
 
 from conspo_study.config import UpdateConfig
+from conspo_study.update.errors import DivergedError
 from conspo_study.update.shards import own_part, whole
 from conspo_study.update.world import World
-
-
-class DivergedError(RuntimeError):
-    """Training cannot go on: gradients stayed non-finite."""
-
-
-class NoContrastError(RuntimeError):
-    """Training cannot go on: the policy's answers give nothing to learn from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import sys
 import pytest
 from thread_world import run_threads
 
-from conspo_study.update.checkpoint import CheckpointError
 from conspo_study.update.checkpoint_store import CheckpointStore
+from conspo_study.update.errors import CheckpointError
 
 IDENTITY = {"config_hash": "abc", "seeds": [0]}
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from conspo_study.config import UpdateConfig
 from conspo_study.records import Mean, Peak
-from conspo_study.update.step import DivergedError, Updater
+from conspo_study.update.errors import DivergedError
+from conspo_study.update.step import Updater
 from conspo_study.update.world import World
 
 
