@@ -18,14 +18,13 @@ MOST_KEPT = 512 << 20
 """Unused memory at the end of the heap that is kept, in bytes."""
 
 
-def keep_freed_memory() -> bool:
-    """Have this process use freed blocks again instead of giving them back; whether it can.
+def keep_freed_memory() -> None:
+    """Have this process use freed blocks again instead of giving them back, where it can.
 
     Works with glibc, for all threads, from now on. It changes no result.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT) and mallopt(_M_TRIM_THRESHOLD, MOST_KEPT))
+    if sys.platform.startswith("linux"):
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT)
+            mallopt(_M_TRIM_THRESHOLD, MOST_KEPT)

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState
@@ -68,7 +69,7 @@ class TrialRow:
         return tuple(seed for seed in self.seeds if seed not in self.values)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StudyTable:
     """All trials of a study, each kind in the order in which it was suggested."""
 
@@ -108,10 +109,11 @@ class StudyTable:
 
     def row(self, trial: str) -> TrialRow:
         """The row of a trial of any role. Raises KeyError for one that was never suggested."""
-        for row in self.all_rows:
-            if row.id == trial:
-                return row
-        raise KeyError(trial)
+        return self._by_id[trial]
+
+    @cached_property
+    def _by_id(self) -> dict[str, TrialRow]:
+        return {row.id: row for row in self.all_rows}
 
     def best(self, direction: Literal["max", "min"] = "max") -> TrialRow | None:
         """The finished trial with the best mean over all its seeds; ties go to the smaller id.
@@ -154,6 +156,11 @@ class TableBuilder:
                     confirmations=tuple(row for row in rows if row.role is not TrialRole.SEARCH),
                 )
             return self._snapshot
+
+    def row(self, trial: str) -> TrialRow:
+        """That of `table`, which need not be made for it. Raises KeyError as there."""
+        with self._mutex:
+            return self._rows[trial]
 
     def check(self, logged: LoggedEvent) -> None:
         """Raises ValueError naming the event when it contradicts those before it."""

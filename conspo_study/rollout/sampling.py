@@ -6,8 +6,6 @@ state (`torch.multinomial`) cannot offer.
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from conspo_study.rollout.engine import Sampling
@@ -18,25 +16,24 @@ def next_tokens(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens [R] and their log-probabilities [R] under the distribution they are drawn from.
 
-    A greedy choice is reported with its log-probability at temperature 1. Raises
-    FloatingPointError when a row's logits are not numbers, as those of a diverged policy.
+    A greedy choice is reported with its log-probability at temperature 1. A row whose logits are
+    not numbers, as those of a diverged policy, gets some token and NaN.
     """
     logits_RV = logits_RV.float()
     if sampling.temperature == 0:
-        best_R, tokens_R = logits_RV.max(dim=-1)
-        _check(best_R)
+        tokens_R = logits_RV.argmax(dim=-1)
         return tokens_R, _pick(logits_RV.log_softmax(dim=-1), tokens_R)
     probs_RV = (logits_RV / sampling.temperature).softmax(dim=-1)
     if sampling.top_p < 1:
         probs_RV = nucleus(probs_RV, sampling.top_p)
     cumulative_RV = probs_RV.cumsum(dim=-1)
     total_R1 = cumulative_RV[:, -1:]
-    _check(total_R1)
     # The first token whose cumulative probability exceeds the target has probability above zero,
     # provided that the target stays below the total, which rounding alone would not ensure.
-    below_total_R1 = torch.nextafter(total_R1, torch.zeros_like(total_R1))
+    below_total_R1 = torch.nextafter(total_R1, total_R1.new_zeros(()))
     target_R1 = torch.minimum(uniform_R[:, None] * total_R1, below_total_R1)
     tokens_R = torch.searchsorted(cumulative_RV, target_R1, right=True)[:, 0]
+    tokens_R.clamp_(max=logits_RV.shape[-1] - 1)  # only where nothing exceeds NaN
     return tokens_R, _pick(probs_RV, tokens_R).log()
 
 
@@ -47,11 +44,6 @@ def nucleus(probs_RV: torch.Tensor, top_p: float) -> torch.Tensor:
     sorted_RV = sorted_RV.masked_fill(before_RV >= top_p, 0.0)
     kept_RV = torch.zeros_like(probs_RV).scatter(-1, order_RV, sorted_RV)
     return kept_RV / kept_RV.sum(dim=-1, keepdim=True)
-
-
-def _check(values: torch.Tensor) -> None:
-    if not math.isfinite(values.sum().item()):
-        raise FloatingPointError("the policy's logits are not finite")
 
 
 def _pick(values_RV: torch.Tensor, tokens_R: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ interface, but for small Llamas (`fused_llama`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -120,20 +120,18 @@ class TransformersEngine:
         device = self._model.get_input_embeddings().weight.device
         per_prompt, limit = uniforms_PGT.shape[1:]
         uniforms_TR = torch.from_numpy(uniforms_PGT.reshape(-1, limit).T.copy()).to(device)
-        stops_S = torch.tensor(sorted(self._stops), dtype=torch.long, device=device)
         decoder = self._decoder(max(map(len, prompts)) + limit)
         logits_RV = decoder.read(prompts).repeat_interleave(per_prompt, dim=0)
         decoder.repeat(per_prompt)
 
         active_R = torch.arange(len(logits_RV), device=device)
         running_R = torch.ones_like(active_R, dtype=torch.bool)
-        tokens_TR = torch.zeros((limit, len(active_R)), dtype=torch.long, device=device)
-        logp_TR = torch.zeros((limit, len(active_R)), device=device)
+        drawn: list[_Drawn] = []
         for t in range(limit):
             tokens_R, logp_R = next_tokens(logits_RV, uniforms_TR[t], sampling)
-            tokens_TR[t, active_R] = tokens_R
-            logp_TR[t, active_R] = logp_R
-            running_R &= (tokens_R[:, None] != stops_S).all(dim=-1)
+            drawn.append(_Drawn(active_R, tokens_R, logp_R))
+            for stop in self._stops:
+                running_R &= tokens_R != stop
             alive = int(running_R.sum())
             if not alive or t + 1 == limit:
                 break
@@ -143,7 +141,7 @@ class TransformersEngine:
                 uniforms_TR, running_R = uniforms_TR[:, keep], running_R[keep]
                 decoder.keep(keep)
             logits_RV = decoder.step(tokens_R)
-        return _cut_at_stop(tokens_TR, logp_TR, self._stops)
+        return _cut_at_stop(drawn, self._stops)
 
     def _decoder(self, capacity: int) -> Decoder:
         if self._fuses:
@@ -151,18 +149,34 @@ class TransformersEngine:
         return ModelDecoder(self._model, capacity, self._bfloat16)
 
 
+class _Drawn(NamedTuple):
+    """What one step drew, and for which rows."""
+
+    rows_R: torch.Tensor
+    tokens_R: torch.Tensor
+    logp_R: torch.Tensor
+
+
 def _uniforms(seed: int, n: int, sampling: Sampling) -> Any:
     """One number in [0, 1) per sample and position [n, T]: all the randomness there is."""
     return np.random.default_rng(seed).random((n, sampling.max_new_tokens), dtype=np.float32)
 
 
-def _cut_at_stop(
-    tokens_TR: torch.Tensor, logp_TR: torch.Tensor, stops: Set[int]
-) -> list[tuple[list[int], list[float]]]:
-    tokens_RT, logp_RT = tokens_TR.T.tolist(), logp_TR.T.tolist()
-    ends_TR = np.isin(tokens_TR.cpu().numpy(), list(stops))
-    lengths_R = np.where(ends_TR.any(axis=0), ends_TR.argmax(axis=0) + 1, len(ends_TR))
+def _cut_at_stop(drawn: Sequence[_Drawn], stops: Set[int]) -> list[tuple[list[int], list[float]]]:
+    """Tokens and log-probabilities of each row, up to its first stop token. Raises
+    FloatingPointError when the policy's logits were not numbers, as those of a diverged one."""
+    rows_N, tokens_N, logp_N = (torch.cat(part).cpu().numpy() for part in zip(*drawn, strict=True))
+    if not np.isfinite(logp_N).all():
+        raise FloatingPointError("the policy's logits are not finite")
+    steps_N = np.repeat(np.arange(len(drawn)), [len(step.rows_R) for step in drawn])
+    shape = len(drawn[0].rows_R), len(drawn)
+    tokens_RT, logp_RT = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+    tokens_RT[rows_N, steps_N], logp_RT[rows_N, steps_N] = tokens_N, logp_N
+    ends_RT = np.isin(tokens_RT, list(stops))
+    lengths_R = np.where(ends_RT.any(axis=1), ends_RT.argmax(axis=1) + 1, len(drawn))
     return [
         (tokens[:length], logprobs[:length])
-        for tokens, logprobs, length in zip(tokens_RT, logp_RT, lengths_R, strict=True)
+        for tokens, logprobs, length in zip(
+            tokens_RT.tolist(), logp_RT.tolist(), lengths_R, strict=True
+        )
     ]

@@ -64,7 +64,7 @@ class Feed:
             event = logged.event
             if event.kind is EventKind.REPORTED:
                 if event.trial not in self._trials:
-                    self._trial(self._builder.table.row(event.trial))
+                    self._trial(self._builder.row(event.trial))
                 self._trials[event.trial].reported(event.data)
         found = []
         for row in self._builder.table.all_rows:

@@ -98,7 +98,7 @@ class StudyView:
         with self._mutex:
             log = self._read()
             stored = read_stored(self.folder)
-            row = log.builder.table.row(trial)
+            row = log.builder.row(trial)
             happened = log.events[trial]
             return {
                 "epoch": log.epoch,
@@ -125,7 +125,7 @@ class StudyView:
         `version`. Raises KeyError as `trial`."""
         with self._mutex:
             log = self._read()
-            row, reported = log.builder.table.row(trial), log.curves.get(trial)
+            row, reported = log.builder.row(trial), log.curves.get(trial)
             return self._open(trial).curves(
                 points, version, reported, row.steps, read_stored(self.folder).evaluated_every
             )
@@ -134,7 +134,7 @@ class StudyView:
         """Kept or evaluated responses of a trial, by page. Raises KeyError as `trial`, ValueError
         for a question that makes no sense."""
         with self._mutex:
-            self._read().builder.table.row(trial)
+            self._read().builder.row(trial)
             view = self._open(trial)
         return view.responses(question)
 

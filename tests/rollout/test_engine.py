@@ -153,6 +153,13 @@ def test_single_tokens_follow_the_models_distribution():
     assert chi_square < 24.3  # 99.9 % quantile at 7 degrees of freedom
 
 
+def test_logits_of_a_diverged_policy_are_refused(model, engine):
+    with torch.no_grad():
+        model.lm_head.weight[5] = float("nan")
+    with pytest.raises(FloatingPointError, match="not finite"):
+        engine.generate(PROMPTS, 3, SAMPLING, SEEDS)
+
+
 def test_models_with_other_than_full_attention_are_refused():
     model = random_model("Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1)
     with pytest.raises(ValueError, match="sliding_attention"):
