@@ -8,14 +8,14 @@ Forward and backward of the mean log-probability of 16 responses of 8 to 64 toke
 one prompt; `own`: 16 prompts.
 
 `ours` is what training does: one packed row, the head applied to response positions only, in chunks
-of `CHUNK_ELEMENTS` logits that are computed again in the backward pass. `--chunks` adds other
-sizes. `at once` is the same without chunks. `naive` is the definition: a padded row for each
-response, logits of all its positions, their log-softmax. Numbers to read: the ratios to `naive`,
-and, for what chunks cost and save, those to `at once`, with which they share everything else.
-Computing logits again adds a third to the products of the head, so what chunks cost depends on the
-head's share of the model's products, which is printed: nearly all of the default model's, a fifth
-with `--vocabularies 49152 --hidden 576 --layers 30 --chunks 8388608 --runs 2`, SmolLM2-135M's
-shape.
+of `CHUNK_ELEMENTS` logits, with a backward pass of its own that computes them again where there are
+several. `--chunks` adds other sizes. `at once` is the same row and the same positions with
+PyTorch's cross-entropy of all of them. `naive` is the definition: a padded row for each response,
+logits of all its positions, their log-softmax. Numbers to read: the ratios to `naive`, and, for
+what chunks cost and save, those to `at once`. Computing logits again adds a third to the products
+of the head, so what chunks cost depends on the head's share of the model's products, which is
+printed: nearly all of the default model's, a fifth with `--vocabularies 49152 --hidden 576 --layers
+30 --chunks 8388608 --runs 2`, SmolLM2-135M's shape.
 
 Time is taken with all ways in turn in one process that keeps freed memory, as training workers do,
 which serves all of them. Memory is what a run needed beyond the loaded model and its gradient, in a
@@ -34,6 +34,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -42,18 +43,18 @@ from unittest.mock import patch
 import harness
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from conspo_study.allocator import keep_freed_memory
 from conspo_study.policy import logprobs
 from conspo_study.policy.logprobs import response_logprobs
-from conspo_study.policy.packed_attention import enable_packing
+from conspo_study.policy.packed_attention import enable_packing, packed_hidden
+from conspo_study.policy.packing import Packing, gathered
 from conspo_study.update.resident import peak_resident_bytes
 
 GROUPS, SAMPLES, PROMPT = 2, 8, 64
 SHORTEST, LONGEST = 8, 64
-ALL = 1 << 62
-"""Logits of a chunk that nothing exceeds."""
 MIB = 2**20
 
 Score = Callable[[Any, list[list[int]], list[list[int]]], torch.Tensor]
@@ -81,6 +82,15 @@ def naive(model: Any, prompts: list[list[int]], responses: list[list[int]]) -> t
     return torch.cat(parts)
 
 
+def at_once(model: Any, prompts: list[list[int]], responses: list[list[int]]) -> torch.Tensor:
+    """Packed, without chunks, and differentiated by PyTorch."""
+    packing = Packing.of(prompts, responses, "cpu")
+    hidden_ND = gathered(packed_hidden(model, packing), packing.predicting_N)
+    target_N = torch.tensor(list(chain.from_iterable(responses)))
+    logits_NV = model.get_output_embeddings()(hidden_ND)
+    return -functional.cross_entropy(logits_NV, target_N, reduction="none")
+
+
 def in_chunks(
     elements: int, model: Any, prompts: list[list[int]], responses: list[list[int]]
 ) -> torch.Tensor:
@@ -91,9 +101,8 @@ def in_chunks(
 
 def score_named(way: str) -> Score:
     """`naive`, `at once`, or a number of logits."""
-    if way == "naive":
-        return naive
-    return partial(in_chunks, ALL if way == "at once" else int(way))
+    named: dict[str, Score] = {"naive": naive, "at once": at_once}
+    return named[way] if way in named else partial(in_chunks, int(way))
 
 
 class Shape(NamedTuple):

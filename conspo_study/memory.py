@@ -19,7 +19,8 @@ from conspo_study.prepare import EMBEDDED, local_folder
 CHUNK_ELEMENTS = 1 << 25
 """Most logits that the update holds at once; `policy.logprobs` decides it."""
 CHUNK_COPIES = 4
-"""Tensors of that size at the peak: logits, their scaled copy, log-softmax and gradient."""
+"""Most tensors of that size at the peak: logits, their scaled copy, log-softmax and gradient of a
+head with adapters or a bias. Of a plain one, logits, probabilities, and their casts."""
 SAMPLER_COPIES = 4
 """The same of the logits of one sampled token: logits, probabilities, their sum and the scaled."""
 PROCESS_BYTES = 500_000_000

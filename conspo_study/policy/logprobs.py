@@ -11,12 +11,13 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from conspo_study.policy.head_logprobs import head_logprobs, is_plain
 from conspo_study.policy.packed_attention import can_pack, packed_hidden
 from conspo_study.policy.packing import Packing, gathered
 from conspo_study.policy.recompute import recomputing_layers
 
 CHUNK_ELEMENTS = 1 << 25
-"""Most logits (tokens x vocabulary) that are scored at once: 128 MiB in float32, and about four
+"""Most logits (tokens x vocabulary) that are scored at once: 128 MiB in float32, and two or three
 tensors of that size at the peak."""
 SHARDED_METHOD = "sharded_token_logprobs"
 """Attribute of a sharded model that stands for `token_logprobs` of it."""
@@ -103,12 +104,11 @@ def token_logprobs(
     hidden_ND = gathered(hidden_TD, inputs.predicting_N)
     head = model.get_output_embeddings()
     per_chunk = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
-    spans = list(
-        zip(torch.split(hidden_ND, per_chunk), torch.split(target_N, per_chunk), strict=True)
-    )
-    if len(spans) == 1:
-        return _score_span(head, *spans[0], temperature)
-    # Recomputing a span's logits in the backward pass keeps only one span's alive.
+    if is_plain(head):
+        return head_logprobs(hidden_ND, head.weight, target_N, temperature, per_chunk)
+    # A head with adapters or a bias. Computing a span's logits again in the backward pass keeps
+    # only one span's alive.
+    spans = zip(torch.split(hidden_ND, per_chunk), torch.split(target_N, per_chunk), strict=True)
     return torch.cat(
         [checkpoint(_score_span, head, *span, temperature, use_reentrant=False) for span in spans]
     )

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tiny_models import FAMILIES, random_model
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from conspo_study.config import UpdateConfig
 from conspo_study.policy.embedded import embedded_tokenizer
@@ -37,17 +38,27 @@ def test_bfloat16_gives_float32_scores_and_gradients_close_to_those_of_float32(f
     assert (error / size) ** 0.5 < 0.02
 
 
-def test_the_log_softmax_is_computed_in_float32(monkeypatch):
-    seen = []
-    cross_entropy = torch.nn.functional.cross_entropy
+class OverTheVocabulary(TorchDispatchMode):
+    """Remembers in which type softmax and log-softmax over a vocabulary of 62 were computed."""
 
-    def watch(logits, *arguments, **settings):
-        seen.append(logits.dtype)
-        return cross_entropy(logits, *arguments, **settings)
+    def __init__(self):
+        super().__init__()
+        self.types = []
 
-    monkeypatch.setattr("conspo_study.policy.logprobs.functional.cross_entropy", watch)
-    response_logprobs(random_model("Llama"), PROMPTS, RESPONSES, precision="bfloat16")
-    assert seen == [torch.float32]
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if "softmax" in function.name() and result.shape[-1] == 62:
+            self.types.append(result.dtype)
+        return result
+
+
+@pytest.mark.parametrize(("chunk", "times"), [(1 << 20, 1), (3 * 62, 8)])
+def test_the_log_softmax_is_computed_in_float32(chunk, times, monkeypatch):
+    monkeypatch.setattr("conspo_study.policy.logprobs.CHUNK_ELEMENTS", chunk)
+    with OverTheVocabulary() as seen:
+        model = random_model("Llama")
+        response_logprobs(model, PROMPTS, RESPONSES, precision="bfloat16").sum().backward()
+    assert seen.types == [torch.float32] * times
 
 
 def trained(steps, rounded):

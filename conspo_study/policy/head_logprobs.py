@@ -1,0 +1,118 @@
+"""Log-probabilities of given tokens under the output head, with a backward pass of its own.
+
+A vocabulary's logits are the largest tensors of a training step, and PyTorch makes and keeps
+several of their size: logits, log-softmax, its gradient. Here a chunk of tokens at a time has
+logits and probabilities, and the gradient is written down: with z = W h / temperature and
+p = softmax(z),
+
+    d log p[y] / dz = onehot(y) - p,
+
+which needs no further tensor of their size. Where all tokens fit one chunk, the forward pass keeps
+their log-softmax; otherwise the backward pass computes logits again, which costs a third more
+products and saves more than that in memory traffic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def is_plain(head: Any) -> bool:
+    """Whether an output head is its weight and nothing more, such as a bias or adapters."""
+    return type(head) is nn.Linear and head.bias is None
+
+
+def head_logprobs(
+    hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, temperature: float, per_chunk: int
+) -> Tensor:
+    """Log-probabilities [N] (nats) of tokens `target_N` under logits `weight @ hidden`.
+
+    Differentiable in hidden and weight; float32, or float64 where the logits are. Under autocast
+    products are computed in its type. At most `per_chunk` tokens have logits at a time.
+    """
+    logprobs_N: Tensor = _HeadLogprobs.apply(  # type: ignore[no-untyped-call]
+        hidden_ND, weight_VD, target_N, temperature, per_chunk
+    )
+    return logprobs_N
+
+
+class _HeadLogprobs(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        target_N: Tensor,
+        temperature: float,
+        per_chunk: int,
+    ) -> Tensor:
+        device = hidden_ND.device.type
+        lower = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        # Within this pass, and in the backward pass in any case, nothing is cast by itself.
+        with torch.autocast(device, enabled=False):
+            product = _Product(weight_VD, temperature, lower)
+            parts = []
+            for hidden_CD, target_C in zip(
+                torch.split(hidden_ND, per_chunk), torch.split(target_N, per_chunk), strict=True
+            ):
+                logp_CV = product.logits(hidden_CD).log_softmax(dim=-1)
+                parts.append(logp_CV.gather(-1, target_C[:, None])[:, 0])
+        whole = logp_CV if len(parts) == 1 and any(ctx.needs_input_grad[:2]) else None
+        ctx.save_for_backward(hidden_ND, weight_VD, target_N, whole)
+        ctx.settings = temperature, per_chunk, lower
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient_N: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_ND, weight_VD, target_N, whole = ctx.saved_tensors
+        temperature, per_chunk, lower = ctx.settings
+        product = _Product(weight_VD, temperature, lower)
+        of_hidden = torch.empty_like(hidden_ND) if ctx.needs_input_grad[0] else None
+        of_weight = product.zero_gradient() if ctx.needs_input_grad[1] else None
+        for start in range(0, len(hidden_ND), per_chunk):
+            span = slice(start, start + per_chunk)
+            hidden_CD, target_C = hidden_ND[span], target_N[span]
+            again = whole is None
+            probs_CV = product.logits(hidden_CD).softmax(dim=-1) if again else whole.exp()
+            # p - onehot(y); the rest of the factor goes to the smaller side of each product.
+            probs_CV[torch.arange(len(target_C), device=target_C.device), target_C] -= 1.0
+            scale_C1 = gradient_N[span, None] / -temperature
+            if of_hidden is not None:
+                of_hidden[span] = product.back_to_hidden(probs_CV) * scale_C1
+            if of_weight is not None:
+                product.add_to_weight(of_weight, probs_CV, hidden_CD * scale_C1)
+        if of_weight is not None:
+            of_weight = of_weight.to(weight_VD.dtype)
+        return of_hidden, of_weight, None, None, None
+
+
+class _Product:
+    """The head's products, computed in its inputs' type or in a lower one."""
+
+    def __init__(self, weight_VD: Tensor, temperature: float, lower: torch.dtype | None):
+        self._dtype = lower or weight_VD.dtype
+        self._weight_VD = weight_VD.to(self._dtype)
+        self._temperature = temperature
+        self._sum_dtype = torch.promote_types(self._dtype, torch.float32)
+
+    def logits(self, hidden_CD: Tensor) -> Tensor:
+        """[C, V], in float32 at least."""
+        logits_CV = torch.mm(hidden_CD.to(self._dtype), self._weight_VD.T).to(self._sum_dtype)
+        return logits_CV if self._temperature == 1 else logits_CV.div_(self._temperature)
+
+    def back_to_hidden(self, gradient_CV: Tensor) -> Tensor:
+        return torch.mm(gradient_CV.to(self._dtype), self._weight_VD).to(self._sum_dtype)
+
+    def zero_gradient(self) -> Tensor:
+        return torch.zeros_like(self._weight_VD, dtype=self._sum_dtype)
+
+    def add_to_weight(self, sum_VD: Tensor, gradient_CV: Tensor, hidden_CD: Tensor) -> None:
+        gradient_VC = gradient_CV.to(self._dtype).T
+        hidden_CD = hidden_CD.to(self._dtype)
+        if self._dtype == self._sum_dtype:
+            sum_VD.addmm_(gradient_VC, hidden_CD)
+        else:
+            sum_VD += torch.mm(gradient_VC, hidden_CD)

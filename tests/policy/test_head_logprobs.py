@@ -1,0 +1,87 @@
+"""The head's own backward pass against PyTorch's."""
+
+import pytest
+import torch
+from tiny_models import random_model
+from torch import nn
+from torch.nn import functional
+
+from conspo_study.policy.head_logprobs import head_logprobs, is_plain
+from conspo_study.policy.logprobs import response_logprobs
+
+N, D, V = 7, 5, 11
+CHUNKS = (1, 3, 7, 100)
+
+
+def inputs(dtype=torch.float64):
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(N, D, generator=draw, dtype=dtype, requires_grad=True)
+    weight = torch.randn(V, D, generator=draw, dtype=dtype, requires_grad=True)
+    return hidden, weight, torch.randint(V, (N,), generator=draw)
+
+
+def plain(hidden, weight, target, temperature):
+    logits = functional.linear(hidden, weight)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
+    return -functional.cross_entropy(logits, target, reduction="none")
+
+
+@pytest.mark.parametrize("per_chunk", CHUNKS)
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_the_gradient_is_that_of_finite_differences(per_chunk, temperature):
+    hidden, weight, target = inputs()
+    torch.autograd.gradcheck(
+        lambda h, w: head_logprobs(h, w, target, temperature, per_chunk), (hidden, weight)
+    )
+
+
+@pytest.mark.parametrize("per_chunk", CHUNKS)
+@pytest.mark.parametrize(("autocast", "tolerance"), [(False, 1e-5), (True, 3e-2)])
+def test_scores_and_gradients_are_those_of_cross_entropy(per_chunk, autocast, tolerance):
+    hidden, weight, target = inputs(torch.float32)
+    upstream = torch.linspace(-1, 1, N)
+    found = []
+    for score in (plain, lambda *arguments: head_logprobs(*arguments, per_chunk)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            logprobs = score(hidden, weight, target, 0.7)
+        assert logprobs.dtype == torch.float32
+        found.append((logprobs, *torch.autograd.grad(logprobs @ upstream, (hidden, weight))))
+    for expected, value in zip(*found, strict=True):
+        assert value.dtype == expected.dtype
+        torch.testing.assert_close(value, expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_what_is_frozen_gets_no_gradient(frozen):
+    *parts, target = inputs()
+    expected = torch.autograd.grad(plain(*parts, target, 1.0).sum(), parts[1 - frozen])
+    parts[frozen].requires_grad_(False)
+    head_logprobs(*parts, target, 1.0, 3).sum().backward()
+    assert parts[frozen].grad is None
+    torch.testing.assert_close(parts[1 - frozen].grad, expected[0])
+
+
+def test_a_second_backward_pass_gives_the_same():
+    hidden, weight, target = inputs()
+    logprobs = head_logprobs(hidden, weight, target, 1.0, 100)
+    first = torch.autograd.grad(logprobs.sum(), weight, retain_graph=True)
+    torch.testing.assert_close(torch.autograd.grad(logprobs.sum(), weight), first)
+
+
+@pytest.mark.parametrize("chunk", [1 << 20, 3 * 62])
+def test_a_head_with_a_bias_is_scored_with_it(chunk, monkeypatch):
+    monkeypatch.setattr("conspo_study.policy.logprobs.CHUNK_ELEMENTS", chunk)
+    model = random_model("Llama").double()
+    head = nn.Linear(*reversed(model.lm_head.weight.shape), dtype=torch.float64)
+    head.weight, model.lm_head = model.lm_head.weight, head
+    assert not is_plain(head)
+    prompts, responses = [[5, 7, 9], [4, 8]], [[3, 6, 2], [9, 9, 1, 4]]
+    scores = response_logprobs(model, prompts, responses)
+    start = 0
+    for prompt, response in zip(prompts, responses, strict=True):
+        logits = model(torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1]
+        expected = logits.log_softmax(-1)[torch.arange(len(response)), response]
+        torch.testing.assert_close(scores[start : start + len(response)], expected)
+        start += len(response)
+    (gradient,) = torch.autograd.grad(scores.sum(), head.bias)
+    assert gradient.abs().sum() > 0
