@@ -8,8 +8,7 @@ p = softmax(z),
     d log p[y] / dz = onehot(y) - p,
 
 which needs no further tensor of their size. Where all tokens fit one chunk, the forward pass keeps
-their log-softmax; otherwise the backward pass computes logits again, which costs a third more
-products and saves more than that in memory traffic.
+their log-softmax; otherwise the backward pass computes logits again, a third more products.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def is_plain(head: Any) -> bool:
@@ -66,6 +66,7 @@ class _HeadLogprobs(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient_N: Tensor) -> tuple[Tensor | None, ...]:
         hidden_ND, weight_VD, target_N, whole = ctx.saved_tensors
         temperature, per_chunk, lower = ctx.settings
