@@ -72,7 +72,7 @@ class _HeadLogprobs(torch.autograd.Function):
         temperature, per_chunk, lower = ctx.settings
         product = _Product(weight_VD, temperature, lower)
         of_hidden = torch.empty_like(hidden_ND) if ctx.needs_input_grad[0] else None
-        of_weight = product.zero_gradient() if ctx.needs_input_grad[1] else None
+        of_weight: Tensor | None = None
         for start in range(0, len(hidden_ND), per_chunk):
             span = slice(start, start + per_chunk)
             hidden_CD, target_C = hidden_ND[span], target_N[span]
@@ -83,8 +83,8 @@ class _HeadLogprobs(torch.autograd.Function):
             scale_C1 = gradient_N[span, None] / -temperature
             if of_hidden is not None:
                 of_hidden[span] = product.back_to_hidden(probs_CV) * scale_C1
-            if of_weight is not None:
-                product.add_to_weight(of_weight, probs_CV, hidden_CD * scale_C1)
+            if ctx.needs_input_grad[1]:
+                of_weight = product.back_to_weight(of_weight, probs_CV, hidden_CD * scale_C1)
         if of_weight is not None:
             of_weight = of_weight.to(weight_VD.dtype)
         return of_hidden, of_weight, None, None, None
@@ -107,13 +107,13 @@ class _Product:
     def back_to_hidden(self, gradient_CV: Tensor) -> Tensor:
         return torch.mm(gradient_CV.to(self._dtype), self._weight_VD).to(self._sum_dtype)
 
-    def zero_gradient(self) -> Tensor:
-        return torch.zeros_like(self._weight_VD, dtype=self._sum_dtype)
-
-    def add_to_weight(self, sum_VD: Tensor, gradient_CV: Tensor, hidden_CD: Tensor) -> None:
-        gradient_VC = gradient_CV.to(self._dtype).T
-        hidden_CD = hidden_CD.to(self._dtype)
+    def back_to_weight(
+        self, sum_VD: Tensor | None, gradient_CV: Tensor, hidden_CD: Tensor
+    ) -> Tensor:
+        """The sum so far, None before the first chunk, and this chunk's gradient."""
+        gradient_VC, hidden_CD = gradient_CV.to(self._dtype).T, hidden_CD.to(self._dtype)
+        if sum_VD is None:
+            return torch.mm(gradient_VC, hidden_CD).to(self._sum_dtype)
         if self._dtype == self._sum_dtype:
-            sum_VD.addmm_(gradient_VC, hidden_CD)
-        else:
-            sum_VD += torch.mm(gradient_VC, hidden_CD)
+            return torch.addmm(sum_VD, gradient_VC, hidden_CD, out=sum_VD)
+        return sum_VD.add_(torch.mm(gradient_VC, hidden_CD))
