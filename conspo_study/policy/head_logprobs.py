@@ -76,8 +76,7 @@ class _HeadLogprobs(torch.autograd.Function):
         for start in range(0, len(hidden_ND), per_chunk):
             span = slice(start, start + per_chunk)
             hidden_CD, target_C = hidden_ND[span], target_N[span]
-            again = whole is None
-            probs_CV = product.logits(hidden_CD).softmax(dim=-1) if again else whole.exp()
+            probs_CV = product.logits(hidden_CD).softmax(dim=-1) if whole is None else whole.exp()
             # p - onehot(y); the rest of the factor goes to the smaller side of each product.
             probs_CV[torch.arange(len(target_C), device=target_C.device), target_C] -= 1.0
             scale_C1 = gradient_N[span, None] / -temperature

@@ -106,8 +106,10 @@ def token_logprobs(
     per_chunk = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
     if is_plain(head):
         return head_logprobs(hidden_ND, head.weight, target_N, temperature, per_chunk)
-    # A head with adapters or a bias. Computing a span's logits again in the backward pass keeps
-    # only one span's alive.
+    # A head with adapters or a bias.
+    if len(hidden_ND) <= per_chunk:
+        return _score_span(head, hidden_ND, target_N, temperature)
+    # Computing a span's logits again in the backward pass keeps only one span's alive.
     spans = zip(torch.split(hidden_ND, per_chunk), torch.split(target_N, per_chunk), strict=True)
     return torch.cat(
         [checkpoint(_score_span, head, *span, temperature, use_reentrant=False) for span in spans]
