@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from conspo_study.records import EvalRow
 
-FIELDS = tuple(field.name for field in fields(EvalRow))
+FIELDS = tuple(field.name for field in fields(EvalRow) if field.default is MISSING)
+"""That every file has."""
 _VERSION = b"1"
 _REPEATING = {"problem_set", "problem_id", "verdict", "answer", "status"}
 """Few different texts in many rows: read as codes into a dictionary."""
@@ -65,7 +66,8 @@ def _read(path: Path, columns: Sequence[str]) -> Any:
         with pq.ParquetFile(path, read_dictionary=repeating) as file:
             schema = file.schema_arrow
             if (
-                tuple(schema.names) != FIELDS
+                tuple(schema.names)[: len(FIELDS)] != FIELDS
+                or not {field.name for field in fields(EvalRow)}.issuperset(schema.names)
                 or (schema.metadata or {}).get(b"conspo_eval") != _VERSION
             ):
                 raise ValueError(

@@ -26,9 +26,10 @@ from conspo_study.config import (
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
 from conspo_study.next_steps import after_a_stop, after_the_end
-from conspo_study.plan import titled
+from conspo_study.plan import Plan, titled
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import PAPER_RUNS, PaperRun
+from conspo_study.results.folder import FAILURE
 from conspo_study.study import Outcome, Study, StudyStopped
 from conspo_study.study_folder import read_definition
 from conspo_study.tracking.known import parse_trackers
@@ -105,7 +106,7 @@ def main(
         track = trackers_named(arguments.track)
         study = _study(build, arguments, defaults or {})
         if arguments.dry_run:
-            _print_plan(study, console, PAPER_RUNS.get(arguments.preset))
+            print_preflight(study, console, PAPER_RUNS.get(arguments.preset))
             return None
         console.heading(study)
         return study.run(
@@ -141,7 +142,9 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
             console.line("Next:")
             trials = read_definition(outcome.folder)["definition"]["trials"]
             console.lines(after_the_end(outcome.folder, trials, outcome.track))
-        return 0 if outcome.finished else EXIT_NO_RESULT
+        if outcome.failed:
+            console.line(_failures(outcome))
+        return outcome.exit_status
     except (ConfigError, StudyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -213,7 +216,16 @@ def _described(detail: Any) -> str:
     )
 
 
-def _print_plan(study: Study, console: Console, paper: PaperRun | None) -> None:
+def _failures(outcome: Outcome) -> str:
+    """Which trials failed, and where to read why."""
+    first = outcome.failed[0]
+    many = f"{len(outcome.failed)} trials failed" if outcome.failed[1:] else "A trial failed"
+    none = "" if outcome.finished else ", and none finished"
+    return f"{many}{none}; why: {outcome.folder / 'trials' / first / FAILURE}"
+
+
+def print_preflight(study: Study, console: Console, paper: PaperRun | None) -> None:
+    """Print what a run would do. Raises StudyError, at the end, when it could not begin."""
     origins = paper.origins(study.base) if paper else {}
     for path, value in flatten(study.base).items():
         searched = study.space.get(path)
@@ -227,18 +239,14 @@ def _print_plan(study: Study, console: Console, paper: PaperRun | None) -> None:
     for anchor in study.anchors:
         console.line(f"anchor {anchor.label}: {anchor.params}")
     console.line("")
-    plan = study.plan()
-    data = [line for text in _data_lines(study) for line in titled("data", text)]
-    problems = [f"cannot run: {problem}" for problem in plan.problems]
-    for line in [*plan.lines(), *data, *problems]:
+    print_plan(study, study.plan(), console)
+
+
+def print_plan(study: Study, plan: Plan, console: Console) -> None:
+    """Print the plan and what there is to say of the data. Raises StudyError, at the end, with what
+    forbids a run here."""
+    found = study.preflight(plan)
+    for line in [*plan.lines(), *(part for text in found.lines() for part in titled("data", text))]:
         console.line(line)
-
-
-def _data_lines(study: Study) -> list[str]:
-    """What is to be said of the problem sets, without fetching any."""
-    try:
-        if missing := study.sets_to_fetch():
-            return [f"{', '.join(missing)}: fetched from the hub when the study starts"]
-        return study.check_data().lines()
-    except StudyError as error:
-        return [f"cannot run: {error}"]
+    if found.problems:
+        raise StudyError("\n".join(f"cannot run: {problem}" for problem in found.problems))

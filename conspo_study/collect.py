@@ -18,10 +18,10 @@ from safetensors import SafetensorError
 from conspo_study.clock import Clock
 from conspo_study.config import RunConfig
 from conspo_study.data.order import TrainingStream
-from conspo_study.data.prompts import prompt_tokens
+from conspo_study.data.prompts import prompt_text, prompt_tokens
 from conspo_study.kept_rollouts import Sample, kept_positions
-from conspo_study.records import Group, Judgement, Part, Problem, Rollout, add_parts
-from conspo_study.reward.verifier import Verifier
+from conspo_study.records import Answered, Group, Judgement, Part, Problem, Rollout, add_parts
+from conspo_study.reward import Judge
 from conspo_study.rollout.ahead import load_rollouts, save_rollouts
 from conspo_study.rollout.engine import Draw, RolloutEngine, Sampling
 from conspo_study.rollout.groups import GroupCounts, form_groups
@@ -61,11 +61,11 @@ class Collector:
         stream: TrainingStream,
         tokenizer: Any,
         engine: RolloutEngine,
-        verifier: Verifier,
+        judge: Judge,
         world: World,
     ):
         self.config, self.seed, self.stream, self.world = config, seed, stream, world
-        self.tokenizer, self.engine, self.verifier = tokenizer, engine, verifier
+        self.tokenizer, self.engine, self.judge = tokenizer, engine, judge
         self.share = config.rollout.prompts_per_step // world.size
         """Prompts of this worker in a step."""
         self.samples: list[Sample] = []
@@ -102,7 +102,9 @@ class Collector:
                 for i, judged in enumerate(judgements)
                 if (position := asked.first + i) in reading
             ]
-            groups, found = form_groups(problems, prompts, rollouts, judgements)
+            groups, found = form_groups(
+                problems, prompts, rollouts, judgements, self.config.objective.contrast
+            )
             kept += groups
             counts += found
             flat = list(chain.from_iterable(rollouts)), list(chain.from_iterable(judgements))
@@ -198,10 +200,10 @@ class Collector:
     def _judge(
         self, problems: Sequence[Problem], rollouts: Sequence[Sequence[Rollout]]
     ) -> list[tuple[Judgement, ...]]:
-        pairs = [
-            (problem.answer, rollout.text)
+        answered = [
+            Answered(problem, prompt_text(problem, self.config.data), rollout.text)
             for problem, group in zip(problems, rollouts, strict=True)
             for rollout in group
         ]
-        flat = iter(self.verifier.verify(pairs))
+        flat = iter(self.judge.judge(answered))
         return [tuple(next(flat) for _ in group) for group in rollouts]

@@ -101,7 +101,7 @@ def evaluated_per_run(run: RunConfig) -> int:
     """Responses of all evaluations of one seed, the one before training included."""
     settings = run.evaluation
     ends, between = _evaluations(run)
-    times = {name: ends + between * (name in settings.tracked_sets) for name in settings.sets}
+    times = {name: ends + between * (name in settings.tracked_sets) for name in settings.names}
     return sum(
         count * problems_of(name, settings) * (settings.samples_for(name) + int(settings.greedy))
         for name, count in times.items()
@@ -110,7 +110,8 @@ def evaluated_per_run(run: RunConfig) -> int:
 
 def problems_of(name: str, settings: EvaluationConfig) -> int:
     """Problems of a set that are evaluated; of a file, whose size is not known here, at most."""
-    rows = NAMED[name].rows if name in NAMED else settings.problems_per_set
+    known = NAMED.get(settings.source(name))
+    rows = settings.problems_per_set if known is None else known.rows
     return min(rows, settings.problems_per_set)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from conspo_study.config import ConfigError, RunConfig, config_hash, with_overrides
+from conspo_study.config.reward import MATH
 from conspo_study.config.stage import Stage
+from conspo_study.foreign_code import imports_of, modules_of
+from conspo_study.plugins import load_module
 from conspo_study.space import (
     MAX_POINTS,
     Choice,
@@ -94,6 +97,12 @@ class Confirmation(Stage):
 class StudyDefinition(Stage):
     """Space, budget, seeds and selection rule of a study."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("plugins",)
+
+    plugins: tuple[str, ...] = ()
+    """Modules that are imported first, wherever the study runs, such as those that register an
+    objective under a name. What `objective.name` and `reward.name` find by an import path, or under
+    a name that is registered already, is added by itself."""
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     """Names the results directory."""
     base: RunConfig
@@ -125,9 +134,18 @@ class StudyDefinition(Stage):
     root_seed: int = Field(0, ge=0)
     """Seed of the search itself."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _plugins_come_first(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            for name in given.get("plugins", ()):
+                load_module(str(name))
+        return given
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = [
+            *self._plugin_problems(),
             *self._counting_problems(),
             *self._anchor_problems(),
             *self._space_problems(),
@@ -160,7 +178,15 @@ class StudyDefinition(Stage):
 
     def frozen(self) -> dict[str, Any]:
         """The definition as plain JSON data."""
-        return self.model_dump(mode="json", include=set(StudyDefinition.model_fields))
+        data = self.model_dump(mode="json", include=set(StudyDefinition.model_fields))
+        imports = imports_of(self)
+        return data | ({"plugins": list(imports)} if imports else {})
+
+    def _plugin_problems(self) -> Iterator[str]:
+        try:
+            modules_of(self)
+        except ValueError as error:
+            yield str(error)
 
     def _counting_problems(self) -> Iterator[str]:
         if len(set(self.seeds)) != len(self.seeds):
@@ -296,9 +322,14 @@ def _extremes(dimension: Choice | Range) -> tuple[Value, ...]:
 def _tracked_metrics(config: RunConfig) -> list[str]:
     settings = config.evaluation
     greedy = ["greedy"] if settings.greedy else []
+    graded = config.reward.name != MATH or bool(config.reward.extra)
     return [
         f"eval/{name}/{kind}"
         for name in settings.tracked_sets
         for k in [settings.samples_for(name)]
-        for kind in (f"avg@{k}", f"pass@{k}", f"maj@{k}", *greedy)
+        for kind in (
+            *(f"avg@{k}", f"pass@{k}", f"maj@{k}"),
+            *([f"reward@{k}"] if graded else []),
+            *greedy,
+        )
     ]

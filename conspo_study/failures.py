@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from conspo_study.config import ConfigError
+from conspo_study.data.problems import ProblemFileError
+from conspo_study.plugins import PluginError
 from conspo_study.prepare import AnotherModelError
+from conspo_study.reward import RewardUnavailable
 from conspo_study.rollout.engine_pool import EngineFailed
 from conspo_study.update.errors import CheckpointError, DivergedError, NoContrastError
 
@@ -19,15 +23,25 @@ DISK_FULL = "disk full: "
 """How the cause of a trial begins that found no space: no fault of the trial's."""
 
 
+_BEFORE_THE_FIRST_STEP = (ConfigError, PluginError, ProblemFileError, AnotherModelError)
+_OF_THE_CODE = (
+    *(TypeError, ValueError, LookupError, AttributeError, NameError, ArithmeticError),
+    *(ImportError, AssertionError, NotImplementedError),
+)
+LONGEST_CAUSE = 20_000
+"""Characters of a cause that the log keeps."""
+
+
 class TrialFailed(RuntimeError):
-    """A trial's workers stopped for good; the message is the cause, in one line."""
+    """A trial's workers stopped for good; the message is the cause. Its first line says it in
+    short."""
 
 
 def lasting_cause(error: BaseException) -> str | None:
-    """The cause in one line, or None when a restart may cure it."""
+    """The cause, all its lines, or None when a restart may cure it."""
     for link in _chain(error):
-        line = one_line(link)
-        if isinstance(link, TrialFailed):
+        line = all_lines(link)
+        if isinstance(link, (TrialFailed, *_BEFORE_THE_FIRST_STEP)):
             return line
         if isinstance(link, DivergedError | FloatingPointError):
             return f"diverged: {line}"
@@ -35,8 +49,8 @@ def lasting_cause(error: BaseException) -> str | None:
             return f"rollout {line}"
         if isinstance(link, NoContrastError):
             return f"no contrast: {line}"
-        if isinstance(link, AnotherModelError):
-            return line
+        if isinstance(link, RewardUnavailable):
+            return f"reward: {line}"
         if isinstance(link, CheckpointError):
             return f"checkpoint refused: {line}"
         if _is_no_space(link, line):
@@ -44,6 +58,20 @@ def lasting_cause(error: BaseException) -> str | None:
         if isinstance(link, MemoryError) or any(text in line for text in _NO_MEMORY_TEXTS):
             return f"out of memory: {line or type(link).__name__}"
     return None
+
+
+def comes_again(error: BaseException) -> bool:
+    """Whether an error is one of the code's own: a trial computes the same numbers whenever it is
+    run, so it meets such an error again."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return isinstance(error, _OF_THE_CODE)
+
+
+def all_lines(error: BaseException) -> str:
+    """An error's message without blank lines."""
+    lines = (line.rstrip() for line in str(error).splitlines())
+    return "\n".join(line for line in lines if line)[:LONGEST_CAUSE]
 
 
 def one_line(error: BaseException) -> str:

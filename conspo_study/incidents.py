@@ -42,6 +42,8 @@ class IncidentType(StrEnum):
     """The check of a response passed its deadline; the response was dropped."""
     VERIFIER_KILLED = "verifier_killed"
     """The process that checked a response died; the response was dropped."""
+    UNREWARDED = "unrewarded"
+    """An own reward function returned None for a response, or failed; the response was dropped."""
     CHECKPOINT_KEPT = "checkpoint_kept"
     """A checkpoint that was to make room could not be removed."""
 

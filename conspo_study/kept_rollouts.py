@@ -76,4 +76,5 @@ def kept_rows(
                 advantage=push.advantage if push else None,
                 response_tokens=len(rollout.tokens),
                 status=rollout.status.value,
+                reward=judged.graded if judged.verdict.decided else None,
             )

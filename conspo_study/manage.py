@@ -25,6 +25,7 @@ from conspo_study.cli import (
     EXIT_NO_RESULT,
     Arguments,
     carry_out,
+    print_plan,
     trackers_named,
 )
 from conspo_study.console import Console
@@ -193,9 +194,8 @@ def _status(command: Status, console: Console) -> None:
 
 def _plan(command: ShowPlan, console: Console) -> None:
     spread = measured_spread(read_table(command.folder))
-    plan = Study.of_folder(command.folder).plan(spread=spread)
-    for line in [*plan.lines(), *(f"cannot run: {problem}" for problem in plan.problems)]:
-        console.line(line)
+    study = Study.of_folder(command.folder)
+    print_plan(study, study.plan(spread=spread), console)
 
 
 def _continue(command: Resume | Extend, console: Console) -> Outcome:

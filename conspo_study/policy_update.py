@@ -15,7 +15,7 @@ from conspo_study.clock import Clock
 from conspo_study.config import RunConfig
 from conspo_study.flops import ModelFlops, matmul_rate
 from conspo_study.kept_rollouts import Push
-from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
+from conspo_study.objective import GroupBatch, Progress, Totals, objective_of
 from conspo_study.objective.diagnostics import (
     credits_of,
     grpo_identity_gap,
@@ -101,7 +101,7 @@ class PolicyUpdate:
     def __init__(self, config: RunConfig, model: Any, updater: Updater):
         self.config, self.model, self.updater = config, model, updater
         self.world = updater.world
-        self.objective = objective_named(config.objective.name)
+        self.objective = objective_of(type(config.objective))
         self._flops, self._clock = ModelFlops.of(model), Clock()
         self.budget = Budget(config.update.micro_batch_tokens, packed=can_pack(model))
         self.credits: list[CreditRow] = []
@@ -307,15 +307,15 @@ class PolicyUpdate:
         if not self.config.reward.overlong_cache:
             return {}
         shaped = [reward for member in members for reward in self._rewards(member)]
-        raw = [correct for member in members for correct in member.group.correct]
+        raw = [reward for member in members for reward in member.group.rewards]
         return {
             "shaped_reward": Mean(sum(shaped), len(shaped)),
             "overlong_penalty": Mean(sum(shaped) - sum(raw), len(shaped)),
         }
 
     def _rewards(self, member: _Member) -> list[float]:
-        """1 for a correct rollout, 0 for another one, less what its length costs."""
-        rewards = [float(correct) for correct in member.group.correct]
+        """The rewards, less what lengths cost."""
+        rewards = list(member.group.rewards)
         cache, limit = self.config.reward.overlong_cache, self.config.rollout.max_new_tokens
         if cache:
             for i, rollout in enumerate(member.rollouts):

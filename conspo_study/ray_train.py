@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -11,7 +13,7 @@ from typing import Any
 
 from conspo_study.bars import Bars
 from conspo_study.config import RunConfig, config_hash, parse_config
-from conspo_study.failures import TrialFailed, lasting_cause, one_line
+from conspo_study.failures import TrialFailed, all_lines, comes_again, lasting_cause
 from conspo_study.incidents import (
     Incident,
     IncidentType,
@@ -19,6 +21,7 @@ from conspo_study.incidents import (
     read_incidents,
     set_totals,
 )
+from conspo_study.plugins import SHIPPED, load_module, search_in
 from conspo_study.ray_names import title
 from conspo_study.records import CreditRow, EvalRow, RolloutRow
 from conspo_study.results.kept import rollouts_path, write_rollouts
@@ -38,6 +41,8 @@ STARTS = 10
 `RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S` sets."""
 FAILURE = "failure"
 """Key of a report that carries the cause of a failure instead of metrics."""
+DETAILS = "failure_details"
+"""Key of such a report for where in the code it happened."""
 INCIDENTS = "incidents"
 """Key of a report for the failures that the trial absorbed over its whole life so far, as JSON text
 of a list of objects with `type`, `count` and `detail`; absent while there are none."""
@@ -62,6 +67,10 @@ class TrialSpec:
     """The study's results directory, reachable under this path from every node."""
     settings: str = ""
     """What distinguishes the trial, as people read it; for display only."""
+    started_in: str = ""
+    """The folder that relative paths of the configuration begin at; empty: where the process is."""
+    imports: tuple[str, ...] = ()
+    """Modules to import before the configuration can be read."""
 
     @property
     def folder(self) -> Path:
@@ -73,6 +82,16 @@ class TrialSpec:
         """Name of the Ray Train run; fixed, so that a trial that is started again finds its
         folder."""
         return f"{self.study}-{self.trial}"
+
+    def parsed(self) -> RunConfig:
+        """The configuration, in a process that works where the study was started and imports own
+        code from the copy in the results directory."""
+        if self.started_in and Path(self.started_in).is_dir():
+            os.chdir(self.started_in)
+        search_in(str(Path(self.results) / SHIPPED))
+        for name in self.imports:
+            load_module(name)
+        return parse_config(self.config)
 
     @property
     def title(self) -> str:
@@ -152,10 +171,10 @@ def train_worker(payload: dict[str, Any]) -> None:
     from conspo_study.update.world import World
 
     spec = TrialSpec(**payload)
-    config = parse_config(spec.config)
     context = ray.train.get_context()
     bars = {int(step): bar for step, bar in spec.bars.items()}
     try:
+        config = spec.parsed()
         enlist(spec.run_folder, context.get_world_rank())
         refuse_another_model(config.policy, _models_at_start(spec))
         train(
@@ -197,6 +216,7 @@ def run_trial(payload: dict[str, Any]) -> None:
     from conspo_study import report_relay
 
     spec = TrialSpec(**payload)
+    before = ""
     for died in range(1, WORKER_RESTARTS + 2):
         try:
             end_all(spec.run_folder)
@@ -207,13 +227,18 @@ def run_trial(payload: dict[str, Any]) -> None:
             errors = _worker_errors(error)
             cause = next(filter(None, map(lasting_cause, errors)), None)
             what = _what_happened(errors[0])
+            if cause is None and what == before and comes_again(errors[0]):
+                cause = f"the same error twice: {what}"
+            before = what
             if cause is None and died > WORKER_RESTARTS:
                 cause = f"the workers died {died} times: {what}"
                 cause = f"out of memory: {cause}" if _is_out_of_memory(errors) else cause
             if cause is not None:
-                tune.report({FAILURE: cause, **_incidents(spec)})
+                details = "".join(traceback.format_exception(errors[0]))
+                tune.report({FAILURE: cause, DETAILS: details, **_incidents(spec)})
                 return
-            append_incident(spec.folder, Incident(IncidentType.WORKER_RESTARTED, what))
+            short = what.partition("\n")[0]
+            append_incident(spec.folder, Incident(IncidentType.WORKER_RESTARTED, short))
 
 
 def payload_of(spec: TrialSpec) -> dict[str, Any]:
@@ -226,7 +251,7 @@ def _trainer(payload: dict[str, Any], on_report: Any) -> Any:
     from ray.train.torch import TorchConfig, TorchTrainer
 
     spec = TrialSpec(**payload)
-    config = parse_config(spec.config)
+    config = spec.parsed()
     # A worker's engines run on what the worker has been given, so that they wait for nothing.
     resources: dict[str, float] = {"CPU": config.cpus_per_worker}
     if config.gpus_per_worker:
@@ -282,7 +307,7 @@ def _worker_errors(error: BaseException) -> list[BaseException]:
 def _what_happened(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {one_line(error)}"
+    return f"{type(error).__name__}: {all_lines(error)}"
 
 
 def _is_out_of_memory(errors: Iterable[BaseException]) -> bool:

@@ -9,6 +9,7 @@ import errno
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,22 @@ from ray.tune.search import Searcher
 from conspo_study import interrupts
 from conspo_study.definition import StudyDefinition
 from conspo_study.failures import DISK_FULL
+from conspo_study.foreign_code import imports_of
 from conspo_study.live_view import settings_of
 from conspo_study.racing import is_number
 from conspo_study.ray_names import trial_driver
-from conspo_study.ray_train import FAILURE, INCIDENTS, STEP, TrialSpec, payload_of, run_trial
+from conspo_study.ray_train import (
+    DETAILS,
+    FAILURE,
+    INCIDENTS,
+    STEP,
+    TrialSpec,
+    payload_of,
+    run_trial,
+)
 from conspo_study.records import EventKind
-from conspo_study.results.snapshot import write_json_atomic
+from conspo_study.results.atomic import write_atomic, write_json_atomic
+from conspo_study.results.folder import FAILURE as FAILURE_FILE
 from conspo_study.search import WAIT, Search, Suggestion, mean_value
 
 
@@ -88,6 +99,9 @@ class _Running:
     seeds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The metrics by seed of its latest report, as they came."""
     failure: str = ""
+    """The whole cause."""
+    details: str = ""
+    """Where in the code it happened."""
 
 
 class LoggedSearcher(Searcher):  # type: ignore[misc]
@@ -128,6 +142,8 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             direction=self.definition.direction,
             bars={str(step): bar for step, bar in suggestion.bars.items()},
             results=str(self.results),
+            started_in=str(Path.cwd()),
+            imports=imports_of(self.definition),
             settings=settings_of(self.search.log.table.row(suggestion.trial)),
         )
         spec.folder.mkdir(parents=True, exist_ok=True)
@@ -154,6 +170,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             self.search.incidents(trial, incidents)
         if report is None:
             running.failure = str(result[FAILURE])
+            running.details = str(result.get(DETAILS, ""))
         elif report.step > running.step:
             # Tune repeats the last report at the end, workers repeat steps after a restart.
             running.step, running.seeds = report.step, report.seeds
@@ -179,9 +196,17 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         try:
             kind, values = self._ending(running, error)
         except ValueError as problem:
+            self._write_failure(trial, str(problem), running.details)
             self.search.ended(trial, EventKind.FAILED, {**data, "cause": str(problem)})
             return
         self.search.ended(trial, kind, {**data, **values})
+
+    def _write_failure(self, trial: str, cause: str, details: str) -> None:
+        text = f"{cause}\n\n{details}".rstrip() + "\n"
+        folder = self.results / "trials" / trial
+        with suppress(OSError):  # the log has the cause
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(folder / FAILURE_FILE, text.encode("utf-8", "backslashreplace"))
 
     def _ending(self, running: _Running, error: bool) -> tuple[EventKind, dict[str, Any]]:
         """The kind of ending with its values. Raises ValueError with the cause of a failure."""

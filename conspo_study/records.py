@@ -22,9 +22,22 @@ class Problem:
     text: str
     """The question, before any prompt template is applied."""
     answer: str
-    """The gold answer, as text that the verifier can parse."""
+    """The gold answer, as text that the verifier can parse; empty where the set has none."""
     level: str = ""
     """Difficulty label, empty when the set has none."""
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """The other fields of the row as JSON values, for rewards that need more than an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A response to a problem, to be rewarded."""
+
+    problem: Problem
+    prompt: str
+    """What the policy was asked: the template with the problem in it; the user's turn of a chat."""
+    response: str
+    """Untrusted."""
 
 
 class FinishStatus(StrEnum):
@@ -66,20 +79,35 @@ class Verdict(StrEnum):
     """The checking process died (memory cap, crash)."""
     GOLD_BAD = "gold_bad"
     """The gold answer itself cannot be parsed: the problem is at fault, not the response."""
+    UNDECIDED = "undecided"
+    """An own reward function returned None: it cannot say."""
+    ERROR = "error"
+    """An own reward function raised an error, or returned what is no finite number."""
 
     @property
     def decided(self) -> bool:
         """Whether the verdict may be used as a reward: the verifier came to a conclusion."""
-        return self not in (Verdict.TIMEOUT, Verdict.KILLED, Verdict.GOLD_BAD)
+        return self in _DECIDED
+
+
+_DECIDED = frozenset({Verdict.CORRECT, Verdict.WRONG, Verdict.NO_ANSWER, Verdict.UNPARSABLE})
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict and the answer it was reached on."""
+    """A verdict, the answer it was reached on, and the reward."""
 
     verdict: Verdict
     answer: str = ""
     """The extracted final answer, shortened; empty when there is none. Untrusted."""
+    graded: float | None = None
+    """The reward where it is more than the verdict: of an own function, or with further rewards
+    added. None: 1 for a correct response, 0 for any other."""
+
+    @property
+    def reward(self) -> float:
+        """What advantages read, before any shaping; without meaning for an undecided verdict."""
+        return float(self.verdict is Verdict.CORRECT) if self.graded is None else self.graded
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +124,11 @@ class Group:
         """Per rollout: was it verified correct?"""
         return tuple(j.verdict is Verdict.CORRECT for j in self.judgements)
 
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        """Per rollout: its reward, before any shaping."""
+        return tuple(j.reward for j in self.judgements)
+
 
 @dataclass(frozen=True, slots=True)
 class EvalRow:
@@ -111,6 +144,8 @@ class EvalRow:
     answer: str
     response_tokens: int
     status: str
+    reward: float | None = None
+    """The reward where it is more than the verdict; see `Judgement.graded`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +195,8 @@ class RolloutRow:
     objective that has no advantages."""
     response_tokens: int
     status: str
+    reward: float | None = None
+    """As in `EvalRow`."""
 
 
 class Part(Protocol):

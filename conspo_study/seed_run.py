@@ -16,7 +16,7 @@ from typing import Any
 from conspo_study.clock import Clock
 from conspo_study.collect import Collector
 from conspo_study.config import RunConfig
-from conspo_study.data.prompts import prompt_tokens
+from conspo_study.data.prompts import prompt_text, prompt_tokens
 from conspo_study.data.sources import evaluation_sets, training_stream
 from conspo_study.engines import EngineFactory
 from conspo_study.evaluation.evaluate import evaluate
@@ -28,7 +28,7 @@ from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weigh
 from conspo_study.policy.weights import named_weights
 from conspo_study.policy_update import PolicyUpdate
 from conspo_study.records import EvalRow, Group, Problem, Rollout, RolloutRow
-from conspo_study.reward.verifier import Verifier
+from conspo_study.reward import Judge
 from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.groups import GroupCounts
 from conspo_study.rollout.metrics import derived_metrics
@@ -48,11 +48,11 @@ class SeedRun:
         config: RunConfig,
         seed: int,
         policy_folder: Path,
-        verifier: Verifier,
+        judge: Judge,
         engine_of: EngineFactory,
         world: World,
     ):
-        self.config, self.seed, self.verifier, self.world = config, seed, verifier, world
+        self.config, self.seed, self.judge, self.world = config, seed, judge, world
         self.model, self.tokenizer = load_policy(config.policy, policy_folder)
         world.copy_from_first(self.model.parameters())
         device = "cuda" if config.train.gpus_per_worker else "cpu"
@@ -67,9 +67,7 @@ class SeedRun:
         self.engine = engine_of(self.model, self.tokenizer, weights)
         self.policy_update = PolicyUpdate(config, self.model, self.updater)
         stream = training_stream(config.data, config.evaluation, derive_seed(seed, "order"))
-        self.collector = Collector(
-            config, seed, stream, self.tokenizer, self.engine, verifier, world
-        )
+        self.collector = Collector(config, seed, stream, self.tokenizer, self.engine, judge, world)
         self.evaluation_sets = evaluation_sets(config.data, config.evaluation)
         self.absorbed: Counter[str] = Counter()
         """Failures that this run has absorbed so far, by type of incident."""
@@ -126,7 +124,8 @@ class SeedRun:
                     problems[self.world.rank :: self.world.size],
                     partial(self._respond, n=k, sampling=sampling),
                     partial(self._respond, n=1, sampling=greedy) if settings.greedy else None,
-                    self.verifier.verify,
+                    self.judge.judge,
+                    partial(prompt_text, config=self.config.data),
                     seed=self.seed,
                     step=step,
                 )
@@ -137,10 +136,12 @@ class SeedRun:
     def require_contrast(self) -> None:
         """Raise NoContrastError when too many steps in a row had nothing to learn from."""
         if self.without_contrast >= self.config.train.max_steps_without_contrast:
+            failed = self.judge.last_error
             raise NoContrastError(
                 f"all groups of seed {self.seed} were all correct/all wrong for "
                 f"{self.without_contrast} steps in a row; choose easier problems, a lower "
                 "update.learning_rate or a larger rollout.group_size"
+                + (f". The reward has failed, the last time with:\n{failed}" if failed else "")
             )
 
     def settle(self) -> None:
@@ -195,6 +196,7 @@ class SeedRun:
         """Count what this step absorbed; the same on every worker."""
         self.absorbed[IncidentType.VERIFIER_TIMEOUT] += counts.timed_out
         self.absorbed[IncidentType.VERIFIER_KILLED] += counts.killed
+        self.absorbed[IncidentType.UNREWARDED] += counts.unrewarded
         skipped = update.get("step_skipped", 0.0) * update.get("updates", 0.0)
         self.absorbed[IncidentType.STEP_SKIPPED] += round(skipped)
         halved = update.get("micro_batches_halved", 0.0)

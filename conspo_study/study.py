@@ -15,26 +15,24 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import PrivateAttr, ValidationError
 
-from conspo_study.config import PolicyConfig
 from conspo_study.console import Console
-from conspo_study.costs import confirmation_batch
-from conspo_study.data.check import StudyData, check_data, missing_sets
 from conspo_study.definition import StudyDefinition, StudyError
 from conspo_study.interrupts import Interrupts, interrupts, stop
 from conspo_study.next_steps import after_a_stop
 from conspo_study.plan import Plan, make_plan
+from conspo_study.plugins import SHIPPED, PluginError, missing_modules
+from conspo_study.preflight import Preflight, preflight
 from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.lease import Lease
 from conspo_study.results.log import LeaseLost, LogDamaged, LogLocked, ResultsLog
-from conspo_study.space import Choice
 from conspo_study.spread import PairedSpread
 from conspo_study.study_folder import (
     LEASE,
@@ -49,7 +47,6 @@ from conspo_study.study_folder import (
 from conspo_study.tracking.known import check_trackers
 from conspo_study.tracking.processes import tracking
 
-_MODEL = "policy.model"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -73,17 +70,27 @@ class Outcome:
     """False when there was nothing to do."""
     track: tuple[str, ...] = ()
     """Trackers that it was sent to, without those that failed."""
-    exit_status: int = 0
-    """Of the process, for an interrupted study: 128 plus the number of the signal."""
+    finished: int = 0
+    """Trials of the search that ran to their end."""
+    failed: tuple[str, ...] = ()
+    """Trials, confirmations included, that failed."""
+    signalled: int = 0
+    """128 plus the number of the signal that interrupted it."""
 
     @property
-    def finished(self) -> int:
-        """Search trials that ran to their end."""
-        return read_table(self.folder).counts[TrialState.FINISHED]
+    def exit_status(self) -> int:
+        """Of the process: 0 when a trial finished, 1 when none did, 128 plus the number of the
+        signal for a study that was interrupted."""
+        if not self.complete:
+            return self.signalled
+        return 0 if self.finished else 1
 
 
 class Study(StudyDefinition):
     """A declared study that can be planned and run."""
+
+    _begins_at: Path = PrivateAttr(default_factory=Path.cwd)
+    """The folder that relative paths of the configuration begin at."""
 
     @classmethod
     def of_folder(cls, folder: Path) -> Self:
@@ -92,9 +99,13 @@ class Study(StudyDefinition):
         Raises StudyError when that is unreadable or means nothing to this version.
         """
         stored = read_definition(folder)
+        _require_modules(folder, stored)
         try:
-            return cls.model_validate(stored["definition"])
+            study = cls.model_validate(stored["definition"])
         except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                if isinstance(fault := detail.get("ctx", {}).get("error"), PluginError):
+                    raise StudyError(str(fault)) from error
             problems = "; ".join(
                 f"{'.'.join(map(str, detail['loc'])) or 'study'}: {detail['msg']}"
                 for detail in error.errors(include_url=False)
@@ -103,6 +114,10 @@ class Study(StudyDefinition):
                 f"this version does not understand the definition in {folder}: {problems}; use the "
                 "version that began the study (its commit is in snapshot.json)"
             ) from error
+        begun = folder.resolve() / str(stored.get("started_in", "."))
+        if "started_in" in stored and begun.is_dir():
+            study._begins_at = begun.resolve()
+        return study
 
     def plan(
         self, cpus: int | None = None, gpus: int | None = None, spread: PairedSpread | None = None
@@ -112,6 +127,17 @@ class Study(StudyDefinition):
         cpus, gpus: by default those of this machine. spread: what finished trials of the study show
         of the noise between seeds (`measured_spread`).
         """
+        with chdir(self._begins_at):
+            return self._plan(spread, cpus, gpus)
+
+    def preflight(self, plan: Plan | None = None) -> Preflight:
+        """What forbids this study here, found without starting or fetching anything."""
+        with chdir(self._begins_at):
+            return preflight(self, plan or self._plan(None), fetch=False)
+
+    def _plan(
+        self, spread: PairedSpread | None, cpus: int | None = None, gpus: int | None = None
+    ) -> Plan:
         return make_plan(
             self,
             cpus if cpus is not None else len(os.sched_getaffinity(0)),
@@ -166,16 +192,36 @@ class Study(StudyDefinition):
             check_trackers(track)
         except ValueError as error:
             raise StudyError(str(error)) from error
-        data = self._with_models(self.check_data())
-        for line in data.lines():
+        with chdir(self._begins_at):
+            return self._run(folder, resume, takeover, allow_changes, track, console)
+
+    def _run(
+        self,
+        folder: Path,
+        resume: bool,
+        takeover: bool,
+        allow_changes: bool,
+        track: Sequence[str],
+        console: Console,
+    ) -> Outcome:
+        plan = self._plan(None)
+        found = preflight(self, plan, fetch=True)
+        if found.problems:
+            raise StudyError("\n".join(found.problems))
+        for line in found.lines():
             console.line(line)
 
         def check() -> Claim:
-            return claim(folder, self, data, resume=resume, allow_changes=allow_changes)
+            return claim(
+                *(folder, self, found.data),
+                resume=resume,
+                allow_changes=allow_changes,
+                plugins=found.plugins,
+            )
 
         if check().done:
-            return Outcome(folder, complete=True, ran=False)
-        self._check_machine(folder)
+            return _outcome(folder, complete=True, ran=False)
+        make_folder(folder, plan.disk_bytes)
         lease = Lease(folder / LEASE, takeover=takeover, on_lost=stop)
         with interrupts() as received, _driving(folder, lease) as log:
             for notice in log.notices:
@@ -198,51 +244,30 @@ class Study(StudyDefinition):
                     if complete:
                         log.append(TrialEvent(EventKind.STUDY_FINISHED))
                 sent = tuple(name for name in track if name not in trackers.failed)
-        status = 0 if complete else received.exit_status
-        return Outcome(folder, complete, track=sent, exit_status=status)
+        signalled = 0 if complete else received.exit_status
+        return _outcome(folder, complete=complete, track=sent, signalled=signalled)
 
-    def check_data(self) -> StudyData:
-        """Fetch and read all problems. Raises StudyError when they do not allow the study."""
-        again = confirmation_batch(self)
-        try:
-            return check_data(
-                self.base.data, self.base.evaluation, again.run.evaluation if again else None
-            )
-        except (ValueError, OSError) as error:
-            raise StudyError(str(error)) from error
 
-    def _with_models(self, data: StudyData) -> StudyData:
-        """`data` with the content hashes of all models, which are fetched now if need be."""
-        from conspo_study.prepare import model_hashes
+def _outcome(folder: Path, **how: Any) -> Outcome:
+    table = read_table(folder)
+    failed = tuple(row.id for row in table.all_rows if row.state is TrialState.FAILED)
+    return Outcome(folder, finished=table.counts[TrialState.FINISHED], failed=failed, **how)
 
-        try:
-            hashes = {**data.hashes, **model_hashes(self._policies())}
-        except (ValueError, OSError, ModuleNotFoundError) as error:
-            raise StudyError(str(error)) from error
-        return replace(data, hashes=hashes)
 
-    def sets_to_fetch(self) -> list[str]:
-        """Named problem sets that are not here yet. Raises StudyError for a name that is none."""
-        again = confirmation_batch(self)
-        evaluations = [self.base.evaluation, *([again.run.evaluation] if again else [])]
-        try:
-            return missing_sets(self.base.data, *evaluations)
-        except ValueError as error:
-            raise StudyError(str(error)) from error
-
-    def _policies(self) -> list[PolicyConfig]:
-        """The base's policy, and it with every other model that a trial may name."""
-        base, searched = self.base.policy, self.space.get(_MODEL)
-        names = [anchor.params[_MODEL] for anchor in self.anchors if _MODEL in anchor.params]
-        names += searched.values if isinstance(searched, Choice) else ()
-        return [base, *(base.model_copy(update={"model": name}) for name in names)]
-
-    def _check_machine(self, folder: Path) -> None:
-        plan = self.plan()
-        # What another cluster can place is known once it is connected.
-        if plan.problems and not os.environ.get("RAY_ADDRESS"):
-            raise StudyError("\n".join(plan.problems))
-        make_folder(folder, plan.disk_bytes)
+def _require_modules(folder: Path, stored: Mapping[str, Any]) -> None:
+    """Raise StudyError where a module that the study runs is not found here."""
+    modules = stored.get("modules") or {}
+    missing = missing_modules(modules)
+    if not missing:
+        return
+    places = [folder.resolve() / str(modules[name]) for name in missing if modules[name]]
+    there = sorted({str(place.resolve()) for place in places if place.is_dir()})
+    how = f"add its folder to PYTHONPATH (PYTHONPATH={':'.join(there)})" if there else "bring it"
+    raise StudyError(
+        f"the study in {folder} runs code of the module {', '.join(missing)}, which is not found "
+        f"here: {how}, run the study's own script with --resume, or install its package. What ran "
+        f"is kept in {folder / SHIPPED}, to be read, and to be added there if you trust it"
+    )
 
 
 @contextmanager

@@ -11,12 +11,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from conspo_study.data.check import StudyData
 from conspo_study.definition import StudyDefinition, StudyError
+from conspo_study.foreign_code import modules_of
+from conspo_study.plugins import SHIPPED, PluginSources, places_of, ship
 from conspo_study.results.atomic import write_atomic, write_json_atomic
 from conspo_study.results.code import code_changes, code_identity
 from conspo_study.results.lines import LogDamaged
@@ -45,6 +47,8 @@ class Claim:
     """What the log holds so far."""
     changes: tuple[str, ...]
     """Differences from what is stored, to be accepted by whoever runs the study."""
+    plugins: PluginSources = field(default_factory=PluginSources)
+    """The files of its own objectives and rewards."""
 
     @property
     def done(self) -> bool:
@@ -53,8 +57,8 @@ class Claim:
         return self.table.finished and self.study.trials <= budget
 
     def write(self) -> tuple[str, ...]:
-        """Write `study.json`, `snapshot.json` and, if any is, what is left out of the data; returns
-        the accepted changes that the log does not have yet."""
+        """Write `study.json`, `snapshot.json`, a copy of the plugins and, if any is, what is left
+        out of the data; returns the accepted changes that the log does not have yet."""
         before: Mapping[str, Any] = self.stored or {}
         changes = [*before.get("changes", ()), *self.changes]
         write_json_atomic(
@@ -64,11 +68,17 @@ class Claim:
                 "name": self.study.name,
                 "hash": self.study.hash,
                 "data": self.data.hashes,
-                "code": code_identity(),
+                "code": code_identity(plugins=self.plugins.hashes),
+                "modules": {
+                    name: None if place is None else self._seen_from_here(place)
+                    for name, place in places_of(modules_of(self.study)).items()
+                },
+                "started_in": self._seen_from_here(Path.cwd()),
                 "changes": changes,
                 "definition": self.study.frozen(),
             },
         )
+        ship(self.plugins, self.folder / SHIPPED)
         seeds = [self.study.root_seed, *self.study.seeds]
         taken = snapshot(data_hashes=self.data.hashes, left_out=self.data.counts, seeds=seeds)
         write_json_atomic(self.folder / SNAPSHOT, taken)
@@ -76,6 +86,10 @@ class Claim:
         if rows or (self.folder / QUARANTINE).exists():
             write_atomic(self.folder / QUARANTINE, "".join(rows).encode())
         return tuple(changes[len(self.table.changes) :])
+
+    def _seen_from_here(self, place: Path) -> str:
+        """A relative path, which moves with the results and names nobody's home."""
+        return os.path.relpath(place, self.folder.resolve())
 
 
 def claim(
@@ -85,19 +99,21 @@ def claim(
     *,
     resume: bool,
     allow_changes: bool,
+    plugins: PluginSources | None = None,
 ) -> Claim:
-    """Check that `study` may run in `folder`, reading only.
+    """Check that `study` may run in `folder`, reading only. plugins: the files of its own code.
 
     Raises StudyError when the folder holds something else, or this study unfinished and `resume` is
     not set, or what the study began with has changed and `allow_changes` is not set.
     """
+    plugins = plugins or PluginSources()
     table = read_table(folder)
     if not (folder / DEFINITION).exists():
         strangers = [] if table.rows else _strangers(folder)
         if table.rows or strangers:
             what = DEFINITION if table.rows else "study"
             raise StudyError(f"{folder} is not empty and holds no {what}: choose another --name")
-        return Claim(folder, study, data, None, table, ())
+        return Claim(folder, study, data, None, table, (), plugins)
     stored = read_definition(folder)
     of_definition = _differences(stored["definition"], study.frozen())
     of_data = [
@@ -106,10 +122,11 @@ def claim(
         if stored["data"].get(name, digest) != digest
     ]
     # Names that come and go are differences of the definition.
-    claimed = Claim(folder, study, data, stored, table, (*of_definition, *of_data))
-    if not claimed.done:
-        of_code = code_changes(stored["code"], code_identity()) if "code" in stored else []
-        claimed = Claim(folder, study, data, stored, table, (*claimed.changes, *of_code))
+    changes = (*of_definition, *of_data)
+    claimed = Claim(folder, study, data, stored, table, changes, plugins)
+    if not claimed.done and "code" in stored:
+        of_code = code_changes(stored["code"], code_identity(plugins=plugins.hashes))
+        claimed = replace(claimed, changes=(*changes, *of_code))
     if claimed.changes and not allow_changes:
         raise StudyError(
             f"the study in {folder} began with other settings, data or code:\n"

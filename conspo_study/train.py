@@ -21,7 +21,7 @@ from conspo_study.engines import rollout_engines
 from conspo_study.evaluation.metrics import evaluation_metrics
 from conspo_study.incidents import Incident, IncidentType
 from conspo_study.records import CreditRow, EvalRow, RolloutRow, Verdict
-from conspo_study.reward.verifier import Verifier
+from conspo_study.reward import make_judge
 from conspo_study.seed_run import SeedRun
 from conspo_study.update.checkpoint_store import CheckpointStore
 from conspo_study.update.world import World
@@ -31,6 +31,8 @@ Metrics = dict[str, Any]
 _LOST_CHECKS = {
     Verdict.TIMEOUT: IncidentType.VERIFIER_TIMEOUT,
     Verdict.KILLED: IncidentType.VERIFIER_KILLED,
+    Verdict.UNDECIDED: IncidentType.UNREWARDED,
+    Verdict.ERROR: IncidentType.UNREWARDED,
 }
 
 
@@ -88,8 +90,8 @@ def train(
     identity = {"config_hash": config_hash(config), "seeds": list(seeds)}
     shards = {"shards": world.size} if world.sharded else {}
     logs = checkpoints / f"engines-{world.rank}"
-    with Verifier(config.reward) as verifier, rollout_engines(config, logs) as engine_of:
-        runs = [SeedRun(config, seed, policy_folder, verifier, engine_of, world) for seed in seeds]
+    with make_judge(config.reward) as judge, rollout_engines(config, logs) as engine_of:
+        runs = [SeedRun(config, seed, policy_folder, judge, engine_of, world) for seed in seeds]
         writers = world if world.sharded else World()
         store = CheckpointStore(checkpoints, shards | identity, writers)
         loop = _Loop(config, runs, outlet, store, bars, world)
@@ -147,14 +149,17 @@ class _Loop:
             kinds += run.absorbed
         self.outlet.totals(
             [
-                Incident(
-                    IncidentType(kind),
-                    ", ".join(f"seed {run.seed}: {run.absorbed[kind]}" for run in self.runs),
-                    count,
-                )
+                Incident(IncidentType(kind), self._detail(kind), count)
                 for kind, count in sorted(kinds.items())
             ]
         )
+
+    def _detail(self, kind: str) -> str:
+        counts = ", ".join(f"seed {run.seed}: {run.absorbed[kind]}" for run in self.runs)
+        errors = [run.judge.last_error for run in self.runs if run.judge.last_error]
+        if kind == IncidentType.UNREWARDED and errors:
+            return f"{counts}; the last error of the reward: {errors[-1]}"
+        return counts
 
     def _restore(self) -> int:
         """Continue from the newest good checkpoint, the same on all workers; the step it is of."""

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("data", "policy", "rollout", "reward", "objective", "update", "evaluation", "results")
-SHARED = {"conspo_study.config", "conspo_study.records"}
+SHARED = {"conspo_study.config", "conspo_study.plugins", "conspo_study.records"}
 HEAVY = {
     # library -> the only modules that may import it
     "ray": {
@@ -21,7 +21,7 @@ HEAVY = {
         )
     },
     "optuna": {"conspo_study.samplers.optuna_samplers", "conspo_study.results.export"},
-    "math_verify": {"conspo_study.reward.worker"},
+    "math_verify": {"conspo_study.reward.math_task"},
     "huggingface_hub": {"conspo_study.policy.hub"},
     "peft": {"conspo_study.policy.lora"},
     "vllm": {

@@ -9,12 +9,10 @@ from conspo_study.config.build import (
     with_overrides,
 )
 from conspo_study.config.objectives import (
-    ConSPOClippedRatioOptions,
-    ConSPOLinearOptions,
-    ConSPOOptions,
-    ContrastiveOptions,
-    DisCOOptions,
+    OPTIONS,
     ObjectiveOptions,
+    module_of_objective,
+    options_named,
     register_options,
 )
 from conspo_study.config.objectives_ratio import (
@@ -27,18 +25,26 @@ from conspo_study.config.objectives_ratio import (
     GSPOOptions,
     SAPOOptions,
 )
+from conspo_study.config.objectives_score import (
+    ConSPOClippedRatioOptions,
+    ConSPOLinearOptions,
+    ConSPOOptions,
+    ContrastiveOptions,
+    DisCOOptions,
+)
+from conspo_study.config.reward import RewardConfig
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stages import (
     DataConfig,
     EvaluationConfig,
     PolicyConfig,
-    RewardConfig,
     RunConfig,
     TrainConfig,
     UpdateConfig,
 )
 
 __all__ = [
+    "OPTIONS",
     "AdvantageOptions",
     "CISPOOptions",
     "ConSPOClippedRatioOptions",
@@ -64,6 +70,8 @@ __all__ = [
     "UpdateConfig",
     "config_hash",
     "flatten",
+    "module_of_objective",
+    "options_named",
     "parse_assignments",
     "parse_config",
     "register_options",

@@ -1,26 +1,50 @@
-"""Options of the objectives on scores, and the registry by which `objective.name` selects any.
+"""Which class of options `objective.name` selects: a registered one, or one that a plugin brings.
 
-Options live apart from the objectives so that a configuration can be checked without torch. Those
-of the objectives with advantages and importance ratios are in `objectives_ratio`.
+A name is one of `OPTIONS`, that of an entry point in the group `conspo_study.objectives`, or an
+import path, `my_module:GapHinge`. A path leads to a class of options or to a function.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import create_model
 
 from conspo_study.config.stage import Stage
+from conspo_study.plugins import (
+    OBJECTIVES,
+    PluginError,
+    import_path,
+    importable,
+    is_import_path,
+    load,
+    path_of,
+)
+
+OWN = "conspo_study."
 
 
 class ObjectiveOptions(Stage):
-    """Base of all objective options. Subclasses fix `name` and add their own fields."""
+    """Base of all objective options. Subclasses add their own fields.
+
+    A subclass that is chosen by its import path may be the whole objective, with a method
+    `loss(self, batch, progress) -> ObjectiveOutput`. One that is chosen by a name of its own fixes
+    `name`, and its function is registered for it (`conspo_study.objective.register`).
+    """
 
     name: str
-    """Which objective to minimise; one of the registered names."""
+    """Which objective to minimise: a registered name, or the import path of an own one."""
+
+    contrast: ClassVar[Literal["verdicts", "rewards"]] = "verdicts"
+    """What must differ within a group for the objective to learn from it: `verdicts` for one that
+    compares correct with wrong rollouts, `rewards` for one that reads rewards alone."""
 
 
 OPTIONS: dict[str, type[ObjectiveOptions]] = {}
+"""By name; those of plugins once they have been asked for."""
 
 Options = TypeVar("Options", bound=ObjectiveOptions)
 
@@ -37,75 +61,79 @@ def register_options(options: type[Options]) -> type[Options]:
     return options
 
 
-class ContrastiveOptions(ObjectiveOptions):
-    """Temperature and margin of an InfoNCE contrast; the defaults are ConSPO's published ones."""
-
-    tau: float = Field(10.0, gt=0)
-    """Contrastive temperature; small values concentrate credit on the hardest rollouts."""
-    margin: float = Field(0.01, ge=0)
-    """Target margin M, in the unit that `margin_unit` names."""
-    margin_unit: Literal["score", "tau"] = "score"
-    """`score`: M is in units of the score (nats per token), as in the paper.
-    `tau`: M is a multiple of tau. Only M/tau enters the gradient, so sweeps use this one."""
-    schedule: Literal["cosine", "linear", "constant", "off"] = "cosine"
-    """Course of the margin from 0 to M over the warm-up; the paper uses `cosine`.
-    `constant` applies M from the first step, `off` never applies it."""
-    alpha: float = Field(0.3, gt=0, le=1)
-    """Fraction of training over which the margin rises to M."""
-
-    @property
-    def target_margin(self) -> float:
-        """M in units of the score."""
-        return self.margin * self.tau if self.margin_unit == "tau" else self.margin
+def objective_name(given: Any) -> Any:
+    """The name of an objective that is given as a class of options or a function."""
+    if isinstance(given, type) and issubclass(given, ObjectiveOptions):
+        registered = given.model_fields["name"].default
+        return registered if OPTIONS.get(registered) is given else import_path(given)
+    return import_path(given) if callable(given) else given
 
 
-@register_options
-class ConSPOOptions(ContrastiveOptions):
-    """ConSPO (arXiv 2605.12969, eq. 13)."""
+def options_named(name: str) -> type[ObjectiveOptions]:
+    """The options that a name selects. Raises ValueError, PluginError for a plugin's fault."""
+    if name not in OPTIONS:
+        path = path_of(name, OBJECTIVES)
+        if path is None:
+            close = difflib.get_close_matches(name, OPTIONS, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise ValueError(
+                f"unknown objective {name!r}; known: {', '.join(sorted(OPTIONS))}{hint}; choose an "
+                "own one by its import path, my_module:MyObjective, or name its module in the "
+                "study's `plugins`"
+            )
+        OPTIONS.setdefault(name, _renamed(_options_at(path), name))
+    return OPTIONS[name]
 
-    name: Literal["conspo"] = "conspo"
-    """Contrastive sequence-level policy optimisation."""
 
+def module_of_objective(name: str) -> str | None:
+    """The module outside of this package that an objective comes from; None for our own.
 
-@register_options
-class ConSPOLinearOptions(ObjectiveOptions):
-    """ConSPO's ablation without InfoNCE: the difference of mean scores. Nothing to set."""
-
-    name: Literal["conspo_linear"] = "conspo_linear"
-    """Linear score difference."""
-
-
-@register_options
-class ConSPOClippedRatioOptions(ContrastiveOptions):
-    """ConSPO's ablation that contrasts GRPO's clipped ratios instead of log-likelihoods.
-
-    Temperature and margin are in units of the ratio here.
+    Raises what `options_named` raises.
     """
-
-    name: Literal["conspo_clipped_ratio"] = "conspo_clipped_ratio"
-    """InfoNCE on clipped ratios."""
-    clip_low: float = Field(0.2, gt=0, le=1)
-    """Ratios of wrong rollouts below 1 - clip_low are clipped."""
-    clip_high: float = Field(0.2, gt=0)
-    """Ratios of correct rollouts above 1 + clip_high are clipped."""
+    if is_import_path(name) or name not in OPTIONS:
+        options_named(name)
+        return (path_of(name, OBJECTIVES) or name).partition(":")[0]
+    module = OPTIONS[name].__module__
+    return None if module.startswith(OWN) else importable(module)
 
 
-@register_options
-class DisCOOptions(ObjectiveOptions):
-    """DisCO (arXiv 2505.12366); the defaults are those of the authors' scripts."""
+def _options_at(path: str) -> type[ObjectiveOptions]:
+    found = load(path)
+    options = getattr(found, "options", found)  # of a function that is registered for them
+    if isinstance(options, type):
+        if issubclass(options, ObjectiveOptions):
+            return options
+        raise PluginError(
+            f"{path} is a class, but none of options: derive it from "
+            "conspo_study.config.ObjectiveOptions and give it a method loss(self, batch, progress)"
+        )
+    if not callable(found):
+        raise PluginError(
+            f"{path} is a {type(found).__name__}: an objective is a function (batch, options, "
+            "progress) or a class of options with a method loss(self, batch, progress)"
+        )
+    return _without_settings(found, path)
 
-    name: Literal["disco"] = "disco"
-    """Discriminative constrained optimisation."""
-    score: Literal["log_likelihood", "ratio"] = "log_likelihood"
-    """`log_likelihood`: mean over tokens of log pi. `ratio`: mean of pi / pi_old, unclipped."""
-    aggregate: Literal["log_sum_exp", "mean"] = "log_sum_exp"
-    """How wrong rollouts are aggregated: `log_sum_exp` is DisCO, `mean` is DisCO-b."""
-    tau: float = Field(10.0, gt=0)
-    """Temperature of `log_sum_exp`. The authors use 10 with `log_likelihood`, 1 with `ratio`."""
-    kl_limit: float = Field(1e-4, ge=0)
-    """delta, the KL(pi_old || pi_theta) per token that costs nothing."""
-    kl_penalty: float = Field(1e3, ge=0)
-    """beta, the weight of the KL beyond the limit; 0 switches the constraint off."""
-    penalty: Literal["code", "paper"] = "code"
-    """`code`: the excess, held constant, times the KL, as the released code has it.
-    `paper`: the squared excess, whose gradient is twice as large."""
+
+def _without_settings(function: Callable[..., Any], path: str) -> type[ObjectiveOptions]:
+    """Options for a plain function `(batch, options, progress)`, which has nothing to set."""
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"{path} cannot be called as an objective is, with (batch, options, progress): {error}"
+        ) from error
+
+    def loss(self: ObjectiveOptions, batch: Any, progress: Any) -> Any:
+        return function(batch, self, progress)
+
+    name = path.rpartition(":")[2].replace(".", "_")
+    return type(name, (ObjectiveOptions,), {"__module__": function.__module__, "loss": loss})
+
+
+def _renamed(options: type[ObjectiveOptions], name: str) -> type[ObjectiveOptions]:
+    """The options under the name that a configuration selects them by."""
+    fixed: Any = (Literal[name], name)
+    return create_model(
+        options.__name__, __base__=options, __module__=options.__module__, name=fixed
+    )

@@ -6,7 +6,7 @@ names (`ratio_cap`, `log_clip`), since implementations give them the same one.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,8 @@ from conspo_study.config.objectives import ObjectiveOptions, register_options
 
 class AdvantageOptions(ObjectiveOptions):
     """The normalisation A = (r - mean r) / (std r + std_epsilon) within each group."""
+
+    contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
 
     std_ddof: Literal[0, 1] = 1
     """Degrees of freedom of the group standard deviation: 1 as every implementation that divides
@@ -54,6 +56,7 @@ class DAPOOptions(AdvantageOptions):
 class DrGRPOOptions(ObjectiveOptions):
     """Dr. GRPO (arXiv 2503.20783): no division by a length of a response or by a std."""
 
+    contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
     name: Literal["dr_grpo"] = "dr_grpo"
     """GRPO done right."""
     clip_low: float = Field(0.2, gt=0, le=1)

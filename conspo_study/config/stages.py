@@ -1,24 +1,38 @@
-"""One configuration class per stage of a run, and `RunConfig`, which holds them all; that of
-`rollout` has a file of its own."""
+"""One configuration class per stage of a run, and `RunConfig`, which holds them all; those of
+`rollout` and `reward` have files of their own."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
-from conspo_study.config.objectives import OPTIONS, ConSPOOptions, ObjectiveOptions
+from conspo_study.config.objectives import ObjectiveOptions, objective_name, options_named
+from conspo_study.config.objectives_score import ConSPOOptions
+from conspo_study.config.problem_sets import (
+    GENERATED,
+    as_entries,
+    name_problems,
+    set_name,
+    set_source,
+)
+from conspo_study.config.reward import RewardConfig
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stage import Stage
-from conspo_study.config.templates import TEMPLATES
+from conspo_study.config.templates import template_text
 
 
 class DataConfig(Stage):
     """What the policy is trained on."""
 
-    train: str = "chain"
+    LATER: ClassVar[tuple[str, ...]] = ("answers",)
+
+    train: str = GENERATED
     """`chain`, the generated arithmetic task, the name of a training set such as `deepscaler`, or
-    the path of a JSON-lines file with the fields `id`, `problem` and `answer`."""
+    the path of a JSON-lines file with the fields `id`, `problem` and `answer`, which may be given
+    a name: `mine=problems/mine.jsonl`. Relative paths begin where the study was started."""
+    answers: Literal["required", "optional"] = "required"
+    """Whether every row of a file needs an `answer`; `optional` suits rewards that read none."""
     folder: str | None = None
     """Where the files of named sets are looked for before they are fetched from the hub."""
     max_bad_rows: float = Field(0.01, ge=0, le=1)
@@ -28,7 +42,8 @@ class DataConfig(Stage):
     `drop` leaves them out of training."""
     template: str = "{problem}"
     """The prompt, or what the user says in a chat; `{problem}` stands for the question. `boxed`
-    stands for the prompt that asks to reason step by step and to box the final answer."""
+    stands for the prompt that asks to reason step by step and to box the final answer, and the path
+    of a text file for what the file holds."""
     chat: Literal["auto", "on", "off"] = "auto"
     """Whether the prompt is put into the chat template of the policy's tokenizer. `auto` does so
     when it has one; `on` refuses a tokenizer that has none."""
@@ -40,13 +55,7 @@ class DataConfig(Stage):
     @field_validator("template")
     @classmethod
     def _template_has_a_place_for_the_problem(cls, template: str) -> str:
-        template = TEMPLATES.get(template, template)
-        if "{problem}" not in template:
-            raise ValueError(
-                "template must contain {problem}, the place of the question, or be the name of a "
-                f"prompt: {', '.join(TEMPLATES)}"
-            )
-        return template
+        return template_text(template)
 
     @model_validator(mode="after")
     def _a_system_message_needs_a_chat(self) -> Self:
@@ -94,21 +103,6 @@ class PolicyConfig(Stage):
         return self
 
 
-class RewardConfig(Stage):
-    """How responses are verified."""
-
-    workers: int = Field(1, ge=1)
-    """Verifier processes per training worker."""
-    deadline_s: float = Field(5.0, gt=0)
-    """Seconds after which a check is killed and its verdict is `timeout`."""
-    memory_mb: int = Field(1024, ge=256)
-    """Address space cap of a verifier process above its size at start-up, in MiB."""
-    overlong_cache: int = Field(0, ge=0)
-    """Tokens before the response limit over which a length penalty grows to -1 (DAPO's soft
-    overlong punishment); 0 switches it off. It changes the reward that objectives share, so it
-    must be off when objectives are compared."""
-
-
 class UpdateConfig(Stage):
     """How the loss becomes a step of the optimiser (AdamW)."""
 
@@ -150,8 +144,9 @@ class EvaluationConfig(Stage):
 
     sets: tuple[str, ...] = ("chain/easy", "chain/medium", "chain/hard", "chain/ood")
     """Problem sets: levels of the generated task, names of benchmarks such as `aime24`, or paths of
-    JSON-lines files. `{split}` in a path stands for `split`, so that a set may have one file for
-    searching and one for confirming."""
+    JSON-lines files, best with a name for metrics and tables: `mine=problems/mine.jsonl`. `{split}`
+    in a path stands for `split`, so that a set may have one file for searching and one for
+    confirming."""
     tracked: tuple[str, ...] = ()
     """The sets that are also evaluated during training, every `every` steps; the others only
     before and after it. Empty: all sets."""
@@ -176,19 +171,31 @@ class EvaluationConfig(Stage):
     max_new_tokens: int = Field(44, ge=1)
     """Response limit of the evaluation in tokens."""
 
+    @field_validator("sets", mode="before")
+    @classmethod
+    def _sets_may_be_a_mapping(cls, given: Any) -> Any:
+        return as_entries(given)
+
     @model_validator(mode="after")
     def _sets_are_distinct(self) -> Self:
         if not self.sets or len(set(self.sets)) != len(self.sets):
             raise ValueError("sets must name at least one problem set, each once")
-        strangers = [name for name in self.tracked if name not in self.sets]
+        if problems := name_problems(self.sets):
+            raise ValueError(f"sets: {'; '.join(problems)}")
+        strangers = [name for name in self.tracked if name not in self.names]
         if strangers:
             raise ValueError(
                 f"tracked names {', '.join(strangers)}, which sets does not list: add it to "
-                "evaluation.sets, or name others in evaluation.tracked"
+                f"evaluation.sets, or name others in evaluation.tracked, of {', '.join(self.names)}"
             )
         if any(k < 1 for k in self.samples_of.values()):
             raise ValueError("samples_of must give every set at least one sample")
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the sets are called, in their order."""
+        return tuple(map(set_name, self.sets))
 
     def samples_for(self, name: str) -> int:
         """k of set `name`."""
@@ -196,15 +203,17 @@ class EvaluationConfig(Stage):
 
     @property
     def tracked_sets(self) -> tuple[str, ...]:
-        """The sets that have learning curves."""
-        return self.tracked or self.sets
+        """The names of the sets that have learning curves."""
+        return self.tracked or self.names
 
     def source(self, name: str) -> str:
         """What set `name` holds with this split: the path of a file, or a level of the generated
         task, those of the test split with ` (test)` after it."""
-        if name.partition("/")[0] == "chain":
-            return f"{name} (test)" if self.split == "test" else name
-        return name.replace("{split}", self.split)
+        entry = next((entry for entry in self.sets if set_name(entry) == name), name)
+        source = set_source(entry)
+        if source.partition("/")[0] == GENERATED:
+            return f"{source} (test)" if self.split == "test" else source
+        return source.replace("{split}", self.split)
 
     @property
     def main_metric(self) -> str:
@@ -247,10 +256,10 @@ class TrainConfig(Stage):
 def _select_objective(value: Any) -> Any:
     """Build the options class that `name` selects; pydantic then reports its field errors."""
     if isinstance(value, dict):
-        name = value.get("name", "conspo")
-        if name not in OPTIONS:
-            raise ValueError(f"unknown objective {name!r}; known: {', '.join(sorted(OPTIONS))}")
-        return OPTIONS[name].model_validate(value)
+        name = objective_name(value.get("name", "conspo"))
+        if not isinstance(name, str):
+            raise ValueError(f"name is {name!r}: give the name of an objective")
+        return options_named(name).model_validate({**value, "name": name})
     return value
 
 

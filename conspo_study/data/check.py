@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from conspo_study.config import DataConfig, EvaluationConfig
+from conspo_study.config.problem_sets import GENERATED, set_source
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.hub import fetch
 from conspo_study.data.overlap import overlapping_ids
 from conspo_study.data.problems import content_hash
 from conspo_study.data.sources import (
-    CHAIN,
     Overlap,
     evaluation_sets,
     file_of,
@@ -66,21 +66,25 @@ class StudyData:
 
 def missing_sets(data: DataConfig, *evaluations: EvaluationConfig) -> list[str]:
     """Named sets that are in neither folder nor cache, and have to be fetched."""
-    names = [data.train, *(name for one in evaluations for name in one.sets)]
-    named = [name for name in dict.fromkeys(names) if name in NAMED]
+    entries = [data.train, *(entry for one in evaluations for entry in one.sets)]
+    named = [name for name in dict.fromkeys(map(set_source, entries)) if name in NAMED]
     return [name for name in named if not file_of(name, data).exists()]
 
 
 def check_data(
-    data: DataConfig, search: EvaluationConfig, confirmation: EvaluationConfig | None = None
+    data: DataConfig,
+    search: EvaluationConfig,
+    confirmation: EvaluationConfig | None = None,
+    extra: bool = False,
 ) -> StudyData:
     """Fetch what is missing, read everything, and say what the study is about to use.
 
-    Where search and confirmation use more or fewer problems of one set, the larger number is
-    hashed. Raises ValueError: for a set that cannot be used; listing ids, when training shares
-    problems with an evaluation set and `data.on_overlap` does not drop them, or the two splits of a
-    set share some, which would confirm a winner on what selected it; and when search and
-    confirmation would train on different problems.
+    extra: whether rewards read more of a row than its answer, so that all of it is hashed. Where
+    search and confirmation use more or fewer problems of one set, the larger number is hashed.
+    Raises ValueError: for a set that cannot be used; listing ids, when training shares problems
+    with an evaluation set and `data.on_overlap` does not drop them, or the two splits of a set
+    share some, which would confirm a winner on what selected it; and when search and confirmation
+    would train on different problems.
     """
     evaluations = [search, *([confirmation] if confirmation else [])]
     for name in missing_sets(data, *evaluations):
@@ -92,12 +96,12 @@ def check_data(
             sets[source] = max(sets.get(source, []), problems, key=len)
     if confirmation is not None:
         _refuse_shared_splits(search, confirmation, sets)
-    hashes = {source: content_hash(problems) for source, problems in sets.items()}
+    hashes = {source: content_hash(problems, extra) for source, problems in sets.items()}
     dropped: list[LeftOut] = []
-    if data.train != CHAIN:
+    if set_source(data.train) != GENERATED:
         train, dropped = _training(data, evaluations)
-        hashes = {data.train: content_hash(train), **hashes}
-    left_out, notes = _unusable([n for n in hashes if n.partition("/")[0] != CHAIN], data)
+        hashes = {set_source(data.train): content_hash(train, extra), **hashes}
+    left_out, notes = _unusable([n for n in hashes if n.partition("/")[0] != GENERATED], data)
     return StudyData(hashes, (*left_out, *dropped), tuple(notes))
 
 
@@ -124,7 +128,7 @@ def _training(
             "another data.train or other evaluation.sets"
         )
     return train, [
-        LeftOut(data.train, None, overlap.id, f"is {overlap.same_as} of {overlap.set}")
+        LeftOut(set_source(data.train), None, overlap.id, f"is {overlap.same_as} of {overlap.set}")
         for overlap in shared
     ]
 
@@ -149,9 +153,9 @@ def _ids(found: Sequence[Overlap]) -> str:
 def _refuse_shared_splits(
     search: EvaluationConfig, confirmation: EvaluationConfig, sets: Mapping[str, list[Problem]]
 ) -> None:
-    for name in search.sets:
+    for name in search.names:
         a, b = search.source(name), confirmation.source(name)
-        if name not in confirmation.sets or a == b:
+        if name not in confirmation.names or a == b:
             continue
         shared = [Overlap(x, b, y) for x, y in overlapping_ids(sets[a], sets[b])]
         if shared:

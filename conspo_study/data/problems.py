@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ from conspo_study.records import Problem
 MAX_CHARACTERS = 100_000
 """Longer fields are taken for a mistake, such as a whole file in one row."""
 ROWS_SHOWN = 20
+_FIELDS = frozenset({"id", "problem", "answer", "level"})
 
 
 class ProblemFileError(ValueError):
@@ -30,15 +32,19 @@ class BadRow:
     reason: str
 
 
-def read_problems(path: Path, max_bad_rows: float) -> tuple[list[Problem], list[BadRow]]:
+def read_problems(
+    path: Path, max_bad_rows: float, answers_required: bool = True
+) -> tuple[list[Problem], list[BadRow]]:
     """The problems of the file, in its order, and the rows that are left out.
 
     Besides the three fields, `level` becomes the problem's level when it is there; further fields
-    are ignored. Numbers are accepted as `id` and `answer`. max_bad_rows: the largest share of rows
-    that may be left out. Raises ProblemFileError when there are more, and when no problem is left.
+    are kept as `extra`, for rewards. Numbers are accepted as `id` and `answer`. max_bad_rows: the
+    largest share of rows that may be left out. answers_required: whether a row without `answer` is
+    a bad one; else its answer is empty. Raises ProblemFileError when there are more bad rows, and
+    when no problem is left.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     except OSError as error:
         raise ProblemFileError(
             f"{path}: cannot be read ({error.strerror}); name a file of problems, seen from "
@@ -51,7 +57,7 @@ def read_problems(path: Path, max_bad_rows: float) -> tuple[list[Problem], list[
         if not line.strip():
             continue
         try:
-            problem = _parse(line)
+            problem = _parse(line, answers_required)
             if problem.id in rows_by_id:
                 raise ValueError(f"id {problem.id!r} repeats row {rows_by_id[problem.id]}")
         except ValueError as error:
@@ -62,13 +68,18 @@ def read_problems(path: Path, max_bad_rows: float) -> tuple[list[Problem], list[
     if len(bad) > max_bad_rows * (len(problems) + len(bad)):
         raise ProblemFileError(
             f"{path}: {len(bad)} of {len(problems) + len(bad)} rows are bad, more than "
-            f"{max_bad_rows:.3g} of them; correct or remove them, or raise data.max_bad_rows\n  "
-            + "\n  ".join(_listed(bad))
+            f"{max_bad_rows:.3g} of them; correct or remove them, or raise data.max_bad_rows"
+            f"{_about_answers(bad)}\n  " + "\n  ".join(_listed(bad))
         )
     if not problems:
         why = "; ".join(_listed(bad)) or "one JSON object a line is needed"
-        raise ProblemFileError(f"{path}: the file has no problems; {why}")
+        raise ProblemFileError(f"{path}: the file has no problems; {why}{_about_answers(bad)}")
     return problems, bad
+
+
+def _about_answers(bad: Sequence[BadRow]) -> str:
+    without = any(one.reason == "answer is missing" for one in bad)
+    return "; if the reward reads no answers, set data.answers=optional" if without else ""
 
 
 def _listed(bad: Sequence[BadRow]) -> list[str]:
@@ -76,7 +87,7 @@ def _listed(bad: Sequence[BadRow]) -> list[str]:
     return [*shown, f"and {len(bad) - len(shown)} more"] if len(bad) > len(shown) else shown
 
 
-def _parse(line: bytes) -> Problem:
+def _parse(line: bytes, answers_required: bool) -> Problem:
     """One row; raises `ValueError` with the reason when it is not a usable problem."""
     try:
         text = line.decode("utf-8")
@@ -97,9 +108,16 @@ def _parse(line: bytes) -> Problem:
     return Problem(
         id=name,
         text=_field(row, "problem", numbers=False),
-        answer=_field(row, "answer", numbers=True),
+        answer=_answer(row, answers_required),
         level=str(level) if isinstance(level, str | int | float) else "",
+        extra={name: value for name, value in row.items() if name not in _FIELDS},
     )
+
+
+def _answer(row: dict[str, Any], required: bool) -> str:
+    if not required and row.get("answer") in (None, ""):
+        return ""
+    return _field(row, "answer", numbers=True)
 
 
 def _field(row: dict[str, Any], name: str, *, numbers: bool) -> str:
@@ -126,9 +144,14 @@ def _field(row: dict[str, Any], name: str, *, numbers: bool) -> str:
     return value
 
 
-def content_hash(problems: Iterable[Problem]) -> str:
-    """SHA-256 over the ids, texts and answers in order: the same problems give the same hash."""
+def content_hash(problems: Iterable[Problem], extra: bool = False) -> str:
+    """SHA-256 over the ids, texts and answers in order: the same problems give the same hash.
+
+    extra: whether the other fields of the rows count, too, as they do for own rewards.
+    """
     digest = hashlib.sha256()
     for problem in problems:
-        digest.update(json.dumps([problem.id, problem.text, problem.answer]).encode() + b"\n")
+        row: list[Any] = [problem.id, problem.text, problem.answer]
+        row += [problem.extra] if extra else []
+        digest.update(json.dumps(row, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()

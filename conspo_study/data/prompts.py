@@ -37,9 +37,16 @@ def prompt_tokens(
     prompts = []
     for problem in problems:
         try:
-            tokens = read(config.template.replace("{problem}", problem.text))
+            tokens = read(prompt_text(problem, config))
         except ValueError as error:
             raise ValueError(f"the prompt of problem {problem.id!r}: {error}") from error
+        except Exception as error:  # tokenizers raise bare ones
+            raise ValueError(
+                f"the prompt of problem {problem.id!r} cannot be read by the policy's tokenizer "
+                f"({' '.join(str(error).split())}): it may have characters that the model does not "
+                "know, as the embedded model knows its own task only; choose another policy.model, "
+                "or other problems"
+            ) from error
         if not 0 < len(tokens) <= config.max_prompt_tokens:
             raise ValueError(
                 f"the prompt of problem {problem.id!r} has {len(tokens)} tokens, allowed are 1 to "
@@ -47,6 +54,11 @@ def prompt_tokens(
             )
         prompts.append(tuple(tokens))
     return prompts
+
+
+def prompt_text(problem: Problem, config: DataConfig) -> str:
+    """The prompt as text: all of it, or what the user says in a chat."""
+    return config.template.replace("{problem}", problem.text)
 
 
 def _is_chat(config: DataConfig, tokenizer: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conspo_study.config import DataConfig, EvaluationConfig
+from conspo_study.config.problem_sets import GENERATED, set_source
 from conspo_study.data.arithmetic import evaluation_problems
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.hub import cached_file
@@ -16,7 +17,7 @@ from conspo_study.data.overlap import overlapping_ids
 from conspo_study.data.problems import BadRow, ProblemFileError, read_problems
 from conspo_study.records import Problem
 
-CHAIN = "chain"
+_GENERATED_SHOWN = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Overlap:
 def training_stream(data: DataConfig, evaluation: EvaluationConfig, seed: int) -> TrainingStream:
     """The endless, seeded order of training problems, without those that are also evaluated where
     `data.on_overlap` drops them. Raises ProblemFileError for a bad file."""
-    if data.train == CHAIN:
+    if set_source(data.train) == GENERATED:
         return ChainStream(seed)
     problems, _ = load_set(data.train, data)
     if data.on_overlap == "drop":
@@ -48,7 +49,17 @@ def evaluation_sets(data: DataConfig, evaluation: EvaluationConfig) -> dict[str,
     Raises ProblemFileError for a bad file, ValueError for an unknown level.
     """
     most = evaluation.problems_per_set
-    return {name: _whole_set(name, data, evaluation)[:most] for name in evaluation.sets}
+    return {name: _whole_set(name, data, evaluation)[:most] for name in evaluation.names}
+
+
+def all_problems(data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:
+    """Every problem that may be asked: what is trained on, and both splits of what is evaluated. Of
+    the generated task, which has no end, a first part. Raises like `evaluation_sets`."""
+    found = [problem for _, problems in _both_splits(data, evaluation) for problem in problems]
+    if set_source(data.train) != GENERATED:
+        return found + load_set(data.train, data)[0]
+    stream = ChainStream(0)
+    return found + [stream.problem(position) for position in range(_GENERATED_SHOWN)]
 
 
 def load_set(name: str, data: DataConfig) -> tuple[list[Problem], list[BadRow]]:
@@ -56,19 +67,20 @@ def load_set(name: str, data: DataConfig) -> tuple[list[Problem], list[BadRow]]:
 
     Raises ProblemFileError for a file that cannot be used and a set that is not here.
     """
-    return read_problems(file_of(name, data), data.max_bad_rows)
+    return read_problems(file_of(name, data), data.max_bad_rows, data.answers == "required")
 
 
 def file_of(name: str, data: DataConfig) -> Path:
-    """The file of a set: of that path; or, of a named one, in `data.folder`, else in the cache of
+    """The file of a set: of that path; or, of a known one, in `data.folder`, else in the cache of
     what was fetched, where it may be missing."""
-    entry = NAMED.get(name)
+    source = set_source(name)
+    entry = NAMED.get(source)
     if entry is None:
-        path = Path(name).expanduser()
+        path = Path(source).expanduser()
         if not path.suffix and not path.exists():
-            close = difflib.get_close_matches(name, NAMED, n=1)
+            close = difflib.get_close_matches(source, NAMED, n=1)
             advice = f"did you mean {close[0]}?" if close else f"known: {', '.join(NAMED)}"
-            raise ProblemFileError(f"{name} is neither a file nor the name of a set; {advice}")
+            raise ProblemFileError(f"{source} is neither a file nor the name of a set; {advice}")
         return path
     if data.folder is not None:
         folder = Path(data.folder).expanduser()
@@ -100,19 +112,20 @@ def without(train: Sequence[Problem], shared: Sequence[Overlap]) -> list[Problem
 
 def _whole_set(name: str, data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:
     """Of a generated level, which has no end, as many as are measured."""
-    task, _, level = name.partition("/")
-    if task == CHAIN:
+    source = evaluation.source(name)
+    task, _, level = source.removesuffix(" (test)").partition("/")
+    if task == GENERATED:
         return evaluation_problems(level, evaluation.split, evaluation.problems_per_set)
-    return load_set(evaluation.source(name), data)[0]
+    return load_set(source, data)[0]
 
 
 def _both_splits(
     data: DataConfig, evaluation: EvaluationConfig
 ) -> Iterator[tuple[str, list[Problem]]]:
     other = evaluation.model_copy(update={"split": "dev" if evaluation.split == "test" else "test"})
-    for name in evaluation.sets:
+    for name in evaluation.names:
         yield evaluation.source(name), _whole_set(name, data, evaluation)
         source = other.source(name)
-        is_file = name.partition("/")[0] != CHAIN and source != evaluation.source(name)
+        is_file = source.partition("/")[0] != GENERATED and source != evaluation.source(name)
         if is_file and Path(source).expanduser().exists():
             yield source, _whole_set(name, data, other)

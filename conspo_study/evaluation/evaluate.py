@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from conspo_study.evaluation.metrics import GREEDY
-from conspo_study.records import EvalRow, Judgement, Problem, Rollout
+from conspo_study.records import Answered, EvalRow, Judgement, Problem, Rollout
 
 Sample = Callable[[Sequence[Problem]], Sequence[Sequence[Rollout]]]
 """Responses to each problem, in its order."""
-Verify = Callable[[Sequence[tuple[str, str]]], Sequence[Judgement]]
-"""Judgements of (gold answer, response text) pairs."""
+Judge = Callable[[Sequence[Answered]], Sequence[Judgement]]
+"""Judgements of responses."""
 
 
 def evaluate(
@@ -18,12 +18,16 @@ def evaluate(
     problems: Sequence[Problem],
     sample: Sample,
     greedy: Sample | None,
-    verify: Verify,
+    judge: Judge,
+    prompt_of: Callable[[Problem], str],
     *,
     seed: int,
     step: int,
 ) -> list[EvalRow]:
-    """One row for every response to every problem of the set `name`, greedy ones included."""
+    """One row for every response to every problem of the set `name`, greedy ones included.
+
+    prompt_of: what the policy was asked, as rewards see it.
+    """
     entries = [
         (problem, index, rollout)
         for problem, responses in zip(problems, sample(problems), strict=True)
@@ -34,7 +38,9 @@ def evaluate(
             (problem, GREEDY, rollout)
             for problem, (rollout,) in zip(problems, greedy(problems), strict=True)
         ]
-    judgements = verify([(problem.answer, rollout.text) for problem, _, rollout in entries])
+    judgements = judge(
+        [Answered(problem, prompt_of(problem), rollout.text) for problem, _, rollout in entries]
+    )
     return [
         EvalRow(
             seed=seed,
@@ -46,6 +52,7 @@ def evaluate(
             answer=judgement.answer,
             response_tokens=len(rollout.tokens),
             status=rollout.status.value,
+            reward=judgement.graded if judgement.verdict.decided else None,
         )
         for (problem, number, rollout), judgement in zip(entries, judgements, strict=True)
     ]

@@ -25,8 +25,8 @@ def evaluation_metrics(rows: Iterable[EvalRow], k: int | Callable[[str], int]) -
 
     k: the samples per problem, or what gives them for the name of a set. Names:
     `eval/<set>/avg@<k>`, `pass@<k>`, `maj@<k>`, `greedy` and `undecided`, the number of rows that
-    were left out. Raises ValueError when rows of several seeds or steps are mixed or a response
-    appears twice.
+    were left out; with an own reward also `reward@<k>`, the mean reward of the sampled responses.
+    Raises ValueError when rows of several seeds or steps are mixed or a response appears twice.
     """
     by_set: dict[str, list[EvalRow]] = defaultdict(list)
     keys: set[tuple[str, str, int]] = set()
@@ -100,6 +100,12 @@ def _set_metrics(rows: Sequence[EvalRow], k: int) -> dict[str, float]:
         ],
         "greedy": [float(_correct(row)) for row in greedy],
     }
+    graded = [
+        fmean(row.reward for row in members if row.reward is not None)
+        for members in sampled.values()
+        if any(row.reward is not None for row in members)
+    ]
+    values[f"reward@{k}"] = graded
     means = {name: fmean(numbers) for name, numbers in values.items() if numbers}
     return {**means, "undecided": float(undecided.total())}
 

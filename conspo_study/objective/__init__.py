@@ -14,15 +14,8 @@ from conspo_study.objective import (
     gspo,
     sapo,
 )
-from conspo_study.objective.base import (
-    GroupBatch,
-    Objective,
-    ObjectiveOutput,
-    Progress,
-    Totals,
-    objective_named,
-    register,
-)
+from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, Totals
+from conspo_study.objective.registry import Objective, objective_named, objective_of, register
 
 __all__ = [
     "GroupBatch",
@@ -41,6 +34,7 @@ __all__ = [
     "grpo",
     "gspo",
     "objective_named",
+    "objective_of",
     "register",
     "sapo",
 ]

@@ -1,4 +1,4 @@
-"""The batch that every objective reads, what it returns, and the registry of objectives.
+"""The batch that every objective reads, and what it returns.
 
 An objective minimises: `loss = -J` for a paper that maximises J. It sees log-probabilities only,
 never the model, so the gradient of the loss with respect to them (one weight per token) is all that
@@ -8,15 +8,14 @@ B rollouts, Q groups, G the largest group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from conspo_study.config import ObjectiveOptions
 from conspo_study.records import Least, Mean, Part, Peak
 
 
@@ -44,8 +43,9 @@ class Progress(NamedTuple):
 class GroupBatch:
     """Whole groups with their token log-probabilities, ragged and without padding.
 
-    Every group holds at least one correct and one wrong rollout (groups without contrast are
-    dropped before a batch is formed), and the rollouts of a group are adjacent.
+    Every group has contrast (groups without are dropped before a batch is formed), and the rollouts
+    of a group are adjacent. Contrast is a correct and a wrong rollout; for an objective that reads
+    rewards alone, two different rewards will do.
     """
 
     logprobs_T: Tensor
@@ -59,7 +59,8 @@ class GroupBatch:
     correct_B: Tensor
     """Verified correct? (bool)."""
     rewards_B: Tensor
-    """Reward of each rollout, read by advantages only (float64): 0 and 1 unless shaped."""
+    """Reward of each rollout, read by advantages only (float64): 0 and 1 unless graded or
+    shaped."""
     totals: Totals
     """Sizes over all workers; equals this batch's own when there is one worker."""
     kl_old: float | None
@@ -119,7 +120,9 @@ class GroupBatch:
             raise ValueError("every rollout needs at least one token")
         start = 0
         for index, size in enumerate(group_sizes):
-            if len(set(correct[start : start + size])) != 2:
+            members = slice(start, start + size)
+            alike = len(set(rewards[members])) < 2 if rewards is not None else True
+            if len(set(correct[members])) < 2 and alike:
                 raise ValueError(f"group {index} has no contrast: drop it before forming a batch")
             start += size
         device = logprobs_T.device
@@ -184,8 +187,51 @@ class GroupBatch:
         sums = torch.zeros(self.groups, dtype=values_B.dtype, device=values_B.device)
         return sums.index_add(0, self.group_B, values_B)
 
+    @cached_property
+    def has_verdicts_Q(self) -> Tensor:
+        """Whether each group has a correct and a wrong rollout."""
+        return (self.positives_Q > 0) & (self.negatives_Q > 0)
+
+    def require_verdicts(self) -> None:
+        """Raise ValueError where correct rollouts have no wrong one to be compared with, or none
+        is correct: such groups are for objectives whose options say `contrast = "rewards"`."""
+        if not self._all_have_verdicts:
+            index = int((~self.has_verdicts_Q).nonzero()[0])
+            raise ValueError(
+                f"group {index} has no correct or no wrong rollout, and this objective compares "
+                'them: leave `contrast` of its options at "verdicts"'
+            )
+
+    @cached_property
+    def _all_have_verdicts(self) -> bool:
+        return bool(self.has_verdicts_Q.all())
+
+    def with_verdicts(self) -> GroupBatch:
+        """The groups that have a correct and a wrong rollout; `totals` are their own."""
+        if self._all_have_verdicts:
+            return self
+        keep_B = self.has_verdicts_Q[self.group_B]
+        keep_T = keep_B[self.rollout_T]
+        sizes = self.sizes_Q[self.has_verdicts_Q]
+        kept = torch.arange(len(sizes), device=sizes.device)
+        return replace(
+            self,
+            logprobs_T=self.logprobs_T[keep_T],
+            old_logprobs_T=self.old_logprobs_T[keep_T],
+            lengths_B=self.lengths_B[keep_B],
+            group_B=torch.repeat_interleave(kept, sizes),
+            correct_B=self.correct_B[keep_B],
+            rewards_B=self.rewards_B[keep_B],
+            totals=Totals(len(sizes), int(keep_B.sum()), int(keep_T.sum())),
+            correction_T=None if self.correction_T is None else self.correction_T[keep_T],
+        )
+
     def group_means(self, values_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Means over the correct and over the wrong rollouts of each group: [B] -> [Q], [Q]."""
+        """Means over the correct and over the wrong rollouts of each group: [B] -> [Q], [Q].
+
+        Raises ValueError for a group that has only one kind.
+        """
+        self.require_verdicts()
         correct_Q = self.group_sum(torch.where(self.correct_B, values_B, 0.0))
         wrong_Q = self.group_sum(torch.where(self.correct_B, 0.0, values_B))
         return correct_Q / self.positives_Q, wrong_Q / self.negatives_Q
@@ -230,7 +276,11 @@ class GroupBatch:
         return self.group_B[self.wrong_W], self.slot_B[self.wrong_W], int(self.sizes_Q.max())
 
     def negatives_table(self, values_B: Tensor) -> Tensor:
-        """Values of the wrong rollouts, one row per group, -inf elsewhere: [B] -> [Q, G]."""
+        """Values of the wrong rollouts, one row per group, -inf elsewhere: [B] -> [Q, G].
+
+        Raises ValueError for a group that has only correct or only wrong ones.
+        """
+        self.require_verdicts()
         row_W, column_W, width = self.table_places
         table_QG = values_B.new_full((self.groups, width), -torch.inf)
         return table_QG.index_put((row_W, column_W), values_B[self.wrong_W])
@@ -276,39 +326,3 @@ def of_the_step(batch: GroupBatch, value: float) -> Mean:
     """
     share = batch.groups / batch.totals.groups
     return Mean(value * share, share)
-
-
-class Objective(Protocol):
-    """`(batch, options, progress) -> ObjectiveOutput`, pure and differentiable in logprobs_T."""
-
-    def __call__(
-        self, batch: GroupBatch, options: Any, progress: Progress, /
-    ) -> ObjectiveOutput: ...
-
-
-_OBJECTIVES: dict[str, Objective] = {}
-
-Function = TypeVar("Function", bound=Objective)
-
-
-def register(options: type[ObjectiveOptions]) -> Callable[[Function], Function]:
-    """Decorator: make a function the objective that `options` configures.
-
-    Raises ValueError when the options' name already has an objective.
-    """
-    name = options.model_fields["name"].default
-
-    def decorate(function: Function) -> Function:
-        if name in _OBJECTIVES:
-            raise ValueError(f"an objective named {name!r} is already registered")
-        _OBJECTIVES[name] = function
-        return function
-
-    return decorate
-
-
-def objective_named(name: str) -> Objective:
-    """The objective registered under `name`. Raises KeyError listing the known names."""
-    if name not in _OBJECTIVES:
-        raise KeyError(f"no objective named {name!r}; known: {', '.join(sorted(_OBJECTIVES))}")
-    return _OBJECTIVES[name]

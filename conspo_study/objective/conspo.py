@@ -26,9 +26,9 @@ from conspo_study.objective.base import (
     mean_of,
     of_the_step,
     peak_of,
-    register,
 )
 from conspo_study.objective.margin import margin_at
+from conspo_study.objective.registry import register
 from conspo_study.records import Part
 
 

@@ -9,15 +9,9 @@ from torch import Tensor
 
 from conspo_study.config import GRPOOptions, ObjectiveOptions
 from conspo_study.objective.advantages import normalised_advantages
-from conspo_study.objective.base import (
-    GroupBatch,
-    Objective,
-    Progress,
-    least_of,
-    mean_of,
-    peak_of,
-)
+from conspo_study.objective.base import GroupBatch, Progress, least_of, mean_of, peak_of
 from conspo_study.objective.grpo import rollout_losses
+from conspo_study.objective.registry import Objective
 from conspo_study.records import Correlation, Part, Quantile
 
 RATIO_RESOLUTION = 1e-3
@@ -32,7 +26,11 @@ def score_metrics(batch: GroupBatch) -> dict[str, Part]:
 
     `score_positive`, `score_negative` and `score_gap` are means over groups of the group's means;
     `pairwise_accuracy` is the share of (correct, wrong) pairs of a group that s orders rightly.
+    Groups whose rollouts differ in their rewards alone have no part in them.
     """
+    batch = batch.with_verdicts()
+    if not batch.groups:
+        return {}
     scores_B = batch.rollout_mean(batch.logprobs_T.detach())
     positive_Q, negative_Q = batch.group_means(scores_B)
     # Empty slots hold -inf, below every score: they are no pairs.
@@ -130,7 +128,11 @@ def grpo_identity_gap(batch: GroupBatch) -> float:
     objective, with the clipped ratios s+ = mean_t min(rho, 1 + eps), s- = mean_t max(rho, 1 - eps).
     Each rollout has its own term in both, so the gap is the largest difference of two terms, or of
     their derivatives by log pi summed over tokens, and does not depend on how the batch is split.
+    It is about verdicts: groups that have only one kind are left out.
     """
+    batch = batch.with_verdicts()
+    if not batch.groups:
+        return 0.0
     options = GRPOOptions(std_ddof=0, std_epsilon=0.0)
     upper, lower = 1 + options.clip_high, 1 - options.clip_low
     leaf_T = batch.logprobs_T.detach().requires_grad_()

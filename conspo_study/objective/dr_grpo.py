@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from conspo_study.config import DrGRPOOptions
 from conspo_study.objective.advantages import advantage_metrics, centered_rewards
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, register
+from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress
 from conspo_study.objective.clipping import clip_metrics, token_surrogate
+from conspo_study.objective.registry import register
 
 
 @register(DrGRPOOptions)

@@ -1,4 +1,5 @@
-"""Which code a study runs: a hash of every source file of the package, so that changes have names.
+"""Which code a study runs: a hash of every source file of the package and of the study's plugins,
+so that changes have names.
 
 A commit does not tell: the tree may differ from it, and an installed copy has none.
 """
@@ -16,14 +17,17 @@ NAMED_FILES = 5
 """Changed files that a message names."""
 
 
-def code_identity(package: Path | None = None) -> dict[str, Any]:
+def code_identity(
+    package: Path | None = None, plugins: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """`hash` of all sources, `git` commit (None outside of a repository), and `files`: relative
-    path to hash. `package` is by default this package's folder."""
+    path to hash. `package` is by default this package's folder; `plugins` are the hashes of files
+    from elsewhere."""
     package = package or Path(__file__).resolve().parents[1]
     files = {
         path.relative_to(package).as_posix(): _digest(path.read_bytes())
         for path in sorted(package.rglob("*.py"))
-    }
+    } | dict(plugins or {})
     everything = "\n".join(f"{name} {digest}" for name, digest in files.items())
     return {
         "hash": _digest(everything.encode()),

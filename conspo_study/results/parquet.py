@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ class RowFiles:
     """How the rows of one kind are stored."""
 
     kind: type
-    """The dataclass of a row; its fields are the columns, and only optional ones may be null."""
+    """The dataclass of a row; its fields are the columns, and only optional ones may be null. A
+    field with a default has a column only where some row differs from it."""
     prefix: str
     """Of the files' names: `<prefix>-<seed>-<step>.parquet`."""
     metadata: Mapping[bytes, bytes]
@@ -41,9 +42,11 @@ class RowFiles:
         columns = {
             field.name: [_storable(getattr(row, field.name)) for row in rows]
             for field in fields(self.kind)
+            if field.default is MISSING
+            or any(getattr(row, field.name) != field.default for row in rows)
         }
         sink = pa.BufferOutputStream()
-        table = pa.table(columns, schema=self.schema())
+        table = pa.table(columns, schema=self.schema(columns))
         pq.write_table(table, sink, compression="zstd", write_statistics=statistics)
         content: bytes = sink.getvalue().to_pybytes()
         return content
@@ -61,20 +64,27 @@ class RowFiles:
                 table = pq.read_table(path)
             except (pa.ArrowException, OSError) as error:
                 raise ValueError(f"{path} is not readable as Parquet: {error}") from error
-            if not table.schema.equals(schema, check_metadata=True):
+            if not table.schema.equals(self.schema(table.column_names), check_metadata=True):
                 raise ValueError(f"{path} does not have the columns of {self.called}, version 1")
+            for field in fields(self.kind):
+                if field.name not in table.column_names:
+                    column = pa.array([field.default] * len(table), schema.field(field.name).type)
+                    table = table.append_column(schema.field(field.name), column)
             tables.append(table)
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
-    def schema(self) -> Any:
-        """The `pyarrow.Schema` of a file."""
+    def schema(self, names: Iterable[str] | None = None) -> Any:
+        """The `pyarrow.Schema` of a file with all columns, or with those of `names` and those that
+        none lacks."""
         import pyarrow as pa
 
         types = {"int": pa.int64(), "str": pa.string(), "float | None": pa.float64()}
+        here = None if names is None else set(names)
         return pa.schema(
             [
                 pa.field(field.name, types[str(field.type)], nullable="None" in str(field.type))
                 for field in fields(self.kind)
+                if here is None or field.default is MISSING or field.name in here
             ],
             metadata=dict(self.metadata),
         )

@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 _START_S = 120.0
-_MAX_REPLY_BYTES = 1 << 16
+_MAX_REPLY_BYTES = 1 << 24
 _PACKAGE_PARENT = Path(__file__).parents[2]
 
 
@@ -25,17 +26,17 @@ class ChildDied(Exception):
 class Child:
     """One process of `conspo_study.reward.worker`, started by the constructor without waiting.
 
-    It is starting until `ready`, then idle, then busy while `job` is set. `due` is the monotonic
+    `arguments` say what it computes, math-verify by default. It is starting until `hello`, what it
+    says of itself, then idle, then busy while `job` is set. `due` is the monotonic
     time by which the current state must end. The process leads its own session, so that Ctrl-C in a
     terminal does not reach it and that a kill takes its descendants along; it ends by itself when
     its standard input closes.
     """
 
-    def __init__(self, deadline_s: float, memory_mb: int) -> None:
-        self._deadline_s = deadline_s
+    def __init__(self, memory_mb: int, arguments: Sequence[str] = ()) -> None:
         self._owner = os.getpid()
         self._buffer = b""
-        self.ready = False
+        self.hello: dict[str, Any] | None = None
         self.job: int | None = None
         # The package must be importable in the child however it was found here; -P keeps files of
         # the working directory from standing in for libraries.
@@ -46,8 +47,8 @@ class Child:
                 "-P",
                 "-m",
                 "conspo_study.reward.worker",
-                str(deadline_s),
                 str(memory_mb),
+                *arguments,
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -71,19 +72,19 @@ class Child:
         """The descriptor that becomes readable when there is something to `receive`."""
         return self._replies.fileno()
 
-    def send(self, job: int, gold: str, answer: str) -> None:
-        """Give an idle child the pair number `job`; its deadline starts now.
+    def send(self, job: int, request: Mapping[str, Any], deadline_s: float) -> None:
+        """Give an idle child the request number `job`; its deadline starts now.
 
-        Raises OSError when the process is already gone; then the pair was not looked at.
+        Raises OSError when the process is already gone; then the request was not looked at.
         """
-        self.due = time.monotonic() + self._deadline_s
-        line = json.dumps({"gold": gold, "answer": answer}).encode() + b"\n"
+        self.due = time.monotonic() + deadline_s
+        line = json.dumps({**request, "deadline_s": deadline_s}).encode() + b"\n"
         while line:
             try:
                 line = line[os.write(self._requests.fileno(), line) :]
             except BlockingIOError:
-                # A full pipe in front of an idle process means that it is stopped. The pair has
-                # not been read, but waiting on is bounded by its deadline all the same.
+                # A full pipe in front of an idle process means that it is stopped, or reads a long
+                # request. Waiting is bounded by the deadline all the same.
                 if time.monotonic() >= self.due:
                     break
                 select.select([], [self._requests], [], max(0.0, self.due - time.monotonic()))

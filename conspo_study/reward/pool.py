@@ -1,4 +1,4 @@
-"""A fixed number of checking processes, each killed when its pair takes too long."""
+"""A fixed number of checking processes, each killed when its request takes too long."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import select
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conspo_study.records import Verdict
@@ -14,9 +14,16 @@ from conspo_study.reward.child import Child, ChildDied
 
 _LOST_PER_WORKER = 3
 
+Reply = Mapping[str, Any] | Verdict
+"""What a process answered; or TIMEOUT or KILLED where it did not."""
+
 
 class VerifierUnavailable(RuntimeError):
     """No checking process can be started; the message says what to do."""
+
+
+class RewardUnavailable(VerifierUnavailable):
+    """A checking process cannot load what it is to compute: another one could not either."""
 
 
 def _kill_all(children: list[Child]) -> None:
@@ -30,10 +37,11 @@ class Pool:
     Not thread-safe; the verifier holds a lock around it.
     """
 
-    def __init__(self, workers: int, deadline_s: float, memory_mb: int) -> None:
+    def __init__(self, workers: int, memory_mb: int, arguments: Sequence[str] = ()) -> None:
+        """arguments: what the processes compute, as their command line has it."""
         self._workers = workers
-        self._deadline_s = deadline_s
         self._memory_mb = memory_mb
+        self._arguments = arguments
         self._children: list[Child] = []
         self._size = 0
         self._lost = 0
@@ -45,21 +53,32 @@ class Pool:
         """Process ids of the children, those that are still starting included."""
         return tuple(child.pid for child in self._children)
 
-    def check(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
-        """The verdict on each (gold, answer) of `pairs`, in order.
+    def hello(self) -> Mapping[str, Any]:
+        """What the processes say of themselves when they have started.
 
-        A pair that passes the deadline is TIMEOUT, one whose process dies is KILLED; both cost that
-        process, which is replaced. Raises VerifierUnavailable when processes do not start or die
-        again and again while they have nothing to do.
+        Raises VerifierUnavailable when they do not, RewardUnavailable where they never can.
         """
-        verdicts = [Verdict.KILLED] * len(pairs)
-        waiting = deque(range(len(pairs)))
-        self._size = max(self._size, min(self._workers, len(pairs)))
+        self._size = max(self._size, 1)
+        while not (greetings := [child.hello for child in self._children if child.hello]):
+            self._fill()
+            self._collect([])
+        return greetings[0]
+
+    def ask(self, requests: Sequence[Mapping[str, Any]], deadline_s: float) -> list[Reply]:
+        """The reply to each request, in order.
+
+        A request that passes the deadline is TIMEOUT, one whose process dies is KILLED; both cost
+        that process, which is replaced. Raises what `hello` raises, also when processes die again
+        and again while they have nothing to do.
+        """
+        replies: list[Reply] = [Verdict.KILLED] * len(requests)
+        waiting = deque(range(len(requests)))
+        self._size = max(self._size, min(self._workers, len(requests)))
         try:
             while waiting or any(child.job is not None for child in self._children):
                 self._fill()
-                self._assign(waiting, pairs)
-                self._collect(verdicts)
+                self._assign(waiting, requests, deadline_s)
+                self._collect(replies)
         except BaseException:
             # Their replies would be taken for those of the next batch.
             for child in [child for child in self._children if child.job is not None]:
@@ -67,7 +86,7 @@ class Pool:
             raise
         # Replacements load while the caller does something else.
         self._fill()
-        return verdicts
+        return replies
 
     def close(self) -> None:
         """End all children."""
@@ -76,23 +95,25 @@ class Pool:
 
     def _fill(self) -> None:
         while len(self._children) < self._size:
-            self._children.append(Child(self._deadline_s, self._memory_mb))
+            self._children.append(Child(self._memory_mb, self._arguments))
 
-    def _assign(self, waiting: deque[int], pairs: Sequence[tuple[str, str]]) -> None:
+    def _assign(
+        self, waiting: deque[int], requests: Sequence[Mapping[str, Any]], deadline_s: float
+    ) -> None:
         for child in list(self._children):
             if not waiting:
                 return
-            if child.ready and child.job is None:
+            if child.hello and child.job is None:
                 try:
-                    child.send(waiting[0], *pairs[waiting[0]])
+                    child.send(waiting[0], requests[waiting[0]], deadline_s)
                 except OSError:
                     self._lose_idle(child)
                 else:
                     waiting.popleft()
 
-    def _collect(self, verdicts: list[Verdict]) -> None:
+    def _collect(self, replies: list[Reply]) -> None:
         """Wait for the next reply or the next deadline, and act on all that have come."""
-        active = [child for child in self._children if child.job is not None or not child.ready]
+        active = [child for child in self._children if child.job is not None or not child.hello]
         if not active:
             return
         poll = select.poll()
@@ -105,32 +126,32 @@ class Pool:
             try:
                 reply = child.receive()
                 if reply is not None:
-                    self._accept(child, reply, verdicts)
+                    self._accept(child, reply, replies)
                 elif time.monotonic() >= child.due:
-                    self._lose(child, Verdict.TIMEOUT, verdicts)
+                    self._lose(child, Verdict.TIMEOUT, replies)
             except (ChildDied, KeyError, ValueError):
-                self._lose(child, Verdict.KILLED, verdicts)
+                self._lose(child, Verdict.KILLED, replies)
 
-    def _accept(self, child: Child, reply: dict[str, Any], verdicts: list[Verdict]) -> None:
-        if "error" in reply:
-            raise VerifierUnavailable(
-                f"math-verify does not load in a checking process ({reply['error']}); "
-                "install the project's dependencies, then check `python -c 'import math_verify'`"
-            )
-        if child.job is None:
-            child.ready = True
+    def _accept(self, child: Child, reply: dict[str, Any], replies: list[Reply]) -> None:
+        if child.hello is None:
+            if "error" in reply:
+                raise RewardUnavailable(str(reply["error"]))
+            child.hello = reply
             return
-        verdicts[child.job] = Verdict(reply["verdict"])
+        if child.job is None:
+            raise ChildDied  # it speaks without being asked
+        last = bool(reply["last"])
+        replies[child.job] = reply
         child.job = None
         self._lost = 0
-        if reply["last"]:
+        if last:
             self._drop(child)
 
-    def _lose(self, child: Child, verdict: Verdict, verdicts: list[Verdict]) -> None:
+    def _lose(self, child: Child, verdict: Verdict, replies: list[Reply]) -> None:
         if child.job is None:
             self._lose_idle(child)
         else:
-            verdicts[child.job] = verdict
+            replies[child.job] = verdict
             self._drop(child)
 
     def _lose_idle(self, child: Child) -> None:
@@ -140,7 +161,7 @@ class Pool:
         if self._lost > _LOST_PER_WORKER * self._workers:
             raise VerifierUnavailable(
                 f"{self._lost} checking processes in a row ended before they did any work; "
-                "run `python -m conspo_study.reward.worker 5 1024` to see whether one starts, "
+                "run `python -m conspo_study.reward.worker 1024` to see whether one starts, "
                 "and look for a memory limit of the machine or container"
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from conspo_study.records import Judgement, Verdict
+from conspo_study.records import Answered, Judgement, Verdict
 from conspo_study.reward.answers import MAX_ANSWER_CHARS, final_answer, shorten
 from conspo_study.reward.fast_path import decide, is_plain_integer
 from conspo_study.reward.pool import Pool
@@ -28,7 +28,8 @@ class Verifier:
     """
 
     def __init__(self, config: RewardConfig) -> None:
-        self._pool = Pool(config.workers, config.deadline_s, config.memory_mb)
+        self._pool = Pool(config.workers, config.memory_mb)
+        self._deadline_s = config.deadline_s
         self._lock = threading.Lock()
         self._closed = False
         self._sound_golds: dict[str, bool] = {}
@@ -54,6 +55,15 @@ class Verifier:
         with self._lock:
             self._closed = True
             self._pool.close()
+
+    @property
+    def last_error(self) -> str:
+        """See `Judge`: this one has none."""
+        return ""
+
+    def judge(self, answered: Sequence[Answered]) -> list[Judgement]:
+        """The judgement on each response, as `verify` has it."""
+        return self.verify([(one.problem.answer, one.response) for one in answered])
 
     def verify(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
         """The judgement on each (gold answer, response text) of `pairs`, in order.
@@ -88,13 +98,16 @@ class Verifier:
                 for gold, answer in questions
                 if gold not in bad and answer is not None
             ]
-            verdicts: dict[_Question, Verdict] = dict(
-                zip(asked, self._pool.check(asked), strict=True)
-            )
+            verdicts: dict[_Question, Verdict] = dict(zip(asked, self._check(asked), strict=True))
         for question in questions:
             if question not in verdicts:
                 verdicts[question] = Verdict.GOLD_BAD if question[0] in bad else Verdict.NO_ANSWER
         return verdicts
+
+    def _check(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+        requests = [{"gold": gold, "answer": answer} for gold, answer in pairs]
+        replies = self._pool.ask(requests, self._deadline_s)
+        return [r if isinstance(r, Verdict) else Verdict(r["verdict"]) for r in replies]
 
     def _bad_golds(self, golds: dict[str, None]) -> set[str]:
         """Those of `golds` that do not verify against themselves; conclusions are remembered.
@@ -103,7 +116,7 @@ class Verifier:
         tries again, as the cause may have been the machine.
         """
         unknown = [gold for gold in golds if gold not in self._sound_golds and _askable(gold)]
-        verdicts = self._pool.check([(gold, gold) for gold in unknown])
+        verdicts = self._check([(gold, gold) for gold in unknown])
         for gold, verdict in zip(unknown, verdicts, strict=True):
             if verdict not in (Verdict.TIMEOUT, Verdict.KILLED):
                 self._sound_golds[gold] = verdict is Verdict.CORRECT

@@ -1,9 +1,10 @@
-"""The checking process: asks math-verify about one pair at a time until its input ends.
+"""The checking process: computes one request at a time until its input ends.
 
-Run as `python -m conspo_study.reward.worker DEADLINE_S MEMORY_MB`; Linux only (it reads /proc).
-Requests and replies are lines of JSON. The first line written is `{"ready": true}` or
-`{"error": "..."}`; after it, each request `{"gold": ..., "answer": ...}` is answered with
-`{"verdict": ..., "last": ...}`, where `last` announces that this process must be replaced.
+Run as `python -m conspo_study.reward.worker MEMORY_MB` for math-verify, and with an import path and
+the folders to import from after it for an own reward function; Linux only (it reads /proc).
+Requests and replies are lines of JSON. The first line written says what the process is, or
+`{"error": "..."}`; after it, each request is answered by its task, with `last` to announce that
+this process must be replaced.
 
 math-verify's own time-outs are off in here, and only in here: the parent owns the clock and kills
 this process. They are signal handlers of Python, which a long operation in C never lets run.
@@ -17,50 +18,41 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from conspo_study.records import Verdict
 
 _START_S = 300.0
 _MIB = 1 << 20
 
-_Judge = Callable[[str, str], Verdict]
+
+class Task(Protocol):
+    """What a process computes."""
+
+    hello: dict[str, Any]
+    retires_at: float
+    """Share of the memory cap beyond which the process is replaced by a fresh one."""
+
+    def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The reply to a request."""
+
+    def exhausted(self, reply: dict[str, Any], share: float) -> bool:
+        """Whether the reply is due to a lack of memory; share: of the cap, used at most."""
 
 
-def _load() -> _Judge:
-    """Import math-verify and return the function that judges an answer by a gold answer."""
-    from math_verify import LatexExtractionConfig, parse, verify
+def load_task(arguments: Sequence[str]) -> Task:
+    """The task that the arguments after the memory cap name. Raises what loading it raises."""
+    if not arguments:
+        from conspo_study.reward.math_task import MathTask
 
-    # The default configuration also looks for bare numbers and then reads `1/2(v+1 / 2) = ...` as
-    # 2 when the formula itself is beyond it; a boxed answer is LaTeX or nothing.
-    extraction = (LatexExtractionConfig(boxed_match_priority=0),)
+        return MathTask()
+    from conspo_study.reward.function_task import FunctionTask
 
-    def parsed(text: str) -> list[Any]:
-        found: list[Any] = parse(f"\\boxed{{{text}}}", extraction, parsing_timeout=None)
-        return found
-
-    parsed_gold = lru_cache(maxsize=1024)(parsed)
-
-    def understood(readings: list[Any]) -> bool:
-        # A string among the readings is the text itself, which is all there is if parsing failed.
-        return any(not isinstance(reading, str) for reading in readings)
-
-    def judge(gold: str, answer: str) -> Verdict:
-        golds = parsed_gold(gold)
-        if not understood(golds):
-            return Verdict.GOLD_BAD
-        answers = parsed(answer)
-        # The order matters: verify is not symmetric.
-        if verify(golds, answers, timeout_seconds=None):
-            return Verdict.CORRECT
-        return Verdict.WRONG if understood(answers) else Verdict.UNPARSABLE
-
-    # The first call builds parser tables, which must not be charged to the first pair.
-    judge("\\frac{1}{2}", "0.5")
-    return judge
+    path, *folders = arguments
+    sys.path[:] = [*folders, *(place for place in sys.path if place not in folders)]
+    return FunctionTask(path)
 
 
 def _peak_bytes() -> int:
@@ -80,29 +72,25 @@ def _arm(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _serve(
-    judge: _Judge, requests: BinaryIO, replies: BinaryIO, deadline_s: float, cap: int
-) -> None:
+def _serve(task: Task, requests: BinaryIO, replies: BinaryIO, cap: int) -> None:
     start = _peak_bytes()
     resource.setrlimit(resource.RLIMIT_AS, (start + cap, start + cap))
-    _reply(replies, ready=True)
+    _reply(replies, **task.hello)
     for line in requests:
         request = json.loads(line)
-        _arm(2 * deadline_s + 5)
+        _arm(2 * request["deadline_s"] + 5)
         try:
-            verdict = judge(request["gold"], request["answer"])
-            used = _peak_bytes() - start
+            reply = task(request)
+            share = (_peak_bytes() - start) / cap
+            killed = task.exhausted(reply, share)
         except MemoryError:
-            verdict, used = Verdict.KILLED, cap
-        # math-verify and sympy swallow MemoryError and go on to another, negative conclusion.
-        # Whatever was concluded by "no" close to the cap is therefore not a conclusion.
-        if used > cap // 2 and verdict is not Verdict.CORRECT:
-            verdict = Verdict.KILLED
+            reply, share, killed = {}, 1.0, True
         _arm(0)
-        # Retiring early leaves each pair at least three quarters of the cap.
-        last = used > cap // 4
-        _reply(replies, verdict=verdict.value, last=last)
-        if last:
+        last = share > task.retires_at
+        if killed:
+            reply = {"verdict": Verdict.KILLED.value}
+        _reply(replies, **reply, last=last or killed)
+        if last or killed:
             return
 
 
@@ -113,7 +101,7 @@ def _reply(replies: BinaryIO, **message: object) -> None:
 
 def main() -> None:
     """Serve requests from standard input; standard output carries replies and nothing else."""
-    deadline_s, cap = float(sys.argv[1]), int(sys.argv[2]) * _MIB
+    cap = int(sys.argv[1]) * _MIB
     replies = os.fdopen(os.dup(1), "wb")
     # Libraries may print and log what a model wrote; none of it may reach a terminal or a log.
     devnull = os.open(os.devnull, os.O_WRONLY)
@@ -125,12 +113,12 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     _arm(_START_S)
     try:
-        judge = _load()
+        task = load_task(sys.argv[2:])
     except Exception as error:
-        _reply(replies, error=f"{type(error).__name__}: {error}")
+        _reply(replies, error=str(error) or type(error).__name__)
         return
     _arm(0)
-    _serve(judge, sys.stdin.buffer, replies, deadline_s, cap)
+    _serve(task, sys.stdin.buffer, replies, cap)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from typing import Literal
 
 from conspo_study.records import Group, Judgement, Problem, Rollout, Verdict
 
@@ -19,9 +20,11 @@ class GroupCounts:
     sampled: int = 0
     """Groups before anything was dropped, one per problem."""
     valid: int = 0
-    """Groups with a correct and an incorrect rollout: the ones that are trained on."""
+    """Groups with contrast: the ones that are trained on."""
     all_correct: int = 0
+    """Groups without contrast whose rollouts are all correct."""
     all_wrong: int = 0
+    """Groups without contrast whose rollouts are all wrong."""
     too_small: int = 0
     """Groups of which fewer than two rollouts have a decided verdict."""
     gold_bad: int = 0
@@ -32,6 +35,8 @@ class GroupCounts:
     """Rollouts dropped because their check passed its deadline."""
     killed: int = 0
     """Rollouts dropped because the process that checked them died."""
+    unrewarded: int = 0
+    """Rollouts dropped because an own reward function returned None for them, or failed."""
 
     def __add__(self, other: GroupCounts) -> GroupCounts:
         return GroupCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -45,7 +50,7 @@ class GroupCounts:
             "all_wrong_fraction": self.all_wrong / groups,
             "too_small_fraction": self.too_small / groups,
             "gold_bad_fraction": self.gold_bad / groups,
-            "dropped_rollout_fraction": (self.timed_out + self.killed) / rollouts,
+            "dropped_rollout_fraction": (self.timed_out + self.killed + self.unrewarded) / rollouts,
         }
 
 
@@ -54,11 +59,13 @@ def form_groups(
     prompts: Sequence[Sequence[int]],
     rollouts: Sequence[Sequence[Rollout]],
     judgements: Sequence[Sequence[Judgement]],
+    contrast: Literal["verdicts", "rewards"] = "verdicts",
 ) -> tuple[list[Group], GroupCounts]:
     """The valid groups, in the order of the problems, and the counts of all of them.
 
     `rollouts[i]` are the responses to `prompts[i]`, the tokens of `problems[i]`, and
-    `judgements[i]` their verdicts.
+    `judgements[i]` their verdicts. contrast: what must differ within a group, a verdict or, for an
+    objective that reads rewards alone, a reward.
     """
     groups: list[Group] = []
     counts = GroupCounts()
@@ -76,25 +83,27 @@ def form_groups(
             rollouts=tuple(rollout for rollout, _ in decided),
             judgements=tuple(judgement for _, judgement in decided),
         )
-        count = _classify(group, verdicts)
+        count = _classify(group, verdicts, contrast)
         counts += count
         if count.valid:
             groups.append(group)
     return groups, counts
 
 
-def _classify(group: Group, verdicts: Sequence[Judgement]) -> GroupCounts:
+def _classify(group: Group, verdicts: Sequence[Judgement], contrast: str) -> GroupCounts:
     if any(judgement.verdict is Verdict.GOLD_BAD for judgement in verdicts):
         return GroupCounts(sampled=1, gold_bad=1, rollouts=len(verdicts))
     size, correct = len(group.rollouts), sum(group.correct)
     kinds = [judgement.verdict for judgement in verdicts]
+    differs = 0 < correct < size or (contrast == "rewards" and len(set(group.rewards)) > 1)
     return GroupCounts(
         sampled=1,
-        valid=int(size >= 2 and 0 < correct < size),
-        all_correct=int(size >= 2 and correct == size),
-        all_wrong=int(size >= 2 and correct == 0),
+        valid=int(size >= 2 and differs),
+        all_correct=int(size >= 2 and not differs and correct == size),
+        all_wrong=int(size >= 2 and not differs and correct == 0),
         too_small=int(size < 2),
         rollouts=len(verdicts),
         timed_out=kinds.count(Verdict.TIMEOUT),
         killed=kinds.count(Verdict.KILLED),
+        unrewarded=kinds.count(Verdict.UNDECIDED) + kinds.count(Verdict.ERROR),
     )

@@ -24,18 +24,19 @@ def rollout_metrics(
 ) -> dict[str, Part]:
     """What can be said of all responses of a step, in parts.
 
-    `reward` and its standard deviation are over decided verdicts, 1 for correct and 0 for any
-    other, before any shaping; lengths are in tokens; `entropy` is the mean of -log pi(o_t) over
-    sampled tokens, an unbiased estimate of the policy's entropy in nats.
+    `reward` and its standard deviation are over decided verdicts, before any shaping; without an
+    own reward it is 1 for correct and 0 for any other response, and with one `correct_fraction` is
+    the share of those that reach its threshold. Lengths are in tokens; `entropy` is the mean of
+    -log pi(o_t) over sampled tokens, an unbiased estimate of the policy's entropy in nats.
     """
     pairs = list(zip(rollouts, judgements, strict=True))
     decided = [pair for pair in pairs if pair[1].verdict.decided]
-    correct = sum(map(_is_correct, decided))
+    rewards = [judgement.reward for _, judgement in decided]
     lengths = [len(rollout.tokens) for rollout in rollouts]
     surprise = -sum(sum(rollout.logprobs) for rollout in rollouts)
     found: dict[str, Part] = {
-        "reward": Mean(correct, len(decided)),
-        "reward_std": Spread(len(decided), correct, correct),
+        "reward": Mean(sum(rewards), len(rewards)),
+        "reward_std": Spread(len(rewards), sum(rewards), sum(reward**2 for reward in rewards)),
         "undecided_fraction": _mean(pairs, lambda pair: not pair[1].verdict.decided),
         "no_answer_fraction": _mean(pairs, lambda pair: pair[1].verdict is Verdict.NO_ANSWER),
         "truncated_fraction": _mean(pairs, _is_truncated),
@@ -45,6 +46,8 @@ def rollout_metrics(
         "response_length_wrong": _mean((p for p in decided if not _is_correct(p)), _length),
         "entropy": Mean(surprise, sum(lengths)),
     }
+    if any(judgement.graded is not None for judgement in judgements):
+        found["correct_fraction"] = _mean(decided, _is_correct)
     if lengths:
         found["response_length_min"] = Least(float(min(lengths)))
         found["response_length_max"] = Peak(float(max(lengths)))

@@ -23,9 +23,9 @@ def write(folder: Path, *rows: object) -> Path:
     return path
 
 
-def test_fields_are_read_extra_ones_ignored_and_numbers_accepted(tmp_path):
+def test_fields_are_read_extra_ones_kept_and_numbers_accepted(tmp_path):
     path = write(tmp_path, {**GOOD, "source": "x"}, b"", {"id": 7, "problem": "p", "answer": 0.5})
-    found = [Problem("a", "1+1?", "2"), Problem("7", "p", "0.5")]
+    found = [Problem("a", "1+1?", "2", extra={"source": "x"}), Problem("7", "p", "0.5")]
     assert read_problems(path, 0) == (found, [])
 
 

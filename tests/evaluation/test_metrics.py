@@ -98,6 +98,8 @@ def test_every_verdict_is_either_counted_or_judged() -> None:
             Verdict.TIMEOUT: None,
             Verdict.KILLED: None,
             Verdict.GOLD_BAD: None,
+            Verdict.UNDECIDED: None,
+            Verdict.ERROR: None,
         }.get(verdict, 0.0)
 
 

@@ -103,4 +103,4 @@ def test_foreign_and_broken_files_are_named(tmp_path: Path) -> None:
 
 def test_a_trial_without_kept_responses_has_none(tmp_path: Path) -> None:
     assert read_rollouts(tmp_path) == []
-    assert read_rollout_table(tmp_path / "absent").num_columns == 14
+    assert read_rollout_table(tmp_path / "absent").num_columns == 15

@@ -115,7 +115,7 @@ def test_hostile_answers_are_stored(tmp_path: Path, answer: str) -> None:
 
 def test_an_evaluation_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     write_eval_rows(eval_path(tmp_path, 0, 0), [])
-    assert read_eval_table(tmp_path).num_columns == 9
+    assert read_eval_table(tmp_path).num_columns == 10
 
 
 def test_foreign_and_broken_files_are_named(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The exact path answers as math-verify does, or not at all."""
 
 import random
+from contextlib import closing
 
 import pytest
+from reward.asking import verdicts
 
 from conspo_study.records import Verdict
 from conspo_study.reward.fast_path import decide
@@ -37,11 +39,8 @@ def test_the_fast_path_agrees_with_math_verify_on_every_integer_it_decides():
     for _ in range(100):
         number = draw.randrange(-(10 ** draw.randint(1, 17)), 10 ** draw.randint(1, 17))
         pairs += [(str(number), str(other)) for other in (number, -number, number + 1)]
-    pool = Pool(workers=1, deadline_s=60, memory_mb=1024)
-    try:
-        asked = pool.check(pairs)
-    finally:
-        pool.close()
+    with closing(Pool(workers=1, memory_mb=1024)) as pool:
+        asked = verdicts(pool, pairs, 60)
     assert [decide(*pair) for pair in pairs] == asked
     assert set(asked) == {Verdict.CORRECT, Verdict.WRONG}
 

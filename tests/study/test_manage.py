@@ -29,7 +29,7 @@ FROZEN = ROOT / "tests" / "assets" / "results_v2"
 def code(monkeypatch):
     """These tests must not fail because somebody edits a file while they run."""
     identity = {"hash": "c0de", "git": None, "files": {}}
-    monkeypatch.setattr("conspo_study.study_folder.code_identity", lambda: identity)
+    monkeypatch.setattr("conspo_study.study_folder.code_identity", lambda **_: identity)
 
 
 @pytest.fixture

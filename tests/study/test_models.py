@@ -61,6 +61,7 @@ def test_other_weights_in_the_same_folder_are_refused_on_resume(tmp_path, folder
 def test_every_model_that_a_trial_may_name_is_recorded(tmp_path, folder):
     other = tmp_path / "other"
     random_model("Qwen2").save_pretrained(other)
+    embedded_tokenizer().save_pretrained(other)
     anchor = Anchor(label="other", params={TAU: 1.0, "policy.model": str(other)})
     space = {**definition().space, "policy.model": Choice(values=(str(folder), str(other)))}
     study(folder, anchors=(anchor,), space=space).run(tmp_path)

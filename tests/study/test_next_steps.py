@@ -67,11 +67,11 @@ def test_the_end_an_interrupt_and_a_failure_each_say_what_can_be_done(folder, ca
         raise StudyStopped("no space left", after_a_stop(folder))
 
     console = Console()
-    done = Outcome(folder, complete=True)
+    done = Outcome(folder, complete=True, finished=1)
     assert carry_out(lambda: done, lambda folder: None, console) == 0
     said = capsys.readouterr().out
     assert said.startswith("Next:\n") and "extend" in said
-    interrupted = Outcome(folder, complete=False, exit_status=130)
+    interrupted = Outcome(folder, complete=False, signalled=130)
     assert carry_out(lambda: interrupted, lambda folder: None, console) == 130
     assert "and from anywhere:\n  go on" in capsys.readouterr().out
     assert carry_out(stop, lambda folder: None, console) == 1

@@ -39,7 +39,7 @@ def launch(study, folder, log, console):
 {body}
 
 # These tests must not fail because somebody edits a file while they run.
-study_folder.code_identity = lambda: {{"hash": "c0de", "git": None, "files": {{}}}}
+study_folder.code_identity = lambda **_: {{"hash": "c0de", "git": None, "files": {{}}}}
 sys.modules["conspo_study.launch"] = types.SimpleNamespace(launch=launch)
 study = definition(Study)
 run = lambda: study.run(Path(sys.argv[1]), resume="resume" in sys.argv)

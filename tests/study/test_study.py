@@ -24,7 +24,7 @@ CODE = {"hash": "c0de", "git": "1" * 40, "files": {"train.py": "a", "search.py":
 def code(monkeypatch):
     """The code that the tests pretend to be run with."""
     identity = json.loads(json.dumps(CODE))
-    monkeypatch.setattr("conspo_study.study_folder.code_identity", lambda: identity)
+    monkeypatch.setattr("conspo_study.study_folder.code_identity", lambda **_: identity)
     return identity
 
 
@@ -348,7 +348,7 @@ def test_concurrency_follows_from_the_machine():
 
 
 def test_what_is_left_out_of_the_data_is_written_down_with_its_reasons(tmp_path, launched, capsys):
-    rows = [{"id": f"q{i}", "problem": f"q{i}", "answer": "1"} for i in range(3)]
+    rows = [{"id": f"q{i}", "problem": f"{i}+1=?\n", "answer": "1"} for i in range(3)]
     rows.append({"id": "bad", "problem": "p"})
     train, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
     train.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -138,7 +138,7 @@ def test_a_study_that_is_tracked_is_the_same_study_and_is_there_to_its_end(
 ):
     packages("trackio", TRACKIO.format(on_log="pass"))
     identity = {"hash": "c0de", "git": None, "files": {}}
-    monkeypatch.setattr("conspo_study.study_folder.code_identity", lambda: identity)
+    monkeypatch.setattr("conspo_study.study_folder.code_identity", lambda **_: identity)
 
     def launch(study, folder, log, console):
         data = {"params": {TAU: 1.0}, "seeds": [0, 1]}

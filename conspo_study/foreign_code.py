@@ -1,0 +1,56 @@
+"""Which modules outside of this package a study runs: its plugins, own objectives and rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from conspo_study.config import module_of_objective
+from conspo_study.config.reward import reward_path
+from conspo_study.plugins import is_import_path, module_of
+from conspo_study.space import Choice
+
+if TYPE_CHECKING:
+    from conspo_study.definition import StudyDefinition
+
+OBJECTIVE, REWARD, EXTRA = "objective.name", "reward.name", "reward.extra"
+
+
+def objectives_of(study: StudyDefinition) -> tuple[str, ...]:
+    """The names of all objectives that a trial may have."""
+    return _values(study, OBJECTIVE, study.base.objective.name)
+
+
+def rewards_of(study: StudyDefinition) -> tuple[str, ...]:
+    """The names of all rewards that a trial may have."""
+    names = _values(study, REWARD, study.base.reward.name)
+    extras = [study.base.reward.extra, *(a.params.get(EXTRA, {}) for a in study.anchors)]
+    return tuple(dict.fromkeys([*names, *(name for extra in extras for name in _keys(extra))]))
+
+
+def imports_of(study: StudyDefinition) -> tuple[str, ...]:
+    """What must be imported before a configuration of the study can be read: its `plugins`, and the
+    modules of objectives that are registered under a name. Those that have an import path are found
+    by it."""
+    registered = [module_of_objective(n) for n in objectives_of(study) if not is_import_path(n)]
+    return tuple(dict.fromkeys([*study.plugins, *filter(None, registered)]))
+
+
+def modules_of(study: StudyDefinition) -> tuple[str, ...]:
+    """All modules outside of this package that trials run. Raises ValueError for an objective or a
+    reward that other processes could not find."""
+    objectives = [module_of_objective(name) for name in objectives_of(study)]
+    rewards = [module_of(path) for path in map(reward_path, rewards_of(study)) if path]
+    return tuple(dict.fromkeys([*study.plugins, *filter(None, objectives), *rewards]))
+
+
+def _values(study: StudyDefinition, path: str, of_base: str) -> tuple[str, ...]:
+    """The values that a setting has in the base, the space and the anchors."""
+    searched = study.space.get(path)
+    values = searched.values if isinstance(searched, Choice) else ()
+    anchors = [anchor.params[path] for anchor in study.anchors if path in anchor.params]
+    return tuple(dict.fromkeys(map(str, [of_base, *values, *anchors])))
+
+
+def _keys(extra: Any) -> list[str]:
+    return [str(name) for name in extra] if isinstance(extra, Mapping) else []

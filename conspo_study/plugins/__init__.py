@@ -1,0 +1,48 @@
+"""Code from outside of the package: found by name, traced to its files, shipped to workers.
+
+It imports nothing of the project, and no library.
+"""
+
+from conspo_study.plugins.resolve import (
+    OBJECTIVES,
+    REWARDS,
+    PluginError,
+    import_path,
+    importable,
+    importing,
+    is_import_path,
+    load,
+    load_module,
+    module_of,
+    path_of,
+)
+from conspo_study.plugins.sources import (
+    SHIPPED,
+    PluginSources,
+    find_sources,
+    missing_modules,
+    places_of,
+    search_in,
+    ship,
+)
+
+__all__ = [
+    "OBJECTIVES",
+    "REWARDS",
+    "SHIPPED",
+    "PluginError",
+    "PluginSources",
+    "find_sources",
+    "import_path",
+    "importable",
+    "importing",
+    "is_import_path",
+    "load",
+    "load_module",
+    "missing_modules",
+    "module_of",
+    "path_of",
+    "places_of",
+    "search_in",
+    "ship",
+]

@@ -1,0 +1,175 @@
+"""The source files of plugins: which they are, their hashes, and a copy that workers import.
+
+A plugin is a module beside a study's file, or of an installed package. Of the former, the module's
+file, or its whole package, is copied into the results directory, with every module beside it that
+they import; that is a function of the files alone, whatever a process has imported. An installed
+package is hashed and stays where it is: every node must have it.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import shutil
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from conspo_study.plugins.resolve import PluginError, load_module
+
+OWN = frozenset({"conspo_study", "analysis"})
+"""Packages of the project itself, whose hash is the study's code hash already."""
+SHIPPED = "plugins"
+"""Folder of a results directory that holds the copy."""
+MOST_BYTES = 64 << 20
+"""Of the files that are copied; more is rather a folder of data than a plugin."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSources:
+    """The files of a study's plugins."""
+
+    copied: Mapping[str, Path] = field(default_factory=dict)
+    """Path below the folder that is searched for modules -> the file."""
+    installed: Mapping[str, Path] = field(default_factory=dict)
+    """The same, of installed packages."""
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """12 hex digits by `plugin <path>`."""
+        files = {**self.copied, **self.installed}
+        return {
+            f"plugin {name}": hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+            for name, path in sorted(files.items())
+        }
+
+
+def find_sources(modules: Iterable[str]) -> PluginSources:
+    """The source files of these modules, which are imported now if need be.
+
+    Raises PluginError for a module without a source file, and for packages that are too large.
+    """
+    copied: dict[str, Path] = {}
+    installed: dict[str, Path] = {}
+    for name in sorted(set(modules)):
+        file = getattr(load_module(name), "__file__", None)
+        if file is None or not Path(file).is_file():
+            raise PluginError(f"the module {name!r} has no source file that workers could import")
+        root = _root(name, Path(file).resolve())
+        if _is_installed(root):
+            installed |= _files(root, name)
+        else:
+            copied |= _with_neighbours(root, name)
+    size = sum(path.stat().st_size for path in copied.values())
+    if size > MOST_BYTES:
+        raise PluginError(
+            f"the packages of {', '.join(sorted(set(modules)))} hold {size >> 20} MiB, which would "
+            f"be copied into the results directory (at most {MOST_BYTES >> 20} MiB): move the "
+            "module out of its package, or install the package"
+        )
+    return PluginSources(copied, installed)
+
+
+def places_of(modules: Iterable[str]) -> dict[str, Path | None]:
+    """Module -> the folder that it, or its top-level package, lies in; None for an installed one.
+    They are imported now if need be."""
+    found: dict[str, Path | None] = {}
+    for name in modules:
+        root = _root(name, Path(str(load_module(name).__file__)).resolve())
+        found[name] = None if _is_installed(root) else root
+    return found
+
+
+def ship(sources: PluginSources, folder: Path) -> None:
+    """Make `folder` hold the copied files and nothing else; no folder for no files."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, path in sources.copied.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+
+
+def search_in(folder: str) -> None:
+    """Import modules from `folder` before any other place."""
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def missing_modules(modules: Iterable[str]) -> list[str]:
+    """Those whose top-level package or module is nowhere to be found. Imports nothing."""
+    places = [*sys.path, str(Path.cwd())]
+    return [
+        name
+        for name in modules
+        if name not in sys.modules and PathFinder.find_spec(name.partition(".")[0], places) is None
+    ]
+
+
+def _root(module: str, file: Path) -> Path:
+    """The folder in which a search for the module's top-level package ends."""
+    depth = len(module.split(".")) - (file.name != "__init__.py")
+    return file.parents[depth]
+
+
+def _is_installed(root: Path) -> bool:
+    places = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")}
+    places |= {*site.getsitepackages(), site.getusersitepackages()}
+    return any(root.is_relative_to(Path(place).resolve()) for place in places if place)
+
+
+def _files(root: Path, module: str) -> dict[str, Path]:
+    """The file of a top-level module, or all files of a top-level package but caches and links."""
+    top = module.partition(".")[0]
+    package = root / top
+    if not package.is_dir():
+        return {f"{top}.py": root / f"{top}.py"}
+    return {
+        path.relative_to(root).as_posix(): path
+        for path in sorted(package.rglob("*"))
+        if path.is_file() and not path.is_symlink() and not _is_hidden(path.relative_to(root).parts)
+    }
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") or part == "__pycache__" for part in parts)
+
+
+def _with_neighbours(root: Path, module: str) -> dict[str, Path]:
+    """The module's files, and those of the modules in the same folder that they import."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        files = _files(root, waiting.pop())
+        found |= files
+        for path in files.values():
+            for name in _imported(path):
+                top = name.partition(".")[0]
+                known = f"{top}.py" in found or any(one.startswith(f"{top}/") for one in found)
+                if not known and top not in OWN and _lies_in(root, top):
+                    waiting.append(top)
+    return found
+
+
+def _lies_in(root: Path, top: str) -> bool:
+    return (root / f"{top}.py").is_file() or (root / top / "__init__.py").is_file()
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Modules that a source file imports by their full names."""
+    if path.suffix != ".py":
+        return
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        return  # importing it says what is wrong
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
