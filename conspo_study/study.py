@@ -27,10 +27,10 @@ from conspo_study.config import PolicyConfig
 from conspo_study.console import Console
 from conspo_study.costs import confirmation_batch
 from conspo_study.data.check import StudyData, check_data, missing_sets
-from conspo_study.definition import StudyDefinition, StudyError
+from conspo_study.definition import StudyDefinition, StudyError, definition_problems
 from conspo_study.interrupts import Interrupts, interrupts, stop
 from conspo_study.next_steps import after_a_stop
-from conspo_study.plan import Plan, make_plan
+from conspo_study.plan import Plan, make_plan, space_notes
 from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.lease import Lease
 from conspo_study.results.log import LeaseLost, LogDamaged, LogLocked, ResultsLog
@@ -95,10 +95,7 @@ class Study(StudyDefinition):
         try:
             return cls.model_validate(stored["definition"])
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, detail['loc'])) or 'study'}: {detail['msg']}"
-                for detail in error.errors(include_url=False)
-            )
+            problems = "; ".join(definition_problems(error))
             raise StudyError(
                 f"this version does not understand the definition in {folder}: {problems}; use the "
                 "version that began the study (its commit is in snapshot.json)"
@@ -167,7 +164,7 @@ class Study(StudyDefinition):
         except ValueError as error:
             raise StudyError(str(error)) from error
         data = self._with_models(self.check_data())
-        for line in data.lines():
+        for line in [*data.lines(), *space_notes(self)]:
             console.line(line)
 
         def check() -> Claim:
@@ -234,7 +231,7 @@ class Study(StudyDefinition):
         """The base's policy, and it with every other model that a trial may name."""
         base, searched = self.base.policy, self.space.get(_MODEL)
         names = [anchor.params[_MODEL] for anchor in self.anchors if _MODEL in anchor.params]
-        names += searched.values if isinstance(searched, Choice) else ()
+        names += searched.values if isinstance(searched, Choice) else []
         return [base, *(base.model_copy(update={"model": name}) for name in names)]
 
     def _check_machine(self, folder: Path) -> None:

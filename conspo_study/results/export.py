@@ -112,7 +112,7 @@ def _frozen(
     params = {}
     for path, value in row.params.items():
         if _fits(distributions[path], value):
-            params[path] = value
+            params[path] = _labels([value])[0]
         else:
             attributes[path] = value
     started, ended = times
