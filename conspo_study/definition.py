@@ -10,13 +10,14 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from conspo_study.config import ConfigError, RunConfig, config_hash, flatten, with_overrides
+from conspo_study.config.fields import NAME
 from conspo_study.config.messages import Problems, described
 from conspo_study.config.stage import Stage
 from conspo_study.config.values import kind_of
-from conspo_study.space import Dimension, Value
+from conspo_study.space import Choice, Dimension, Range, Value, When
 from conspo_study.space.dimensions import PlainValue
 from conspo_study.space.problems import space_problems, value_problem
-from conspo_study.space.settings import fitted
+from conspo_study.space.settings import fitted, held
 
 LAST_STEP_METRICS = ("entropy", "response_length", "tokens")
 """Metrics of the last training step that may be further objectives: every step has them, and they
@@ -38,6 +39,12 @@ class Anchor(Stage):
     """How tables and figures name it."""
     params: dict[str, PlainValue]
     """Dotted settings and their values; they need not lie in the search space."""
+
+    def held(self, base: RunConfig) -> Anchor:
+        """With the texts that its values stand for."""
+        name = {path: self.params[path] for path in (NAME,) if path in self.params}
+        params = {path: held(value, base, path, name) for path, value in self.params.items()}
+        return self.model_copy(update={"params": params})
 
 
 class Sampler(Stage):
@@ -144,6 +151,14 @@ class StudyDefinition(Stage):
         cls, space: dict[str, Dimension], info: ValidationInfo
     ) -> dict[str, Any]:
         return fitted(space, info.data["base"]) if "base" in info.data else space
+
+    @field_validator("anchors")
+    @classmethod
+    def _anchors_hold_what_is_run(
+        cls, anchors: tuple[Anchor, ...], info: ValidationInfo
+    ) -> tuple[Anchor, ...]:
+        base = info.data.get("base")
+        return tuple(anchor if base is None else anchor.held(base) for anchor in anchors)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -269,7 +284,10 @@ class StudyDefinition(Stage):
 
 def definition_problems(error: ValidationError) -> list[str]:
     """What is wrong with a definition, or a part of one, in lines for people."""
-    return [line for _, line in described(error, StudyDefinition, {})]
+    parts = (Anchor, Sampler, EarlyStopping, Aim, Confirmation, Choice, Range, When)
+    part = {kind.__name__: kind for kind in parts}.get(error.title)
+    lines = [line for _, line in described(error, part or StudyDefinition, {})]
+    return [f"{part.__name__}: {line}" for line in lines] if part else lines
 
 
 def _as_a_name(text: str) -> str:

@@ -278,7 +278,8 @@ def space_notes(study: StudyDefinition) -> Iterator[str]:
     seen = census(study.space, study.base)
     if seen.invalid:
         share = (
-            f"{seen.invalid} of the {seen.points} points of the space are"
+            f"{seen.invalid} of the {seen.points} points of the space "
+            + ("is" if seen.invalid == 1 else "are")
             if seen.whole
             else f"about {seen.invalid / seen.points:.1%} of the space "
             f"({seen.invalid} of {seen.points} random points) is"

@@ -61,7 +61,9 @@ def holds(field: FieldInfo) -> Holds:
         else:
             kinds.add(_kind(part))
     limits = dict(_limits([*field.metadata, *_nested(field.annotation)]))
-    phrase = " and ".join(f"{_PHRASES[name]} {limits[name]:g}" for name in _PHRASES if name in limits)
+    phrase = " and ".join(
+        f"{_PHRASES[name]} {limits[name]:g}" for name in _PHRASES if name in limits
+    )
     example = None if field.is_required() else field.get_default(call_default_factory=True)
     return Holds(frozenset(kinds), tuple(words), phrase, example)
 
@@ -132,7 +134,7 @@ def _kind(part: Any) -> str:
         ((Mapping, BaseModel), "mapping"),
         ((Sequence, set, frozenset), "list"),
     ):
-        if issubclass(part, of):  # type: ignore[arg-type]
+        if issubclass(part, of):
             return kind
     return "other"
 

@@ -51,11 +51,12 @@ def described(error: ValidationError, model: type[BaseModel], data: Any) -> list
         elif isinstance(problems := detail.get("ctx", {}).get("error"), Problems):
             lines += problems.problems
         elif field is None or detail["type"] in ("value_error", "finite_number"):
-            lines.append(_as_it_is(path, detail))
+            lines.append(_as_it_is(path, location[depth : depth + 1], detail))
         elif detail["type"] == "missing" and depth == len(location):
             lines.append(f"{path}: is needed, {_takes(holds(field))}")
         elif not lines:  # one line for all alternatives of a type
-            lines.append(_mismatch(path, field, _at(data, location[:depth]), detail, depth))
+            given = _at(data, location[:depth], detail["input"])
+            lines.append(_mismatch(path, field, given, detail, depth))
     return [(path, line) for path, lines in found.items() for line in lines]
 
 
@@ -100,7 +101,8 @@ def unknown(path: str, known: Sequence[str], objective: str = "") -> str:
 def _hint(path: str, location: Sequence[Any], model: type[BaseModel], data: Any) -> str:
     parent: Any = model
     for part in location[:-1]:
-        parent = _model_in(parent.model_fields[part], part, data) if parent else None
+        field = parent.model_fields.get(part) if parent else None
+        parent = _model_in(field, part, data) if field else None
     if parent is None:
         return ""
     prefix = ".".join(map(str, location[:-1]))
@@ -115,12 +117,12 @@ def _settings(data: Any) -> Iterator[str]:
         yield from (f"{stage}.{name}" for name in (kind.model_fields if kind else ()))
 
 
-def _as_it_is(path: str, detail: Any) -> str:
+def _as_it_is(path: str, inside: Sequence[Any], detail: Any) -> str:
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    where = path or "study"
+    where = ": ".join(filter(None, [path, *map(str, inside)]))
     given = detail["input"]
     value = f" = {shortened(given)}" if isinstance(given, str | int | float | bool) else ""
-    return shown(f"{where}{value}: {message}")
+    return shown(f"{where}{value}: {message}" if where else message)
 
 
 def _mismatch(path: str, field: FieldInfo, given: Any, detail: Any, depth: int) -> str:
@@ -150,7 +152,9 @@ def _takes(what: Holds, given: Any = None) -> str:
     listed = _or(nouns or ["another value"]) + (", or null for none" if nullable else "")
     text = f"should be {listed}" if what.words and len(nouns) == len(what.words) else ""
     text = text or f"takes {listed}"
-    close = difflib.get_close_matches(str(given), [w for w in what.words if isinstance(w, str)], n=1)
+    close = difflib.get_close_matches(
+        str(given), [w for w in what.words if isinstance(w, str)], n=1
+    )
     if close:
         return f"{text} (did you mean {close[0]}?)"
     if "list" in what.kinds:
@@ -165,9 +169,7 @@ def _takes(what: Holds, given: Any = None) -> str:
     return f"{text}, such as {spelled(what.example)}"
 
 
-def _field_at(
-    model: Any, location: Sequence[Any], data: Any
-) -> tuple[FieldInfo | None, int]:
+def _field_at(model: Any, location: Sequence[Any], data: Any) -> tuple[FieldInfo | None, int]:
     """The innermost named field on the way, and how many parts of the location lead to it."""
     found, depth = None, len(location)
     for index, part in enumerate(location):
@@ -193,9 +195,12 @@ def _objective(data: Any) -> str:
     return str(data.get("name", "conspo")) if isinstance(data, Mapping) else "conspo"
 
 
-def _at(data: Any, location: Sequence[Any]) -> Any:
+def _at(data: Any, location: Sequence[Any], otherwise: Any) -> Any:
+    """The part of the data at a location; `otherwise` where the data is not at hand."""
     for part in location:
-        data = data.get(part) if isinstance(data, Mapping) else getattr(data, str(part), None)
+        if not isinstance(data, Mapping) or part not in data:
+            return otherwise
+        data = data[part]
     return data
 
 

@@ -41,7 +41,7 @@ _SYNONYMS = {
     "data.system": "system_prompt system_message",
     "data.chat": "chat_template apply_chat_template use_chat_template",
     "data.max_prompt_tokens": "max_prompt_length prompt_length",
-    "policy.model": "model model_name model_path model_name_or_path pretrained checkpoint name path",
+    "policy.model": "model model_name model_path model_name_or_path pretrained name path",
     "policy.precision": "dtype bf16 fp16 torch_dtype mixed_precision",
     "policy.attention": "attn attn_implementation flash_attention",
     "policy.lora_rank": "lora lora_r r rank",

@@ -12,14 +12,14 @@ from typing import Any
 
 Value = float | int | str | bool | None | tuple[Any, ...] | Mapping[str, Any]
 
-_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (type(None), "null"),
-    (bool, "true or false"),
-    (int | float, "a number"),  # type: ignore[list-item]
-    (str, "text"),
-    ((list, tuple), "a list"),
-    (Mapping, "a mapping"),
-)
+_KINDS: dict[str, tuple[type, ...]] = {
+    "null": (type(None),),
+    "true or false": (bool,),
+    "a number": (int, float),
+    "text": (str,),
+    "a list": (list, tuple),
+    "a mapping": (Mapping,),
+}
 
 
 def plain(given: Any) -> Any:
@@ -53,7 +53,7 @@ def kind_of(value: Any) -> str | None:
         isinstance(name, str) and kind_of(item) for name, item in value.items()
     ):
         return None
-    return next((words for of, words in _KINDS if isinstance(value, of)), None)
+    return next((words for words, types in _KINDS.items() if isinstance(value, types)), None)
 
 
 def key_of(value: Any) -> Hashable:

@@ -14,6 +14,8 @@ from conspo_study.space.points import MAX_POINTS, number_of_points, point, point
 
 DRAWN = 1000
 """Random points by which a space is judged that has too many to try all."""
+MOST_DRAWN = 10_000
+"""Random points among which a single valid one is looked for."""
 FEW = 20
 """Random points that are tried before all are listed."""
 
@@ -52,7 +54,7 @@ def has_valid_point(space: Space, base: RunConfig, path: str | None = None) -> b
     """Whether one of its points, or of a sample of them, can be run; with `path`, one of those that
     have this dimension."""
     few = islice(_random(space), FEW)  # mostly the first is valid
-    for params in chain(few, _looked_at(space)[1]):
+    for params in chain(few, _looked_at(space, MOST_DRAWN)[1]):
         if path is not None and path not in params:
             continue
         try:
@@ -68,10 +70,10 @@ def written(params: Any) -> str:
     return ", ".join(f"{path} = {value!r}" for path, value in params.items()) or "no settings"
 
 
-def _looked_at(space: Space) -> tuple[bool, Iterator[Any]]:
+def _looked_at(space: Space, drawn: int = DRAWN) -> tuple[bool, Iterator[Any]]:
     if (number_of_points(space) or MAX_POINTS) < MAX_POINTS:
         return True, points(space)
-    return False, islice(_random(space), DRAWN)
+    return False, islice(_random(space), drawn)
 
 
 def _random(space: Space) -> Iterator[Any]:

@@ -61,33 +61,34 @@ Conditions = When | tuple[When, ...] | None
 """None, one, or several that must all hold."""
 
 
-class _Dimension(Stage):
-    when: Conditions = None
-
-    @property
-    def conditions(self) -> tuple[When, ...]:
-        """Where the dimension exists: where all of these hold."""
-        if self.when is None:
-            return ()
-        return self.when if isinstance(self.when, tuple) else (self.when,)
+def _conditions(when: Conditions) -> tuple[When, ...]:
+    if when is None:
+        return ()
+    return when if isinstance(when, tuple) else (when,)
 
 
-class Choice(_Dimension):
+class Choice(Stage):
     """One of a few values."""
 
     kind: Literal["choice"] = "choice"
     values: _Values
     when: Conditions = None
 
+    @property
+    def conditions(self) -> tuple[When, ...]:
+        """Where the dimension exists: where all of these hold."""
+        return _conditions(self.when)
+
     def problems(self) -> Iterator[str]:
         """What is wrong with it, whichever setting it is about."""
         if not self.values:
             yield "a choice needs at least one value"
         for value in self.values:
-            if isinstance(value, set | frozenset):
-                yield f"{value!r} is a set, which has no order: write a list"
-            elif kind_of(value) is None:
-                yield f"{value!r} is no plain value: give a number, text, true, null or a list"
+            if kind_of(value) is None:
+                yield (
+                    f"{value!r} is no plain value: give a finite number, text, True, False, None, "
+                    "or a list of these"
+                )
 
     def contains(self, value: Any) -> bool:
         """Whether the search could suggest `value`."""
@@ -107,7 +108,7 @@ class Choice(_Dimension):
         return [key_of(one) for one in self.values].index(key_of(value))
 
 
-class Range(_Dimension):
+class Range(Stage):
     """A number in [low, high], uniform in it or in its logarithm."""
 
     LATER: ClassVar[tuple[str, ...]] = ("integer",)
@@ -120,6 +121,11 @@ class Range(_Dimension):
     """Whether it has whole numbers only. A study sets it where the setting takes no others."""
     when: Conditions = None
 
+    @property
+    def conditions(self) -> tuple[When, ...]:
+        """Where the dimension exists: where all of these hold."""
+        return _conditions(self.when)
+
     def problems(self) -> Iterator[str]:
         """What is wrong with it, whichever setting it is about."""
         for name, bound in (("low", self.low), ("high", self.high)):
@@ -130,11 +136,10 @@ class Range(_Dimension):
             yield "a range needs low < high, and 0 < low on a logarithmic scale"
         elif self.integer and not (self.low.is_integer() and self.high.is_integer()):
             low, high = math.ceil(self.low), math.floor(self.high)
-            advice = f"write Range(low={low}, high={high})" if low < high else "widen the range"
-            yield (
-                f"it has whole numbers only, which {self.low:g} and {self.high:g} are not both: "
-                f"{advice}"
-            )
+            log = ", log=True" if self.log else ""
+            advice = f"write Range(low={low}, high={high}{log})" if low < high else "widen it"
+            ends = " and ".join(f"{x:g}" for x in (self.low, self.high) if not x.is_integer())
+            yield f"its range has whole numbers only, and ends at {ends}: {advice}"
 
     def contains(self, value: Any) -> bool:
         """Whether the search could suggest `value`."""

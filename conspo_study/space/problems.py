@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from conspo_study.config import ConfigError, RunConfig, flatten, with_overrides
-from conspo_study.config.fields import NAME, spelled
+from conspo_study.config.fields import NAME
 from conspo_study.config.values import key_of, kind_of
 from conspo_study.space.census import has_valid_point
 from conspo_study.space.dimensions import Choice, Range, Space
@@ -19,7 +19,8 @@ def space_problems(space: Space, base: RunConfig, sampler: str) -> list[str]:
     found = [f"{path}: {p}" for path, dimension in space.items() for p in dimension.problems()]
     found += [*_range_problems(space, base), *_condition_problems(space)]
     if not found:
-        found += [line for path in space for line in _value_problems(space, base, path)]
+        lines = (line for path in space for line in _value_problems(space, base, path))
+        found += dict.fromkeys(lines)
     if not found:
         found += _sampler_problems(space, sampler)
     if not found and space and not has_valid_point(space, base):
@@ -32,7 +33,8 @@ def value_problem(given: Any, held: Any) -> str | None:
     True for 1, and two spellings of a value would be two."""
     for one, other in _pairs(given, held):
         if kind_of(one) != kind_of(other):
-            return f"{one!r} is {kind_of(one)}, and the setting holds {kind_of(other)}: write {other!r}"
+            holds = kind_of(other)
+            return f"{one!r} is {kind_of(one)}, and the setting holds {holds}: write {other!r}"
     return None
 
 
@@ -51,9 +53,11 @@ def _range_problems(space: Space, base: RunConfig) -> Iterator[str]:
     for path, dimension in space.items():
         kinds = what_it_holds(base, space, path)
         if isinstance(dimension, Range) and kinds and not all(kind.numeric for kind in kinds):
-            words = [spelled(word) for kind in kinds for word in kind.words]
-            given = f"values=({', '.join(words)})" if words else "values=(...)"
-            yield f"{path}: is no number that a range could have: write Choice({given})"
+            words = dict.fromkeys(repr(word) for kind in kinds for word in kind.words)
+            if any("truth" in kind.kinds for kind in kinds):
+                words |= {"True": None, "False": None}
+            given = f"values=({', '.join(words or ['...'])})"
+            yield f"{path}: takes no range of numbers: write Choice({given})"
 
 
 def _condition_problems(space: Space) -> Iterator[str]:
@@ -97,7 +101,9 @@ def _conditions_are_possible(space: Space, path: str) -> bool:
 def _value_problems(space: Space, base: RunConfig, path: str) -> Iterator[str]:
     dimension = space[path]
     where = existing(space, path, {}) or {}
-    values = dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
+    values = (
+        dimension.values if isinstance(dimension, Choice) else (dimension.at(0), dimension.at(1))
+    )
     known: dict[Any, Any] = {}
     for value in values:
         try:
@@ -113,8 +119,8 @@ def _value_problems(space: Space, base: RunConfig, path: str) -> Iterator[str]:
             yield f"{path}: {problem}"
         elif key_of(held) in known:
             yield (
-                f"{path}: {known[key_of(held)]!r} and {value!r} are the same: the values of a choice "
-                "must be distinct"
+                f"{path}: {known[key_of(held)]!r} and {value!r} are the same: the values of a "
+                "choice must be distinct"
             )
         known[key_of(held)] = value
 

@@ -1,7 +1,8 @@
 """Fits a space to the settings that it is about, so that what is stored is what is run.
 
 A range of a setting that takes whole numbers has whole numbers only. A setting that only some
-objectives have exists where one of them is chosen, when the objective is a choice of the space.
+objectives have exists where one of them is chosen, when the objective is a choice of the space. And
+a value that stands for a text, such as the name of a prompt, is that text.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from conspo_study.config import RunConfig
+from conspo_study.config import ConfigError, RunConfig, flatten, with_overrides
 from conspo_study.config.fields import NAME, Holds, field_of, holds, options_of
+from conspo_study.config.values import key_of
 from conspo_study.space.dimensions import Choice, Range, Space, When
 from conspo_study.space.points import ordered
 
@@ -27,7 +29,9 @@ def fitted(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
     done: dict[str, Choice | Range] = {}
     for path, dimension in order:
         found = dimension
-        if isinstance(found, Range) and any(kind.whole for kind in what_it_holds(base, space, path)):
+        if isinstance(found, Range) and any(
+            kind.whole for kind in what_it_holds(base, space, path)
+        ):
             found = found.model_copy(update={"integer": True})
         needed = objectives_with(space, path)
         if needed is not None:
@@ -37,7 +41,43 @@ def fitted(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
                 when = (*found.conditions, own) if found.conditions else own
                 found = found.model_copy(update={"when": when})
         done[path] = found
-    return {path: done[path] for path in space}
+    return _with_held_values({path: done[path] for path in space}, base)
+
+
+def held(value: Any, base: RunConfig, path: str, others: Mapping[str, Any] | None = None) -> Any:
+    """The text that a setting makes of a value; any other value unchanged, and what is refused."""
+    if not isinstance(value, str) and not callable(value):
+        return value
+    try:
+        found = flatten(with_overrides(base, {**(others or {}), path: value}))[path]
+    except (ConfigError, KeyError):
+        return value
+    return found if isinstance(found, str) else value
+
+
+def _with_held_values(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
+    meant: dict[str, dict[Any, Any]] = {}
+    for path, dimension in space.items():
+        if isinstance(dimension, Choice):
+            where = existing(space, path, {}) or {}
+            changed = {key_of(v): held(v, base, path, where) for v in dimension.values}
+            meant[path] = {k: v for k, v in changed.items() if k != key_of(v)}
+    found = {}
+    for path, dimension in space.items():
+        changes: dict[str, Any] = {}
+        if isinstance(dimension, Choice) and meant[path]:
+            changes["values"] = tuple(meant[path].get(key_of(v), v) for v in dimension.values)
+        if any(meant.get(when.path) for when in dimension.conditions):
+            conditions = tuple(_renamed(when, meant) for when in dimension.conditions)
+            changes["when"] = conditions if isinstance(dimension.when, tuple) else conditions[0]
+        found[path] = dimension.model_copy(update=changes) if changes else dimension
+    return found
+
+
+def _renamed(when: When, meant: Mapping[str, Mapping[Any, Any]]) -> When:
+    own = meant.get(when.path, {})
+    values = tuple(own.get(key_of(value), value) for value in when.values)
+    return when.model_copy(update={"values": values})
 
 
 def objectives(space: Space) -> Sequence[str] | None:
