@@ -30,6 +30,7 @@ from conspo_study.next_steps import after_a_stop, after_the_end, used_up
 from conspo_study.plan import titled
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import PAPER_RUNS, PaperRun
+from conspo_study.seeds import parse_seeds
 from conspo_study.study import Outcome, Study, StudyStopped
 from conspo_study.study_folder import read_definition, read_table
 from conspo_study.tracking.known import parse_trackers
@@ -42,7 +43,7 @@ Report = Callable[[Path], None]
 SEEDS = tyro.constructors.PrimitiveConstructorSpec(
     nargs="*",
     metavar="INT [INT ...]",
-    instance_from_str=lambda words: tuple(int(n) for word in words for n in word.split(",") if n),
+    instance_from_str=parse_seeds,
     is_instance=lambda value: isinstance(value, tuple),
     str_from_instance=lambda seeds: [str(seed) for seed in seeds],
 )
