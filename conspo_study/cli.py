@@ -69,7 +69,7 @@ class Arguments:
     trials: int | None = None
     """Budget in trials, anchors included."""
     seeds: Annotated[tuple[int, ...], SEEDS] = ()
-    """Seeds of every trial."""
+    """Seeds of every trial: 0 1 2, or 0,1,2."""
     name: str | None = None
     """Name of the study and of its results directory."""
     results: Path = Path("results")

@@ -13,6 +13,8 @@ from conspo_study.space.dimensions import Choice, Range, Space
 from conspo_study.space.points import MAX_POINTS, number_of_points, ordered
 from conspo_study.space.settings import existing, objectives_with, what_it_holds
 
+_SINGLE = {"null", "true or false", "a number", "text"}
+
 
 def space_problems(space: Space, base: RunConfig, sampler: str) -> list[str]:
     """What is wrong with the space, each problem after the setting that it is about."""
@@ -32,9 +34,9 @@ def value_problem(given: Any, held: Any) -> str | None:
     """Why a value is none for a setting that makes `held` of it: pydantic takes "0.1" for 0.1 and
     True for 1, and two spellings of a value would be two."""
     for one, other in _pairs(given, held):
-        if kind_of(one) != kind_of(other):
-            holds = kind_of(other)
-            return f"{one!r} is {kind_of(one)}, and the setting holds {holds}: write {other!r}"
+        given_kind, kind = kind_of(one), kind_of(other)
+        if given_kind != kind and {given_kind, kind} <= _SINGLE:
+            return f"{one!r} is {given_kind}, and the setting holds {kind}: write {other!r}"
     return None
 
 

@@ -26,9 +26,10 @@ def fitted(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
         order = ordered(space)
     except ValueError:
         return dict(space)
+    space = _with_held_values(space, base)
     done: dict[str, Choice | Range] = {}
-    for path, dimension in order:
-        found = dimension
+    for path, _ in order:
+        found = space[path]
         if isinstance(found, Range) and any(
             kind.whole for kind in what_it_holds(base, space, path)
         ):
@@ -41,7 +42,7 @@ def fitted(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
                 when = (*found.conditions, own) if found.conditions else own
                 found = found.model_copy(update={"when": when})
         done[path] = found
-    return _with_held_values({path: done[path] for path in space}, base)
+    return {path: done[path] for path in space}
 
 
 def held(value: Any, base: RunConfig, path: str, others: Mapping[str, Any] | None = None) -> Any:
