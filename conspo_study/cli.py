@@ -23,21 +23,32 @@ from conspo_study.config import (
     parse_assignments,
     with_overrides,
 )
+from conspo_study.config.synonyms import nearest
 from conspo_study.console import Console
-from conspo_study.definition import StudyError
-from conspo_study.next_steps import after_a_stop, after_the_end
+from conspo_study.definition import StudyError, definition_problems
+from conspo_study.next_steps import after_a_stop, after_the_end, used_up
 from conspo_study.plan import Plan, titled
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import PAPER_RUNS, PaperRun
 from conspo_study.results.folder import FAILURE
+from conspo_study.seeds import parse_seeds
 from conspo_study.study import Outcome, Study, StudyStopped
-from conspo_study.study_folder import read_definition
+from conspo_study.study_folder import read_definition, read_table
 from conspo_study.tracking.known import parse_trackers
 
 BuildStudy = Callable[[RunConfig], Study]
 """The study to run, given the configuration that its trials share."""
 Report = Callable[[Path], None]
 """Writes and prints tables and figures of a results directory."""
+
+SEEDS = tyro.constructors.PrimitiveConstructorSpec(
+    nargs="*",
+    metavar="INT [INT ...]",
+    instance_from_str=parse_seeds,
+    is_instance=lambda value: isinstance(value, tuple),
+    str_from_instance=lambda seeds: [str(seed) for seed in seeds],
+)
+"""`0 1 2`, or `0,1,2` as other options have it."""
 
 EXIT_NO_RESULT = 1
 EXIT_BAD_INPUT = 2
@@ -58,8 +69,8 @@ class Arguments:
     are fetched from the hub."""
     trials: int | None = None
     """Budget in trials, anchors included."""
-    seeds: tuple[int, ...] = ()
-    """Seeds of every trial."""
+    seeds: Annotated[tuple[int, ...], SEEDS] = ()
+    """Seeds of every trial: 0 1 2, or 0,1,2."""
     name: str | None = None
     """Name of the study and of its results directory."""
     results: Path = Path("results")
@@ -139,9 +150,11 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
             console.line(f"Nothing to do: all trials of {outcome.folder.name} have ended.")
         report(outcome.folder)
         if not console.quiet:
-            console.line("Next:")
             trials = read_definition(outcome.folder)["definition"]["trials"]
-            console.lines(after_the_end(outcome.folder, trials, outcome.track))
+            if spent := used_up(read_table(outcome.folder), trials):
+                console.prose(f"{spent[0].upper()}{spent[1:]}.")
+            console.line("Next:")
+            console.lines(after_the_end(outcome.folder, trials, outcome.track, bool(spent)))
         if outcome.failed:
             console.line(_failures(outcome))
         return outcome.exit_status
@@ -166,13 +179,14 @@ def trackers_named(text: str) -> tuple[str, ...]:
 
 def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any]) -> Study:
     if arguments.preset not in PRESETS:
+        hint = nearest(arguments.preset, PRESETS)
         raise StudyError(
-            f"unknown preset {arguments.preset!r}; known: {', '.join(sorted(PRESETS))}"
+            f"unknown preset {arguments.preset!r}{hint}; known: {', '.join(sorted(PRESETS))}"
         )
     overrides = parse_assignments(arguments.set)
     if arguments.data_dir is not None:  # workers may have another working directory
         overrides = {"data.folder": str(arguments.data_dir.resolve()), **overrides}
-    base = with_overrides(PRESETS[arguments.preset], {**defaults, **overrides})
+    base = with_overrides(PRESETS[arguments.preset], overrides, defaults)
     changes: dict[str, Any] = {
         key: value
         for key, value in {
@@ -191,7 +205,7 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
             changes["confirm"] = None
         study = Study.model_validate({**declared.frozen(), **changes})
     except ValidationError as error:
-        raise ConfigError([_described(one) for one in error.errors(include_url=False)]) from None
+        raise ConfigError(definition_problems(error)) from None
     searched = sorted(study.space.keys() & overrides.keys())
     if searched:
         raise ConfigError(
@@ -202,18 +216,6 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
             ]
         )
     return study
-
-
-def _described(detail: Any) -> str:
-    """What is wrong with a part of a study's definition."""
-    path = ".".join(map(str, detail["loc"])) or "study"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    given = detail["input"]
-    return (
-        f"{path} = {given!r}: {message}"
-        if isinstance(given, str | int | float)
-        else (f"{path}: {message}")
-    )
 
 
 def _failures(outcome: Outcome) -> str:

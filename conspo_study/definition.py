@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from conspo_study.config import ConfigError, RunConfig, config_hash, with_overrides
+from conspo_study.config import ConfigError, RunConfig, config_hash, flatten, with_overrides
+from conspo_study.config.fields import NAME
+from conspo_study.config.messages import Problems, described
 from conspo_study.config.reward import MATH
 from conspo_study.config.stage import Stage
+from conspo_study.config.values import kind_of
 from conspo_study.foreign_code import imports_of, modules_of
 from conspo_study.plugins import load_module
-from conspo_study.space import (
-    MAX_POINTS,
-    Choice,
-    Dimension,
-    Range,
-    Value,
-    number_of_points,
-    ordered,
-)
+from conspo_study.space import Choice, Dimension, Range, Value, When
+from conspo_study.space.dimensions import PlainValue
+from conspo_study.space.problems import space_problems, value_problem
+from conspo_study.space.settings import fitted, held
 
 LAST_STEP_METRICS = ("entropy", "response_length", "tokens")
 """Metrics of the last training step that may be further objectives: every step has them, and they
 are the same however fast the machine is."""
+LONGEST_NAME = 64
+"""Letters of a study's name."""
 FRESH_PROBLEMS: Mapping[str, Value] = {"evaluation.split": "test"}
 """What a confirmation changes unless told otherwise."""
 
@@ -38,8 +40,14 @@ class Anchor(Stage):
 
     label: str = Field(min_length=1)
     """How tables and figures name it."""
-    params: dict[str, Value]
+    params: dict[str, PlainValue]
     """Dotted settings and their values; they need not lie in the search space."""
+
+    def held(self, base: RunConfig) -> Anchor:
+        """With the texts that its values stand for."""
+        name = {path: self.params[path] for path in (NAME,) if path in self.params}
+        params = {path: held(value, base, path, name) for path, value in self.params.items()}
+        return self.model_copy(update={"params": params})
 
 
 class Sampler(Stage):
@@ -90,7 +98,7 @@ class Confirmation(Stage):
     """Seeds of every confirmation; none of the study's."""
     anchors: tuple[str, ...] | None = None
     """Labels of the anchors that the winner is compared with; None takes all."""
-    overrides: dict[str, Value] = Field(default_factory=lambda: dict(FRESH_PROBLEMS))
+    overrides: dict[str, PlainValue] = Field(default_factory=lambda: dict(FRESH_PROBLEMS))
     """Dotted settings of the evaluation that differ from the study's."""
 
 
@@ -103,12 +111,14 @@ class StudyDefinition(Stage):
     """Modules that are imported first, wherever the study runs, such as those that register an
     objective under a name. What `objective.name` and `reward.name` find by an import path, or under
     a name that is registered already, is added by itself."""
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    name: str
     """Names the results directory."""
     base: RunConfig
     """What all trials share."""
     space: dict[str, Dimension] = Field(default_factory=dict)
-    """Dotted setting -> what it may be."""
+    """Dotted setting -> what it may be; a list stands for a choice. What follows from the settings
+    is written out: which ranges have whole numbers only, and which settings exist only for some of
+    the objectives that are chosen from."""
     anchors: tuple[Anchor, ...] = ()
     """Reference settings that always run."""
     trials: int = Field(ge=1)
@@ -142,6 +152,31 @@ class StudyDefinition(Stage):
                 load_module(str(name))
         return given
 
+    @field_validator("name")
+    @classmethod
+    def _name_is_one_of_a_directory(cls, name: str) -> str:
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+            return name
+        raise ValueError(
+            "a name has letters from a to z, digits and the signs . _ -, begins with a letter or "
+            f"digit, and is at most {LONGEST_NAME} long; for example {_as_a_name(name)}"
+        )
+
+    @field_validator("space")
+    @classmethod
+    def _space_fits_its_settings(
+        cls, space: dict[str, Dimension], info: ValidationInfo
+    ) -> dict[str, Any]:
+        return fitted(space, info.data["base"]) if "base" in info.data else space
+
+    @field_validator("anchors")
+    @classmethod
+    def _anchors_hold_what_is_run(
+        cls, anchors: tuple[Anchor, ...], info: ValidationInfo
+    ) -> tuple[Anchor, ...]:
+        base = info.data.get("base")
+        return tuple(anchor if base is None else anchor.held(base) for anchor in anchors)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = [
@@ -153,7 +188,7 @@ class StudyDefinition(Stage):
             *self._confirmation_problems(),
         ]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise Problems(problems)
         return self
 
     @property
@@ -201,61 +236,15 @@ class StudyDefinition(Stage):
         if len(set(labels)) != len(labels):
             yield "anchor labels must be distinct"
         for anchor in self.anchors:
-            problems = (*self._problems_of(anchor.params), *self._shared(anchor.params))
+            problems = [*self._problems_of(anchor.params), *self._shared(anchor.params)]
             yield from (f"anchor {anchor.label!r}: {problem}" for problem in problems)
 
     def _space_problems(self) -> Iterator[str]:
-        problems = [*self._shared(self.space), *self._condition_problems()]
-        if not problems:
-            for path, dimension in self.space.items():
-                where = self._where_it_exists(path)
-                for value in _extremes(dimension):
-                    problems += self._problems_of({**where, path: value})
-            problems += self._sampler_problems()
+        problems = [
+            *self._shared(self.space),
+            *space_problems(self.space, self.base, self.sampler.name),
+        ]
         yield from (f"space: {problem}" for problem in problems)
-
-    def _condition_problems(self) -> Iterator[str]:
-        for path, dimension in self.space.items():
-            if dimension.when is None:
-                continue
-            other = self.space.get(dimension.when.path)
-            if not isinstance(other, Choice):
-                yield (
-                    f"{path} exists where {dimension.when.path} has some value, which must be a "
-                    "choice of this space"
-                )
-                continue
-            strangers = [value for value in dimension.when.values if not other.contains(value)]
-            if strangers or not dimension.when.values:
-                yield f"{path} exists where {dimension.when.path} is {strangers}, which it never is"
-        try:
-            ordered(self.space)
-        except ValueError as error:
-            yield str(error)
-
-    def _where_it_exists(self, path: str) -> dict[str, Value]:
-        when = self.space[path].when
-        if when is None:
-            return {}
-        return {**self._where_it_exists(when.path), when.path: when.values[0]}
-
-    def _sampler_problems(self) -> Iterator[str]:
-        name = self.sampler.name
-        for path, dimension in self.space.items():
-            if name == "grid" and isinstance(dimension, Range):
-                yield (
-                    f"{path} is a range, of which a grid has no points: list its values in a "
-                    "Choice, or use the sampler qmc"
-                )
-            if name == "gp" and dimension.when is not None:
-                yield (
-                    f"{path} exists only for some values of {dimension.when.path}, which the "
-                    "sampler gp cannot model: drop its `when`, or use the sampler tpe"
-                )
-        if name == "grid" and number_of_points(self.space) == MAX_POINTS:
-            yield (
-                f"a grid of {MAX_POINTS} points or more: list fewer values, or use the sampler qmc"
-            )
 
     def _objective_problems(self) -> Iterator[str]:
         known = _tracked_metrics(self.base)
@@ -307,16 +296,30 @@ class StudyDefinition(Stage):
                     "step: set early_stopping to None"
                 )
 
-    def _problems_of(self, params: Mapping[str, Value]) -> tuple[str, ...]:
+    def _problems_of(self, params: Mapping[str, Value]) -> list[str]:
+        foreign = [path for path, value in params.items() if kind_of(value) is None]
+        if foreign:
+            return [f"{path}: {params[path]!r} is no plain value" for path in foreign]
         try:
-            with_overrides(self.base, params)
+            held = flatten(with_overrides(self.base, params))
         except ConfigError as error:
-            return error.problems
-        return ()
+            return list(error.problems)
+        checked = {path: value_problem(value, held[path]) for path, value in params.items()}
+        return [f"{path}: {problem}" for path, problem in checked.items() if problem]
 
 
-def _extremes(dimension: Choice | Range) -> tuple[Value, ...]:
-    return dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
+def definition_problems(error: ValidationError) -> list[str]:
+    """What is wrong with a definition, or a part of one, in lines for people."""
+    parts = (Anchor, Sampler, EarlyStopping, Aim, Confirmation, Choice, Range, When)
+    part = {kind.__name__: kind for kind in parts}.get(error.title)
+    lines = [line for _, line in described(error, part or StudyDefinition, {})]
+    return [f"{part.__name__}: {line}" for line in lines] if part else lines
+
+
+def _as_a_name(text: str) -> str:
+    """The nearest text that is a name."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", plain).strip("-._")[:LONGEST_NAME] or "my-study"
 
 
 def _tracked_metrics(config: RunConfig) -> list[str]:

@@ -6,17 +6,30 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from conspo_study.results.table import StudyTable
 from conspo_study.tracking.known import how_to_look
 
 _STUDY, _ANALYSIS = "python -m conspo_study.study", "python -m analysis"
 
 
-def after_the_end(folder: Path, trials: int, track: Sequence[str] = ()) -> list[str]:
-    """For a study that came to its end under a budget of `trials`, sent to the trackers `track`."""
+def used_up(table: StudyTable, trials: int) -> str:
+    """That a study ended before its budget of `trials`, since nothing was left to try; empty
+    otherwise."""
+    if not table.finished or len(table.rows) >= trials:
+        return ""
+    return f"the space is used up: {len(table.rows)} of {trials} trials; nothing is left to try"
+
+
+def after_the_end(
+    folder: Path, trials: int, track: Sequence[str] = (), used_up: bool = False
+) -> list[str]:
+    """For a study that came to its end under a budget of `trials`, sent to the trackers `track`.
+    used_up: more trials would find nothing to try."""
     place = typed(folder)
+    more = ("more trials", f"{_STUDY} extend {place} --trials {2 * trials}")
     return _lines(
         ("watch", f"{_STUDY} watch {place}"),
-        ("more trials", f"{_STUDY} extend {place} --trials {2 * trials}"),
+        *([] if used_up else [more]),
         ("report again", f"{_ANALYSIS}.report {place}"),
         ("compare", f"{_ANALYSIS}.compare {place} {typed(folder.parent)}/ANOTHER_STUDY"),
         *_looks(folder, track),

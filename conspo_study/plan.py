@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from conspo_study.config import EvaluationConfig
+from conspo_study.config import EvaluationConfig, config_hash, with_overrides
 from conspo_study.costs import (
     Batch,
     confirmation_batch,
@@ -24,6 +24,7 @@ from conspo_study.placement import Node, Placement, place
 from conspo_study.prepare import EMBEDDED
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable
+from conspo_study.space.census import census
 from conspo_study.spread import ONE_SEED, PairedSpread, pooled_spread
 
 WIDTH = 96
@@ -247,6 +248,7 @@ def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
             else "no evaluation lies between its first allowed step and the last"
         )
         yield f"early stopping never stops a trial: {why}"
+    yield from space_notes(study)
     if again is None:
         yield (
             "no confirmation: the best value is flattered by having been selected, and by how much "
@@ -258,6 +260,38 @@ def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
         yield (
             f"the confirmation measures {', '.join(same)} on the problems that selected: put "
             "{split} into the path of the file, or set evaluation.split in its overrides"
+        )
+
+
+def space_notes(study: StudyDefinition) -> Iterator[str]:
+    """What of the space and the anchors will not be tried, or is tried twice."""
+    by_hash: dict[str, list[str]] = {}
+    for anchor in study.anchors:
+        found = config_hash(with_overrides(study.base, anchor.params))
+        by_hash.setdefault(found, []).append(anchor.label)
+    for labels in by_hash.values():
+        if len(labels) > 1:
+            names = " and ".join(map(repr, labels))
+            yield f"anchors {names} are the same configuration, and each of them is run"
+    if not study.space or study.trials == len(study.anchors):
+        return
+    seen = census(study.space, study.base)
+    if seen.invalid:
+        share = (
+            f"{seen.invalid} of the {seen.points} points of the space "
+            + ("is" if seen.invalid == 1 else "are")
+            if seen.whole
+            else f"about {seen.invalid / seen.points:.1%} of the space "
+            f"({seen.invalid} of {seen.points} random points) is"
+        )
+        yield f"{share} invalid and never tried, such as {seen.example}"
+    taken = len(seen.hashes & by_hash.keys())
+    unused = study.trials - len(study.anchors) - (len(seen.hashes) - taken)
+    if seen.whole and unused > 0:
+        valid = "valid points" if seen.invalid else "points"
+        yield (
+            f"the space has {len(seen.hashes)} {valid}, of which anchors take {taken}: {unused} of "
+            f"{study.trials} trials cannot be used"
         )
 
 

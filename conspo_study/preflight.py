@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.config import ConfigError, RunConfig, module_of_objective, with_overrides
-from conspo_study.config.problem_sets import GENERATED, set_source
+from conspo_study.config.problem_sets import GENERATED
 from conspo_study.config.reward import MATH
 from conspo_study.costs import confirmation_batch
 from conspo_study.data.check import StudyData, check_data, missing_sets
@@ -23,7 +23,9 @@ from conspo_study.foreign_code import modules_of
 from conspo_study.plan import Plan
 from conspo_study.plugins import PluginSources, find_sources
 from conspo_study.prepare import EMBEDDED, local_folder, model_hashes, prepare_policy
+from conspo_study.records import set_source
 from conspo_study.space import Choice
+from conspo_study.space.settings import existing
 
 _TRIED = 3
 """Problems whose responses an own reward is tried on."""
@@ -92,10 +94,10 @@ def variants(study: StudyDefinition) -> list[RunConfig]:
     changes: list[dict[str, Any]] = [anchor.params for anchor in study.anchors]
     for path, dimension in study.space.items():
         if isinstance(dimension, Choice):
-            given = (
-                {} if dimension.when is None else {dimension.when.path: dimension.when.values[0]}
-            )
-            changes += [{**given, path: value} for value in dimension.values]
+            changes += [
+                existing(study.space, path, {path: value}) or {path: value}
+                for value in dimension.values
+            ]
     runs = [study.base]
     for change in changes:
         try:

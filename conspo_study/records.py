@@ -6,6 +6,7 @@ A stage package may import this module and `config`, and nothing else of the pro
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
@@ -316,6 +317,22 @@ def add_parts(into: dict[str, Part], found: Mapping[str, Part]) -> None:
     """Add the parts of `found` to those of `into`, name by name."""
     for name, part in found.items():
         into[name] = into[name] + part if name in into else part
+
+
+_NAMED_SET = re.compile(r"([A-Za-z0-9][\w.+-]{0,63})=(.+)", re.DOTALL)
+"""A problem set with a name of its own, which has no "/" or "@", at which metrics are cut."""
+
+
+def set_name(entry: str) -> str:
+    """What metrics, tables and captions call the set: its own name, or else all that is written."""
+    named = _NAMED_SET.fullmatch(entry)
+    return named[1] if named else entry
+
+
+def set_source(entry: str) -> str:
+    """What the set holds: the path of a file, the name of a known set, or a generated level."""
+    named = _NAMED_SET.fullmatch(entry)
+    return named[2] if named else entry
 
 
 class EventKind(StrEnum):

@@ -9,6 +9,7 @@ The results log is the only truth. Every suggestion is logged before it is hande
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ class Search:
         self._curves = Curves(definition)
         self._hashes: dict[str, str] = {}
         """Configuration hash by search trial, to compute each once."""
+        self._invalid: set[str] = set()
+        """Proposals that were none, to try each once."""
         self._used_up_at: int | None = None
         """Number of the trial for which the space had nothing left."""
         self._decided: tuple[int, Suggestion | Wait | None] = (-1, None)
@@ -178,10 +181,14 @@ class Search:
         )
         known = {self._hash_of(row) for row in rows}
         for params in self._proposer.candidates(past):
+            written = json.dumps(params, sort_keys=True)
+            if written in self._invalid:
+                continue
             try:
                 config = self._config(params)
-            except ConfigError:
-                continue  # settings that are valid one by one, but not together
+            except ConfigError:  # settings that are valid one by one, but not together
+                self._invalid.add(written)
+                continue
             if config_hash(config) not in known:
                 return params, config
         return None

@@ -6,6 +6,7 @@ Streams derived under different names are independent, and adding a stream never
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 
 def derive_seed(root: int, *names: str | int) -> int:
@@ -18,3 +19,12 @@ def derive_seed(root: int, *names: str | int) -> int:
     """
     text = "\x1f".join([str(root), *(f"{type(name).__name__}:{name}" for name in names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def parse_seeds(words: Sequence[str]) -> tuple[int, ...]:
+    """Seeds as they are typed, `0 1 2` or `0,1,2`. Raises ValueError for what is no number."""
+    texts = [text.strip() for word in words for text in word.split(",") if text.strip()]
+    for text in texts:
+        if not text.removeprefix("-").isdecimal():
+            raise ValueError(f"{text!r} is no whole number: write 0 1 2 or 0,1,2")
+    return tuple(map(int, texts))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from conspo_study.console import settings_of
 from conspo_study.definition import StudyError
+from conspo_study.next_steps import used_up
 from conspo_study.records import EventKind, TrialState
 from conspo_study.results.lease import beats, read_lease
 from conspo_study.results.log import LoggedEvent, read_log
@@ -70,6 +71,8 @@ class Status:
     finished: bool
     trials: int
     """Budget, confirmations not included."""
+    used_up: str
+    """That nothing is left to try before the budget is; empty otherwise."""
     counts: Mapping[str, int]
     open: tuple[Progress, ...]
     failed: Mapping[str, str]
@@ -91,6 +94,7 @@ class Status:
         driver = f"{self.driver.state} {self.driver.who}".strip()
         facts = [("study", f"{self.name} in {self.folder}"), ("driver", driver)]
         facts.append(("trials", f"{said or 'none begun'}; budget {self.trials}"))
+        facts += [("space", self.used_up)] if self.used_up else []
         facts += [("open", _progress(trial)) for trial in self.open]
         facts += [("failed", f"{trial} at {cause}") for trial, cause in self.failed.items()]
         incidents = ", ".join(f"{count} x {kind}" for kind, count in self.incidents.items())
@@ -124,6 +128,7 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
         driver=driver,
         finished=finished,
         trials=budget,
+        used_up=used_up(table, budget) if finished else "",
         counts={state.value: count for state, count in table.counts.items()},
         open=tuple(_open(row, events) for row in rows if row.state is TrialState.RUNNING),
         failed={

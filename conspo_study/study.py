@@ -24,10 +24,10 @@ from typing import Any, Self
 from pydantic import PrivateAttr, ValidationError
 
 from conspo_study.console import Console
-from conspo_study.definition import StudyDefinition, StudyError
+from conspo_study.definition import StudyDefinition, StudyError, definition_problems
 from conspo_study.interrupts import Interrupts, interrupts, stop
 from conspo_study.next_steps import after_a_stop
-from conspo_study.plan import Plan, make_plan
+from conspo_study.plan import Plan, make_plan, space_notes
 from conspo_study.plugins import SHIPPED, PluginError, missing_modules
 from conspo_study.preflight import Preflight, preflight
 from conspo_study.records import EventKind, TrialEvent, TrialState
@@ -106,10 +106,7 @@ class Study(StudyDefinition):
             for detail in error.errors(include_url=False):
                 if isinstance(fault := detail.get("ctx", {}).get("error"), PluginError):
                     raise StudyError(str(fault)) from error
-            problems = "; ".join(
-                f"{'.'.join(map(str, detail['loc'])) or 'study'}: {detail['msg']}"
-                for detail in error.errors(include_url=False)
-            )
+            problems = "; ".join(definition_problems(error))
             raise StudyError(
                 f"this version does not understand the definition in {folder}: {problems}; use the "
                 "version that began the study (its commit is in snapshot.json)"
@@ -208,7 +205,7 @@ class Study(StudyDefinition):
         found = preflight(self, plan, fetch=True)
         if found.problems:
             raise StudyError("\n".join(found.problems))
-        for line in found.lines():
+        for line in [*found.lines(), *space_notes(self)]:
             console.line(line)
 
         def check() -> Claim:

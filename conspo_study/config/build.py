@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -10,8 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from conspo_study.config.objectives import OPTIONS
+from conspo_study.config.fields import NAME, Holds, fields_named, holds, is_word
+from conspo_study.config.messages import described, shown, unknown
 from conspo_study.config.stages import RunConfig
+
+_NO_VALUE = ("none", "null", "nil")
 
 
 class ConfigError(ValueError):
@@ -29,40 +31,54 @@ def parse_config(data: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(data)
     except ValidationError as error:
-        lines = [_describe(detail, data) for detail in error.errors(include_url=False)]
-        raise ConfigError(lines) from None
+        raise ConfigError([line for _, line in described(error, RunConfig, data)]) from None
 
 
-def with_overrides(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
+def with_overrides(
+    config: RunConfig, overrides: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> RunConfig:
     """A copy with dotted settings replaced: `{"objective.tau": 0.1}`.
 
     Choosing another `objective.name` starts from that objective's defaults, since the options of
-    the old one do not apply to it. Raises ConfigError listing all problems.
+    the old one do not apply to it. defaults: a study's own changes, which `overrides` replace.
+    Raises ConfigError listing all problems.
     """
+    given = {**(defaults or {}), **overrides}
     data = config.model_dump(mode="json")
-    name = overrides.get("objective.name", config.objective.name)
+    name = given.get(NAME, config.objective.name)
     if name != config.objective.name:
         data["objective"] = {"name": name}
-    unknown = []
-    for path, value in overrides.items():
+    problems = []
+    for path, value in given.items():
         stage, _, field = path.partition(".")
         if stage in data and field and "." not in field:
             data[stage][field] = value
         else:
-            unknown.append(f"{path}: unknown setting{_nearest(path, _all_paths(config))}")
-    problems = list(unknown)
+            problems.append(f"{shown(path)}: unknown setting{unknown(path, [*flatten(config)])}")
     try:
-        result = parse_config(data)
-    except ConfigError as error:
-        problems += error.problems
+        result = RunConfig.model_validate(data)
+    except ValidationError as error:
+        own = {path for path in defaults or {} if path not in overrides}
+        for path, line in described(error, RunConfig, data):
+            problems.append(line + (_OF_THE_STUDY if path in own else ""))
     if problems:
         raise ConfigError(problems)
     return result
 
 
+_OF_THE_STUDY = (
+    ". This study sets it itself, as its own default: choose another study, or change the default "
+    "in a copy of its file"
+)
+
+
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """`["objective.tau=0.1", ...]` as overrides; values are JSON, or else plain text."""
-    overrides, problems = {}, []
+    """`["objective.tau=0.1", ...]` as overrides.
+
+    Values are JSON, or else plain text. Where the setting's type tells more, text needs no quotes,
+    a list no brackets, and `None` is null.
+    """
+    texts, problems = {}, []
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
@@ -70,21 +86,50 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
                 f"{assignment!r} is not of the form stage.field=value, such as objective.tau=0.5"
             )
             continue
-        try:
-            overrides[path.strip()] = json.loads(text)
-        except json.JSONDecodeError:
-            overrides[path.strip()] = text
+        texts[path.strip()] = text
     if problems:
         raise ConfigError(problems)
-    return overrides
+    name = texts.get(NAME)
+    return {path: _typed(text, path, name) for path, text in texts.items()}
+
+
+def _typed(text: str, path: str, objective: str | None) -> Any:
+    """What was typed for a setting, as the value that is meant."""
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        value = text
+    known = [holds(field) for field in fields_named(path, objective)]
+    if not known:
+        return value
+    kinds = frozenset[str]().union(*(one.kinds for one in known))
+    words = tuple(word for one in known for word in one.words)
+    return _meant(text, value, Holds(kinds, words))
+
+
+def _meant(text: str, value: Any, what: Holds) -> Any:
+    bare = text.strip()
+    if "null" in what.kinds and bare.lower() in _NO_VALUE:
+        return None
+    if is_word(value, what.words) or (isinstance(value, str) and "text" in what.kinds):
+        return value
+    if "list" in what.kinds and not isinstance(value, list | dict):
+        inner = bare[1:-1] if bare[:1] + bare[-1:] == "[]" else bare
+        return [item.strip().strip("'\"") for item in inner.split(",") if item.strip()]
+    takes_text = "text" in what.kinds or any(isinstance(word, str) for word in what.words)
+    if takes_text and what.kinds <= {"text", "null"}:
+        return text  # a number, true or a bracket stands for itself
+    return value
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
     """All settings as dotted paths to JSON values."""
+    dumped = config.model_dump(mode="json")
     return {
-        f"{stage}.{field}": value
-        for stage, fields in config.model_dump(mode="json").items()
-        for field, value in fields.items()
+        # What is left out of a dump has its default.
+        f"{stage}.{field}": dumped[stage].get(field, getattr(getattr(config, stage), field))
+        for stage in RunConfig.model_fields
+        for field in type(getattr(config, stage)).model_fields
     }
 
 
@@ -93,42 +138,3 @@ def config_hash(data: BaseModel | Mapping[str, Any]) -> str:
     plain = data.model_dump(mode="json") if isinstance(data, BaseModel) else data
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _describe(detail: Any, data: Mapping[str, Any]) -> str:
-    location = [str(part) for part in detail["loc"]]
-    path = ".".join(location) or "configuration"
-    if detail["type"] == "extra_forbidden":
-        return f"{path}: unknown setting{_nearest(path, _known_paths(location, data))}"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if isinstance(detail["input"], str | int | float | bool):
-        return f"{path} = {detail['input']!r}: {message}"
-    return f"{path}: {message}"
-
-
-def _known_paths(location: Sequence[str], data: Mapping[str, Any]) -> list[str]:
-    if len(location) == 1:
-        return list(RunConfig.model_fields)
-    stage = location[0]
-    if stage == "objective":
-        name = data.get("objective", {}).get("name", "conspo")
-        fields = OPTIONS[name].model_fields
-    else:
-        fields = type(getattr(RunConfig(), stage)).model_fields
-    return [f"{stage}.{field}" for field in fields]
-
-
-def _all_paths(config: RunConfig) -> list[str]:
-    return list(flatten(config))
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    """` (did you mean ...?)`, looking for the field name in other stages too."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if not close:
-        by_field = {path.rpartition(".")[2]: path for path in known}
-        close = [
-            by_field[field]
-            for field in difflib.get_close_matches(name.rpartition(".")[2], by_field, n=1)
-        ]
-    return f" (did you mean {close[0]}?)" if close else ""

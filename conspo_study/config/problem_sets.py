@@ -1,27 +1,14 @@
-"""How a configuration names a problem set: by a name, by a path, or as `name=path`."""
+"""Problem sets as a configuration lists them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_NAMED = re.compile(r"([A-Za-z0-9][\w.+-]{0,63})=(.+)", re.DOTALL)
-"""A name may have no "/" or "@", which metrics are cut at."""
+from conspo_study.records import set_name, set_source
+
 GENERATED = "chain"
 """The generated task; its levels are written `chain/hard`."""
-
-
-def set_name(entry: str) -> str:
-    """What metrics, tables and captions call the set: its own name, or else all that is written."""
-    named = _NAMED.fullmatch(entry)
-    return named[1] if named else entry
-
-
-def set_source(entry: str) -> str:
-    """What the set holds: the path of a file, the name of a known set, or a generated level."""
-    named = _NAMED.fullmatch(entry)
-    return named[2] if named else entry
 
 
 def as_entries(given: Any) -> Any:

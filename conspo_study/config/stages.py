@@ -9,17 +9,12 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 
 from conspo_study.config.objectives import ObjectiveOptions, objective_name, options_named
 from conspo_study.config.objectives_score import ConSPOOptions
-from conspo_study.config.problem_sets import (
-    GENERATED,
-    as_entries,
-    name_problems,
-    set_name,
-    set_source,
-)
+from conspo_study.config.problem_sets import GENERATED, as_entries, name_problems
 from conspo_study.config.reward import RewardConfig
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stage import Stage
 from conspo_study.config.templates import template_text
+from conspo_study.records import set_name, set_source
 
 
 class DataConfig(Stage):

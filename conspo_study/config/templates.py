@@ -13,6 +13,13 @@ LONGEST = 100_000
 """Characters of a template; a longer file is none."""
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a text that is no path
+        return False
+
+
 def template_text(template: str) -> str:
     """The text with its `{problem}`. Of a file, line ends and blanks at the end are left out.
 
@@ -23,7 +30,7 @@ def template_text(template: str) -> str:
         return template
     text, where = template, "template"
     path = Path(template).expanduser()
-    if len(template) < 1000 and "\n" not in template and path.is_file():
+    if _is_file(path):
         where = f"template file {path}"
         try:
             with path.open(encoding="utf-8-sig") as file:

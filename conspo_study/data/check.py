@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from conspo_study.config import DataConfig, EvaluationConfig
-from conspo_study.config.problem_sets import GENERATED, set_source
+from conspo_study.config.problem_sets import GENERATED
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.hub import fetch
 from conspo_study.data.overlap import overlapping_ids
@@ -20,7 +20,7 @@ from conspo_study.data.sources import (
     overlaps,
     without,
 )
-from conspo_study.records import Problem
+from conspo_study.records import Problem, set_source
 
 IDS_SHOWN = 20
 

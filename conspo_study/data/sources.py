@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conspo_study.config import DataConfig, EvaluationConfig
-from conspo_study.config.problem_sets import GENERATED, set_source
+from conspo_study.config.problem_sets import GENERATED
 from conspo_study.data.arithmetic import evaluation_problems
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.hub import cached_file
 from conspo_study.data.order import ChainStream, ShuffledStream, TrainingStream
 from conspo_study.data.overlap import overlapping_ids
 from conspo_study.data.problems import BadRow, ProblemFileError, read_problems
-from conspo_study.records import Problem
+from conspo_study.records import Problem, set_source
 
 _GENERATED_SHOWN = 256
 

@@ -40,10 +40,11 @@ def try_objective(options: ObjectiveOptions) -> None:
 def _problem(output: Any, leaf_T: torch.Tensor) -> str | None:
     if not isinstance(output, ObjectiveOutput):
         return f"returns a {type(output).__name__}, where an ObjectiveOutput is needed"
-    if not torch.is_tensor(output.loss) or output.loss.ndim:
+    if getattr(output.loss, "ndim", None) != 0:
         return "returns a loss that is no scalar tensor"
     if not output.loss.requires_grad:
         return "returns a loss that does not depend on batch.logprobs_T"
+    weights_T: torch.Tensor | None
     (weights_T,) = torch.autograd.grad(output.loss, leaf_T, allow_unused=True)
     if weights_T is None:
         return "returns a loss that does not depend on batch.logprobs_T"

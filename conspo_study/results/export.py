@@ -6,6 +6,7 @@ with the trials that they confirm.
 
 from __future__ import annotations
 
+import json
 import statistics
 import tempfile
 import warnings
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conspo_study.config.values import key_of
 from conspo_study.records import EventKind, TrialState
 from conspo_study.results.atomic import write_atomic
 from conspo_study.results.lines import LoggedEvent
@@ -31,6 +33,7 @@ _STATES = {
     TrialState.PRUNED: "PRUNED",
     TrialState.FAILED: "FAIL",
 }
+_NO_PLACE = object()
 
 
 def export_sqlite(path: Path, definition: Mapping[str, Any], events: Sequence[LoggedEvent]) -> int:
@@ -111,8 +114,9 @@ def _frozen(
             attributes["cause"] = "it ended without the values of all seeds"
     params = {}
     for path, value in row.params.items():
-        if _fits(distributions[path], value):
-            params[path] = value
+        told = _in(distributions[path], value)
+        if told is not _NO_PLACE:
+            params[path] = told
         else:
             attributes[path] = value
     started, ended = times
@@ -170,7 +174,7 @@ def _distributions(
 ) -> dict[str, BaseDistribution]:
     """One distribution per setting, wide enough for anchors outside of the space: Optuna takes only
     one set of choices per name in a study."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     found: dict[str, BaseDistribution] = {}
     for path in dict.fromkeys([*space, *(path for row in rows for path in row.params)]):
@@ -179,22 +183,39 @@ def _distributions(
         if dimension["kind"] == "range":
             low, high, log = dimension["low"], dimension["high"], dimension["log"]
             inside = [x for x in used if _is_number(x) and (x > 0 or not log)]
-            found[path] = FloatDistribution(min([low, *inside]), max([high, *inside]), log=log)
+            if dimension.get("integer"):
+                inside = [int(x) for x in inside if x == int(x)]
+                ends = min([int(low), *inside]), max([int(high), *inside])
+                found[path] = IntDistribution(*ends, log=log)
+            else:
+                found[path] = FloatDistribution(min([low, *inside]), max([high, *inside]), log=log)
         else:
-            choices = list(dict.fromkeys([*dimension["values"], *used]))
+            choices = list({key_of(x): x for x in [*dimension["values"], *used]}.values())
             if all(map(_is_number, choices)):
                 choices.sort()  # axes of plots keep this order
-            found[path] = CategoricalDistribution(choices)
+            found[path] = CategoricalDistribution([_told(choice) for choice in choices])
     return found
 
 
-def _fits(distribution: BaseDistribution, value: Any) -> bool:
-    """Whether Optuna can hold the value; a logarithmic range, say, has no place for 0."""
-    from optuna.distributions import FloatDistribution
+def _told(value: Any) -> Any:
+    """A choice as Optuna can hold it: what it knows as it is, lists as their JSON, and True and
+    False as words, which it would take for 1 and 0."""
+    return json.dumps(value) if isinstance(value, bool | list | tuple | Mapping) else value
 
-    if not isinstance(distribution, FloatDistribution):
-        return True
-    return _is_number(value) and distribution.low <= value <= distribution.high
+
+def _in(distribution: BaseDistribution, value: Any) -> Any:
+    """The value as it stands in the distribution; `_NO_PLACE` where Optuna has none for it: for 0
+    in a logarithmic range, say, or 2.5 among whole numbers."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return _told(value)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    if not _is_number(value) or not distribution.low <= value <= distribution.high:
+        return _NO_PLACE
+    if isinstance(distribution, IntDistribution):
+        return int(value) if value == int(value) else _NO_PLACE
+    return value
 
 
 def _is_number(value: Any) -> bool:

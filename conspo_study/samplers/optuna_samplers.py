@@ -9,12 +9,14 @@ import json
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
+    IntDistribution,
 )
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.study import Study, StudyDirection
@@ -26,7 +28,7 @@ from conspo_study.records import TrialState
 from conspo_study.samplers import Ended, Params, Past
 from conspo_study.samplers.sequences import Random
 from conspo_study.seeds import derive_seed
-from conspo_study.space import Choice, Range, active, contains, ordered
+from conspo_study.space import Choice, Range, Value, active, contains, ordered
 
 MODEL_FROM = 1
 """Ended trials that Optuna's samplers need before they model: how many are drawn at random is
@@ -72,25 +74,22 @@ class OptunaProposer(ABC):
         known = {_key(params): trial for params, trial in told}
         for attempt in range(self.attempts):
             seed = derive_seed(self._definition.root_seed, "sampler", past.number, attempt)
-            asked = self._ask(study, seed % 2**32)
-            yield dict(asked.params)
+            asked, params = self._ask(study, seed % 2**32)
+            yield params
             study.tell(asked, state=OptunaState.FAIL)
-            if (again := known.get(_key(asked.params))) is not None:
+            if (again := known.get(_key(params))) is not None:
                 study.add_trial(again)
 
-    def _ask(self, study: Study, seed: int) -> Trial:
+    def _ask(self, study: Study, seed: int) -> tuple[Trial, Params]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.sampler = self._sampler(seed)
             asked = study.ask()
+            params: dict[str, Any] = {}
             for path, dimension in self._dimensions:
-                if not active(dimension, asked.params):
-                    continue
-                if isinstance(dimension, Choice):
-                    asked.suggest_categorical(path, dimension.values)
-                else:
-                    asked.suggest_float(path, dimension.low, dimension.high, log=dimension.log)
-        return asked
+                if active(dimension, params):
+                    params[path] = _suggested(asked, path, dimension)
+        return asked, params
 
     @abstractmethod
     def _sampler(self, seed: int) -> BaseSampler: ...
@@ -105,8 +104,9 @@ class OptunaProposer(ABC):
         values: tuple[float, ...] | None = None,
         intermediate: dict[int, float] | None = None,
     ) -> FrozenTrial:
+        dimensions = self._definition.space
         return create_trial(
-            params=dict(params),
+            params={path: _told_as(dimensions[path], value) for path, value in params.items()},
             distributions={path: self._distributions[path] for path in params},
             state=state,
             values=values,
@@ -164,8 +164,27 @@ class GaussianProcess(OptunaProposer):
 
 def _distribution(dimension: Choice | Range) -> BaseDistribution:
     if isinstance(dimension, Choice):
-        return CategoricalDistribution(dimension.values)
+        # By their places: Optuna knows no lists, and takes True for 1.
+        return CategoricalDistribution(range(len(dimension.values)))
+    if dimension.integer:
+        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+
+
+def _suggested(asked: Trial, path: str, dimension: Choice | Range) -> Value:
+    if isinstance(dimension, Choice):
+        return dimension.values[asked.suggest_categorical(path, range(len(dimension.values)))]
+    low, high, log = dimension.low, dimension.high, dimension.log
+    if dimension.integer:
+        return asked.suggest_int(path, int(low), int(high), log=log)
+    return asked.suggest_float(path, low, high, log=log)
+
+
+def _told_as(dimension: Choice | Range, value: Value) -> Any:
+    """A value as Optuna knows it."""
+    if isinstance(dimension, Choice):
+        return dimension.index(value)
+    return int(value) if dimension.integer else value  # type: ignore[arg-type]
 
 
 def _key(params: Params) -> str:

@@ -13,6 +13,8 @@ from conspo_study.space import MAX_POINTS, Space, Value, number_of_points, point
 
 DRAWS = 100
 """Random draws that may be repeats before a space is searched for what is left of it."""
+MOST_DRAWS = 10_000
+"""Draws from a space that cannot be searched like this, and where few points may be valid."""
 
 
 class Random:
@@ -20,10 +22,11 @@ class Random:
 
     def __init__(self, definition: StudyDefinition):
         self._space, self._root = definition.space, definition.root_seed
+        self._draws = _draws(self._space)
 
     def candidates(self, past: Past) -> Iterator[Params]:
-        """`DRAWS` draws, then what is left of a space of choices."""
-        for attempt in range(DRAWS):
+        """Draws, then what is left of a space of choices."""
+        for attempt in range(self._draws):
             # Python promises that random() of a seed stays the same from version to version.
             stream = random.Random(derive_seed(self._root, "random", past.number, attempt))
             yield point(self._space, [stream.random() for _ in self._space])
@@ -40,11 +43,12 @@ class QuasiRandom:
 
     def __init__(self, definition: StudyDefinition):
         self._space, self._root = definition.space, definition.root_seed
+        self._draws = _draws(self._space)
         self._block: list[list[float]] = []
 
     def candidates(self, past: Past) -> Iterator[Params]:
         """The sequence from its start, then what is left of a space of choices."""
-        for index in range(past.number + DRAWS):
+        for index in range(past.number + self._draws):
             if index == len(self._block):
                 self._block = self._longer_block()
             yield point(self._space, self._block[index])
@@ -89,5 +93,14 @@ def shuffled(space: Space, root: int, *names: str | int) -> list[Mapping[str, Va
 def left_over(space: Space, root: int, number: int) -> Iterator[Params]:
     """All points of a space of choices, in an order of trial `number`'s own: what chance would
     hardly find of a space that is almost used up. Nothing for a space of ranges, or a large one."""
-    if (number_of_points(space) or MAX_POINTS) < MAX_POINTS:
+    if _is_listed(space):
         yield from shuffled(space, root, "left over", number)
+
+
+def _draws(space: Space) -> int:
+    return DRAWS if _is_listed(space) else MOST_DRAWS
+
+
+def _is_listed(space: Space) -> bool:
+    """Whether all of its points can be gone through."""
+    return (number_of_points(space) or MAX_POINTS) < MAX_POINTS

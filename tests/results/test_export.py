@@ -9,11 +9,15 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
+from study_fixtures import MemoryLog, definition
 
+from conspo_study.definition import Anchor, Sampler
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.export import export_sqlite
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.results.log import read_log
+from conspo_study.search import Search
+from conspo_study.space import Choice, Range
 
 FROZEN = Path(__file__).parents[1] / "assets" / "results_v2"
 METRIC = "eval/chain/hard/avg@8"
@@ -170,3 +174,30 @@ def test_numbers_to_choose_from_stand_in_their_order(tmp_path: Path) -> None:
     study = export(tmp_path, suggested("t0", 0.5), suggested("t1", 20.0), space=space)
     assert study.trials[0].distributions[TAU].choices == (0.1, 0.5, 20.0)  # type: ignore[attr-defined]
     assert [trial.params[TAU] for trial in study.trials] == [0.5, 20.0]
+
+
+def test_whole_numbers_lists_none_and_truth_are_exported(tmp_path):
+    settings = {
+        "rollout.group_size": Range(low=2, high=8, log=True),
+        "policy.lora_targets": Choice(values=(["q_proj"], ["q_proj", "v_proj"])),
+        "update.importance_cap": Choice(values=(None, 2.0)),
+        "policy.gradient_checkpointing": Choice(values=(True, False)),
+    }
+    anchors = (Anchor(label="larger", params={"rollout.group_size": 16}),)
+    study = definition(
+        space=settings, anchors=anchors, sampler=Sampler(name="random"), early_stopping=None
+    )
+    log = MemoryLog()
+    search = Search(study, log)
+    while search.suggest():
+        pass
+    path = tmp_path / "optuna.sqlite3"
+    export_sqlite(path, json.loads(json.dumps(study.frozen())), log.events)
+    (name,) = optuna.study.get_all_study_names(f"sqlite:///{path}")
+    found = optuna.load_study(study_name=name, storage=f"sqlite:///{path}").trials
+    whole = found[1].distributions["rollout.group_size"]
+    assert whole == optuna.distributions.IntDistribution(2, 16, log=True)
+    for trial, row in zip(found, log.table.rows, strict=True):
+        for setting, value in row.params.items():
+            listed = isinstance(value, list | bool)
+            assert trial.params[setting] == (json.dumps(value) if listed else value)

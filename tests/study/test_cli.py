@@ -42,7 +42,7 @@ def run(*arguments):
         (("--allow-changes",), "--allow-changes is about a study that has begun: add --resume"),
         (("--trials", "0"), "trials = 0: should be greater than or equal to 1"),
         (("--track", "tensorbord"), "unknown tracker 'tensorbord'; known: tensorboard, wandb"),
-        (("--name", "a/b"), "should match pattern"),
+        (("--name", "a/b"), "for example a-b"),
         (("--sampler", "magic"), "sampler.name = 'magic': should be 'tpe', 'gp'"),
     ],
 )

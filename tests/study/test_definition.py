@@ -34,7 +34,7 @@ WIDE = {
         ({"space": {"objective.tua": Choice(values=(1.0,))}}, "did you mean objective.tau?"),
         ({"space": {TAU: Choice(values=(1.0, -1.0))}}, "objective.tau = -1.0: should be greater"),
         ({"space": {}}, "the space is empty"),
-        ({"name": "../escape"}, "should match pattern"),
+        ({"name": "../escape"}, "a name has letters from a to z, digits and the signs . _ -"),
         ({"anchors": (Anchor(label="a", params={"objective.alpha": 2.0}),)}, "anchor 'a'"),
         (
             {"anchors": tuple(Anchor(label="a", params={TAU: t}) for t in (1.0, 2.0))},
@@ -42,13 +42,13 @@ WIDE = {
         ),
         (
             {"sampler": Sampler(name="grid"), "space": RANGE},
-            "objective.tau is a range, of which a grid has no points: list its values in a Choice",
+            "objective.tau: is a range, of which a grid has no points: list its values in a Choice",
         ),
         ({"sampler": Sampler(name="grid"), "space": WIDE}, "a grid of 10000 points or more"),
         (
             {"sampler": Sampler(name="gp")},
-            "objective.schedule exists only for some values of objective.margin, which the sampler "
-            "gp cannot model: drop its `when`, or use the sampler tpe",
+            "objective.schedule: exists only for some values of objective.margin, which the "
+            "sampler gp cannot model: drop its `when`, or use the sampler tpe",
         ),
         (
             {"space": {SCHEDULE: Choice(values=("off",), when=When(path=TAU, values=(1.0,)))}},
@@ -65,7 +65,7 @@ WIDE = {
                     MARGIN: Choice(values=(0.0,), when=When(path=TAU, values=(1.0, 3.0))),
                 }
             },
-            "objective.margin exists where objective.tau is [3.0], which it never is",
+            "objective.margin: exists where objective.tau is [3.0], which it never is",
         ),
         (
             {

@@ -1,7 +1,9 @@
 """What is printed to be typed next can be typed: real commands, real paths."""
 
+import json
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -10,9 +12,11 @@ import pytest
 from conspo_study.cli import carry_out
 from conspo_study.console import Console
 from conspo_study.manage import Command, main
-from conspo_study.next_steps import after_a_stop, after_the_end
+from conspo_study.next_steps import after_a_stop, after_the_end, used_up
 from conspo_study.results.lease import LeaseLost
+from conspo_study.status import study_status
 from conspo_study.study import Outcome, StudyStopped, _stopped
+from conspo_study.study_folder import read_table
 
 FROZEN = Path(__file__).resolve().parents[1] / "assets" / "results_v2"
 COMMANDS = {get_args(one)[1].name for one in get_args(Command)}
@@ -78,3 +82,24 @@ def test_the_end_an_interrupt_and_a_failure_each_say_what_can_be_done(folder, ca
     assert "error: no space left\n  go on" in capsys.readouterr().err
     assert carry_out(lambda: done, lambda folder: None, Console(quiet=True)) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_nothing_more_is_advised_where_the_space_is_used_up(folder, capsys, monkeypatch):
+    stored = folder / "study.json"
+    data = json.loads(stored.read_text())
+    table = replace(read_table(folder), finished=True)
+    ended, asked = len(table.rows), len(table.rows) + 6
+    data["definition"]["trials"] = asked
+    stored.write_text(json.dumps(data))
+    spent = f"space is used up: {ended} of {asked} trials; nothing is left to try"
+    assert used_up(table, asked) == f"the {spent}"
+    assert used_up(table, ended) == used_up(replace(table, finished=False), asked) == ""
+    for module in ("cli", "status"):
+        found = replace(table, trials=asked)
+        monkeypatch.setattr(f"conspo_study.{module}.read_table", lambda folder, found=found: found)
+    done = Outcome(folder, complete=True, finished=1)
+    assert carry_out(lambda: done, lambda folder: None, Console()) == 0
+    said = capsys.readouterr().out
+    assert f"The {spent}." in said
+    assert "more trials" not in said
+    assert any(spent in line for line in study_status(folder).lines())

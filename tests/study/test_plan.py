@@ -9,11 +9,12 @@ from conspo_study.config import with_overrides
 from conspo_study.costs import EMBEDDED_PARAMETERS, finish_times
 from conspo_study.definition import Anchor, Confirmation, EarlyStopping, Sampler
 from conspo_study.placement import Node
-from conspo_study.plan import ASSUMED_SD, make_plan, measured_spread
+from conspo_study.plan import ASSUMED_SD, make_plan, measured_spread, space_notes
 from conspo_study.power import detectable_effect
 from conspo_study.presets import EMBEDDED, QUICK
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable, TrialRow
+from conspo_study.space import Choice, Range
 from conspo_study.spread import ONE_SEED, PairedSpread
 
 SPREAD = PairedSpread(0.02, "measured")
@@ -242,3 +243,50 @@ def test_the_lines_fit_a_terminal_and_hold_every_fact():
     ]
     assert "(cannot be told from none)" in text(plan)
     assert "note" in text(replace(plan, notes=("look out",)))
+
+
+def notes_of(**changes):
+    fields = {"anchors": (), "early_stopping": None, "trials": 12}
+    return list(space_notes(definition(**{**fields, **changes})))
+
+
+def test_what_of_a_space_is_invalid_is_told_with_an_example():
+    together = {
+        "rollout.prompts_per_step": Choice(values=(4, 6)),
+        "train.workers": Choice(values=(1, 2, 4)),
+    }
+    invalid, spent = notes_of(space=together)
+    assert invalid.startswith(
+        "1 of the 6 points of the space is invalid and never tried, such as "
+        "rollout.prompts_per_step = 6, train.workers = 4 (rollout.prompts_per_step 6 is not"
+    )
+    assert spent == (
+        "the space has 5 valid points, of which anchors take 0: 7 of 12 trials cannot be used"
+    )
+    with_a_range = {**together, "objective.tau": Range(low=0.1, high=1.0)}
+    (share,) = notes_of(space=with_a_range)
+    assert 0.13 < float(share.split("%")[0].split()[-1]) / 100 < 0.21
+
+
+def test_a_budget_that_a_space_cannot_use_is_told():
+    three = {"objective.tau": Choice(values=(0.3, 1.0, 3.0))}
+    anchors = (Anchor(label="in it", params={"objective.tau": 1.0}),)
+    assert notes_of(space=three, anchors=anchors) == [
+        "the space has 3 points, of which anchors take 1: 9 of 12 trials cannot be used"
+    ]
+    assert notes_of(space=three, anchors=anchors, trials=3) == []
+
+
+def test_anchors_that_are_one_configuration_are_told_by_name():
+    spelled_out = Anchor(label="spelled out", params={"objective.tau": 1.0})
+    other = Anchor(label="other", params={"objective.tau": 2.0})
+    found = notes_of(anchors=(Anchor(label="default", params={}), other, spelled_out), trials=3)
+    assert found == [
+        "anchors 'default' and 'spelled out' are the same configuration, and each of them is run"
+    ]
+    study = definition(anchors=(spelled_out, Anchor(label="again", params={"objective.tau": 1.0})))
+    assert "anchors 'spelled out' and 'again'" in " ".join(study_notes(study))
+
+
+def study_notes(study):
+    return make_plan(study, 2, 0).notes

@@ -1,7 +1,10 @@
 """Search spaces: which points there are, where conditions hold, and that order means nothing."""
 
 import itertools
+import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,14 +43,62 @@ def test_membership_respects_conditions():
 
 
 @pytest.mark.parametrize(("low", "high", "log"), [(1, 1, False), (2, 1, False), (0, 1, True)])
-def test_an_empty_range_is_refused(low, high, log):
-    with pytest.raises(ValidationError, match="low < high"):
-        Range(low=low, high=high, log=log)
+def test_an_empty_range_is_told(low, high, log):
+    assert "low < high" in next(Range(low=low, high=high, log=log).problems())
 
 
-def test_a_repeated_value_is_refused():
-    with pytest.raises(ValidationError, match="distinct"):
-        Choice(values=(1.0, 2.0, 1.0))
+@pytest.mark.parametrize("log", [False, True])
+def test_every_whole_number_has_its_share_of_the_interval(log):
+    whole = Range(low=2, high=6, log=log, integer=True)
+    found = [whole.at((i + 0.5) / 10_000) for i in range(10_000)]
+    assert set(map(type, found)) == {int}
+    shares = [found.count(n) / 10_000 for n in range(2, 7)]
+    if log:
+        wanted = [math.log((n + 0.5) / (n - 0.5)) / math.log(6.5 / 1.5) for n in range(2, 7)]
+    else:
+        wanted = [0.2] * 5
+    assert shares == pytest.approx(wanted, abs=2e-4)
+    assert whole.at(0.0) == 2
+    assert whole.at(1 - 2**-53) == 6
+
+
+def test_a_range_of_whole_numbers_holds_these_and_lists_them():
+    whole = Range(low=2, high=8, integer=True)
+    assert [whole.contains(x) for x in (2, 3.0, 8, 2.5, 9, True, "3", None)] == [
+        *(True, True, True, False, False, False, False, False)
+    ]
+    assert list(whole.listed) == [2, 3, 4, 5, 6, 7, 8]
+    assert number_of_points({"rollout.group_size": whole, TAU: Choice(values=(1.0, 2.0))}) == 14
+    assert not Range(low=0, high=1).contains(True)
+
+
+def test_true_is_not_one_and_none_is_a_value():
+    mixed = Choice(values=(True, 0, None, "1", ("a", "b")))
+    assert [mixed.contains(x) for x in (True, 0.0, None, "1", ["a", "b"])] == [True] * 5
+    assert [mixed.contains(x) for x in (1, False, "0", ["b", "a"], ())] == [False] * 5
+    assert When(path="x", values=(None,)).holds({"x": None})
+    assert not When(path="x", values=(None,)).holds({})
+    assert not When(path="x", values=(True,)).holds({"x": 1})
+
+
+def test_several_conditions_must_all_hold():
+    both = Choice(
+        values=(1.0,), when=(When(path=MARGIN, values=(1.0,)), When(path=ALPHA, values=(True,)))
+    )
+    space = {TAU: both, MARGIN: Choice(values=(0.0, 1.0)), ALPHA: Choice(values=(True, False))}
+    assert len(list(points(space))) == 4
+    assert sum(TAU in found for found in points(space)) == 1
+    assert [path for path, _ in ordered(space)][-1] == TAU
+
+
+def test_values_of_other_libraries_become_plain_and_an_order_is_needed():
+    found = Choice(values=np.array([1, 2])).values
+    assert found == (1, 2)
+    assert set(map(type, found)) == {int}
+    assert Choice(values=[np.float64(0.5), Path("a/b")]).values == (0.5, "a/b")
+    for unordered in ({"a", "b"}, "ab"):
+        with pytest.raises(ValidationError, match="a list or a tuple"):
+            Choice(values=unordered)
 
 
 @settings(deadline=None)
