@@ -11,8 +11,11 @@ from pydantic import BaseModel, ValidationError
 
 from conspo_study.config.fields import NAME, Holds, fields_named, holds, is_word
 from conspo_study.config.messages import described, shown, unknown
+from conspo_study.config.problem_sets import as_entries
 from conspo_study.config.stages import RunConfig
+from conspo_study.records import set_name
 
+SETS, TRACKED = "evaluation.sets", "evaluation.tracked"
 _NO_VALUE = ("none", "null", "nil")
 
 
@@ -40,14 +43,19 @@ def with_overrides(
     """A copy with dotted settings replaced: `{"objective.tau": 0.1}`.
 
     Choosing another `objective.name` starts from that objective's defaults, since the options of
-    the old one do not apply to it. defaults: a study's own changes, which `overrides` replace.
-    Raises ConfigError listing all problems.
+    the old one do not apply to it; choosing other `evaluation.sets` forgets what was tracked of
+    those before. defaults: a study's own changes, which `overrides` replace. Raises ConfigError
+    listing all problems.
     """
     given = {**(defaults or {}), **overrides}
     data = config.model_dump(mode="json")
     name = given.get(NAME, config.objective.name)
     if name != config.objective.name:
         data["objective"] = {"name": name}
+    if TRACKED not in given and isinstance(sets := as_entries(given.get(SETS)), list | tuple):
+        names = [set_name(entry) for entry in sets if isinstance(entry, str)]
+        tracked = data["evaluation"]["tracked"]
+        data["evaluation"]["tracked"] = [name for name in tracked if name in names]
     problems = []
     for path, value in given.items():
         stage, _, field = path.partition(".")

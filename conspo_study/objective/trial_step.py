@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -44,8 +44,8 @@ def _problem(output: Any, leaf_T: torch.Tensor) -> str | None:
         return "returns a loss that is no scalar tensor"
     if not output.loss.requires_grad:
         return "returns a loss that does not depend on batch.logprobs_T"
-    weights_T: torch.Tensor | None
-    (weights_T,) = torch.autograd.grad(output.loss, leaf_T, allow_unused=True)
+    found = torch.autograd.grad(output.loss, leaf_T, allow_unused=True)
+    weights_T = cast("torch.Tensor | None", found[0])
     if weights_T is None:
         return "returns a loss that does not depend on batch.logprobs_T"
     if not (output.loss.isfinite() and weights_T.isfinite().all()):
