@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from conspo_study.config import module_of_objective
 from conspo_study.config.reward import reward_path
-from conspo_study.plugins import is_import_path, module_of
+from conspo_study.plugins import OBJECTIVES, module_of, path_of
 from conspo_study.space import Choice
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ def rewards_of(study: StudyDefinition) -> tuple[str, ...]:
 
 def imports_of(study: StudyDefinition) -> tuple[str, ...]:
     """What must be imported before a configuration of the study can be read: its `plugins`, and the
-    modules of objectives that are registered under a name. Those that have an import path are found
-    by it."""
-    registered = [module_of_objective(n) for n in objectives_of(study) if not is_import_path(n)]
+    modules of objectives that are registered under a name. Those that have an import path, or an
+    entry point, are found by it."""
+    names = [name for name in objectives_of(study) if path_of(name, OBJECTIVES) is None]
+    registered = map(module_of_objective, names)
     return tuple(dict.fromkeys([*study.plugins, *filter(None, registered)]))
 
 

@@ -192,9 +192,12 @@ def train_worker(payload: dict[str, Any]) -> None:
         )
     except Exception as error:
         cause = lasting_cause(error)
-        if cause is None:
+        told = error if cause is None else TrialFailed(cause)
+        # Of a traceback nothing but what is written down reaches the trial's driver.
+        told.add_note(traceback.format_exc())
+        if told is error:
             raise
-        raise TrialFailed(cause) from error
+        raise told from error
 
 
 def _models_at_start(spec: TrialSpec) -> dict[str, str]:

@@ -79,11 +79,10 @@ class FunctionTask:
     def _number(self, value: Any) -> float | None:
         if value is None:
             return None
-        try:
-            number = float(value)
-        except (TypeError, ValueError) as error:
+        if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
             kind = type(value).__name__
-            raise TypeError(f"{self._path} returned a {kind}, and no number or None") from error
+            raise TypeError(f"{self._path} returned a {kind}, where a number or None is needed")
+        number = float(value)
         if not math.isfinite(number):
             raise ValueError(f"{self._path} returned {number}, which is no reward")
         return number
