@@ -147,6 +147,9 @@ def _check_policy(run: RunConfig, found: Preflight, fetch: bool) -> None:
 
         _check_prompts(run, embedded_tokenizer(), found)
         return
+    from conspo_study.policy.sources import source_of
+
+    source_of(policy.model)  # which raises for what no model can be called
     folder = prepare_policy(policy) if fetch else local_folder(policy)
     if folder is None:
         found.later.append(f"{policy.model}: fetched and looked at when the study starts")
