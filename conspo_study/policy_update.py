@@ -200,11 +200,11 @@ class PolicyUpdate:
         found = metrics["mismatch_abs"], metrics["mismatch_max"]
         if found[0] > mean or found[1] > most:
             raise MismatchError(
-                f"log-probabilities of the same tokens under the same weights differ by {found[0]:.3g} "
-                f"nats on average and {found[1]:.3g} at most (expected: below {mean:g} and {most:g}) "
-                f"between the sampler ({rollout.engine}) and the trainer: one of them computes this "
-                "model wrongly, such as its attention windows or rotary embedding; use another "
-                "rollout.engine, policy.attention=eager or another model, and report it"
+                f"sampler ({rollout.engine}) and trainer give the same tokens log-probabilities "
+                f"that differ by {found[0]:.3g} nats on average and {found[1]:.3g} at most "
+                f"(expected: below {mean:g} and {most:g}), although their weights are the same: "
+                "one of them computes this model wrongly, such as its attention windows or rotary "
+                "embedding; use another rollout.engine, policy.attention=eager or another model"
             )
 
     def _utilisation(self, flops: float) -> float:

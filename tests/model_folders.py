@@ -20,7 +20,15 @@ _SIZES = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-_OLD_SIZES = {"vocab_size": 62, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128}
+_ENDS = {"bos_token_id": 1, "eos_token_id": 2}
+_OLD_SIZES = {
+    "vocab_size": 62,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 128,
+    **_ENDS,
+}
 _EXPERTS = {"num_key_value_heads": 2, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
 STRANGERS = {
     "gpt2": _OLD_SIZES,
@@ -36,7 +44,14 @@ STRANGERS = {
     "nemotron": _SIZES | {"num_key_value_heads": 2, "head_dim": 8},
     "bloom": _SIZES | {"n_layer": 2, "n_head": 4},
     "gptj": _OLD_SIZES | {"rotary_dim": 4},
-    "mpt": {"vocab_size": 62, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 128},
+    "mpt": {
+        "vocab_size": 62,
+        "d_model": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "max_seq_len": 128,
+        **_ENDS,
+    },
 }
 """Families that no test elsewhere names, with tiny sizes."""
 EAGER = {"bloom", "gptj", "mpt"}

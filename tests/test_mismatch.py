@@ -62,15 +62,11 @@ def test_a_step_without_groups_has_nothing_to_compare():
 
 
 def test_a_trial_ends_when_its_sampler_draws_from_another_distribution(tmp_path, monkeypatch):
-    real = TransformersEngine._check
-
-    def sharpened(engine, prompts, limit):
-        """Draw from a policy with other norms than the trainer's, as a faulty kernel would."""
-        real(engine, prompts, limit)
-        engine._decoder = lambda capacity: _Sharp(type(engine)._decoder(engine, capacity))
-
-    monkeypatch.setattr(TransformersEngine, "_check", sharpened)
-    with pytest.raises(MismatchError, match="sampler .transformers. and the trainer"):
+    real = TransformersEngine._decoder
+    monkeypatch.setattr(
+        TransformersEngine, "_decoder", lambda engine, capacity: _Sharp(real(engine, capacity))
+    )
+    with pytest.raises(MismatchError, match=r"^sampler \(transformers\) and trainer"):
         training_runs.run(tmp_path, prepare_policy(QUICK.policy), seeds=(0,))
 
 

@@ -55,7 +55,7 @@ def test_a_tokenizer_that_transformers_makes_up_is_none(tmp_path):
 def test_a_damaged_tokenizer_is_one_line(tmp_path):
     folder = save_model(tmp_path)
     (folder / "tokenizer.json").write_text('{"version": "1.0"}')
-    with pytest.raises(PolicyError, match="tokenizer of .* cannot be loaded") as error:
+    with pytest.raises(PolicyError, match=r"tokenizer of .* cannot be loaded") as error:
         load(folder)
     assert "\n" not in str(error.value)
 
