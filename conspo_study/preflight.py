@@ -148,18 +148,19 @@ def _check_policy(run: RunConfig, found: Preflight, fetch: bool) -> None:
 
         _check_prompts(run, embedded_config(), embedded_tokenizer(), found)
         return
-    folder = prepare_policy(policy) if fetch else local_folder(policy)
+    folder = prepare_policy(policy) if fetch else local_folder(policy, insist=True)
     if folder is None:
         found.later.append(f"{policy.model}: fetched and looked at when the study starts")
         return
     from conspo_study.model_preflight import model_problems, read_config
-    from conspo_study.policy.tokenizer import load_tokenizer
 
     problems = model_problems(run, folder)
     found.problems += [problem for problem in problems if problem not in found.problems]
     if problems:
         return
     found.data = replace(found.data, hashes={**found.data.hashes, **model_hashes([policy])})
+    from conspo_study.policy.tokenizer import load_tokenizer  # PyTorch: seconds of importing
+
     model_config = read_config(run, folder)
     _check_prompts(run, model_config, load_tokenizer(policy, folder, model_config), found)
 

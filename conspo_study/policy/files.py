@@ -74,9 +74,10 @@ def no_model(path: Path) -> str:
         why = _no_config({entry.name for entry in path.iterdir()})
     except FileNotFoundError:
         where = "" if path.is_absolute() else f" in {Path.cwd()}"
-        why = "it is a link to nothing" if path.is_symlink() else f"it does not exist{where}"
+        state = "it is a link to nothing" if path.is_symlink() else f"it does not exist{where}"
+        why = f"no {CONFIG}: {state}"
     except NotADirectoryError:
-        why = "it is a file"
+        why = f"no {CONFIG}: it is a file"
     except OSError as error:
         why = f"it cannot be read: {error.strerror}"
     return f"policy.model: {path} is not the folder of a transformers model ({why})"

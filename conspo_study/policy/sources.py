@@ -14,7 +14,7 @@ from conspo_study.policy.cache import file_digest
 from conspo_study.policy.errors import NoModelError
 from conspo_study.policy.files import CONFIG, no_model
 from conspo_study.policy.gguf import converted, converted_before, smollm2_file
-from conspo_study.policy.hub import cached_snapshot, snapshot
+from conspo_study.policy.hub import cached_snapshot, offline, snapshot
 from conspo_study.policy.identity import folder_hash
 
 SMOLLM2 = "smollm2"
@@ -70,6 +70,13 @@ def model_folder(config: PolicyConfig, on_notice: Callable[[str], None] = print)
         if near := _nearby(Path(config.model)):
             raise OSError(f"{error}{near}") from error
         raise
+
+
+def refuse_unreachable(config: PolicyConfig) -> None:
+    """Raise what `model_folder` would raise, where that is known without work or a network: for a
+    name that is nothing, and a model of the hub that is not here while the hub is switched off."""
+    if source_of(config.model).hub is not None and folder_at_hand(config) is None and offline():
+        model_folder(config)
 
 
 def folder_at_hand(config: PolicyConfig) -> Path | None:

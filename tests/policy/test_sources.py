@@ -19,7 +19,13 @@ from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.policy.errors import PolicyError
 from conspo_study.policy.identity import BLOCK, folder_hash
 from conspo_study.policy.load import load_policy
-from conspo_study.policy.sources import folder_at_hand, model_folder, model_identity, source_of
+from conspo_study.policy.sources import (
+    folder_at_hand,
+    model_folder,
+    model_identity,
+    refuse_unreachable,
+    source_of,
+)
 
 OLD, NEW = "1" * 40, "2" * 40
 
@@ -92,8 +98,9 @@ def test_a_path_that_does_not_exist_is_told_with_names_like_it(tmp_path, monkeyp
     with pytest.raises(PolicyError, match=r"it does not exist\); did you mean .*/m/embed"):
         source_of(f"{tmp_path}/m/emb")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(OSError, match=r"m/emb is neither a local folder.*did you mean m/embed"):
-        model_folder(PolicyConfig(model="m/emb"))
+    for asked in (model_folder, refuse_unreachable):
+        with pytest.raises(OSError, match=r"m/emb is neither a local folder.*did you mean m/embed"):
+            asked(PolicyConfig(model="m/emb"))
 
 
 def test_the_home_folder_of_an_unknown_user_is_no_folder():
