@@ -31,6 +31,10 @@ FRESH_PROBLEMS: Mapping[str, Value] = {"evaluation.split": "test"}
 """What a confirmation changes unless told otherwise."""
 
 
+_SEEDS = range(-(2**63), 2**63)
+"""What tables can hold."""
+
+
 class StudyError(RuntimeError):
     """A study cannot start, with the reason and what to do; no trial was run."""
 
@@ -226,6 +230,7 @@ class StudyDefinition(Stage):
     def _counting_problems(self) -> Iterator[str]:
         if len(set(self.seeds)) != len(self.seeds):
             yield "seeds must be distinct: a repeated seed is no second observation"
+        yield from _seed_problems(self.seeds)
         if len(self.anchors) > self.trials:
             yield f"{len(self.anchors)} anchors always run, but the budget is {self.trials} trials"
         if self.trials > len(self.anchors) and not self.space:
@@ -269,6 +274,7 @@ class StudyDefinition(Stage):
         seeds, overrides = self.confirm.seeds, self.confirm.overrides
         if len(set(seeds)) != len(seeds):
             yield "confirm: seeds must be distinct: a repeated seed is no second observation"
+        yield from (f"confirm: {problem}" for problem in _seed_problems(seeds))
         if used := sorted(set(seeds) & set(self.seeds)):
             known = ", ".join(map(str, used))
             yield f"confirm: seeds {known} have chosen the winner; confirm it on others"
@@ -320,6 +326,12 @@ def _as_a_name(text: str) -> str:
     """The nearest text that is a name."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", plain).strip("-._")[:LONGEST_NAME] or "my-study"
+
+
+def _seed_problems(seeds: tuple[int, ...]) -> Iterator[str]:
+    for seed in seeds:
+        if seed not in _SEEDS:
+            yield f"seed {seed} is out of range: seeds are whole numbers from -2^63 to 2^63 - 1"
 
 
 def _tracked_metrics(config: RunConfig) -> list[str]:

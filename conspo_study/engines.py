@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.config import RunConfig
+from conspo_study.policy.lengths import longest_sequence
 from conspo_study.policy.stop import stop_ids
-from conspo_study.policy.weights import positions, save_architecture
+from conspo_study.policy.weights import save_architecture
 from conspo_study.rollout.engine import PolicyWeights, RolloutEngine
 from conspo_study.rollout.engine_actor import EngineActor, own_gpus
 from conspo_study.rollout.engine_pool import EnginePool, EngineProcess, WeightChannel
@@ -49,6 +50,7 @@ def rollout_engines(
             updates=weights.updates,
             stop_ids=stops_of(model, tokenizer),
             precision=config.policy.precision,
+            longest=_longest(model),
         )
         return
     pools: list[EnginePool] = []
@@ -56,7 +58,7 @@ def rollout_engines(
     def build(model: Any, tokenizer: Any, weights: PolicyWeights) -> RolloutEngine:
         if not pools:  # the first model shows what all of them are like
             save_architecture(model, folder / _MODEL)
-            pools.append(_vllm_pool(config, folder, positions(model)))
+            pools.append(_vllm_pool(config, folder, _longest(model)))
         return VllmEngine(pools[0], weights, tokenizer, stops_of(model, tokenizer))
 
     try:
@@ -66,16 +68,17 @@ def rollout_engines(
             pool.close()
 
 
-def vllm_settings(config: RunConfig, folder: Path, longest: int) -> dict[str, Any]:
+def vllm_settings(config: RunConfig, folder: Path, longest: int | None) -> dict[str, Any]:
     """What `VllmActor.start` and `VllmEngine` need to know.
 
-    folder: where the model is described. longest: the longest sequence that it has positions for.
+    folder: where the model is described. longest: the longest sequence that it reads rightly, if
+    there is any such limit.
     """
     rollout = config.rollout
     asked_for = config.data.max_prompt_tokens + max(
         rollout.max_new_tokens, config.evaluation.max_new_tokens
     )
-    max_length = min(longest, asked_for)
+    max_length = asked_for if longest is None else min(longest, asked_for)
     options: dict[str, Any] = {
         "dtype": rollout.vllm_dtype,
         "max_model_len": max_length,
@@ -105,6 +108,11 @@ def vllm_settings(config: RunConfig, folder: Path, longest: int) -> dict[str, An
     }
 
 
+def _longest(model: Any) -> int | None:
+    limit = longest_sequence(model.config)
+    return None if limit is None else limit.tokens
+
+
 def _backend(config: RunConfig) -> str:
     """The name of vLLM's way of taking weights."""
     if not config.train.gpus_per_worker:
@@ -114,7 +122,7 @@ def _backend(config: RunConfig) -> str:
     return "ipc" if config.rollout.vllm_colocated else "nccl"
 
 
-def _vllm_pool(config: RunConfig, folder: Path, longest: int) -> EnginePool:
+def _vllm_pool(config: RunConfig, folder: Path, longest: int | None) -> EnginePool:
     rollout = config.rollout
 
     def start(number: int) -> EngineProcess:

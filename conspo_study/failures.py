@@ -8,10 +8,17 @@ from collections.abc import Iterator
 from conspo_study.config import ConfigError
 from conspo_study.data.problems import ProblemFileError
 from conspo_study.plugins import PluginError
+from conspo_study.policy.errors import PolicyError
 from conspo_study.prepare import AnotherModelError
 from conspo_study.reward import RewardUnavailable
+from conspo_study.rollout.engine import PromptRefused
 from conspo_study.rollout.engine_pool import EngineFailed
-from conspo_study.update.errors import CheckpointError, DivergedError, NoContrastError
+from conspo_study.update.errors import (
+    CheckpointError,
+    DivergedError,
+    MismatchError,
+    NoContrastError,
+)
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What libraries that are not written in Python say of the same errors.
@@ -23,7 +30,10 @@ DISK_FULL = "disk full: "
 """How the cause of a trial begins that found no space: no fault of the trial's."""
 
 
-_BEFORE_THE_FIRST_STEP = (ConfigError, PluginError, ProblemFileError, AnotherModelError)
+_BEFORE_THE_FIRST_STEP = (
+    *(ConfigError, PluginError, ProblemFileError, AnotherModelError),
+    *(PolicyError, PromptRefused, MismatchError),
+)
 _OF_THE_CODE = (
     *(TypeError, ValueError, LookupError, AttributeError, NameError, ArithmeticError),
     *(ImportError, AssertionError, NotImplementedError),

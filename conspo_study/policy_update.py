@@ -36,6 +36,7 @@ from conspo_study.records import (
     add_parts,
 )
 from conspo_study.reward.shaping import overlong_penalty
+from conspo_study.update.errors import MismatchError
 from conspo_study.update.gradient import accumulate_gradient, score_without_graph
 from conspo_study.update.memory import peak_memory_gib
 from conspo_study.update.micro_batches import Budget
@@ -44,6 +45,12 @@ from conspo_study.update.step import StepOutcome, Updater
 AGREEMENT_NATS = 1e-4
 """Largest difference of a token's log-probabilities, in nats, at which trainer and sampler agree:
 some ten times the rounding of float32 kernels that batch the same tokens differently."""
+
+ABSURD_NATS = {False: (0.01, 1.0), True: (0.3, 20.0)}
+"""Mean and largest difference of a token's log-probabilities, in nats, beyond which sampler and
+trainer do not compute the same thing, by whether either computes in half precision. In float32 they
+differ by some 1e-6 and 1e-4 at most; in bfloat16, with 2^16 times its rounding, by some 0.02 in the
+mean, and by a few nats for single tokens of models with experts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +188,24 @@ class PolicyUpdate:
             "mfu": self._utilisation(batch.flops),
         }
         return self.world.metrics(batch.parts) | found
+
+    def refuse_absurd_mismatch(self, metrics: Mapping[str, float]) -> None:
+        """Raise MismatchError where what `run` returned of a policy's first update shows that the
+        responses were drawn from something else than the policy that is trained."""
+        if "mismatch_max" not in metrics:
+            return
+        policy, rollout = self.config.policy, self.config.rollout
+        sampled_in = rollout.vllm_dtype if rollout.engine == "vllm" else policy.precision
+        mean, most = ABSURD_NATS[{policy.precision, sampled_in} != {"float32"}]
+        found = metrics["mismatch_abs"], metrics["mismatch_max"]
+        if found[0] > mean or found[1] > most:
+            raise MismatchError(
+                f"sampler ({rollout.engine}) and trainer give the same tokens log-probabilities "
+                f"that differ by {found[0]:.3g} nats on average and {found[1]:.3g} at most "
+                f"(expected: below {mean:g} and {most:g}), although their weights are the same: "
+                "one of them computes this model wrongly, such as its attention windows or rotary "
+                "embedding; use another rollout.engine, policy.attention=eager or another model"
+            )
 
     def _utilisation(self, flops: float) -> float:
         """Model FLOP utilisation of scoring and backward passes, over all workers."""

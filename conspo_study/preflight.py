@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from conspo_study.config import ConfigError, RunConfig, module_of_objective, with_overrides
@@ -27,6 +26,8 @@ from conspo_study.records import set_source
 from conspo_study.space import Choice
 from conspo_study.space.settings import existing
 
+_ROOM = 128
+"""Tokens of a response that the embedded model has positions for behind any generated problem."""
 _TRIED = 3
 """Problems whose responses an own reward is tried on."""
 
@@ -79,7 +80,7 @@ def preflight(study: StudyDefinition, plan: Plan, *, fetch: bool) -> Preflight:
     for run in _distinct(runs, "data"):
         with found.noting():
             _check_data(study, run, found, fetch)
-    for run in _distinct(runs, "policy"):
+    for run in _distinct(sorted(runs, key=_longest_response, reverse=True), "policy"):
         with found.noting():
             _check_policy(run, found, fetch)
     for run in _distinct(runs, "reward"):
@@ -141,45 +142,45 @@ def _check_data(study: StudyDefinition, run: RunConfig, found: Preflight, fetch:
 def _check_policy(run: RunConfig, found: Preflight, fetch: bool) -> None:
     policy = run.policy
     if policy.model == EMBEDDED:
-        if _is_generated(run):
+        if _is_generated(run) and _longest_response(run) <= _ROOM:
             return
-        from conspo_study.policy.embedded import embedded_tokenizer
+        from conspo_study.policy.embedded import embedded_config, embedded_tokenizer
 
-        _check_prompts(run, embedded_tokenizer(), found)
+        _check_prompts(run, embedded_config(), embedded_tokenizer(), found)
         return
-    from conspo_study.policy.sources import source_of
-
-    source_of(policy.model)  # which raises for what no model can be called
-    folder = prepare_policy(policy) if fetch else local_folder(policy)
+    folder = prepare_policy(policy) if fetch else local_folder(policy, insist=True)
     if folder is None:
         found.later.append(f"{policy.model}: fetched and looked at when the study starts")
         return
-    found.data = replace(found.data, hashes={**found.data.hashes, **model_hashes([policy])})
-    _check_model(run, folder, found)
+    from conspo_study.model_preflight import model_problems, read_config
 
-
-def _check_model(run: RunConfig, folder: Path, found: Preflight) -> None:
-    from conspo_study.policy.preflight import load_tokenizer, model_problems, positions_problem
-
-    problems = model_problems(run.policy, folder)
+    problems = model_problems(run, folder)
     found.problems += [problem for problem in problems if problem not in found.problems]
     if problems:
         return
-    longest = _check_prompts(run, load_tokenizer(run.policy, folder), found)
-    if (problem := positions_problem(run, folder, longest)) is not None:
+    found.data = replace(found.data, hashes={**found.data.hashes, **model_hashes([policy])})
+    from conspo_study.policy.tokenizer import load_tokenizer  # PyTorch: seconds of importing
+
+    model_config = read_config(run, folder)
+    _check_prompts(run, model_config, load_tokenizer(policy, folder, model_config), found)
+
+
+def _check_prompts(run: RunConfig, model_config: Any, tokenizer: Any, found: Preflight) -> None:
+    """Raise ValueError naming a problem whose prompt cannot be read or is too long, or saying that
+    the model has no room for the longest with its response."""
+    from conspo_study.data.prompts import prompt_tokens
+    from conspo_study.data.sources import all_problems
+    from conspo_study.model_preflight import prompts_problem
+
+    prompts = []
+    if not found.later and found.data.hashes:  # or else some of the problems are not usable
+        prompts = prompt_tokens(all_problems(run.data, run.evaluation), run.data, tokenizer)
+    if (problem := prompts_problem(run, model_config, prompts)) is not None:
         raise ValueError(problem)
 
 
-def _check_prompts(run: RunConfig, tokenizer: Any, found: Preflight) -> int:
-    """The length of the longest prompt, in tokens. Raises ValueError naming a problem whose prompt
-    cannot be read or is too long."""
-    from conspo_study.data.prompts import prompt_tokens
-    from conspo_study.data.sources import all_problems
-
-    if found.later or not found.data.hashes:
-        return 0  # some of the problems are not here, or not usable
-    problems = all_problems(run.data, run.evaluation)
-    return max(map(len, prompt_tokens(problems, run.data, tokenizer)), default=0)
+def _longest_response(run: RunConfig) -> int:
+    return max(run.rollout.max_new_tokens, run.evaluation.max_new_tokens)
 
 
 def _is_generated(run: RunConfig) -> bool:

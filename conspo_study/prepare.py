@@ -38,13 +38,16 @@ def prepare_policy(config: PolicyConfig, on_progress: OnProgress | None = None) 
     )
 
 
-def local_folder(config: PolicyConfig) -> Path | None:
+def local_folder(config: PolicyConfig, *, insist: bool = False) -> Path | None:
     """What `prepare_policy` would return, where that needs neither work nor a network; else None.
-    The embedded model's is not looked for."""
+    The embedded model's is not looked for. insist: raise what `prepare_policy` would raise, where
+    that is known as easily."""
     if config.model == EMBEDDED:
         return None
-    from conspo_study.policy.sources import folder_at_hand
+    from conspo_study.policy.sources import folder_at_hand, refuse_unreachable
 
+    if insist:
+        refuse_unreachable(config)
     return folder_at_hand(config)
 
 

@@ -90,7 +90,10 @@ class SeedRun:
         self.engine.rest()
         progress = Progress(step, self.config.train.steps)
         epoch = derive_seed(self.seed, "epoch", step)
+        untrained = not self.updater.applied
         update = self.policy_update.run(groups, progress, epoch, clock)
+        if untrained:
+            self.policy_update.refuse_absurd_mismatch(update)
         self._keep(groups, step)
         self._count(counts, update)
         self._count_restarts()

@@ -80,9 +80,10 @@ def train(
     checkpoint in the folder `checkpoints`, which it keeps filled, and, on a CPU, ends bit for bit
     where an uninterrupted run would have ended. Raises CheckpointError when a checkpoint is another
     run's or does not fit, DivergedError when gradients stay non-finite, FloatingPointError when the
-    policy's logits are not numbers, NoContrastError when there is nothing to learn from,
-    EngineFailed when a generation engine was lost and its replacement, too, OSError when a disk is
-    full.
+    policy's logits are not numbers, MismatchError when sampler and trainer compute different
+    things, PolicyError and PromptRefused when the model or a prompt cannot be used, NoContrastError
+    when there is nothing to learn from, EngineFailed when a generation engine was lost and its
+    replacement, too, OSError when a disk is full.
     """
     torch.set_num_threads(config.train.cpus_per_worker)
     keep_freed_memory()

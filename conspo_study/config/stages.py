@@ -68,7 +68,7 @@ class PolicyConfig(Stage):
     file; or the name of a model on the Hugging Face hub, `org/name` or `org/name@revision`."""
     warm_start_steps: int = Field(1200, ge=1)
     """Supervised steps of the embedded model's warm start."""
-    warm_start_seed: int = Field(0, ge=0)
+    warm_start_seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the warm start; all trials of a study share one warm start."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What the model computes in. Weights, optimiser, gradient sums, log-softmax and objective are

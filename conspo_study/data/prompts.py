@@ -125,7 +125,10 @@ class _Text:
         return self._encode(text, add_special_tokens=False, split_special_tokens=True)
 
     def _encode(self, text: str, **settings: bool) -> list[int]:
-        tokens: list[int] = self._tokenizer(text, **settings)["input_ids"]
+        try:
+            tokens: list[int] = self._tokenizer(text, **settings)["input_ids"]
+        except Exception as error:  # such as one without a token for what it does not know
+            raise ValueError(f"the tokenizer cannot read {text[:40]!r} ({error})") from error
         return tokens
 
     def _controlled(self, tokens: Sequence[int], text: str) -> list[int]:

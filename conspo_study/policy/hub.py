@@ -55,6 +55,13 @@ def cached_snapshot(name: str, revision: str | None, *, code: bool = False) -> P
     return folder if missing_file(folder) is None else None
 
 
+def offline() -> bool:
+    """Whether the environment forbids to ask the hub (`HF_HUB_OFFLINE`)."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 def missing_file(folder: Path) -> str | None:
     """The first file that a transformers model needs and `folder` lacks."""
     if not (folder / "config.json").is_file():

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from conspo_study.policy.errors import PolicyError
 from conspo_study.policy.head_logprobs import head_logprobs, is_plain
 from conspo_study.policy.packed_attention import can_pack, packed_hidden
 from conspo_study.policy.packing import Packing, gathered
@@ -125,11 +126,12 @@ def _score_span(
 
 
 def refuse_transformed_logits(model: Any) -> None:
-    """Raise for models that cap or scale their logits after the head: scores would be wrong."""
+    """Raise PolicyError for models that cap or scale their logits after the head: scores would be
+    wrong."""
     for name in _LOGIT_TRANSFORMS:
         value = getattr(model.config, name, None)
         if value is not None and value != 1:
-            raise ValueError(
-                f"{type(model).__name__} changes its logits after the output head "
+            raise PolicyError(
+                f"policy.model: {type(model).__name__} changes its logits after the output head "
                 f"({name}={value}), which this project does not reproduce: use another model"
             )

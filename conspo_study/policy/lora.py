@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conspo_study.config import PolicyConfig
+from conspo_study.policy.errors import PolicyError
 
 ADAPTER = "adapter_model.safetensors"
 ALL_LINEAR = "all-linear"
@@ -29,7 +30,7 @@ _PREFIX = "base_model.model."
 def add_adapters(model: Any, config: PolicyConfig) -> None:
     """Put adapters that change nothing yet beside the targets; only they are trainable from here.
 
-    Raises ModuleNotFoundError with the command to install peft, ValueError for a target that the
+    Raises ModuleNotFoundError with the command to install peft, PolicyError for a target that the
     model has no linear layer for.
     """
     if find_spec("peft") is None:
@@ -38,7 +39,7 @@ def add_adapters(model: Any, config: PolicyConfig) -> None:
         )
     from peft import LoraConfig, inject_adapter_in_model
 
-    _check_targets(model, config.lora_targets)
+    check_targets(model, config.lora_targets)
     everything = config.lora_targets == (ALL_LINEAR,)
     settings = LoraConfig(
         r=config.lora_rank,
@@ -101,7 +102,8 @@ def load_adapters(model: Any, folder: Path) -> None:
             value.copy_(found[_on_disk(name)])
 
 
-def _check_targets(model: Any, targets: tuple[str, ...]) -> None:
+def check_targets(model: Any, targets: tuple[str, ...]) -> None:
+    """Raise PolicyError for a target that the model has no linear layer for."""
     if targets == (ALL_LINEAR,):
         return
     known = {
@@ -110,7 +112,7 @@ def _check_targets(model: Any, targets: tuple[str, ...]) -> None:
         if isinstance(module, torch.nn.Linear)
     }
     if strangers := [name for name in targets if name not in known]:
-        raise ValueError(
+        raise PolicyError(
             f"policy.lora_targets: {type(model).__name__} has no linear layers called "
             f"{', '.join(strangers)} (the output head takes no adapter); it has "
             f"{', '.join(sorted(known))}"

@@ -18,7 +18,8 @@ from conspo_study.policy.packing import Packing, gathered
 
 PACKED = "conspo_packed"
 """Name of the attention function among those of transformers."""
-_TRANSFORMERS_NAME = "sdpa"
+UNPACKED = "sdpa"
+"""The function of transformers that it equals."""
 
 
 def enable_packing(model: Any) -> None:
@@ -28,7 +29,7 @@ def enable_packing(model: Any) -> None:
     kinds = getattr(config, "layer_types", None)
     window = None if kinds else getattr(config, "sliding_window", None)
     if (
-        config._attn_implementation == _TRANSFORMERS_NAME
+        config._attn_implementation == UNPACKED
         and model._supports_attention_backend
         and set(kinds or ["full_attention"]) == {"full_attention"}
         and window is None

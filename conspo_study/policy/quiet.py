@@ -1,4 +1,4 @@
-"""Silence for the progress bars that transformers draws while it reads and writes weights."""
+"""Silence for what transformers draws and says while it reads and writes models."""
 
 from __future__ import annotations
 
@@ -18,3 +18,15 @@ def no_progress_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Hide its warnings, too: what of them matters is told by whoever asks for silence."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with no_progress_bars():
+            yield
+    finally:
+        logging.set_verbosity(level)

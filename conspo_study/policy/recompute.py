@@ -13,11 +13,13 @@ from typing import Any
 import torch
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from conspo_study.policy.errors import PolicyError
+
 
 def enable_recomputing(model: Any) -> None:
-    """Let `recomputing_layers` act on this model. Raises ValueError where it cannot."""
+    """Let `recomputing_layers` act on this model. Raises PolicyError where it cannot."""
     if not model.supports_gradient_checkpointing or not any(_layers(model)):
-        raise ValueError(
+        raise PolicyError(
             f"{type(model).__name__} has no gradient checkpointing: set "
             "policy.gradient_checkpointing to false"
         )

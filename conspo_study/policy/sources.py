@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +11,10 @@ from typing import NamedTuple
 
 from conspo_study.config import PolicyConfig
 from conspo_study.policy.cache import file_digest
+from conspo_study.policy.errors import NoModelError
+from conspo_study.policy.files import CONFIG, no_model
 from conspo_study.policy.gguf import converted, converted_before, smollm2_file
-from conspo_study.policy.hub import cached_snapshot, snapshot
+from conspo_study.policy.hub import cached_snapshot, offline, snapshot
 from conspo_study.policy.identity import folder_hash
 
 SMOLLM2 = "smollm2"
@@ -29,21 +33,21 @@ class Source(NamedTuple):
 def source_of(model: str) -> Source:
     """What `policy.model`, other than `embedded`, names.
 
-    A folder that exists is never taken for a model of the hub. Raises FileNotFoundError for a name
-    that is none of all this, ModuleNotFoundError where the package of `smollm2` is missing.
+    A folder that exists is never taken for a model of the hub. Raises NoModelError for a name that
+    is none of all this, ModuleNotFoundError where the package of `smollm2` is missing.
     """
     if model == SMOLLM2:
         return Source(gguf=smollm2_file())
-    path = Path(model).expanduser()
+    path = _expanded(model)
     if path.suffix == ".gguf" and path.is_file():
         return Source(gguf=path)
-    if (path / "config.json").is_file():
+    if os.path.lexists(path / CONFIG):
         return Source(folder=path)
     name = _HUB_NAME.fullmatch(model)
-    if name is None or path.exists() or path.suffix == ".gguf":
-        raise FileNotFoundError(
-            f"policy.model: {path} is not the folder of a transformers model (no config.json); "
-            "name a local folder, a .gguf file, a model of the hub (org/name), smollm2 or embedded"
+    if name is None or os.path.lexists(path) or path.suffix == ".gguf":
+        raise NoModelError(
+            f"{no_model(path)}{_nearby(path)}; name a local folder, a .gguf file, a model of the "
+            "hub (org/name), smollm2 or embedded"
         )
     return Source(hub=(name[1], name[2]))
 
@@ -60,14 +64,26 @@ def model_folder(config: PolicyConfig, on_notice: Callable[[str], None] = print)
     if folder is not None:
         return folder
     assert hub is not None
-    return snapshot(*hub, code=config.trust_remote_code)
+    try:
+        return snapshot(*hub, code=config.trust_remote_code)
+    except OSError as error:
+        if near := _nearby(Path(config.model)):
+            raise OSError(f"{error}{near}") from error
+        raise
+
+
+def refuse_unreachable(config: PolicyConfig) -> None:
+    """Raise what `model_folder` would raise, where that is known without work or a network: for a
+    name that is nothing, and a model of the hub that is not here while the hub is switched off."""
+    if source_of(config.model).hub is not None and folder_at_hand(config) is None and offline():
+        model_folder(config)
 
 
 def folder_at_hand(config: PolicyConfig) -> Path | None:
     """What `model_folder` would return, where that needs neither work nor a network; else None."""
     try:
         gguf, folder, hub = source_of(config.model)
-    except (FileNotFoundError, ModuleNotFoundError):
+    except (NoModelError, ModuleNotFoundError):
         return None
     if gguf is not None:
         return converted_before(gguf)
@@ -86,3 +102,25 @@ def model_identity(config: PolicyConfig) -> str:
     if source.folder is not None:
         return folder_hash(source.folder)
     return f"commit {model_folder(config).name}"
+
+
+def _expanded(model: str) -> Path:
+    path = Path(model)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # a user whom this machine does not know
+        return path
+
+
+def _nearby(path: Path) -> str:
+    """Names like that of a folder that does not exist, as a question."""
+    if path.exists():
+        return ""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=2, cutoff=0.5)
+    return (
+        f"; did you mean {' or '.join(str(path.parent / name) for name in close)}?" if close else ""
+    )

@@ -40,9 +40,3 @@ def save_architecture(model: Any, folder: Path) -> None:
         config.architectures = [type(model).__name__]
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(folder)
-
-
-def positions(model: Any) -> int:
-    """The longest sequence, in tokens, that the model has positions for."""
-    longest: int = model.config.get_text_config().max_position_embeddings
-    return longest

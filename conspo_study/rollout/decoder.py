@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
+from conspo_study.rollout.decodable import counts_from_mask
 from conspo_study.rollout.static_cache import static_cache
 
 
@@ -62,7 +63,8 @@ class ModelDecoder:
         self._model = model
         self._capacity = capacity
         self._cache = static_cache(config.num_hidden_layers, capacity)
-        self._flags = str(config._attn_implementation).startswith("flash")
+        flash = str(config._attn_implementation).startswith("flash")
+        self._flags = flash or counts_from_mask(config)
         weight = model.get_input_embeddings().weight
         self._device = weight.device
         # As attention computes: cast to bfloat16, float32's lowest number would be -inf.
@@ -116,7 +118,7 @@ class ModelDecoder:
         return logits_R1V[:, 0]
 
     def _hiding(self) -> torch.Tensor:
-        """For flash attention, which positions to see [R, capacity]."""
+        """For those that take no other mask, which positions to see [R, capacity]."""
         if self._flags:
             return torch.arange(self._capacity, device=self._device) >= self._pads_R[:, None]
         return hiding(self._pads_R, self._capacity, self._dtype)

@@ -9,6 +9,10 @@ from typing import Any, Protocol
 from conspo_study.records import Rollout
 
 
+class PromptRefused(ValueError):
+    """A prompt that the model cannot continue as far as it should; another try would not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """The distribution that responses are drawn from."""

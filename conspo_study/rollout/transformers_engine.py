@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from conspo_study.records import Rollout
+from conspo_study.rollout.decodable import attention_window, decoding_problem
 from conspo_study.rollout.decoder import Decoder, ModelDecoder
-from conspo_study.rollout.engine import Draw, Sampling
+from conspo_study.rollout.engine import Draw, PromptRefused, Sampling
 from conspo_study.rollout.fused_llama import FusedLlama, can_fuse
 from conspo_study.rollout.responses import as_rollouts
 from conspo_study.rollout.sampling import next_tokens
@@ -39,22 +40,23 @@ class TransformersEngine:
         updates: Callable[[], int] = lambda: 0,
         stop_ids: Sequence[int] | None = None,
         precision: str = "float32",
+        longest: int | None = None,
     ) -> None:
         """`updates` tells how many optimiser steps have been applied to the model so far;
         `stop_ids` end a response, by default the tokenizer's end-of-sequence token alone; where
-        there are none, only the limit does."""
-        config = model.config.get_text_config()
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-        if unsupported := kinds - {"full_attention"}:
-            raise ValueError(
-                f"the transformers engine cannot decode layers of type {sorted(unsupported)}, "
-                "only full attention: use another model"
-            )
+        there are none, only the limit does. `longest`: most tokens of a prompt with its response
+        that the model reads rightly; None for any number. Raises ValueError for a model that this
+        engine cannot decode."""
+        if problem := decoding_problem(type(model), model.config):
+            raise ValueError(problem)
         self._model = model
         self._tokenizer = tokenizer
         self._batch_rows = batch_rows
         self._updates = updates
         self._stops = frozenset((tokenizer.eos_token_id,) if stop_ids is None else stop_ids)
+        self._vocabulary = model.get_input_embeddings().weight.shape[0]
+        limits = (longest, attention_window(model.config))
+        self._longest = min((limit for limit in limits if limit is not None), default=None)
         self._bfloat16 = precision == "bfloat16"
         # Folded norms round differently in bfloat16 than those that the trainer applies.
         self._fuses = can_fuse(model) and not self._bfloat16
@@ -62,7 +64,8 @@ class TransformersEngine:
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
     ) -> list[tuple[Rollout, ...]]:
-        """See `RolloutEngine`."""
+        """See `RolloutEngine`. Raises PromptRefused for what the model cannot read."""
+        self._check(prompts, sampling.max_new_tokens)
         rows: list[list[tuple[list[int], list[float]]]] = [[] for _ in prompts]
         uniforms = [_uniforms(seed, n, sampling) for seed in seeds]
         training = self._model.training
@@ -102,6 +105,21 @@ class TransformersEngine:
     def take_restarts(self) -> list[str]:
         """None: there is no process."""
         return []
+
+    def _check(self, prompts: Sequence[Sequence[int]], limit: int) -> None:
+        longest = max(map(len, prompts), default=0) + limit
+        if self._longest is not None and longest > self._longest:
+            raise PromptRefused(
+                f"a prompt with its response may take {longest} tokens, but the model reads no "
+                f"more than {self._longest} rightly (its positions, or how far back it sees): "
+                "lower max_new_tokens of rollout or evaluation, or use shorter problems"
+            )
+        largest = max(map(max, filter(None, prompts)), default=0)
+        if largest >= self._vocabulary:
+            raise PromptRefused(
+                f"a prompt contains the token {largest}, but the model has embeddings of "
+                f"{self._vocabulary} tokens: its tokenizer belongs to another model"
+            )
 
     def _batches(
         self, prompts: Sequence[Sequence[int]], n: int

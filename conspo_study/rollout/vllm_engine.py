@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from conspo_study.records import Rollout
-from conspo_study.rollout.engine import Draw, PolicyWeights, Sampling
+from conspo_study.rollout.engine import Draw, PolicyWeights, PromptRefused, Sampling
 from conspo_study.rollout.engine_pool import Asked, EnginePool, Request
 from conspo_study.rollout.responses import as_rollouts
 
@@ -39,7 +39,7 @@ class VllmEngine:
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
     ) -> list[tuple[Rollout, ...]]:
-        """See `RolloutEngine`. Raises ValueError when a response may become too long for the
+        """See `RolloutEngine`. Raises PromptRefused when a response may become too long for the
         engine, EngineFailed when an engine was lost and its replacement, too, and
         FloatingPointError when the policy's logits are not numbers."""
         return self._fetch(self._ask(prompts, n, sampling, seeds))
@@ -59,7 +59,7 @@ class VllmEngine:
     ) -> Asked:
         longest = max(map(len, prompts), default=0) + sampling.max_new_tokens
         if longest > self._longest:
-            raise ValueError(
+            raise PromptRefused(
                 f"a prompt with its response may take {longest} tokens, the vLLM engine holds "
                 f"{self._longest}, as many as the model has positions or the settings ask for: "
                 "lower max_new_tokens of rollout or evaluation, or data.max_prompt_tokens"

@@ -9,6 +9,10 @@ class NoContrastError(RuntimeError):
     """Training cannot go on: the policy's answers give nothing to learn from."""
 
 
+class MismatchError(RuntimeError):
+    """Training cannot begin: sampler and trainer compute different things from the same weights."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint cannot be used: it belongs to another run, or does not fit this one."""
 

@@ -16,9 +16,16 @@ from tiny_models import random_model
 
 from conspo_study.config import PolicyConfig
 from conspo_study.policy.embedded import embedded_tokenizer
+from conspo_study.policy.errors import PolicyError
 from conspo_study.policy.identity import BLOCK, folder_hash
 from conspo_study.policy.load import load_policy
-from conspo_study.policy.sources import folder_at_hand, model_folder, model_identity, source_of
+from conspo_study.policy.sources import (
+    folder_at_hand,
+    model_folder,
+    model_identity,
+    refuse_unreachable,
+    source_of,
+)
 
 OLD, NEW = "1" * 40, "2" * 40
 
@@ -81,6 +88,24 @@ def test_an_existing_folder_without_a_model_is_not_looked_for_on_the_hub(tmp_pat
     (tmp_path / "org/tiny").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"no config\.json"):
         source_of("org/tiny")
+
+
+def test_a_path_that_does_not_exist_is_told_with_names_like_it(tmp_path, monkeypatch, hub_cache):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m/embed").mkdir(parents=True)
+    with pytest.raises(PolicyError, match=rf"does not exist in {tmp_path}.* did you mean m/embed"):
+        source_of("./m/emb")
+    with pytest.raises(PolicyError, match=r"it does not exist\); did you mean .*/m/embed"):
+        source_of(f"{tmp_path}/m/emb")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for asked in (model_folder, refuse_unreachable):
+        with pytest.raises(OSError, match=r"m/emb is neither a local folder.*did you mean m/embed"):
+            asked(PolicyConfig(model="m/emb"))
+
+
+def test_the_home_folder_of_an_unknown_user_is_no_folder():
+    with pytest.raises(PolicyError, match="it does not exist"):
+        source_of("~nobody-here/model")
 
 
 def test_a_cached_model_of_the_hub_loads_without_a_network(hub_cache, saved):

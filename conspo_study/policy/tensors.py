@@ -1,0 +1,127 @@
+"""Whether the tensors in the files are those of the model that config.json describes.
+
+transformers itself says which are missing: it renames and fuses tensors in many ways, and gives
+random values to what it does not find.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import convert_and_load_state_dict_in_model
+from transformers.modeling_utils import LoadStateDictConfig, load_state_dict
+
+from conspo_study.policy.files import some, weight_files
+from conspo_study.policy.quiet import quietly
+
+_WRAPPERS = frozenset(
+    {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
+)
+"""What torch.compile, FSDP, activation checkpointing and DeepSpeed put anywhere into the names of
+tensors; other programs put something before them."""
+
+
+def header_problems(model: Any, folder: Path) -> list[str]:
+    """The same as `tensor_problems` of a model on the meta device, of the files' headers alone."""
+    found: dict[str, Any] = {}
+    for path in weight_files(folder):
+        found |= load_state_dict(path, map_location="meta")
+    loading = LoadStateDictConfig(
+        device_map={"": torch.device("meta")},
+        dtype=torch.float32,
+        weight_mapping=get_model_conversion_mapping(model),
+    )
+    with quietly():
+        info, _ = convert_and_load_state_dict_in_model(model, found, loading)
+        model.tie_weights(missing_keys=info.missing_keys, recompute_mapping=False)
+        model._adjust_missing_and_unexpected_keys(info)
+    return tensor_problems(model, folder, info.to_dict())
+
+
+def tensor_problems(model: Any, folder: Path, info: dict[str, Any]) -> list[str]:
+    """Missing and mismatched tensors, one message each kind.
+
+    info: what `from_pretrained(..., output_loading_info=True)` returned with the model.
+    """
+    missing = set(info["missing_keys"])
+    if model.is_custom_code():  # which may compute its buffers
+        missing &= {name for name, _ in model.named_parameters()}
+    problems = []
+    if missing:
+        total = len(model.state_dict())
+        what = _missing(sorted(missing), sorted(info["unexpected_keys"]), total, folder)
+        problems.append(f"policy.model: {folder}: {what}")
+    if info["mismatched_keys"]:
+        mismatched = sorted(info["mismatched_keys"], key=lambda entry: str(entry[0]))
+        name, there, wanted = mismatched[0]
+        problems.append(
+            f"policy.model: {folder}: {name} is {list(there)} in the weights and {list(wanted)} by "
+            f"config.json (the first of {len(mismatched)} such tensors): they belong to different "
+            "models; fetch both again"
+        )
+    return problems
+
+
+def first_nonfinite(tensors: Iterable[tuple[str, torch.Tensor]]) -> str | None:
+    """The name of the first tensor with a value that is no number."""
+    for name, tensor in tensors:
+        if not tensor.numel() or not tensor.is_floating_point():
+            continue
+        # Both ends are NaN where any value is; nothing of the tensor's size is allocated.
+        if not all(end.isfinite() for end in torch.aminmax(tensor.detach())):
+            return name
+    return None
+
+
+def _missing(missing: list[str], unexpected: list[str], total: int, folder: Path) -> str:
+    """What is missing, and under which other names it is there."""
+    added = _added(missing, unexpected)
+    if added is None:
+        return (
+            f"{len(missing)} of the model's {total} tensors are missing ({some(missing)}) and "
+            "would be random, others in every seed: fetch the model again, or correct what saved it"
+        )
+    part, example = added
+    times = "" if part.startswith("_") else ", 1"
+    strip = (
+        "import glob; from safetensors.torch import load_file, save_file; "
+        f"[save_file({{k.replace({part!r}, ''{times}): v for k, v in load_file(f).items()}}, f, "
+        "metadata={'format': 'pt'}) for f in glob.glob('*.safetensors')]"
+    )
+    return (
+        f"{len(missing)} of the model's {total} tensors are missing and would be random: the files "
+        f"have {part!r} in their names ({example}), which a program that wrapped the model left "
+        f"there. In a copy of the folder: python -c {json.dumps(strip)}"
+    )
+
+
+def _added(missing: Sequence[str], unexpected: Collection[str]) -> tuple[str, str] | None:
+    """What the files' names have that the model's have not, and one of them; None where the names
+    differ in other ways."""
+    wanted = set(missing)
+    added = Counter[str]()
+    examples: dict[str, str] = {}
+    for name in unexpected:
+        parts = name.split(".")
+        tails = (".".join(parts[i:]) for i in range(1, len(parts)))
+        tail = next((tail for tail in tails if tail in wanted), None)
+        if tail is not None:
+            part = name.removesuffix(tail)
+        else:
+            inner = [p for p in parts if p in _WRAPPERS]
+            bare = ".".join(p for p in parts if p not in inner)
+            if not inner or bare not in wanted:
+                continue
+            part = f"{inner[0]}."
+        added[part] += 1
+        examples.setdefault(part, name)
+    if not added:
+        return None
+    part = added.most_common(1)[0][0]
+    return part, examples[part]
