@@ -13,6 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from thread_world import run_threads
+from tiny_models import random_model
+from tolerances import assert_same, terms_of
 from training_runs import untimed
 from transformers import AutoModelForCausalLM
 from update_cases import OBJECTIVES, settings_of, update_on
@@ -23,6 +25,8 @@ from conspo_study.update.world import World
 
 WORKER = Path(gloo_worker.__file__)
 PATIENCE_S = 600
+TERMS = terms_of(random_model("Llama"), 20)
+"""Of the gradient of a batch of twenty tokens."""
 
 
 def run_workers(task, size, folder):
@@ -40,7 +44,7 @@ def test_the_summed_gradient_is_that_of_one_worker(tmp_path):
         assert alone.abs().sum() > 0
         for rank in range(2):
             together = load_file(tmp_path / f"gradient-{rank}.safetensors")[name]
-            torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-14)
+            assert_same(together, alone, TERMS)
 
 
 SPREADS = [(3, 4), (1, 0, 6)]
@@ -85,7 +89,7 @@ def divided(tmp_path_factory):
 def test_the_gradient_of_a_sharded_model_is_that_of_a_whole_one(divided, name, case):
     alone = gloo_worker.gradient(World(), name)
     for tensors in divided[0]:
-        torch.testing.assert_close(tensors[f"{case}-{name}"], alone, rtol=1e-10, atol=1e-14)
+        assert_same(tensors[f"{case}-{name}"], alone, TERMS)
 
 
 @pytest.mark.parametrize("number", range(len(gloo_worker.UPDATES)))
