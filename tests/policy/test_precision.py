@@ -17,8 +17,8 @@ from conspo_study.update.world import World
 PROMPTS = [[1, 5, 9], [1, 7], [1, 11, 12, 13, 14]]
 RESPONSES = [[20, 21, 2], [30], [40, 41, 42, 43, 44, 45, 2]]
 SHARPNESS = {"initializer_range": 0.1}
-LARGEST_LOGIT = 2.0
-"""Of any of these models."""
+LOGIT = 0.6
+"""Standard deviation of these models' logits."""
 ROUNDINGS = 2 * 4 * 2 + 2
 """To bfloat16, one after another in a forward pass: of what goes into each layer's four products
 and of what comes out of them, and of those of the head."""
@@ -37,8 +37,8 @@ def test_bfloat16_gives_float32_scores_and_gradients_close_to_those_of_float32(f
     scores, gradients = scores_and_gradient(model, "bfloat16")
     assert scores.dtype == torch.float32
     assert not torch.equal(scores, exact)  # or nothing was computed in bfloat16
-    allowed = typical(ROUNDINGS, LARGEST_LOGIT, torch.bfloat16)
-    torch.testing.assert_close(scores, exact, atol=allowed, rtol=0)
+    apart = (scores - exact).square().mean().sqrt()
+    assert apart < typical(ROUNDINGS, LOGIT, torch.bfloat16)
     assert {gradient.dtype for gradient in gradients} == {torch.float32}
     error = sum(float((a - b).square().sum()) for a, b in zip(gradients, exact_gradients))  # noqa: B905
     size = sum(float(b.square().sum()) for b in exact_gradients)
@@ -113,6 +113,6 @@ def test_the_sampler_computes_as_the_trainer_does(family):
             ]
         ).detach()
     assert gaps["bfloat16"].isfinite().all()
-    assert gaps["bfloat16"].abs().mean() < typical(ROUNDINGS, LARGEST_LOGIT, torch.bfloat16)
+    assert gaps["bfloat16"].abs().mean() < typical(ROUNDINGS, LOGIT, torch.bfloat16)
     # Had the sampler computed in float32, this gap would be none but for rounding.
-    assert gaps["float32"].abs().mean() > 10 * rounding(terms_of(model, 17), LARGEST_LOGIT)
+    assert gaps["float32"].abs().mean() > 10 * rounding(terms_of(model, 17), LOGIT)
