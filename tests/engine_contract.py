@@ -1,6 +1,7 @@
 """What every rollout engine must do, as checks of one engine on the weights of one model."""
 
 import torch
+from tolerances import terms_of
 
 from conspo_study.policy.embedded import VOCABULARY, embedded_tokenizer
 from conspo_study.records import FinishStatus
@@ -37,6 +38,14 @@ def logprob_error(model, engine, sampling, prompts=PROMPTS, seeds=SEEDS, n=6):
             expected = logp[range(len(rollout.tokens)), rollout.tokens]
             errors.append(float((torch.tensor(rollout.logprobs) - expected).abs().max()))
     return max(errors)
+
+
+def logprob_terms(model, sampling, prompts=PROMPTS):
+    """What rounding of these log-probabilities depends on: the terms of a pass over a response, and
+    the size of what the softmax is given."""
+    longest = max(map(len, prompts)) + sampling.max_new_tokens
+    logits = max(float(plain_logits(model, prompt, [EOS]).abs().max()) for prompt in prompts)
+    return terms_of(model, longest), 2 * logits / (sampling.temperature or 1.0)
 
 
 def reference_nucleus(probs, top_p):

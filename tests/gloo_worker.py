@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from exact_models import exact_model
 from safetensors.torch import save_file
 from tiny_models import random_model
 from training_runs import Recorder
@@ -65,7 +66,7 @@ def gradient(world: World, name: str, budget: int = 12, idle: int | None = None)
     sizes = [len(group) for group in groups]
     counts = world.sum([len(sizes), len(mine), sum(len(r) for _, r, _ in mine)])
     totals = Totals(*map(int, counts))
-    model = random_model("Llama", tie_word_embeddings=True).double()
+    model = exact_model("Llama", tie_word_embeddings=True)
     if world.sharded:
         shard(model, world.size)
 
@@ -102,7 +103,7 @@ def resumed(world: World, folder: Path) -> bool:
     _, groups = model_and_groups()
 
     def start(seed=0):
-        model = random_model("Llama", seed=seed).double()
+        model = exact_model("Llama", seed=seed)
         shard(model, world.size)
         return model, Updater(model, config.update, world)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from thread_world import run_threads
 from tiny_models import random_model
+from tolerances import rounding, terms_of, typical
 
 from conspo_study.clock import STAGES
 from conspo_study.config import with_overrides
@@ -27,6 +28,9 @@ from conspo_study.update.step import Updater
 from conspo_study.update.world import World
 
 RESPONSES = [((5, 6, 2), True), ((7, 2), False), ((8, 9, 9, 2), False), ((4, 2), True)]
+LARGEST = 14.0
+"""Log-probability of a token, in nats."""
+TERMS = terms_of(random_model("Llama"), 6)
 
 
 def make_groups(model, count=4, shift=0.0, shifted=None):
@@ -86,10 +90,13 @@ def test_ratios_refer_to_the_trainer_unless_told_to_trust_the_sampler():
 
 
 def test_sampler_log_probabilities_that_agree_give_the_same_update():
+    start = torch.cat([p.detach().reshape(-1) for p in random_model("Llama").parameters()])
     _, trainer, _ = update(update__mini_batches=2)
     for trusting in ("sampler", "auto"):
         metrics, weights, _ = update(update__mini_batches=2, update__old_logprobs=trusting)
-        torch.testing.assert_close(weights, trainer, atol=1e-4, rtol=1e-4)
+        # Single weights say little: Adam moves one with next to no gradient as far as others.
+        apart = (weights - trainer).norm() / (trainer - start).norm()
+        assert apart < rounding(TERMS, LARGEST)  # as the ratios are
         assert metrics["old_logprobs_sampler"] == 1
 
 
@@ -149,12 +156,12 @@ def test_workers_trust_the_sampler_together_or_not_at_all():
 
 def test_a_single_step_needs_no_scoring_of_its_own(monkeypatch):
     monkeypatch.setattr("conspo_study.policy_update.score_without_graph", None)
-    assert update()[0]["mismatch_abs"] < 1e-5
+    assert update()[0]["mismatch_abs"] < typical(TERMS, LARGEST)
 
 
 def test_the_importance_cap_changes_ratio_methods_only_where_sampler_and_trainer_disagree():
     agreeing = [update(**cap)[0]["grad_norm"] for cap in ({}, {"update__importance_cap": 2.0})]
-    assert agreeing[0] == pytest.approx(agreeing[1], rel=1e-5)
+    assert agreeing[0] == pytest.approx(agreeing[1], rel=rounding(TERMS, LARGEST))
     first = {"update__grad_clip": 1e9, "update__learning_rate": 1e-3}
     norm = update(shift=-1.0, **first)[0]["grad_norm"]
     corrected = update(shift=-1.0, update__importance_cap=2.0, **first)[0]["grad_norm"]

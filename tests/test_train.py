@@ -12,7 +12,7 @@ from statistics import fmean
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import CONFIG, Recorder, run, untimed
+from training_runs import CONFIG, LARGEST_MISMATCH, Recorder, run, untimed
 
 from conspo_study.bars import Bars
 from conspo_study.config import PolicyConfig, with_overrides
@@ -154,7 +154,10 @@ def test_group_fractions_add_up_and_metrics_are_finite(whole):
         kinds = ("valid", "all_correct", "all_wrong", "too_small", "gold_bad")
         assert sum(row[f"{kind}_fraction"] for kind in kinds) == pytest.approx(1)
         assert all(math.isfinite(v) for v in row.values() if isinstance(v, float))
-        assert row["mismatch_abs"] < 1e-4 if "mismatch_abs" in row else row["valid_fraction"] == 0
+        if "mismatch_max" in row:
+            assert row["mismatch_max"] < LARGEST_MISMATCH
+        else:
+            assert row["valid_fraction"] == 0
 
 
 def test_a_step_without_contrast_changes_no_weight(tmp_path, tiny_policy):

@@ -1,7 +1,7 @@
 """Responses of the next step, drawn before the update of this one."""
 
 import pytest
-from training_runs import CONFIG, run, untimed
+from training_runs import CONFIG, LARGEST_MISMATCH, run, untimed
 
 from conspo_study.config import with_overrides
 
@@ -19,7 +19,7 @@ def test_rollouts_drawn_ahead_are_one_update_old_and_the_metrics_say_so(
         for row, before in zip(rows, moved, strict=False):
             if updates := row.get("updates"):
                 assert row["staleness"] == before + (updates - 1) / 2
-                assert (row["mismatch_max"] > 1e-4) == (before > 0)
+                assert (row["mismatch_max"] > LARGEST_MISMATCH) == (before > 0)
     own = [untimed(row) for row in whole.rows if row["seed"] == 0]
     ahead = [untimed(row) for row in run(tmp_path / "3", tiny_policy, AHEAD, seeds=(0,)).rows]
     assert ahead[0] == own[0] and ahead[1] != own[1]

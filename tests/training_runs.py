@@ -2,7 +2,10 @@
 
 import shutil
 
+from tolerances import rounding, terms_of
+
 from conspo_study.config import with_overrides
+from conspo_study.policy.embedded import untrained_model
 from conspo_study.presets import QUICK
 from conspo_study.train import train
 
@@ -11,6 +14,9 @@ CONFIG = with_overrides(
 )
 
 
+LARGEST_MISMATCH = rounding(terms_of(untrained_model(0), 40), 14.0)
+"""Of sampler and trainer with the same weights, in nats: the rounding of the embedded model's
+log-probabilities, of up to 14 nats, in rows of up to 40 tokens. Weights of a step ago give 0.1."""
 TIMES = ("time/", "tokens_per_s", "peak_memory_gib", "mfu")
 
 

@@ -6,7 +6,7 @@ from dataclasses import astuple
 from functools import cache
 
 import torch
-from tiny_models import random_model
+from exact_models import exact_model
 
 from conspo_study.config import with_overrides
 from conspo_study.config.objectives import OPTIONS
@@ -42,7 +42,7 @@ def settings_of(name, old="trainer"):
 @cache
 def model_and_groups(count=7):
     """A policy and ragged groups; the sampler's log-probabilities have an error in each token."""
-    model = random_model("Llama").double()
+    model = exact_model("Llama")
     generator = random.Random(0)
     groups = []
     for number in range(count):

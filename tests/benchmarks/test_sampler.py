@@ -9,7 +9,7 @@ from conspo_study.data.arithmetic import training_problem
 from conspo_study.policy.load import load_policy
 from conspo_study.rollout.transformers_engine import TransformersEngine
 
-PROMPTS, SAMPLES = 8, 16
+PROMPTS = 8
 
 
 @pytest.fixture(scope="module")
@@ -17,24 +17,25 @@ def policy(tiny_policy):
     return load_policy(PolicyConfig(), tiny_policy)
 
 
-def counts(policy, full):
+def counts(policy, full, samples):
     model, tokenizer = policy
     prompts = [tokenizer(training_problem(0, i).text).input_ids for i in range(PROMPTS)]
     engine = TransformersEngine(model, tokenizer, stop_ids=sampler.NEVER if full else None)
     return (
-        sampler.sampled_by_engine(engine, prompts, SAMPLES, seed=1),
-        sampler.sampled_by_generate(model, tokenizer, full, prompts, SAMPLES, seed=1),
+        sampler.sampled_by_engine(engine, prompts, samples, seed=1),
+        sampler.sampled_by_generate(model, tokenizer, full, prompts, samples, seed=1),
     )
 
 
 def test_with_full_every_response_is_as_long_as_it_may_be(policy):
-    assert counts(policy, full=True) == (PROMPTS * SAMPLES * sampler.LIMIT,) * 2
+    assert counts(policy, full=True, samples=16) == (PROMPTS * 16 * sampler.LIMIT,) * 2
 
 
 def test_with_early_both_draw_responses_of_the_same_lengths(policy):
-    engine, generate = counts(policy, full=False)
-    assert engine < PROMPTS * SAMPLES * sampler.LIMIT
-    # Other random numbers, but the same distribution: 128 lengths have about the same mean.
+    engine, generate = counts(policy, full=False, samples=64)
+    assert engine < PROMPTS * 64 * sampler.LIMIT
+    # Other random numbers, and of generate's other ones on other machines, but the same
+    # distribution: the means of 512 lengths differ by 5 %, as standard deviation.
     assert engine == pytest.approx(generate, rel=0.25)
 
 

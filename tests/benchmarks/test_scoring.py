@@ -3,6 +3,8 @@
 import pytest
 import scoring
 import torch
+from exact_models import exact
+from tolerances import assert_same, terms_of
 
 VOCABULARY = 300
 WAYS = ("naive", "at once", "3000")  # ten tokens a chunk
@@ -10,7 +12,7 @@ WAYS = ("naive", "at once", "3000")  # ten tokens a chunk
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_all_ways_give_the_same_log_probabilities_and_gradients(shared):
-    model = scoring.random_llama(scoring.Shape(VOCABULARY)).double()
+    model = exact(scoring.random_llama(scoring.Shape(VOCABULARY)))
     rollouts = scoring.random_rollouts(VOCABULARY, shared, count=4)
     weights = torch.randn(sum(map(len, rollouts.responses)), dtype=torch.float64)
     found = []
@@ -21,7 +23,7 @@ def test_all_ways_give_the_same_log_probabilities_and_gradients(shared):
         found.append([scores.detach(), *(p.grad.clone() for p in model.parameters())])
     for other in found[1:]:
         for expected, value in zip(found[0], other, strict=True):
-            torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+            assert_same(value, expected, terms_of(model, len(weights)))
 
 
 def test_prompts_are_shared_only_where_they_should_be():

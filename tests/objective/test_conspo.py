@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from objective.batches import SHAPES, random_batch, shifted
+from tolerances import rounding
 
 from conspo_study.config import ConSPOOptions
 from conspo_study.objective import GroupBatch, Progress, objective_named
@@ -28,7 +29,7 @@ def test_lemma_2_gives_the_gradient_and_credits_sum_to_zero(shape, tau, margin):
     torch.testing.assert_close(
         batch.group_sum(credits_B),
         torch.zeros(batch.groups, dtype=torch.float64),
-        atol=1e-15,
+        atol=rounding(8, 1, torch.float64),  # of up to eight credits of up to 1
         rtol=0,
     )
     (grad_T,) = torch.autograd.grad(loss_of(batch, tau=tau, margin=margin).loss, batch.logprobs_T)
@@ -72,8 +73,9 @@ def test_extreme_scores_temperatures_and_margins_stay_finite(tau, margin, dtype)
     (grad,) = torch.autograd.grad(output.loss, logprobs)
     assert torch.isfinite(output.loss)
     assert torch.isfinite(grad).all()
-    assert grad.abs().sum() <= 2 + 1e-5
-    assert float(grad.sum()) == pytest.approx(0, abs=1e-6)
+    allowed = rounding(4, 1, dtype)
+    assert grad.abs().sum() <= 2 + allowed
+    assert float(grad.sum()) == pytest.approx(0, abs=allowed)
 
 
 def test_float32_gradient_agrees_with_float64_for_large_scores_and_small_tau():
@@ -85,6 +87,7 @@ def test_float32_gradient_agrees_with_float64_for_large_scores_and_small_tau():
         single, single.detach(), batch.lengths_B.tolist(), sizes, batch.correct_B.tolist()
     )
     (grad,) = torch.autograd.grad(loss_of(rounded, tau=0.05, margin=0.1).loss, single)
+    # Exponentials of numbers of up to 500 / 0.05, each rounded by eps / 2.
     torch.testing.assert_close(grad.double(), exact, rtol=5e-3, atol=1e-6)
 
 

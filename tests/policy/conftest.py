@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from tiny_models import FAMILIES, random_model
+from exact_models import exact_model
+from tiny_models import FAMILIES
 
 
 @pytest.fixture(autouse=True)
@@ -12,5 +13,5 @@ def one_thread():
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def model(request):
-    """A randomly initialised model of each supported family."""
-    return random_model(request.param)
+    """A randomly initialised model of each supported family, in float64."""
+    return exact_model(request.param)

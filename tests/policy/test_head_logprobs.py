@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from tiny_models import random_model
+from exact_models import exact_model
+from tolerances import assert_same, terms_of
 from torch import nn
 from torch.nn import functional
 
@@ -11,6 +12,8 @@ from conspo_study.policy.logprobs import response_logprobs
 
 N, D, V = 7, 5, 11
 CHUNKS = (1, 3, 7, 100)
+TERMS = D + V + D + V + N
+"""Of the sums of a pass over the head and back."""
 
 
 def inputs(dtype=torch.float64):
@@ -36,8 +39,8 @@ def test_the_gradient_is_that_of_finite_differences(per_chunk, temperature):
 
 
 @pytest.mark.parametrize("per_chunk", CHUNKS)
-@pytest.mark.parametrize(("autocast", "tolerance"), [(False, 1e-5), (True, 3e-2)])
-def test_scores_and_gradients_are_those_of_cross_entropy(per_chunk, autocast, tolerance):
+@pytest.mark.parametrize("autocast", [False, True])
+def test_scores_and_gradients_are_those_of_cross_entropy(per_chunk, autocast):
     hidden, weight, target = inputs(torch.float32)
     upstream = torch.linspace(-1, 1, N)
     found = []
@@ -48,7 +51,10 @@ def test_scores_and_gradients_are_those_of_cross_entropy(per_chunk, autocast, to
         found.append((logprobs, *torch.autograd.grad(logprobs @ upstream, (hidden, weight))))
     for expected, value in zip(*found, strict=True):
         assert value.dtype == expected.dtype
-        torch.testing.assert_close(value, expected, atol=tolerance, rtol=tolerance)
+        if autocast:  # the logits, their gradient and its two products
+            assert_same(value, expected, 4, torch.bfloat16)
+        else:
+            assert_same(value, expected, TERMS)
 
 
 @pytest.mark.parametrize("frozen", [0, 1])
@@ -58,20 +64,20 @@ def test_what_is_frozen_gets_no_gradient(frozen):
     parts[frozen].requires_grad_(False)
     head_logprobs(*parts, target, 1.0, 3).sum().backward()
     assert parts[frozen].grad is None
-    torch.testing.assert_close(parts[1 - frozen].grad, expected[0])
+    assert_same(parts[1 - frozen].grad, expected[0], TERMS)
 
 
 def test_a_second_backward_pass_gives_the_same():
     hidden, weight, target = inputs()
     logprobs = head_logprobs(hidden, weight, target, 1.0, 100)
-    first = torch.autograd.grad(logprobs.sum(), weight, retain_graph=True)
-    torch.testing.assert_close(torch.autograd.grad(logprobs.sum(), weight), first)
+    (first,) = torch.autograd.grad(logprobs.sum(), weight, retain_graph=True)
+    assert_same(torch.autograd.grad(logprobs.sum(), weight)[0], first, TERMS)
 
 
 @pytest.mark.parametrize("chunk", [1 << 20, 3 * 62])
 def test_a_head_with_a_bias_is_scored_with_it(chunk, monkeypatch):
     monkeypatch.setattr("conspo_study.policy.logprobs.CHUNK_ELEMENTS", chunk)
-    model = random_model("Llama").double()
+    model = exact_model("Llama")
     head = nn.Linear(*reversed(model.lm_head.weight.shape), dtype=torch.float64)
     head.weight, model.lm_head = model.lm_head.weight, head
     assert not is_plain(head)
@@ -81,7 +87,8 @@ def test_a_head_with_a_bias_is_scored_with_it(chunk, monkeypatch):
     for prompt, response in zip(prompts, responses, strict=True):
         logits = model(torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1]
         expected = logits.log_softmax(-1)[torch.arange(len(response)), response]
-        torch.testing.assert_close(scores[start : start + len(response)], expected)
+        found = scores[start : start + len(response)]
+        assert_same(found, expected, terms_of(model, 7))
         start += len(response)
     (gradient,) = torch.autograd.grad(scores.sum(), head.bias)
     assert gradient.abs().sum() > 0

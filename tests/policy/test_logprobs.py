@@ -1,6 +1,7 @@
 import pytest
 import torch
 from tiny_models import random_model
+from tolerances import assert_same, terms_of
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -14,7 +15,7 @@ RESPONSES = [[20, 21, 2], [30], [40, 41, 42, 43, 44, 45, 2]]
 def plain_logprobs(model, prompt, response, temperature):
     """The definition: one row, no padding, the model's own logits."""
     logits = model(torch.tensor([prompt + response])).logits[0] / temperature
-    logp = torch.log_softmax(logits.float(), dim=-1)
+    logp = torch.log_softmax(logits, dim=-1)
     return torch.stack([logp[len(prompt) - 1 + t, token] for t, token in enumerate(response)])
 
 
@@ -25,18 +26,18 @@ def test_scores_equal_a_plain_forward_pass_in_rollout_order(model, temperature):
         [plain_logprobs(model, p, r, temperature) for p, r in zip(PROMPTS, RESPONSES, strict=True)]
     )
     assert scores.shape == (11,)
-    torch.testing.assert_close(scores, expected, atol=1e-6, rtol=1e-6)
+    assert_same(scores, expected, terms_of(model, 12))
 
 
 def test_gradients_equal_those_of_a_plain_forward_pass(model):
-    weight = torch.linspace(-1, 1, 11)
+    weight = torch.linspace(-1, 1, 11, dtype=torch.float64)
     parameters = [p for p in model.parameters() if p.requires_grad]
     ours = torch.autograd.grad(response_logprobs(model, PROMPTS, RESPONSES) @ weight, parameters)
     plain = torch.cat(
         [plain_logprobs(model, p, r, 1.0) for p, r in zip(PROMPTS, RESPONSES, strict=True)]
     )
     for a, b in zip(ours, torch.autograd.grad(plain @ weight, parameters), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+        assert_same(a, b, terms_of(model, 12))
 
 
 def test_chunking_the_vocabulary_changes_neither_scores_nor_gradients(model, monkeypatch):
@@ -47,7 +48,7 @@ def test_chunking_the_vocabulary_changes_neither_scores_nor_gradients(model, mon
     whole = scored()
     monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 3 * 62)
     for a, b in zip(scored(), whole, strict=True):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+        assert_same(a, b, terms_of(model, 12))
 
 
 class LargestTensor(TorchDispatchMode):

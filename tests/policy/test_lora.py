@@ -4,8 +4,10 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from exact_models import exact, exact_model
 from safetensors.torch import load_file
 from tiny_models import FAMILIES, random_model
+from tolerances import assert_same, terms_of
 from transformers import AutoModelForCausalLM
 
 from conspo_study.config import ConfigError, PolicyConfig, RunConfig, with_overrides
@@ -44,13 +46,13 @@ def logits(model):
 
 
 @needs_peft
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("precise", [exact, lambda model: model], ids=["float64", "float32"])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_merged_weights_compute_what_the_adapted_model_does(family, tied, dtype, tolerance):
+def test_the_merged_weights_compute_what_the_adapted_model_does(family, tied, precise):
     settings = {"tie_word_embeddings": tied, "initializer_range": 0.1}
-    model = adapted(family, **settings).to(dtype)
-    plain = random_model(family, **settings).to(dtype)
+    model = precise(adapted(family, **settings))
+    plain = precise(random_model(family, **settings))
     assert (logits(model) - logits(plain)).abs().max() > 0.1
     merged = merged_state(model)
     assert {k: v.shape for k, v in merged.items()} == {
@@ -58,7 +60,7 @@ def test_the_merged_weights_compute_what_the_adapted_model_does(family, tied, dt
     }
     before = logits(model)
     plain.load_state_dict(merged)
-    torch.testing.assert_close(logits(plain), before, atol=tolerance, rtol=tolerance)
+    assert_same(logits(plain), before, terms_of(plain, 9))
     assert torch.equal(logits(model), before), "merging leaves the model alone"
 
 
@@ -93,7 +95,7 @@ def test_gradients_reach_all_adapters_and_nothing_else():
 @needs_peft
 def test_the_gradient_is_that_of_the_merged_weights():
     """d/dB of W + s B A is s (dL/dW) A^T: adapters learn from the same derivative."""
-    model, plain = adapted().double(), random_model("Llama").double()
+    model, plain = exact(adapted()), exact_model("Llama")
     plain.load_state_dict(merged_state(model))
     name = "model.layers.0.mlp.down_proj"
     weight = dict(plain.named_parameters())[f"{name}.weight"]
@@ -102,8 +104,8 @@ def test_the_gradient_is_that_of_the_merged_weights():
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     found = torch.autograd.grad(response_logprobs(model, PROMPTS, RESPONSES).sum(), (a, b))
     scale = CONFIG.lora_alpha / CONFIG.lora_rank
-    torch.testing.assert_close(found[0], scale * b.T @ full, atol=1e-10, rtol=1e-10)
-    torch.testing.assert_close(found[1], scale * full @ a.T, atol=1e-10, rtol=1e-10)
+    assert_same(found[0], scale * b.T @ full, terms_of(plain, 6))
+    assert_same(found[1], scale * full @ a.T, terms_of(plain, 6))
 
 
 @needs_peft
@@ -117,9 +119,7 @@ def test_the_engine_samples_from_the_adapted_policy_also_where_the_plain_one_is_
     ):
         for rollout in group:
             expected = response_logprobs(model, [prompt], [rollout.tokens])
-            torch.testing.assert_close(
-                torch.tensor(rollout.logprobs), expected.detach(), atol=1e-5, rtol=1e-5
-            )
+            assert_same(torch.tensor(rollout.logprobs), expected.detach(), terms_of(model, 11))
 
 
 @needs_peft
@@ -144,8 +144,11 @@ def test_peft_and_transformers_load_a_saved_adapter(tmp_path):
     from peft import PeftModel
 
     plain = AutoModelForCausalLM.from_pretrained(base)
-    torch.testing.assert_close(logits(PeftModel.from_pretrained(plain, folder)), logits(model))
-    torch.testing.assert_close(logits(AutoModelForCausalLM.from_pretrained(folder)), logits(model))
+    for loaded in (
+        PeftModel.from_pretrained(plain, folder),
+        AutoModelForCausalLM.from_pretrained(folder),
+    ):
+        assert_same(logits(loaded), logits(model), terms_of(model, 9))
 
 
 @needs_peft

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from exact_models import exact, exact_model
 from tiny_models import FAMILIES, random_model
+from tolerances import assert_same, terms_of
 
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.packed_attention import can_pack, enable_packing
@@ -28,17 +30,20 @@ def gradients(model, scores):
     return torch.autograd.grad(scores @ weights, parameters)
 
 
-def assert_same(model, prompts, responses):
-    # transformers computes norms in float32, also those of a model in float64.
+def check(model, prompts, responses):
+    # Eager attention rounds to float32 in any case.
+    eager = model.config._attn_implementation == "eager"
+    dtype = torch.float32 if eager else torch.float64
+    terms = terms_of(model, max(map(len, prompts)) + max(map(len, responses)))
     packed = response_logprobs(model, prompts, responses)
     plain = one_by_one(model, prompts, responses)
-    torch.testing.assert_close(packed, plain, atol=2e-5, rtol=1e-5)
+    assert_same(packed, plain, terms, dtype)
     for a, b in zip(gradients(model, packed), gradients(model, plain), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-4 * float(b.abs().max()), rtol=1e-4)
+        assert_same(a, b, terms, dtype)
 
 
 def packed_model(family="Llama", **settings):
-    model = random_model(family, **settings)
+    model = exact_model(family, **settings)
     enable_packing(model)
     return model
 
@@ -48,14 +53,14 @@ def test_scores_and_gradients_equal_those_of_rollouts_one_by_one(family):
     settings = {"sliding_window": None} if family == "Mistral" else {}
     model = packed_model(family, **settings)
     assert can_pack(model)
-    assert_same(model, PROMPTS, RESPONSES)
+    check(model, PROMPTS, RESPONSES)
 
 
 def test_rollouts_of_very_different_lengths_are_attended_in_several_rectangles():
     prompts = [[1, 5, 9]] * 40 + [[1, 7]] * 3
     responses = [[3 + i % 50, 2] for i in range(40)] + [[3 + i % 50 for i in range(60)]] * 3
     assert len(Packing.of(prompts, responses, "cpu").rollouts) == 2
-    assert_same(packed_model(), prompts, responses)
+    check(packed_model(), prompts, responses)
 
 
 def test_each_token_has_the_position_of_its_own_rollout(monkeypatch):
@@ -82,9 +87,10 @@ def test_recomputed_activations_and_adapters_change_nothing():
     plain = response_logprobs(model, PROMPTS, RESPONSES)
     enable_recomputing(model)
     again = response_logprobs(model, PROMPTS, RESPONSES)
-    torch.testing.assert_close(again, plain)
+    terms = terms_of(model, 12)
+    assert_same(again, plain, terms)
     for a, b in zip(gradients(model, again), gradients(model, plain), strict=True):
-        torch.testing.assert_close(a, b)
+        assert_same(a, b, terms)
 
 
 @pytest.mark.parametrize(
@@ -102,16 +108,16 @@ def test_recomputed_activations_and_adapters_change_nothing():
     ids=["window", "eager", "some layers"],
 )
 def test_models_that_attend_otherwise_are_read_row_by_row(unfit):
-    model = unfit()
+    model = exact(unfit())
     enable_packing(model)
     assert not can_pack(model)
-    assert_same(model, PROMPTS, RESPONSES)
+    check(model, PROMPTS, RESPONSES)
 
 
 def test_without_a_packing_the_model_computes_as_before():
     tokens, mask = torch.tensor([[0, 0, 5, 6, 7], [1, 4, 5, 6, 7]]), torch.ones(2, 5)
     mask[0, :2] = 0
-    before, after = random_model("Qwen2"), packed_model("Qwen2")
+    before, after = exact_model("Qwen2"), packed_model("Qwen2")
     for arguments in ({}, {"attention_mask": mask}):
         expected = before(tokens, **arguments).logits
         assert torch.equal(after(tokens, **arguments).logits, expected)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tiny_models import FAMILIES, random_model
+from tolerances import rounding, terms_of, typical
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from conspo_study.config import UpdateConfig
@@ -16,6 +17,11 @@ from conspo_study.update.world import World
 PROMPTS = [[1, 5, 9], [1, 7], [1, 11, 12, 13, 14]]
 RESPONSES = [[20, 21, 2], [30], [40, 41, 42, 43, 44, 45, 2]]
 SHARPNESS = {"initializer_range": 0.1}
+LOGIT = 0.6
+"""Standard deviation of these models' logits."""
+ROUNDINGS = 2 * 4 * 2 + 2
+"""To bfloat16, one after another in a forward pass: of what goes into each layer's four products
+and of what comes out of them, and of those of the head."""
 
 
 def scores_and_gradient(model, precision):
@@ -31,11 +37,12 @@ def test_bfloat16_gives_float32_scores_and_gradients_close_to_those_of_float32(f
     scores, gradients = scores_and_gradient(model, "bfloat16")
     assert scores.dtype == torch.float32
     assert not torch.equal(scores, exact)  # or nothing was computed in bfloat16
-    torch.testing.assert_close(scores, exact, atol=0.05, rtol=0)
+    apart = (scores - exact).square().mean().sqrt()
+    assert apart < typical(ROUNDINGS, LOGIT, torch.bfloat16)
     assert {gradient.dtype for gradient in gradients} == {torch.float32}
     error = sum(float((a - b).square().sum()) for a, b in zip(gradients, exact_gradients))  # noqa: B905
     size = sum(float(b.square().sum()) for b in exact_gradients)
-    assert (error / size) ** 0.5 < 0.02
+    assert (error / size) ** 0.5 < typical(2 * ROUNDINGS, 1, torch.bfloat16)
 
 
 class OverTheVocabulary(TorchDispatchMode):
@@ -106,5 +113,6 @@ def test_the_sampler_computes_as_the_trainer_does(family):
             ]
         ).detach()
     assert gaps["bfloat16"].isfinite().all()
-    assert gaps["bfloat16"].abs().mean() < 0.01
-    assert gaps["bfloat16"].abs().mean() < gaps["float32"].abs().mean()
+    assert gaps["bfloat16"].abs().mean() < typical(ROUNDINGS, LOGIT, torch.bfloat16)
+    # Had the sampler computed in float32, this gap would be none but for rounding.
+    assert gaps["float32"].abs().mean() > 10 * rounding(terms_of(model, 17), LOGIT)

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from itertools import pairwise
 
 import pytest
@@ -16,9 +17,12 @@ from engine_contract import (
     check_seeds_decide,
     check_text,
     logprob_error,
+    logprob_terms,
     tokens_of,
 )
+from exact_models import exact
 from tiny_models import FAMILIES, random_model
+from tolerances import rounding
 
 from conspo_study.policy.embedded import VOCABULARY
 from conspo_study.records import FinishStatus
@@ -34,7 +38,17 @@ def engine(model):
 
 @pytest.mark.parametrize("sampling", KINDS.values(), ids=KINDS)
 def test_logprobs_equal_a_plain_forward_pass(model, engine, sampling):
-    assert logprob_error(model, engine, sampling) < 1e-5
+    assert logprob_error(model, engine, sampling) < rounding(*logprob_terms(model, sampling))
+
+
+@pytest.mark.parametrize("sampling", KINDS.values(), ids=KINDS)
+def test_logprobs_of_a_model_in_float64_differ_by_the_samplers_own_rounding(model, sampling):
+    precise = exact(deepcopy(model))
+    # Of logits to float32 and by the temperature, and of the sum of their exponentials.
+    _, size = logprob_terms(model, sampling)
+    allowed = rounding(2, size) + rounding(model.config.vocab_size, 1)
+    engine = TransformersEngine(precise, TOKENIZER)
+    assert logprob_error(precise, engine, sampling) < allowed
 
 
 @pytest.mark.parametrize("batch_rows", [4, 6, 13, 512])

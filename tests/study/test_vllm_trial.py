@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from training_runs import LARGEST_MISMATCH
 from trials_under_fire import make_spec, write_spec
 
 from conspo_study.incidents import read_incidents
@@ -46,7 +47,7 @@ def test_a_trial_with_vllm_trains_both_seeds_from_their_own_weights(tmp_path, ti
     ]
     updated = [row for row in rows if "mismatch_max" in row]
     assert {row["seed"] for row in updated if row["step"] > 1} == set(spec.seeds)
-    assert max(row["mismatch_max"] for row in updated) < 1e-4
+    assert max(row["mismatch_max"] for row in updated) < LARGEST_MISMATCH
     assert {row.step for row in read_eval_rows(spec.folder)} == {0, 2, STEPS}
     kinds = {row["type"] for row in read_incidents(spec.folder)}
     assert "engine_restarted" not in kinds and "worker_restarted" not in kinds

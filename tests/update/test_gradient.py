@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from exact_models import exact_model
 from thread_world import ThreadWorld
-from tiny_models import random_model
+from tolerances import assert_same, terms_of
 
 from conspo_study.config import ConSPOOptions, GRPOOptions
 from conspo_study.objective import GroupBatch, Progress, objective_named
@@ -16,10 +17,11 @@ PROMPTS = [(3, 4, 5)] * 4 + [(6, 7)] * 4
 RESPONSES = [(1, 2), (3,), (4, 5, 6, 7, 8), (9, 1), (2, 2, 2), (5,), (6, 7, 8, 9), (1, 1)]
 CORRECT = [True, False, False, True, False, True, False, False]
 OBJECTIVES = {"conspo": ConSPOOptions(tau=0.3, margin=0.5), "grpo": GRPOOptions()}
+TERMS = terms_of(exact_model("Llama"), sum(map(len, RESPONSES)))
 
 
 def gradient(name, budget, packed=False):
-    model = random_model("Llama").double()
+    model = exact_model("Llama")
     if packed:
         enable_packing(model)
 
@@ -42,7 +44,7 @@ class SmallMachine:
     """Scores with a model, and runs out of memory where there is too little for a micro-batch."""
 
     def __init__(self, largest_forward=10_000, largest_backward=10_000):
-        self.model = random_model("Llama").double()
+        self.model = exact_model("Llama")
         self.parameters = list(self.model.parameters())
         self.forward, self.backward = largest_forward, largest_backward
         self.asked = 0
@@ -87,7 +89,7 @@ def test_out_of_memory_halves_the_budget_once_and_the_gradient_stays(limits, tok
     gradient = machine.gradient(budget)
     assert budget == Budget(20, halved=True)
     assert machine.asked == 1
-    torch.testing.assert_close(gradient, direct_gradient("grpo"), rtol=1e-10, atol=1e-13)
+    assert_same(gradient, direct_gradient("grpo"), TERMS)
     machine.forward = 10
     with pytest.raises(torch.OutOfMemoryError):
         machine.gradient(budget)
@@ -98,7 +100,7 @@ def test_scoring_survives_running_out_of_memory_once():
     scores = score_without_graph(machine.score, PROMPTS, RESPONSES, budget)
     assert budget.halved
     expected = score_without_graph(SmallMachine().score, PROMPTS, RESPONSES, Budget(40))
-    torch.testing.assert_close(torch.cat(scores), torch.cat(expected), rtol=1e-12, atol=1e-13)
+    assert_same(torch.cat(scores), torch.cat(expected), TERMS)
 
 
 def test_workers_that_share_a_model_do_not_repeat_what_others_wait_for():
@@ -108,7 +110,7 @@ def test_workers_that_share_a_model_do_not_repeat_what_others_wait_for():
 
 
 def direct_gradient(name):
-    model = random_model("Llama").double()
+    model = exact_model("Llama")
     logprobs = response_logprobs(model, PROMPTS, RESPONSES)
     batch = GroupBatch.of(
         logprobs, logprobs.detach() - 0.1, [len(r) for r in RESPONSES], [4, 4], CORRECT
@@ -121,9 +123,7 @@ def direct_gradient(name):
 @pytest.mark.parametrize("budget", [1, 9, 20, 10_000])
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_gradient_is_that_of_the_whole_loss_for_any_budget(name, budget, packed):
-    # transformers rounds norms to float32, whose inputs differ in the last bit when packed.
-    close = {"rtol": 1e-5, "atol": 1e-6} if packed else {"rtol": 1e-10, "atol": 1e-13}
-    torch.testing.assert_close(gradient(name, budget, packed), direct_gradient(name), **close)
+    assert_same(gradient(name, budget, packed), direct_gradient(name), TERMS)
 
 
 def test_a_planted_per_micro_batch_mean_would_be_noticed():
