@@ -27,7 +27,7 @@ def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
-            # A killed writer left half a line, which would swallow this one; an editor, a whole one.
+            # A killed writer left half a line, which would swallow this one, or an editor a whole.
             content = os.pread(fd, size, 0)
             if _is_whole(content[content.rfind(b"\n") + 1 :]):
                 line = "\n" + line
