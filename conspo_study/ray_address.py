@@ -29,8 +29,10 @@ def check_ray_address() -> None:
     host, colon, port = address.rpartition(":")
     if address == "local":
         raise StudyError("RAY_ADDRESS=local: unset it to run on this machine")
-    if not colon or not host:
-        raise _refused(address, "it has no port", address.strip(":") or "HEAD")
+    if not colon:
+        raise _refused(address, "it has no port", address)
+    if not host:
+        raise _refused(address, "it has no host", "HEAD")
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 1 << 16:
         raise _refused(address, f"{port or 'nothing'!r} is no port", host)
     if any(letter.isspace() or letter in "/@" for letter in host):
