@@ -27,7 +27,7 @@ from conspo_study.plan import make_plan
 from conspo_study.prepare import prepare_policy
 from conspo_study.ray_address import check_ray_address, check_that_a_head_listens
 from conspo_study.results.log import ResultsLog
-from conspo_study.retention import budget_bytes
+from conspo_study.retention import budget_bytes, making_room
 from conspo_study.search import Search
 from conspo_study.surroundings import private_folder_if_any, settle
 from conspo_study.watchdog import end_at_once, watching
@@ -94,7 +94,7 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
     notices = settle()
     check_ray_address()
-    budget_bytes()  # refuses nonsense before anything starts
+    budget_bytes(folder)  # refuses nonsense before anything starts
     metrics_port()
     _check_that_vllm_is_installed(study)
     _remove_unfinished_files(folder)
@@ -111,7 +111,7 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
                 policy.result()
         nodes = cluster.nodes
         cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-        plan = make_plan(study, cpus, gpus, nodes=nodes)
+        plan = make_plan(study, cpus, gpus, nodes=nodes, folder=folder)
         if plan.problems:
             raise StudyError("\n".join(plan.problems))
         search = Search(study, log)
@@ -120,6 +120,7 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
         with (
             console.live(study, log, plan.concurrent),
             exporting(study, log, console.line),
+            making_room(study, folder, log, console.line),
         ):
             try:
                 run_search(search, study, folder, plan.concurrent)

@@ -204,7 +204,8 @@ def _status(command: Status, console: Console) -> None:
 def _plan(command: ShowPlan, console: Console) -> None:
     spread = measured_spread(read_table(command.folder))
     study = Study.of_folder(command.folder)
-    print_plan(study, study.plan(spread=spread), console)
+    plan = study.plan(spread=spread, folder=command.folder.resolve())
+    print_plan(study, plan, console)
 
 
 def _continue(command: Resume | Extend, console: Console) -> Outcome:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from conspo_study.config import EvaluationConfig, config_hash, with_overrides
 from conspo_study.costs import (
@@ -24,6 +25,7 @@ from conspo_study.placement import Node, Placement, place
 from conspo_study.prepare import EMBEDDED
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable
+from conspo_study.retention import BUDGET, budget_bytes
 from conspo_study.space.census import census
 from conspo_study.spread import ONE_SEED, PairedSpread, pooled_spread
 
@@ -74,6 +76,8 @@ class Plan:
     """Estimated wall time; None for models whose speed is not known in advance."""
     disk_bytes: int | None
     """Checkpoints and rows of all trials; None for models of unknown size."""
+    checkpoint_budget: int
+    """Bytes that the checkpoints of ended trials may take."""
     spread: PairedSpread | None
     """How paired differences vary from seed to seed; None while that is unknown."""
     gpu_hours: tuple[str, ...]
@@ -116,6 +120,12 @@ class Plan:
         for index, line in enumerate(self.gpu_hours):
             yield ("" if index else "GPU hours"), line
         yield "disk", _size(self.disk_bytes)
+        yield (
+            "",
+            f"an ended trial keeps its last checkpoint, all of them within "
+            f"{size_text(self.checkpoint_budget)} (half of what is free, or {BUDGET}): the worst "
+            "trials' go first, the anchors' and the winner's never",
+        )
         need = self.memory.lines() if self.memory else ["unknown for this model"]
         for index, line in enumerate(need):
             yield ("" if index else "memory per worker"), line
@@ -148,11 +158,14 @@ def make_plan(
     *,
     nodes: Sequence[Node] | None = None,
     spread: PairedSpread | None = None,
+    folder: Path | None = None,
 ) -> Plan:
     """Lay out `study` on a machine or cluster of `cpus` cores and `gpus` GPUs.
 
     nodes: how these are divided into machines; one machine by default. spread: what finished trials
-    of this study show (`measured_spread`); by default what is known of the embedded model.
+    of this study show (`measured_spread`); by default what is known of the embedded model. folder:
+    its results directory, whose disk bounds what checkpoints may take; by default the working
+    directory.
     """
     nodes = nodes or [Node(cpus, gpus)]
     search, again = search_batch(study), confirmation_batch(study)
@@ -165,6 +178,7 @@ def make_plan(
     wanted = max(len(study.anchors), min(study.trials, _searched_at_once(study)))
     concurrent = min(slots, wanted + (again.trials if again else 0))
     spread = spread or _assumed_spread(study)
+    budget = budget_bytes(folder or Path())
     return Plan(
         rollouts_per_step=search.run.rollout.prompts_per_step * search.run.rollout.group_size,
         evaluated_per_run=evaluated_per_run(search.run),
@@ -175,7 +189,8 @@ def make_plan(
         concurrent=concurrent,
         concurrency=_concurrency(study, placement),
         seconds=study_seconds(study, slots),
-        disk_bytes=study_bytes(study, concurrent),
+        disk_bytes=study_bytes(study, concurrent, budget),
+        checkpoint_budget=budget,
         spread=spread,
         gpu_hours=tuple(gpu_lines(study)),
         memory=estimate_memory(search.run, search.seeds),

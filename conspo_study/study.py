@@ -118,15 +118,20 @@ class Study(StudyDefinition):
         return study
 
     def plan(
-        self, cpus: int | None = None, gpus: int | None = None, spread: PairedSpread | None = None
+        self,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        spread: PairedSpread | None = None,
+        folder: Path | None = None,
     ) -> Plan:
         """What running this study means, computed without starting anything.
 
         cpus, gpus: by default those of this machine. spread: what finished trials of the study show
-        of the noise between seeds (`measured_spread`).
+        of the noise between seeds (`measured_spread`). folder: its results directory, by default
+        one on the disk of the working directory.
         """
         with chdir(self._begins_at):
-            return self._plan(spread, cpus, gpus)
+            return self._plan(spread, cpus, gpus, folder)
 
     def preflight(self, plan: Plan | None = None) -> Preflight:
         """What forbids this study here, found without starting or fetching anything."""
@@ -134,13 +139,18 @@ class Study(StudyDefinition):
             return preflight(self, plan or self._plan(None), fetch=False)
 
     def _plan(
-        self, spread: PairedSpread | None, cpus: int | None = None, gpus: int | None = None
+        self,
+        spread: PairedSpread | None,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        folder: Path | None = None,
     ) -> Plan:
         return make_plan(
             self,
             cpus if cpus is not None else usable_cores(),
             gpus if gpus is not None else usable_gpus(),
             spread=spread,
+            folder=folder,
         )
 
     def run(
@@ -203,7 +213,7 @@ class Study(StudyDefinition):
         track: Sequence[str],
         console: Console,
     ) -> Outcome:
-        plan = self._plan(None)
+        plan = self._plan(None, folder=folder)
         found = preflight(self, plan, fetch=True)
         if found.problems:
             raise StudyError("\n".join(found.problems))
