@@ -140,9 +140,10 @@ def test_disk_keeps_to_the_budget_of_ended_trials_and_what_always_stays(monkeypa
 def test_the_disk_of_a_model_that_is_not_here_follows_from_its_known_size():
     base = PRESETS["paper/qwen-1.5b"]
     assert checkpoint_bytes(base, 3) == 3 * 12 * 1_780_000_000
-    adapters = with_overrides(base, {"policy.lora_rank": 16, "policy.lora_targets": ["q_proj"]})
+    lora = {"policy.lora_rank": 16, "train.sharding": "replicate"}
+    adapters = with_overrides(base, {**lora, "policy.lora_targets": ["q_proj"]})
     assert checkpoint_bytes(adapters, 1) == 12 * 16 * 28 * (1536 + 12 * 128)
-    everything = with_overrides(base, {"policy.lora_rank": 16})
+    everything = with_overrides(base, lora)
     assert checkpoint_bytes(adapters, 1) < checkpoint_bytes(everything, 1) < 0.02 * 12 * 1.78e9
 
 
