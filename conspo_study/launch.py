@@ -17,6 +17,7 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
+from conspo_study.config.places import cache_root
 from conspo_study.console import Console, Preparation
 from conspo_study.definition import StudyDefinition, StudyError
 from conspo_study.failures import one_line
@@ -94,6 +95,7 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
     notices = settle()
     check_ray_address()
+    _make_cache()
     budget_bytes(folder)  # refuses nonsense before anything starts
     metrics_port()
     _check_that_vllm_is_installed(study)
@@ -108,7 +110,7 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
                 from conspo_study.metrics_export import exporting
                 from conspo_study.ray_tune import run_search
             with shown.task(f"policy {study.base.policy.model}"):
-                policy.result()
+                _policy_of(policy)
         nodes = cluster.nodes
         cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
         plan = make_plan(study, cpus, gpus, nodes=nodes, folder=folder)
@@ -127,6 +129,28 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
             finally:
                 tune_has_ended()
         return search.complete
+
+
+def _make_cache() -> None:
+    """Raise StudyError at once where there can be no cache. One that cannot be written may hold
+    what is needed."""
+    try:
+        cache_root().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.strerror is None:
+            raise StudyError(str(error)) from error
+        raise StudyError(
+            f"the cache {cache_root()} cannot be made ({error.strerror}): set CONSPO_STUDY_CACHE "
+            "to a folder that can"
+        ) from error
+
+
+def _policy_of(policy: Future[Path]) -> None:
+    """Wait for the policy. Raises StudyError where it cannot be had."""
+    try:
+        policy.result()
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        raise StudyError(str(error)) from error
 
 
 def _check_that_vllm_is_installed(study: StudyDefinition) -> None:

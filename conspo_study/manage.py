@@ -35,7 +35,6 @@ from conspo_study.plan import measured_spread
 from conspo_study.status import driver_of, study_status
 from conspo_study.study import Outcome, Study
 from conspo_study.study_folder import DEFINITION, LOG, read_definition, read_table
-from conspo_study.surroundings import settle
 from conspo_study.tracking.known import how_to_look
 from conspo_study.tracking.processes import LOOK_S, tracking
 from conspo_study.typed_paths import TypedPath
@@ -178,7 +177,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         Completion: _completion,
     }
     try:
-        settle()
         if isinstance(command, Track):
             return _track(command, console)
         commands[type(command)](command, console)

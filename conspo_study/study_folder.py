@@ -251,4 +251,4 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

@@ -34,8 +34,13 @@ def settle() -> tuple[str, ...]:
     """Give this process, and what it starts, a home, a user's name and a temporary folder, as far
     as it has none that can be used. Returns what a person should know. Does it once.
 
-    Raises StudyError when no folder for temporary files can be written.
+    Raises StudyError when no folder for temporary files can be written, or the working directory
+    is gone.
     """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise StudyError("the working directory is gone: cd to one that is there") from None
     _name_the_user()
     return (*_temporary_folder(), *_home())
 

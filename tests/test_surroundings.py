@@ -149,6 +149,23 @@ def test_without_any_temporary_folder_the_error_names_the_variable(monkeypatch):
         surroundings.private_folder.__wrapped__()
 
 
+def test_a_working_directory_that_is_gone_is_told(tmp_path):
+    code = """
+import os, sys
+os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])
+from conspo_study.surroundings import settle
+settle()
+"""
+    here = str(Path(__file__).resolve().parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "gone")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": here},
+    )
+    assert "StudyError: the working directory is gone: cd to" in done.stderr
+
+
 def test_room_is_what_ray_s_longest_socket_leaves():
     ray = pytest.importorskip("ray.dashboard.utils")
     from ray.dashboard.subprocesses.module import SubprocessModule
