@@ -133,7 +133,8 @@ class Retention:
         for held in to_remove(table, direction, self._kept, self.budget):
             trial = held.path.parent.name.removeprefix(f"{self.study}-")
             try:
-                rmtree(held.path)
+                # Or one that was removed in part would be taken for whole after a kill.
+                rmtree(held.path.rename(held.path.with_suffix(".partial")))
             except OSError as error:
                 what = f"{held.path.parent.name}/{held.path.name}: {error.strerror}"
                 incidents.append((trial, Incident(IncidentType.CHECKPOINT_KEPT, what)))

@@ -236,6 +236,20 @@ def test_a_failure_of_the_tidying_is_told_and_ends_no_study(results, monkeypatch
     assert said == ["checkpoints of ended trials are no longer removed: a stale handle"]
 
 
+def test_a_removal_that_is_cut_off_leaves_no_checkpoint_that_looks_whole(results, monkeypatch):
+    def killed(path):
+        (path / "seed-0" / "model.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("conspo_study.retention.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tidy(results, FIVE, 0)
+    assert "study-t0001/checkpoint_00004.partial" in left(results)
+    tidy(results, FIVE, 10**9)
+    assert not list(results.glob("ray/*/*.partial"))
+
+
 def test_the_budget_is_a_share_of_the_disk_unless_the_environment_sets_it(monkeypatch, tmp_path):
     monkeypatch.delenv(BUDGET, raising=False)
     usage = SimpleNamespace(free=10_000)
