@@ -3,6 +3,7 @@ and which differences its seeds can show."""
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from conspo_study.costs import (
 )
 from conspo_study.definition import StudyDefinition
 from conspo_study.gpu_hours import gpu_lines
+from conspo_study.machine import usable_memory
 from conspo_study.margin_reach import margin_lines
-from conspo_study.memory import Memory, estimate_memory, size_text
+from conspo_study.memory import IN_MEMORY, Memory, estimate_memory, size_text
 from conspo_study.placement import Node, Placement, place
 from conspo_study.prepare import EMBEDDED
 from conspo_study.records import TrialState
@@ -179,6 +181,7 @@ def make_plan(
     concurrent = min(slots, wanted + (again.trials if again else 0))
     spread = spread or _assumed_spread(study)
     budget = budget_bytes(folder or Path())
+    memory = estimate_memory(search.run, search.seeds)
     return Plan(
         rollouts_per_step=search.run.rollout.prompts_per_step * search.run.rollout.group_size,
         evaluated_per_run=evaluated_per_run(search.run),
@@ -193,9 +196,12 @@ def make_plan(
         checkpoint_budget=budget,
         spread=spread,
         gpu_hours=tuple(gpu_lines(study)),
-        memory=estimate_memory(search.run, search.seeds),
+        memory=memory,
         margin=tuple(margin_lines(study)),
-        notes=tuple(_notes(study, again)),
+        notes=(
+            *_notes(study, again),
+            *_memory_notes(memory, search.run.train.workers * concurrent),
+        ),
         problems=tuple(problems),
     )
 
@@ -275,6 +281,18 @@ def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
         yield (
             f"the confirmation measures {', '.join(same)} on the problems that selected: put "
             "{split} into the path of the file, or set evaluation.split in its overrides"
+        )
+
+
+def _memory_notes(memory: Memory | None, workers: int) -> Iterator[str]:
+    """What is to be said where `workers` workers may need more than this machine lends."""
+    if memory is None or memory.where != IN_MEMORY or os.environ.get("RAY_ADDRESS"):
+        return
+    need, have = workers * memory.bytes, usable_memory()
+    if need > have:
+        yield (
+            f"{workers} workers at a time may need {size_text(need)} of memory, and this process "
+            f"may use {size_text(have)}: lower rollout.batch_rows, or give it fewer cores (taskset)"
         )
 
 

@@ -9,7 +9,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("data", "policy", "rollout", "reward", "objective", "update", "evaluation", "results")
-SHARED = {"conspo_study.config", "conspo_study.plugins", "conspo_study.records"}
+SHARED = {
+    "conspo_study.config",
+    "conspo_study.machine",
+    "conspo_study.plugins",
+    "conspo_study.records",
+}
 COMMAND_LINE = {"conspo_study.output", "conspo_study.typed_paths"}
 HEAVY = {
     # library -> the only modules that may import it

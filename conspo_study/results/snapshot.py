@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from conspo_study.machine import usable_cores
 from conspo_study.results.atomic import write_json_atomic
 
 __all__ = ["snapshot", "write_json_atomic"]
@@ -42,7 +43,7 @@ def snapshot(
             "platform": f"{platform.system()} {platform.machine()}",
             "cpu": _cpu_model(),
             "cores": os.cpu_count(),
-            "usable_cores": len(os.sched_getaffinity(0)),
+            "usable_cores": usable_cores(),
             "memory_gib": round(
                 os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
             ),

@@ -315,3 +315,13 @@ def test_anchors_that_are_one_configuration_are_told_by_name():
 
 def study_notes(study):
     return make_plan(study, 2, 0).notes
+
+
+def test_more_memory_than_this_process_may_use_is_a_note(monkeypatch):
+    one = make_plan(embedded(), 1, 0)
+    monkeypatch.setattr("conspo_study.plan.usable_memory", lambda: int(1.5 * one.memory.bytes))
+    assert "of memory, and this process" not in text(make_plan(embedded(), 1, 0))
+    said = text(make_plan(embedded(), 2, 0))
+    assert f"2 workers at a time may need {size_text(2 * one.memory.bytes)} of memory" in said
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert "of memory, and this process" not in text(make_plan(embedded(), 2, 0))
