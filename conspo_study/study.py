@@ -27,6 +27,7 @@ from conspo_study.definition import StudyDefinition, StudyError, definition_prob
 from conspo_study.interrupts import Interrupts, interrupts, stop
 from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.next_steps import after_a_stop
+from conspo_study.output import lasting_output
 from conspo_study.plan import Plan, make_plan, space_notes
 from conspo_study.plugins import SHIPPED, PluginError, missing_modules
 from conspo_study.preflight import Preflight, preflight
@@ -201,7 +202,7 @@ class Study(StudyDefinition):
             check_trackers(track)
         except ValueError as error:
             raise StudyError(str(error)) from error
-        with chdir(self._begins_at):
+        with chdir(self._begins_at), lasting_output():
             return self._run(folder, resume, takeover, allow_changes, track, console)
 
     def _run(
