@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from analysis.bootstrap import Estimate, difference
 from analysis.load import StudyResults, StudyUnreadable, load_studies
@@ -21,8 +20,10 @@ from analysis.scores import Scores
 from analysis.stats import PairedDifference, paired_difference
 from analysis.tables import ABSENT, TextTable, to_markdown, to_rich
 from analysis.text import metric_label, visible
+from conspo_study.output import lasting_output
 from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow
+from conspo_study.typed_paths import typed_path
 
 FEWEST_SEEDS = 3
 """With fewer an interval is shown and no claim is made."""
@@ -237,6 +238,7 @@ def _number(value: float | None, spec: str) -> str:
     return ABSENT if value is None else f"{value:{spec}}"
 
 
+@lasting_output()
 def main() -> int:
     """The command line: status 1 for studies that cannot be read or compared."""
     parser = argparse.ArgumentParser(
@@ -244,8 +246,8 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("first", type=Path, help="a results directory")
-    parser.add_argument("second", type=Path, help="the one that it is subtracted from")
+    parser.add_argument("first", type=typed_path, help="a results directory")
+    parser.add_argument("second", type=typed_path, help="the one that it is subtracted from")
     parser.add_argument("--markdown", action="store_true", help="a Markdown table")
     arguments = parser.parse_args()
     try:

@@ -19,7 +19,9 @@ from analysis.paper_formats import write_paper_table
 from analysis.paper_tables import TABLES, measured_table, published_table, side_by_side
 from analysis.tables import to_markdown
 from analysis.text import markdown_text
+from conspo_study.output import lasting_output
 from conspo_study.results.atomic import write_atomic
+from conspo_study.typed_paths import typed_path
 
 PAIRED = (
     "Differences in percentage points of the average over benchmarks, on the seeds, benchmarks and "
@@ -65,6 +67,7 @@ def write_method_tables(
     return paths
 
 
+@lasting_output()
 def main() -> int:
     """The command line: status 1 for studies that cannot be read or share no table."""
     parser = argparse.ArgumentParser(
@@ -72,8 +75,8 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("out", type=Path, help="the folder to write to")
-    parser.add_argument("studies", type=Path, nargs="*", help="results directories")
+    parser.add_argument("out", type=typed_path, help="the folder to write to")
+    parser.add_argument("studies", type=typed_path, nargs="*", help="results directories")
     parser.add_argument("--table", type=int, choices=TABLES, default=1, help="beside which table")
     parser.add_argument("--model", help="which of its models, if it has several")
     parser.add_argument("--metric", default="avg", help="avg, pass@K, maj@K or greedy")

@@ -32,8 +32,10 @@ from analysis.report_tables import (
 from analysis.summary import summary_lines
 from analysis.tables import TextTable, to_rich
 from analysis.text import visible
+from conspo_study.output import lasting_output
 from conspo_study.records import TrialState
 from conspo_study.results.atomic import write_atomic, write_json_atomic
+from conspo_study.typed_paths import typed_path
 
 PAGE, MANIFEST = "report.html", "manifest.json"
 
@@ -278,6 +280,7 @@ def _wrote(paths: Sequence[Path]) -> str:
     return f"wrote {paths[0].parent}: {shown}"
 
 
+@lasting_output()
 def main() -> int:
     """The command line: status 1 when a study cannot be read."""
     parser = argparse.ArgumentParser(
@@ -285,8 +288,8 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folders", type=Path, nargs="+", help="results directories")
-    parser.add_argument("--out", type=Path, help="where to; needed for several studies")
+    parser.add_argument("folders", type=typed_path, nargs="+", help="results directories")
+    parser.add_argument("--out", type=typed_path, help="where to; needed for several studies")
     arguments = parser.parse_args()
     if arguments.out is None and len(arguments.folders) > 1:
         parser.error("several studies need a folder of their own for the report: add --out FOLDER")

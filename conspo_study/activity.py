@@ -71,5 +71,5 @@ def _last_step(path: Path) -> int:
         return 0
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _TAIL))
-        lines = file.read().split(b"\n")[:-1]
+        lines = [line for line in file.read().split(b"\n")[:-1] if line.strip()]
     return int(json.loads(lines[-1])["step"]) if lines else 0

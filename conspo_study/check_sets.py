@@ -13,15 +13,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
 from conspo_study.config import DataConfig, EvaluationConfig, RewardConfig
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.sources import file_of, load_set, overlaps
+from conspo_study.output import lasting_output
 from conspo_study.records import Problem, Verdict
 from conspo_study.reward import Verifier
+from conspo_study.typed_paths import TypedPath
 
 PATIENCE_S = 60.0
 """Deadline of a check; on a busy machine short ones find fault with good answers."""
@@ -31,7 +32,7 @@ PATIENCE_S = 60.0
 class Arguments:
     """What to look at."""
 
-    data_dir: Path | None = None
+    data_dir: TypedPath | None = None
     """Folder with the files of named sets; without one, the cache of fetched sets."""
     sets: tuple[str, ...] = ()
     """Evaluation sets, by name or path; by default all named ones that are here."""
@@ -39,6 +40,7 @@ class Arguments:
     """Training sets, likewise."""
 
 
+@lasting_output()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what there is to know; returns the process's exit status."""
     chosen = tyro.cli(Arguments, args=arguments, description=__doc__)

@@ -27,6 +27,7 @@ from conspo_study.config.synonyms import nearest
 from conspo_study.console import Console
 from conspo_study.definition import StudyError, definition_problems
 from conspo_study.next_steps import after_a_stop, after_the_end, used_up
+from conspo_study.output import lasting_output
 from conspo_study.plan import Plan, titled
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import PAPER_RUNS, PaperRun
@@ -34,7 +35,9 @@ from conspo_study.results.folder import FAILURE
 from conspo_study.seeds import parse_seeds
 from conspo_study.study import Outcome, Study, StudyStopped
 from conspo_study.study_folder import read_definition, read_table
+from conspo_study.surroundings import settle
 from conspo_study.tracking.known import parse_trackers
+from conspo_study.typed_paths import TypedPath
 
 BuildStudy = Callable[[RunConfig], Study]
 """The study to run, given the configuration that its trials share."""
@@ -64,7 +67,7 @@ class Arguments:
     released model), or one of the paper's runs, such as paper/qwen-1.5b."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
     """Change a setting, as stage.field=value; may be repeated."""
-    data_dir: Path | None = None
+    data_dir: TypedPath | None = None
     """Folder with the files of named problem sets, such as aime24.jsonl; sets that it does not have
     are fetched from the hub."""
     trials: int | None = None
@@ -73,7 +76,7 @@ class Arguments:
     """Seeds of every trial: 0 1 2, or 0,1,2."""
     name: str | None = None
     """Name of the study and of its results directory."""
-    results: Path = Path("results")
+    results: TypedPath = Path("results")
     """Where results directories are made."""
     resume: bool = False
     """Continue this study where it was interrupted."""
@@ -95,6 +98,7 @@ class Arguments:
     """Print only the final table and paths."""
 
 
+@lasting_output()
 def main(
     build: BuildStudy,
     report: Report,
@@ -110,6 +114,7 @@ def main(
     console = Console(quiet=arguments.quiet)
 
     def run() -> Outcome | None:
+        settle()
         for name in ("takeover", "allow_changes"):
             if getattr(arguments, name) and not arguments.resume:
                 option = name.replace("_", "-")

@@ -12,6 +12,7 @@ from pathlib import Path
 from conspo_study.config import EvaluationConfig, PolicyConfig, RunConfig, with_overrides
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.definition import StudyDefinition
+from conspo_study.known_models import KNOWN_MODELS
 from conspo_study.prepare import EMBEDDED, local_folder
 
 EMBEDDED_TOKENS_PER_S = 10_000
@@ -21,8 +22,9 @@ EMBEDDED_RESPONSE_TOKENS = 15
 EMBEDDED_PARAMETERS = 110_784
 TRIAL_OVERHEAD_S = 5.0
 """Seconds that a trial spends outside of its own steps: processes, imports, collectives."""
-CHECKPOINTS_LEFT = 2
-"""Whole checkpoints that a trial keeps, also when it has ended; a running one writes another."""
+CHECKPOINTS_RUNNING = 3
+"""Checkpoints that a running trial may hold: two whole ones, and the next being written. An ended
+one holds its last."""
 
 _BYTES_PER_PARAMETER = 3 * 4
 """Weights and AdamW's two averages, in float32."""
@@ -81,20 +83,22 @@ def study_seconds(study: StudyDefinition, slots: int) -> float | None:
     return max(finish_times(times, [0.0] * slots, waits_for))
 
 
-def study_bytes(study: StudyDefinition, concurrent: int) -> int | None:
-    """Checkpoints and rows of all trials, with `concurrent` further checkpoints being written; None
-    for models of unknown size."""
-    again = confirmation_batch(study)
-    batches = [search_batch(study)] + ([again] if again else [])
-    total, largest = 0, 0
-    for batch in batches:
-        one = checkpoint_bytes(batch.run, batch.seeds)
-        if one is None:
-            return None
-        largest = max(largest, one)
-        rows = rows_bytes(batch.run, batch.seeds)
-        total += batch.trials * (CHECKPOINTS_LEFT * one + rows)
-    return total + concurrent * largest
+def study_bytes(study: StudyDefinition, concurrent: int, budget: int) -> int | None:
+    """Checkpoints and rows of all trials, of which `concurrent` run at a time and those that have
+    ended keep to `budget` bytes of checkpoints; None for models of unknown size."""
+    search, again = search_batch(study), confirmation_batch(study)
+    batches = [search, *([again] if again else [])]
+    sizes = [checkpoint_bytes(batch.run, batch.seeds) for batch in batches]
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
+        return None
+    rows = sum(batch.trials * rows_bytes(batch.run, batch.seeds) for batch in batches)
+    ended = sum(batch.trials * size for batch, size in zip(batches, known, strict=True))
+    # The anchors', the winner's and its confirmation's, which stay whatever the budget.
+    safe = min(len(study.anchors) + 1, study.trials) * known[0] + sum(known[1:])
+    # The last trials to run are counted among those that have ended.
+    running = concurrent * (CHECKPOINTS_RUNNING - 1) * max(known)
+    return rows + max(safe, min(ended, budget)) + running
 
 
 def evaluated_per_run(run: RunConfig) -> int:
@@ -133,11 +137,13 @@ def checkpoint_bytes(run: RunConfig, seeds: int) -> int | None:
 
 
 def parameter_count(policy: PolicyConfig) -> int | None:
-    """Parameters of a model; None when it is not on this machine yet, or cannot be read."""
+    """Parameters of a model; None when it is neither known nor on this machine yet, or cannot be
+    read."""
     if policy.model == EMBEDDED:
         return EMBEDDED_PARAMETERS
-    shapes = _shapes_of(policy)
-    return sum(map(math.prod, shapes.values())) or None
+    counted = sum(map(math.prod, _shapes_of(policy).values()))
+    known = KNOWN_MODELS.get(policy.model)
+    return counted or (known.parameters if known else None)
 
 
 def trained_parameters(policy: PolicyConfig) -> int | None:
@@ -145,9 +151,10 @@ def trained_parameters(policy: PolicyConfig) -> int | None:
     if not policy.lora_rank:
         return parameter_count(policy)
     # Of each adapted matrix [out, in], rank x in and out x rank.
-    adapted = [
-        sum(shape) for name, shape in _shapes_of(policy).items() if _is_adapted(name, shape, policy)
-    ]
+    shapes, known = _shapes_of(policy), KNOWN_MODELS.get(policy.model)
+    if not shapes and known is not None:
+        shapes = dict(known.matrices())
+    adapted = [sum(shape) for name, shape in shapes.items() if _is_adapted(name, shape, policy)]
     return policy.lora_rank * sum(adapted) or None
 
 

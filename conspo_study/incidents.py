@@ -83,7 +83,9 @@ def read_incidents(folder: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     rows = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             rows.append({name: row[name] for name in ("type", "detail", "count")})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -25,6 +25,22 @@ class Shape:
         """Parameters of a decoder layer, nearly all of them in its matrices."""
         attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
         return attention + 3 * self.hidden * self.intermediate
+
+    def matrices(self) -> Iterator[tuple[str, list[int]]]:
+        """Names and shapes of the matrices of the decoder layers, as weights files have them."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        each = {
+            "self_attn.q_proj": [queries, self.hidden],
+            "self_attn.k_proj": [keys, self.hidden],
+            "self_attn.v_proj": [keys, self.hidden],
+            "self_attn.o_proj": [self.hidden, queries],
+            "mlp.gate_proj": [self.intermediate, self.hidden],
+            "mlp.up_proj": [self.intermediate, self.hidden],
+            "mlp.down_proj": [self.hidden, self.intermediate],
+        }
+        for layer in range(self.layers):
+            for name, shape in each.items():
+                yield f"model.layers.{layer}.{name}.weight", shape
 
     @property
     def activations(self) -> tuple[int, int]:

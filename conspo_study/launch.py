@@ -9,22 +9,28 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import disk_usage
+from typing import Any
 
+from conspo_study.config.places import cache_root
 from conspo_study.console import Console, Preparation
 from conspo_study.definition import StudyDefinition, StudyError
 from conspo_study.failures import one_line
 from conspo_study.interrupts import handle_again, tune_has_ended
+from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.placement import Node
 from conspo_study.plan import make_plan
 from conspo_study.prepare import prepare_policy
+from conspo_study.ray_address import check_ray_address, check_that_a_head_listens
 from conspo_study.results.log import ResultsLog
-from conspo_study.retention import budget_bytes
+from conspo_study.retention import budget_bytes, making_room
 from conspo_study.search import Search
+from conspo_study.surroundings import private_folder_if_any, settle
 from conspo_study.watchdog import end_at_once, watching
 
 RAY_SETTINGS = {
@@ -61,17 +67,15 @@ OWN_RAY_SETTINGS = {
 METRICS_PORT = "CONSPO_STUDY_METRICS_PORT"
 """Environment variable: the port at which a Ray of our own shows its metrics to Prometheus; without
 it Ray chooses one and writes it into its file for service discovery."""
-CONNECT_S = 10.0
-"""Longest wait for the head of an existing cluster to accept a connection."""
+RAY_MESSAGES = Path("ray", "messages.log")
+"""Where in a results directory Ray's own messages go."""
+OBJECT_STORE_BYTES = 200_000_000
+"""Ray's object store where /dev/shm has no room for it: a study keeps next to nothing there."""
 WORKER_START_S = 120.0
 """Longest wait for the first worker process of a new local Ray."""
 _CONNECT = (
     "Start a cluster there (`ray start --head`), unset RAY_ADDRESS to run on this machine, or, if "
     "it asks for a token, set RAY_AUTH_MODE=token"
-)
-_START = (
-    "Nothing was run. Look whether memory, disk (Ray's files are in /tmp/ray) or cores are used up "
-    "by others, then try again"
 )
 
 
@@ -89,7 +93,10 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
     for name, value in settings.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
-    budget_bytes()  # refuses nonsense before anything starts
+    notices = settle()
+    check_ray_address()
+    _make_cache()
+    budget_bytes(folder)  # refuses nonsense before anything starts
     metrics_port()
     _check_that_vllm_is_installed(study)
     _remove_unfinished_files(folder)
@@ -98,30 +105,52 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
             with shown.task("starting Ray"):
                 # The dashboard's list of jobs shows the name.
                 about = {"job_name": study.name, "study": study.name, "results": folder.name}
-                cluster = stack.enter_context(ray_cluster(about))
+                cluster = stack.enter_context(ray_cluster(about, folder / RAY_MESSAGES))
                 handle_again()  # Ray handles SIGTERM itself
                 from conspo_study.metrics_export import exporting
                 from conspo_study.ray_tune import run_search
             with shown.task(f"policy {study.base.policy.model}"):
-                policy.result()
+                _policy_of(policy)
         nodes = cluster.nodes
         cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-        plan = make_plan(study, cpus, gpus, nodes=nodes)
+        plan = make_plan(study, cpus, gpus, nodes=nodes, folder=folder)
         if plan.problems:
             raise StudyError("\n".join(plan.problems))
         search = Search(study, log)
         if not console.quiet:
-            for line in cluster.lines():
-                console.line(line)
+            console.lines([*notices, *cluster.lines()])
         with (
             console.live(study, log, plan.concurrent),
             exporting(study, log, console.line),
+            making_room(study, folder, log, console.line),
         ):
             try:
                 run_search(search, study, folder, plan.concurrent)
             finally:
                 tune_has_ended()
         return search.complete
+
+
+def _make_cache() -> None:
+    """Raise StudyError at once where there can be no cache. One that cannot be written may hold
+    what is needed."""
+    try:
+        cache_root().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.strerror is None:
+            raise StudyError(str(error)) from error
+        raise StudyError(
+            f"the cache {cache_root()} cannot be made ({error.strerror}): set CONSPO_STUDY_CACHE "
+            "to a folder that can"
+        ) from error
+
+
+def _policy_of(policy: Future[Path]) -> None:
+    """Wait for the policy. Raises StudyError where it cannot be had."""
+    try:
+        policy.result()
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        raise StudyError(str(error)) from error
 
 
 def _check_that_vllm_is_installed(study: StudyDefinition) -> None:
@@ -189,20 +218,25 @@ def metrics_port() -> int | None:
 
 
 @contextmanager
-def ray_cluster(about: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+def ray_cluster(
+    about: Mapping[str, str] | None = None, messages: Path | None = None
+) -> Iterator[Cluster]:
     """Connect to the cluster of `RAY_ADDRESS`, or start one on this machine for the length of the
-    block. about: what the cluster's list of jobs is to say of this one."""
+    block. about: what the cluster's list of jobs is to say of this one. messages: the file for what
+    Ray itself has to say, by default none."""
     import ray
     from ray.job_config import JobConfig
 
+    from conspo_study.ray_messages import ray_messages_to
     from conspo_study.reaper import reaper
     from conspo_study.spawner import fork_server
 
     with ExitStack() as stack:
+        stack.enter_context(ray_messages_to(messages or Path(os.devnull)))
         if address := os.environ.get("RAY_ADDRESS"):
             stack.callback(ray.shutdown)
             with _explained(f"RAY_ADDRESS={address} cannot be used", _CONNECT):
-                _check_that_someone_listens(address)
+                check_that_a_head_listens()
                 context = ray.init(
                     # What the processes of a Ray of our own inherit.
                     runtime_env={"env_vars": _passed_on()},
@@ -211,11 +245,15 @@ def ray_cluster(about: Mapping[str, str] | None = None) -> Iterator[Cluster]:
                     logging_level=logging.ERROR,
                 )
         else:
-            stack.enter_context(reaper())
+            stack.enter_context(reaper(private_folder_if_any()))
             server = stack.enter_context(fork_server())
             stack.callback(ray.shutdown)
-            with _explained("Ray cannot be started on this machine", _START):
+            with _explained("Ray cannot be started on this machine", _start_advice()):
                 context = ray.init(
+                    # Ray counts what the machine has, not what this process may use of it.
+                    num_cpus=usable_cores(),
+                    num_gpus=usable_gpus(),
+                    **_object_store(),
                     # Or it would join whatever cluster was started on this machine last.
                     address="local",
                     # Without its dashboard Ray Train cannot tell which placement groups to remove.
@@ -238,18 +276,33 @@ def ray_cluster(about: Mapping[str, str] | None = None) -> Iterator[Cluster]:
         yield Cluster(nodes, context.dashboard_url or "")
 
 
+def _object_store() -> dict[str, Any]:
+    """Ray's object store on disk where /dev/shm is absent or as small as containers have it."""
+    with suppress(OSError):
+        if disk_usage("/dev/shm").free > 2 * OBJECT_STORE_BYTES:
+            return {}
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    return {"object_store_memory": OBJECT_STORE_BYTES, "_plasma_directory": folder}
+
+
 def _passed_on() -> dict[str, str]:
     """Settings of this process that the study's processes on other nodes need, too."""
     hub = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
     names = (*RAY_SETTINGS, "RAY_ADDRESS", "CONSPO_STUDY_CACHE", *hub)
-    return {name: os.environ[name] for name in names if name in os.environ}
+    here = private_folder_if_any()  # which other nodes do not have
+    return {
+        name: os.environ[name]
+        for name in names
+        if name in os.environ and not (here and os.environ[name].startswith(str(here)))
+    }
 
 
-def _check_that_someone_listens(address: str) -> None:
-    """Raise OSError at once where Ray would go on trying for minutes."""
-    host, colon, port = address.rpartition(":")
-    if colon and host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+def _start_advice() -> str:
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    return (
+        f"Nothing was run. Look whether memory, disk (Ray's files are in {folder}/ray) or cores "
+        "are used up by others, then try again"
+    )
 
 
 @contextmanager
@@ -257,6 +310,8 @@ def _explained(what: str, advice: str) -> Iterator[None]:
     """Say in one line what Ray says in many."""
     try:
         yield
+    except StudyError:
+        raise
     except Exception as error:
         reason = one_line(error) or type(error).__name__
         raise StudyError(f"{what}: {reason}. {advice}") from error

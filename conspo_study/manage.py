@@ -30,15 +30,17 @@ from conspo_study.cli import (
 )
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
+from conspo_study.output import lasting_output
 from conspo_study.plan import measured_spread
 from conspo_study.status import driver_of, study_status
 from conspo_study.study import Outcome, Study
 from conspo_study.study_folder import DEFINITION, LOG, read_definition, read_table
 from conspo_study.tracking.known import how_to_look
 from conspo_study.tracking.processes import LOOK_S, tracking
+from conspo_study.typed_paths import TypedPath
 from conspo_study.watch import PORT, serve
 
-Folder = Annotated[Path, tyro.conf.Positional]
+Folder = Annotated[TypedPath, tyro.conf.Positional]
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Export:
 
     folder: Folder
     """The results directory."""
-    sqlite: Path | None = None
+    sqlite: TypedPath | None = None
     """The file to write; by default optuna.sqlite3 in the results directory."""
 
 
@@ -152,6 +154,11 @@ Command = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit status."""
+    with lasting_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     command: Any = tyro.cli(
         Command,
         args=arguments,
@@ -195,7 +202,8 @@ def _status(command: Status, console: Console) -> None:
 def _plan(command: ShowPlan, console: Console) -> None:
     spread = measured_spread(read_table(command.folder))
     study = Study.of_folder(command.folder)
-    print_plan(study, study.plan(spread=spread), console)
+    plan = study.plan(spread=spread, folder=command.folder.resolve())
+    print_plan(study, plan, console)
 
 
 def _continue(command: Resume | Extend, console: Console) -> Outcome:

@@ -23,6 +23,7 @@ CHUNK_COPIES = 4
 head with adapters or a bias. Of a plain one, logits, probabilities, and their casts."""
 SAMPLER_COPIES = 4
 """The same of the logits of one sampled token: logits, probabilities, their sum and the scaled."""
+ON_GPU, IN_MEMORY = "GPU memory", "memory"
 PROCESS_BYTES = 500_000_000
 """A worker without a policy: Python, PyTorch, transformers and Ray, or a CUDA context."""
 _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -79,7 +80,7 @@ def estimate_memory(run: RunConfig, seeds: int) -> Memory | None:
     trained = trained_parameters(run.policy) or shape.parameters
     learned = f"{trained / 1e6:,.4g} M trained"
     return Memory(
-        "GPU memory" if run.train.gpus_per_worker else "memory",
+        ON_GPU if run.train.gpus_per_worker else IN_MEMORY,
         (
             Item("process", PROCESS_BYTES, "without a policy"),
             Item(

@@ -3,9 +3,11 @@ and which differences its seeds can show."""
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from conspo_study.config import EvaluationConfig, config_hash, with_overrides
 from conspo_study.costs import (
@@ -18,12 +20,14 @@ from conspo_study.costs import (
 )
 from conspo_study.definition import StudyDefinition
 from conspo_study.gpu_hours import gpu_lines
+from conspo_study.machine import usable_memory
 from conspo_study.margin_reach import margin_lines
-from conspo_study.memory import Memory, estimate_memory, size_text
+from conspo_study.memory import IN_MEMORY, Memory, estimate_memory, size_text
 from conspo_study.placement import Node, Placement, place
 from conspo_study.prepare import EMBEDDED
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable
+from conspo_study.retention import BUDGET, budget_bytes
 from conspo_study.space.census import census
 from conspo_study.spread import ONE_SEED, PairedSpread, pooled_spread
 
@@ -74,6 +78,8 @@ class Plan:
     """Estimated wall time; None for models whose speed is not known in advance."""
     disk_bytes: int | None
     """Checkpoints and rows of all trials; None for models of unknown size."""
+    checkpoint_budget: int
+    """Bytes that the checkpoints of ended trials may take."""
     spread: PairedSpread | None
     """How paired differences vary from seed to seed; None while that is unknown."""
     gpu_hours: tuple[str, ...]
@@ -116,6 +122,12 @@ class Plan:
         for index, line in enumerate(self.gpu_hours):
             yield ("" if index else "GPU hours"), line
         yield "disk", _size(self.disk_bytes)
+        yield (
+            "",
+            f"an ended trial keeps its last checkpoint, all of them within "
+            f"{size_text(self.checkpoint_budget)} (half of what is free, or {BUDGET}): the worst "
+            "trials' go first, the anchors' and the winner's never",
+        )
         need = self.memory.lines() if self.memory else ["unknown for this model"]
         for index, line in enumerate(need):
             yield ("" if index else "memory per worker"), line
@@ -148,11 +160,14 @@ def make_plan(
     *,
     nodes: Sequence[Node] | None = None,
     spread: PairedSpread | None = None,
+    folder: Path | None = None,
 ) -> Plan:
     """Lay out `study` on a machine or cluster of `cpus` cores and `gpus` GPUs.
 
     nodes: how these are divided into machines; one machine by default. spread: what finished trials
-    of this study show (`measured_spread`); by default what is known of the embedded model.
+    of this study show (`measured_spread`); by default what is known of the embedded model. folder:
+    its results directory, whose disk bounds what checkpoints may take; by default the working
+    directory.
     """
     nodes = nodes or [Node(cpus, gpus)]
     search, again = search_batch(study), confirmation_batch(study)
@@ -165,6 +180,8 @@ def make_plan(
     wanted = max(len(study.anchors), min(study.trials, _searched_at_once(study)))
     concurrent = min(slots, wanted + (again.trials if again else 0))
     spread = spread or _assumed_spread(study)
+    budget = budget_bytes(folder or Path())
+    memory = estimate_memory(search.run, search.seeds)
     return Plan(
         rollouts_per_step=search.run.rollout.prompts_per_step * search.run.rollout.group_size,
         evaluated_per_run=evaluated_per_run(search.run),
@@ -175,12 +192,16 @@ def make_plan(
         concurrent=concurrent,
         concurrency=_concurrency(study, placement),
         seconds=study_seconds(study, slots),
-        disk_bytes=study_bytes(study, concurrent),
+        disk_bytes=study_bytes(study, concurrent, budget),
+        checkpoint_budget=budget,
         spread=spread,
         gpu_hours=tuple(gpu_lines(study)),
-        memory=estimate_memory(search.run, search.seeds),
+        memory=memory,
         margin=tuple(margin_lines(study)),
-        notes=tuple(_notes(study, again)),
+        notes=(
+            *_notes(study, again),
+            *_memory_notes(memory, search.run.train.workers * concurrent),
+        ),
         problems=tuple(problems),
     )
 
@@ -260,6 +281,18 @@ def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
         yield (
             f"the confirmation measures {', '.join(same)} on the problems that selected: put "
             "{split} into the path of the file, or set evaluation.split in its overrides"
+        )
+
+
+def _memory_notes(memory: Memory | None, workers: int) -> Iterator[str]:
+    """What is to be said where `workers` workers may need more than this machine lends."""
+    if memory is None or memory.where != IN_MEMORY or os.environ.get("RAY_ADDRESS"):
+        return
+    need, have = workers * memory.bytes, usable_memory()
+    if need > have:
+        yield (
+            f"{workers} workers at a time may need {size_text(need)} of memory, and this process "
+            f"may use {size_text(have)}: lower rollout.batch_rows, or give it fewer cores (taskset)"
         )
 
 

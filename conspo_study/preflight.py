@@ -22,6 +22,7 @@ from conspo_study.foreign_code import modules_of
 from conspo_study.plan import Plan
 from conspo_study.plugins import PluginSources, find_sources
 from conspo_study.prepare import EMBEDDED, local_folder, model_hashes, prepare_policy
+from conspo_study.ray_address import check_ray_address
 from conspo_study.records import set_source
 from conspo_study.space import Choice
 from conspo_study.space.settings import existing
@@ -71,6 +72,8 @@ def preflight(study: StudyDefinition, plan: Plan, *, fetch: bool) -> Preflight:
     found = Preflight()
     if not os.environ.get("RAY_ADDRESS"):  # another cluster's machines are known once connected
         found.problems += plan.problems
+    with found.noting():
+        check_ray_address()
     with found.noting():
         found.plugins = find_sources(modules_of(study))
     runs = variants(study)

@@ -4,12 +4,13 @@ A driver that is killed with SIGKILL can clean up nothing, and what it has start
 only in part and some a minute later: meanwhile a resumed study would share its files with them. So
 a driver marks its environment, which all its descendants inherit, and starts this program:
 
-    python -I -S reaper.py MARK
+    python -I -S reaper.py MARK [FOLDER]
 
 It waits for its standard input to end, which the kernel sees to, and then kills every process that
 carries the mark. It does not carry it itself. A process that writes a title over its environment,
 as Ray's agents do, loses the mark: so the descendants of marked processes are noted while they all
-still run. Linux only (it reads /proc).
+still run. The folder is one of the driver's own, which is removed when the driver could not do so
+itself. Linux only (it reads /proc).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 
 MARK = "CONSPO_STUDY_RUN"
 """The environment variable whose value is different for every driver."""
@@ -31,18 +33,20 @@ _WATCH_S = 2.0
 """Between two looks at what runs: less than a process needs to start and take a title."""
 _LONGEST_S = 30.0
 _PAUSE_S = 0.05
+_IN_ORDER = b"."
+"""What a driver says that leaves the block."""
 _ROUNDS_WITHOUT_ANY = 3
 """A process that is just being started may not be visible in one look."""
 
 
 @contextmanager
-def reaper() -> Iterator[str]:
+def reaper(folder: Path | None = None) -> Iterator[str]:
     """Mark what is started inside the block, and end what is left of it when the block, or this
-    process, ends. Yields the mark."""
+    process, ends. Yields the mark. folder: what goes when this process ends inside the block."""
     mark = uuid.uuid4().hex
     environment = {name: value for name, value in os.environ.items() if name != MARK}
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", __file__, mark],
+        [sys.executable, "-I", "-S", __file__, mark, *([str(folder)] if folder else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -55,9 +59,7 @@ def reaper() -> Iterator[str]:
         yield mark
     finally:
         del os.environ[MARK]
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait()
+        process.communicate(_IN_ORDER)
 
 
 class Family:
@@ -122,4 +124,8 @@ if __name__ == "__main__":
     driver_family = Family(sys.argv[1])
     while not select.select([sys.stdin], [], [], _WATCH_S)[0]:
         driver_family.look()
+    in_order = sys.stdin.buffer.read(1) == _IN_ORDER
     reap(driver_family)
+    if not in_order:
+        for abandoned in sys.argv[2:]:
+            rmtree(abandoned, ignore_errors=True)

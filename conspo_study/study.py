@@ -13,7 +13,6 @@ results/<name>/
 from __future__ import annotations
 
 import errno
-import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
@@ -26,7 +25,9 @@ from pydantic import PrivateAttr, ValidationError
 from conspo_study.console import Console
 from conspo_study.definition import StudyDefinition, StudyError, definition_problems
 from conspo_study.interrupts import Interrupts, interrupts, stop
+from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.next_steps import after_a_stop
+from conspo_study.output import lasting_output
 from conspo_study.plan import Plan, make_plan, space_notes
 from conspo_study.plugins import SHIPPED, PluginError, missing_modules
 from conspo_study.preflight import Preflight, preflight
@@ -44,6 +45,7 @@ from conspo_study.study_folder import (
     read_table,
     remove_leftovers,
 )
+from conspo_study.surroundings import settle
 from conspo_study.tracking.known import check_trackers
 from conspo_study.tracking.processes import tracking
 
@@ -117,15 +119,20 @@ class Study(StudyDefinition):
         return study
 
     def plan(
-        self, cpus: int | None = None, gpus: int | None = None, spread: PairedSpread | None = None
+        self,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        spread: PairedSpread | None = None,
+        folder: Path | None = None,
     ) -> Plan:
         """What running this study means, computed without starting anything.
 
         cpus, gpus: by default those of this machine. spread: what finished trials of the study show
-        of the noise between seeds (`measured_spread`).
+        of the noise between seeds (`measured_spread`). folder: its results directory, by default
+        one on the disk of the working directory.
         """
         with chdir(self._begins_at):
-            return self._plan(spread, cpus, gpus)
+            return self._plan(spread, cpus, gpus, folder)
 
     def preflight(self, plan: Plan | None = None) -> Preflight:
         """What forbids this study here, found without starting or fetching anything."""
@@ -133,13 +140,18 @@ class Study(StudyDefinition):
             return preflight(self, plan or self._plan(None), fetch=False)
 
     def _plan(
-        self, spread: PairedSpread | None, cpus: int | None = None, gpus: int | None = None
+        self,
+        spread: PairedSpread | None,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        folder: Path | None = None,
     ) -> Plan:
         return make_plan(
             self,
-            cpus if cpus is not None else len(os.sched_getaffinity(0)),
-            gpus if gpus is not None else _usable_gpus(),
+            cpus if cpus is not None else usable_cores(),
+            gpus if gpus is not None else usable_gpus(),
             spread=spread,
+            folder=folder,
         )
 
     def run(
@@ -184,12 +196,13 @@ class Study(StudyDefinition):
         space or because another driver took over.
         """
         console = console or Console()
-        folder = folder.resolve()
+        settle()
+        folder = folder.expanduser().resolve()
         try:
             check_trackers(track)
         except ValueError as error:
             raise StudyError(str(error)) from error
-        with chdir(self._begins_at):
+        with chdir(self._begins_at), lasting_output():
             return self._run(folder, resume, takeover, allow_changes, track, console)
 
     def _run(
@@ -201,7 +214,7 @@ class Study(StudyDefinition):
         track: Sequence[str],
         console: Console,
     ) -> Outcome:
-        plan = self._plan(None)
+        plan = self._plan(None, folder=folder)
         found = preflight(self, plan, fetch=True)
         if found.problems:
             raise StudyError("\n".join(found.problems))
@@ -289,7 +302,9 @@ def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> I
         yield
     except KeyboardInterrupt:
         pass
-    except SystemExit:  # Ray's own handler of SIGTERM
+    except SystemExit as leaving:
+        if leaving.code != signal.SIGTERM:  # what Ray's own handler of it raises
+            raise
         received.received = signal.SIGTERM
     except Exception as error:
         if log.failure is None and not _is_about_space(error):
@@ -321,13 +336,6 @@ def _is_about_space(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _usable_gpus() -> int:
-    """GPUs of this machine that this process may use, without loading a library to ask."""
-    found = len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return found if visible is None else min(found, len([x for x in visible.split(",") if x]))
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ def read_definition(folder: Path) -> dict[str, Any]:
     if not path.is_file() and not (folder / LOG).exists():
         raise StudyError(no_study_in(folder))
     try:
-        data: dict[str, Any] = json.loads(path.read_text())
+        data: dict[str, Any] = json.loads(path.read_bytes())
         if data.get("schema") != SCHEMA:
             raise StudyError(
                 f"{path} has schema {data.get('schema')!r}, this version reads {SCHEMA}: use the "
@@ -251,4 +251,4 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

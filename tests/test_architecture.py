@@ -9,14 +9,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("data", "policy", "rollout", "reward", "objective", "update", "evaluation", "results")
-SHARED = {"conspo_study.config", "conspo_study.plugins", "conspo_study.records"}
+SHARED = {
+    "conspo_study.config",
+    "conspo_study.machine",
+    "conspo_study.plugins",
+    "conspo_study.records",
+}
+COMMAND_LINE = {"conspo_study.output", "conspo_study.typed_paths"}
 HEAVY = {
     # library -> the only modules that may import it
     "ray": {
         f"conspo_study.{name}"
         for name in (
             *("ray_train", "ray_tune", "launch", "spawner", "worker_processes", "report_relay"),
-            *("ray_names", "metrics_export"),
+            *("ray_names", "metrics_export", "ray_messages"),
             "rollout.engine_actor",
         )
     },
@@ -80,7 +86,7 @@ def test_analysis_reads_results_and_nothing_else_of_ours():
         for name in imports_of(path):
             assert not is_within(name, {"torch", "ray", "transformers", "optuna"})
             if is_within(name, {"conspo_study"}):
-                allowed = {"conspo_study.records", "conspo_study.results"}
+                allowed = {"conspo_study.records", "conspo_study.results", *COMMAND_LINE}
                 assert is_within(name, allowed), f"{module_name(path)} imports {name}"
 
 

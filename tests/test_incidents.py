@@ -55,3 +55,11 @@ def test_a_bad_line_is_named(tmp_path):
         file.write("{}\n")
     with pytest.raises(ValueError, match=r"incidents\.jsonl: line 2 is not an incident"):
         read_incidents(tmp_path)
+
+
+def test_windows_line_ends_and_empty_lines_cost_no_incident(tmp_path):
+    append_incident(tmp_path, RESTART)
+    whole = read_incidents(tmp_path)
+    path = tmp_path / FILE
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert read_incidents(tmp_path) == whole and len(whole) == 1

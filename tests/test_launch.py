@@ -1,6 +1,8 @@
 """A cluster that is not there is an error at once, and what killed writers left is removed."""
 
 import socket
+from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
 from study_fixtures import definition
@@ -66,6 +68,46 @@ def test_a_budget_that_is_no_amount_stops_a_study_before_ray_starts(monkeypatch,
     monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
     with pytest.raises(StudyError, match="plenty"):
         launch.launch(None, tmp_path, None, Console(quiet=True))
+
+
+@pytest.mark.parametrize("root", ["/proc/nosuch/cache", "/dev/null/cache"])
+def test_a_cache_that_cannot_be_made_stops_a_study_before_ray_starts(monkeypatch, tmp_path, root):
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", root)
+    monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
+    with pytest.raises(StudyError, match=f"cache {root} cannot be made .*set CONSPO_STUDY_CACHE"):
+        launch.launch(None, tmp_path, None, Console(quiet=True))
+
+
+def test_a_policy_that_cannot_be_had_is_bad_input_in_one_line():
+    for error in (OSError("the cache is full"), ValueError("no such model")):
+        policy = Future()
+        policy.set_exception(error)
+        with pytest.raises(StudyError, match=str(error)):
+            launch._policy_of(policy)
+
+
+def test_ray_s_object_store_goes_to_the_disk_where_shared_memory_is_small(monkeypatch):
+    free = SimpleNamespace(free=64 << 20)
+    monkeypatch.setattr(launch, "disk_usage", lambda path: free)
+    monkeypatch.setenv("RAY_TMPDIR", "/scratch")
+    small = {"object_store_memory": launch.OBJECT_STORE_BYTES, "_plasma_directory": "/scratch"}
+    assert launch._object_store() == small
+    free.free = 8 << 30
+    assert launch._object_store() == {}
+
+    def absent(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(launch, "disk_usage", absent)
+    assert launch._object_store() == small
+
+
+def test_folders_of_this_process_alone_are_not_passed_on_to_other_nodes(monkeypatch, tmp_path):
+    monkeypatch.setattr(launch, "private_folder_if_any", lambda: tmp_path)
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HOME", "/shared/hub")
+    passed = launch._passed_on()
+    assert "CONSPO_STUDY_CACHE" not in passed and passed["HF_HOME"] == "/shared/hub"
 
 
 def test_a_study_with_vllm_needs_it_installed_before_ray_starts(monkeypatch, tmp_path):

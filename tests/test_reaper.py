@@ -23,8 +23,9 @@ print(child.pid)
 # A driver with a child, such a grandchild and a frozen child; it prints their process ids.
 DRIVER = f"""
 import os, signal, subprocess, sys, time
+from pathlib import Path
 from conspo_study.reaper import reaper
-with reaper():
+with reaper(Path(os.environ["OWN"]) if "OWN" in os.environ else None):
     child = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
     grandchild = int(subprocess.check_output([sys.executable, "-c", {PARENT!r}]))
     frozen = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
@@ -121,3 +122,23 @@ def test_a_process_that_has_been_seen_stays_known_without_its_mark():
         assert process.pid not in {pid for pid, _ in new.look()}
         process.stdin.close()
     assert seen.look() == set()
+
+
+def test_a_folder_of_a_killed_driver_is_removed_and_one_that_left_in_order_keeps_it(
+    tmp_path, monkeypatch
+):
+    own = tmp_path / "own"
+    (own / "inner").mkdir(parents=True)
+    monkeypatch.setenv("OWN", str(own))
+    driver, pids = start_driver("leave")
+    driver.communicate(timeout=60)
+    wait_until_gone(pids)
+    assert own.exists()
+    driver, pids = start_driver()
+    driver.kill()
+    driver.communicate(timeout=60)
+    wait_until_gone(pids)
+    deadline = time.monotonic() + 10
+    while own.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

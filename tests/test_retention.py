@@ -1,19 +1,33 @@
 """Checkpoints of ended trials stay within their budget, and the ones that matter always stay."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
+from study_fixtures import definition
 
 from conspo_study.definition import StudyError
 from conspo_study.incidents import IncidentType
-from conspo_study.records import EventKind, TrialEvent
+from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.lines import LoggedEvent
+from conspo_study.results.log import ResultsLog, read_log
 from conspo_study.results.table import build_table
-from conspo_study.retention import BUDGET, Retention, budget_bytes
+from conspo_study.retention import BUDGET, Retention, budget_bytes, making_room
 
 SIZE = 1000
 
 
 def table(**ends):
     """Trials by id: a kind and a value, or None for one that runs."""
+    return table_of(happened(**ends))
+
+
+def table_of(events):
+    return build_table([LoggedEvent(i, "", event) for i, event in enumerate(events, start=1)])
+
+
+def happened(**ends):
+    """What makes such a table."""
     events = []
     for trial, end in ends.items():
         role = {"role": "confirmation", "of": end[2]} if end and len(end) == 3 else {}
@@ -28,7 +42,7 @@ def table(**ends):
             if value is not None:
                 data["values"] = {"0": value}
             events.append(TrialEvent(kind, trial, data))
-    return build_table([LoggedEvent(i, "", event) for i, event in enumerate(events, start=1)])
+    return events
 
 
 FINISHED, PRUNED, FAILED = EventKind.FINISHED, EventKind.PRUNED, EventKind.FAILED
@@ -144,18 +158,108 @@ def test_what_cannot_be_removed_is_an_incident_and_is_tried_once(results, monkey
 
     monkeypatch.setattr("conspo_study.retention.rmtree", refuse)
     retention = Retention(results, "study", 3 * size_of_one(results))
-    (incident,) = retention.tidy(table(**FIVE), "max")
+    ((trial, incident),) = retention.tidy(table(**FIVE), "max")
+    assert trial == "t0001"
     assert incident.type is IncidentType.CHECKPOINT_KEPT
     assert incident.detail == "study-t0001/checkpoint_00004: Permission denied"
     assert retention.tidy(table(**FIVE), "max") == []
 
 
-def test_the_budget_comes_from_the_environment(monkeypatch):
+def test_an_anchor_s_checkpoint_stays_whatever_its_value(results):
+    suggested = {"params": {}, "seeds": [0], "config_hash": "t0003", "label": "an anchor"}
+    others = happened(**{trial: end for trial, end in FIVE.items() if trial != "t0003"})
+    anchor = [
+        TrialEvent(EventKind.SUGGESTED, "t0003", suggested),
+        *happened(t0003=FIVE["t0003"])[1:],
+    ]
+    Retention(results, "study", 0).tidy(table_of(others + anchor), "max")
+    assert left(results) == [f"study-t000{n}/checkpoint_00004" for n in (0, 3, 4)]
+
+
+def log_of(results, **ends):
+    log = ResultsLog(results / "log.jsonl")
+    for event in happened(**ends):
+        log.append(event)
+    return log
+
+
+def until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_room_is_made_beside_a_running_study_when_a_trial_ends(results, monkeypatch):
+    monkeypatch.setattr("conspo_study.retention.LOOK_S", 0.02)
+    monkeypatch.setenv(BUDGET, "0")
+    study = definition(name="study")
+    with (
+        log_of(results, t0000=FIVE["t0000"], t0001=None) as log,
+        making_room(study, results, log, pytest.fail),
+    ):
+        time.sleep(0.1)
+        assert left(results) == [f"study-t000{n}/checkpoint_00004" for n in range(5)]
+        for event in happened(t0001=FIVE["t0001"])[2:]:
+            log.append(event)
+        until(lambda: "study-t0001/checkpoint_00004" not in left(results))
+    # The last to end, just before the study does, is looked at too.
+    with ResultsLog(results / "log.jsonl") as log, making_room(study, results, log, pytest.fail):
+        for event in happened(t0003=FIVE["t0003"]):
+            log.append(event)
+    assert left(results) == [f"study-t000{n}/checkpoint_00004" for n in (0, 2, 4)]
+
+
+def test_what_cannot_be_removed_is_in_the_log_under_its_trial(results, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("conspo_study.retention.rmtree", refuse)
+    monkeypatch.setenv(BUDGET, "0")
+    study = definition(name="study")
+    with log_of(results, **FIVE) as log, making_room(study, results, log, pytest.fail):
+        pass
+    (row,) = [row for row in build_table(read_log(log.path)).rows if row.id == "t0001"]
+    assert dict(row.incidents) == {"checkpoint_kept": 1}
+    assert row.state is TrialState.FAILED
+
+
+def test_a_failure_of_the_tidying_is_told_and_ends_no_study(results, monkeypatch):
+    def fail(self, table, direction):
+        raise RuntimeError("a stale handle")
+
+    monkeypatch.setattr(Retention, "tidy", fail)
+    said = []
+    with log_of(results, **FIVE) as log, making_room(definition(), results, log, said.append):
+        until(lambda: said)
+        log.append(TrialEvent(EventKind.STARTED, "t0004"))
+    assert said == ["checkpoints of ended trials are no longer removed: a stale handle"]
+
+
+def test_a_removal_that_is_cut_off_leaves_no_checkpoint_that_looks_whole(results, monkeypatch):
+    def killed(path):
+        (path / "seed-0" / "model.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("conspo_study.retention.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tidy(results, FIVE, 0)
+    assert "study-t0001/checkpoint_00004.partial" in left(results)
+    tidy(results, FIVE, 10**9)
+    assert not list(results.glob("ray/*/*.partial"))
+
+
+def test_the_budget_is_a_share_of_the_disk_unless_the_environment_sets_it(monkeypatch, tmp_path):
     monkeypatch.delenv(BUDGET, raising=False)
-    assert budget_bytes() == 5 * 2**30
+    usage = SimpleNamespace(free=10_000)
+    monkeypatch.setattr("conspo_study.retention.disk_usage", lambda path: usage)
+    assert budget_bytes(tmp_path / "not" / "yet") == 5_000
+    make(tmp_path, "t0000", "checkpoint_00004")
+    assert budget_bytes(tmp_path) == (10_000 + size_of_one(tmp_path)) // 2, "held is not lost"
     monkeypatch.setenv(BUDGET, "0.5")
-    assert budget_bytes() == 2**29
+    assert budget_bytes(tmp_path) == 2**29
     for nonsense in ("much", "-1", "nan", "inf"):
         monkeypatch.setenv(BUDGET, nonsense)
         with pytest.raises(StudyError, match=BUDGET):
-            budget_bytes()
+            budget_bytes(tmp_path)

@@ -7,8 +7,17 @@ from pathlib import Path
 
 
 def cache_root() -> Path:
-    """`$CONSPO_STUDY_CACHE`, else `conspo-study` in `$XDG_CACHE_HOME` or `~/.cache`."""
-    if own := os.environ.get("CONSPO_STUDY_CACHE"):
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "conspo-study"
+    """`$CONSPO_STUDY_CACHE`, else `conspo-study` in `$XDG_CACHE_HOME` or `~/.cache`.
+
+    Raises OSError where that is in a home directory and there is none.
+    """
+    own = os.environ.get("CONSPO_STUDY_CACHE")
+    base = own or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        folder = Path(base).expanduser()
+    except RuntimeError:
+        raise OSError(
+            f"the cache {base} cannot be found, for want of a home directory: set HOME, or "
+            "CONSPO_STUDY_CACHE to a folder that can be written"
+        ) from None
+    return folder if own else folder / "conspo-study"

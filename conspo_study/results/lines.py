@@ -4,6 +4,9 @@
 
 `seq` counts from 1 without gaps, so it is also the line number. `crc` is the CRC-32, 8 hex digits,
 of the canonical JSON (sorted keys, no blanks, ASCII) of the other fields.
+
+Editors and git may change what surrounds a line and not the line: line ends, blanks at the ends,
+empty lines, a byte order mark, the last newline. Such a log is read as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ _TRIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _STUDY_EVENTS = (EventKind.STUDY_STARTED, EventKind.STUDY_FINISHED)
 LINE_START = b'{"seq":'
 """How every line begins."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = ("seq", "time", "event", "trial", "data", "crc")
 
 
@@ -66,24 +70,43 @@ def encode_line(seq: int, time: str, event: TrialEvent) -> tuple[bytes, LoggedEv
 
 
 def split_torn(content: bytes) -> tuple[bytes, bytes]:
-    """The complete lines, and what follows the last newline.
+    """The complete lines, and what follows them, with newlines for whatever line ends there are.
 
-    A line is acknowledged only once its newline is on disk, so an unterminated one is torn even
-    when all its other bytes arrived.
+    A line is acknowledged only once its newline is on disk, so an unterminated one is torn, unless
+    it is whole by its own checksum.
     """
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     end = content.rfind(b"\n") + 1
-    return content[:end], content[end:]
+    last = content[end:]
+    if last and (not bare(last) or _is_whole(last)):
+        return content + b"\n", b""
+    return content[:end], last
+
+
+def bare(line: bytes) -> bytes:
+    """The line without what an editor may have put around it; empty for a line of nothing else."""
+    return line.removeprefix(_BYTE_ORDER_MARK).strip(b" \t\r")
+
+
+def as_written(complete: bytes) -> bytes:
+    """Complete lines without what editors have put around them."""
+    lines = filter(None, map(bare, complete.split(b"\n")))
+    return b"".join(line + b"\n" for line in lines)
 
 
 def decode_lines(content: bytes, path: Path) -> list[LoggedEvent]:
     """Read complete lines. Raises LogDamaged naming the first bad line and what to do."""
-    events = []
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+    events: list[LoggedEvent] = []
+    for number, line in enumerate(map(bare, content.split(b"\n")), start=1):
+        if not line:
+            continue
         try:
-            events.append(decode_line(line))
-            check_number(events[-1], number)
+            logged = decode_line(line)
+            check_number(logged, len(events) + 1)
         except (ValueError, RecursionError) as error:
             raise LogDamaged(path, number, str(error)) from None
+        events.append(logged)
     return events
 
 
@@ -94,7 +117,7 @@ def check_number(logged: LoggedEvent, number: int) -> None:
 
 
 def decode_line(line: bytes) -> LoggedEvent:
-    """One line without its newline, wherever it stands. Raises ValueError saying what is wrong."""
+    """One bare line, wherever it stands. Raises ValueError saying what is wrong."""
     try:
         record = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -117,6 +140,14 @@ def decode_line(line: bytes) -> LoggedEvent:
     _check_trial(kind, record["trial"])
     event = TrialEvent(kind, record["trial"], record["data"])
     return LoggedEvent(record["seq"], record["time"], event)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        decode_line(bare(line))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _check_trial(kind: EventKind, trial: str) -> None:

@@ -18,6 +18,7 @@ from conspo_study.results.lease import Lease, LeaseLost, LogLocked
 from conspo_study.results.lines import (
     LogDamaged,
     LoggedEvent,
+    as_written,
     decode_lines,
     encode_line,
     split_torn,
@@ -53,6 +54,8 @@ class ResultsLog:
         self._lease = lease
         self._mutex = threading.Lock()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._replaced = -1
+        """The file that was found, where it had to be replaced; it stays locked, too."""
         try:
             self._lock()
             if lease is not None:
@@ -107,8 +110,10 @@ class ResultsLog:
                 if self._lease is not None:
                     # Before the lock goes, or the next driver would find a lease without a lock.
                     self._lease.release()
-                os.close(self._fd)
-                self._fd = -1
+                for handle in (self._fd, self._replaced):
+                    if handle >= 0:
+                        os.close(handle)
+                self._fd = self._replaced = -1
 
     def __enter__(self) -> Self:
         return self
@@ -141,18 +146,45 @@ class ResultsLog:
             ) from None
 
     def _read_and_repair(self) -> list[LoggedEvent]:
-        complete, torn = split_torn(self.path.read_bytes())
+        """Read the log; leave nothing in the file but its complete lines, as they were written."""
+        content = self.path.read_bytes()
+        complete, torn = split_torn(content)
         events = decode_lines(complete, self.path)
-        if torn:
+        written = as_written(complete)
+        if content == written:
+            return events
+        if content + b"\n" == written:
+            self._write(b"\n")
+            self.notices.append(f"{self.path.name}: the last line had no newline: added")
+        elif content == written + torn:
             aside = free_path(self.path, "torn")
             write_atomic(aside, torn)
-            os.ftruncate(self._fd, len(complete))
+            os.ftruncate(self._fd, len(written))
             os.fsync(self._fd)
             self.notices.append(
                 f"{self.path.name}: an unfinished line of {len(torn)} bytes at the end was cut off "
                 f"and kept as {aside.name}"
             )
+        else:
+            aside = free_path(self.path, "original")
+            write_atomic(aside, content)
+            self._replace(written)
+            unfinished = (
+                f", and an unfinished line of {len(torn)} bytes is left out" if torn else ""
+            )
+            self.notices.append(
+                f"{self.path.name}: all {len(events)} events are whole, but line ends or blanks "
+                f"around them had changed (an editor, or git's autocrlf): restored{unfinished}; "
+                f"the file as it was is kept as {aside.name}"
+            )
         return events
+
+    def _replace(self, content: bytes) -> None:
+        """Put a file with `content` in the log's place, whole or not at all, and lock it."""
+        write_atomic(self.path, content)
+        self._replaced = self._fd
+        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
+        self._lock()
 
     def _fold(self) -> TableBuilder:
         builder = TableBuilder()

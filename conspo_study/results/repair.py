@@ -15,6 +15,7 @@ from conspo_study.results.atomic import free_path, write_atomic
 from conspo_study.results.lines import (
     LINE_START,
     LoggedEvent,
+    bare,
     check_number,
     decode_line,
     split_torn,
@@ -85,25 +86,28 @@ def repair_log(path: Path) -> Repair:
     what is before it, so lines that merely run into each other are told apart again. Raises
     FileNotFoundError, or OSError when the copy cannot be written.
     """
-    content = path.read_bytes()
-    complete, torn = split_torn(content)
+    complete, torn = split_torn(path.read_bytes())
+    content = complete + torn
     lines = complete.split(b"\n")[:-1]
     builder, good = TableBuilder(), bytearray()
     kept = first = rest_begins = 0
     reason = ""
     for number, line in enumerate(lines, start=1):
         pieces = _pieces(line)
-        if len(pieces) > 1 and not first:
+        if sum(map(bool, map(bare, pieces))) > 1 and not first:
             first, reason = number, "two lines run into each other"
         for piece in pieces:
+            if not bare(piece):
+                rest_begins += len(piece)
+                continue
             try:
-                logged = decode_line(piece)
+                logged = decode_line(bare(piece))
                 check_number(logged, kept + 1)
                 builder.add(logged)
             except (ValueError, RecursionError) as error:
                 first, reason = (first, reason) if first else (number, str(error))
                 break
-            good += piece + b"\n"
+            good += bare(piece) + b"\n"
             kept += 1
             rest_begins += len(piece)
         else:
@@ -137,9 +141,9 @@ def repair_log(path: Path) -> Repair:
 
 
 def _pieces(line: bytes) -> list[bytes]:
-    """The line, or the lines that ran into each other in it."""
+    """The line, or the lines that ran into each other in it; what editors left is one, too."""
     try:
-        decode_line(line)
+        decode_line(bare(line))
     except (ValueError, RecursionError):
         return [piece for piece in re.split(b"(?=" + re.escape(LINE_START) + b")", line) if piece]
     return [line]
@@ -149,9 +153,9 @@ def _readable(rest: bytes) -> tuple[tuple[LoggedEvent, ...], int]:
     """Events with a right checksum, and how many pieces have none."""
     found, unreadable = [], 0
     for line in filter(None, rest.split(b"\n")):
-        for piece in _pieces(line):
+        for piece in filter(bare, _pieces(line)):
             try:
-                found.append(decode_line(piece))
+                found.append(decode_line(bare(piece)))
             except (ValueError, RecursionError):
                 unreadable += 1
     return tuple(found), unreadable

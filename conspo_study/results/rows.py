@@ -27,8 +27,12 @@ def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
-            # A killed writer left half a line, which would swallow this one.
-            os.ftruncate(fd, os.pread(fd, size, 0).rfind(b"\n") + 1)
+            # A killed writer left half a line, which would swallow this one, or an editor a whole.
+            content = os.pread(fd, size, 0)
+            if _is_whole(content[content.rfind(b"\n") + 1 :]):
+                line = "\n" + line
+            else:
+                os.ftruncate(fd, content.rfind(b"\n") + 1)
         rest = line.encode() + b"\n"
         while rest:
             rest = rest[os.write(fd, rest) :]
@@ -41,12 +45,16 @@ def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
 def read_steps(path: Path) -> list[dict[str, Any]]:
     """Rows of `steps.jsonl` ordered by seed and step, the last one for each (seed, step).
 
-    A missing file has no rows; a torn last line is left out. Raises ValueError naming a bad line.
+    A missing file has no rows; a torn last line is left out, and empty lines are. Raises ValueError
+    naming a bad line.
     """
     if not path.exists():
         return []
     latest: dict[tuple[int, int], dict[str, Any]] = {}
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+    *lines, last = path.read_bytes().split(b"\n")
+    for number, line in enumerate([*lines, *([last] if _is_whole(last) else [])], start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             latest[int(row["seed"]), int(row["step"])] = row
@@ -55,6 +63,14 @@ def read_steps(path: Path) -> list[dict[str, Any]]:
                 f"{path}: line {number} is not a JSON object with seed and step; delete that line"
             ) from error
     return [latest[key] for key in sorted(latest)]
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line without a newline is a row nevertheless."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def append_credits(path: Path, seed: int, step: int, rows: Sequence[CreditRow]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from conspo_study.machine import usable_cores
 from conspo_study.results.atomic import write_json_atomic
 
 __all__ = ["snapshot", "write_json_atomic"]
@@ -42,7 +43,7 @@ def snapshot(
             "platform": f"{platform.system()} {platform.machine()}",
             "cpu": _cpu_model(),
             "cores": os.cpu_count(),
-            "usable_cores": len(os.sched_getaffinity(0)),
+            "usable_cores": usable_cores(),
             "memory_gib": round(
                 os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
             ),
@@ -56,12 +57,19 @@ def snapshot(
 
 
 def git_state(package: Path) -> dict[str, Any]:
-    """Commit and whether the tree differs from it; nulls when the code is not under git."""
+    """Commit and whether the tree differs from it; nulls when the code is not under git.
+
+    `refused` says why git reads nothing of a repository that there is, such as one of another user.
+    """
+    unknown: dict[str, Any] = {"hash": None, "dirty": None}
+    git = ["git", "-C", str(package)]
+    if refused := _refusal([*git, "rev-parse", "--git-dir"]):
+        return {**unknown, "refused": refused}
     # An installed copy may lie inside some other project's repository, whose commit means nothing.
-    if _output(["git", "-C", str(package), "ls-files", "--error-unmatch", "__init__.py"]) is None:
-        return {"hash": None, "dirty": None}
-    commit = _output(["git", "-C", str(package), "rev-parse", "HEAD"])
-    changes = _output(["git", "-C", str(package), "status", "--porcelain"])
+    if _output([*git, "ls-files", "--error-unmatch", "__init__.py"]) is None:
+        return unknown
+    commit = _output([*git, "rev-parse", "HEAD"])
+    changes = _output([*git, "status", "--porcelain"])
     return {"hash": commit, "dirty": None if changes is None else bool(changes)}
 
 
@@ -100,13 +108,28 @@ def _without_folders(text: str) -> str:
     return re.sub(r"(^|=)[/~]\S*/", r"\1", text)
 
 
+def _refusal(command: list[str]) -> str:
+    """What git says, in one line without folders, where it finds a repository and does not read
+    it; empty where it does, or finds none."""
+    done = _run(command)
+    if done is None or done.returncode == 0 or "not a git repository" in done.stderr:
+        return ""
+    said = next(iter(done.stderr.strip().splitlines()), "") or f"exit status {done.returncode}"
+    return re.sub(r"\s*(at )?'/[^']*'", "", said.removeprefix("fatal: ")).strip()
+
+
 def _output(command: list[str]) -> str | None:
     """Trimmed standard output, or None when the program is absent, slow or fails."""
+    done = _run(command)
+    return done.stdout.strip() if done is not None and done.returncode == 0 else None
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
+    """The program's end; None when it is absent or slow."""
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None

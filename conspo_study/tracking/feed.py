@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind, TrialState
-from conspo_study.results.lines import LogDamaged, LoggedEvent, check_number, decode_line
+from conspo_study.results.lines import LogDamaged, LoggedEvent, bare, check_number, decode_line
 from conspo_study.results.rows import eval_path
 from conspo_study.results.table import TableBuilder, TrialRow
 from conspo_study.tracking.runs import Ending, Point, Run
@@ -73,7 +73,7 @@ class Feed:
         return found
 
     def _new_events(self) -> Iterator[LoggedEvent]:
-        for line in self._log.new().split(b"\n")[:-1]:
+        for line in filter(None, map(bare, self._log.new().split(b"\n"))):
             number = self._events + 1
             try:
                 logged = decode_line(line)
@@ -133,7 +133,7 @@ class _Trial:
                 one.add(step, measured)
 
     def news(self, row: TrialRow) -> list[News]:
-        for line in self._rows.new().split(b"\n")[:-1]:
+        for line in filter(bytes.strip, self._rows.new().split(b"\n")):
             metrics = json.loads(line)
             if int(metrics["seed"]) in self._seeds:
                 own = {k: v for k, v in metrics.items() if k not in ("seed", "step")}

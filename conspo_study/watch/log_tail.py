@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind
-from conspo_study.results.lines import LoggedEvent, check_number, decode_line
+from conspo_study.results.lines import LoggedEvent, bare, check_number, decode_line
 from conspo_study.results.pace import Report, seconds_left
 from conspo_study.results.table import TableBuilder, TrialRow
 from conspo_study.watch.curves import Curves
@@ -106,8 +106,11 @@ class LogTail:
     def _take(self, line: bytes) -> bool:
         """Take in the next line; whether it is sound."""
         number = self.seq + 1
+        if not bare(line):
+            self._offset += len(line) + 1
+            return True
         try:
-            logged = decode_line(line)
+            logged = decode_line(bare(line))
             check_number(logged, number)
             self.builder.add(logged)
         except (ValueError, RecursionError) as error:

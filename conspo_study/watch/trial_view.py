@@ -85,6 +85,8 @@ class TrialView:
         for line in lines:
             self._rows += 1
             self._offset += len(line) + 1
+            if not line.strip():
+                continue
             try:
                 row = json.loads(line)
                 step, seed = int(row.pop("step")), int(row.pop("seed"))

@@ -99,3 +99,15 @@ def test_of_processes_that_start_together_one_builds_and_all_get_the_same():
     outputs = [process.communicate(timeout=50)[0].split() for process in processes]
     assert sum("built" in output for output in outputs) == 1
     assert len({output[-1] for output in outputs}) == 1
+
+
+def test_without_a_home_the_cache_is_an_error_that_names_the_variable(monkeypatch):
+    for name in ("CONSPO_STUDY_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(OSError, match=r"want of a home directory.*CONSPO_STUDY_CACHE"):
+        cache_root()

@@ -13,6 +13,7 @@ import pytest
 
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.log import LogDamaged, LogLocked, ResultsLog, read_log
+from conspo_study.results.repair import repair_log
 from conspo_study.results.table import build_table
 
 Write = Callable[[], Path]
@@ -58,7 +59,7 @@ def test_a_tail_torn_at_any_byte_is_cut_off_and_kept_aside(
     whole = path.read_bytes()
     start = whole[:-1].rfind(b"\n") + 1
     aside = path.with_name("log.jsonl.torn-1")
-    for end in range(start + 1, len(whole)):
+    for end in range(start + 1, len(whole) - 1):
         path.write_bytes(whole[:end])
         assert len(read_log(path)) == len(events) - 1
         assert path.read_bytes() == whole[:end], "a reader must not write"
@@ -69,6 +70,73 @@ def test_a_tail_torn_at_any_byte_is_cut_off_and_kept_aside(
         assert [entry.event for entry in read_log(path)] == list(events)
         assert aside.read_bytes() == whole[start:end]
         aside.unlink()
+
+
+EDITED = {
+    "Windows line ends": lambda whole: whole.replace(b"\n", b"\r\n"),
+    "old Mac line ends": lambda whole: whole.replace(b"\n", b"\r"),
+    "a byte order mark": lambda whole: b"\xef\xbb\xbf" + whole,
+    "both": lambda whole: b"\xef\xbb\xbf" + whole.replace(b"\n", b"\r\n"),
+    "no last newline": lambda whole: whole[:-1],
+    "Windows line ends and no last one": lambda whole: whole.replace(b"\n", b"\r\n")[:-2],
+    "half a Windows line end": lambda whole: whole.replace(b"\n", b"\r\n")[:-1],
+    "empty lines at the end": lambda whole: whole + b"\n\r\n\n",
+    "an empty line between others": lambda whole: whole.replace(b"\n", b"\n\n", 1),
+    "an empty line first": lambda whole: b"\n" + whole,
+    "blanks at the ends": lambda whole: whole.replace(b"\n", b" \t\n"),
+    "blanks before": lambda whole: b"  " + whole.replace(b"\n", b"\n  "),
+}
+
+
+@pytest.mark.parametrize("edit", EDITED.values(), ids=EDITED.keys())
+def test_what_editors_put_around_whole_lines_costs_no_event(
+    write: Write, events: tuple[TrialEvent, ...], edit: Callable[[bytes], bytes]
+) -> None:
+    path = write()
+    whole = path.read_bytes()
+    edited = edit(whole)
+    path.write_bytes(edited)
+    assert [entry.event for entry in read_log(path)] == list(events)
+    assert path.read_bytes() == edited, "a reader must not write"
+    assert repair_log(path).kept == len(events) and repair_log(path).copy is None
+    with ResultsLog(path) as log:
+        (notice,) = log.notices
+        assert path.read_bytes() == whole
+        with pytest.raises(LogLocked):
+            ResultsLog(path)
+        assert log.append(events[2]).seq == len(events) + 1
+    with ResultsLog(path) as log:
+        assert log.notices == [] and len(log.events) == len(events) + 1
+    kept = path.with_name("log.jsonl.original-1")
+    if edited == whole[:-1]:
+        assert "no newline: added" in notice and not kept.exists()
+    else:
+        assert f"all {len(events)} events are whole" in notice and kept.name in notice
+        assert kept.read_bytes() == edited
+
+
+def test_an_edited_log_with_an_unfinished_line_loses_that_line_alone(
+    write: Write, events: tuple[TrialEvent, ...]
+) -> None:
+    path = write()
+    whole = path.read_bytes()
+    edited = whole.replace(b"\n", b"\r\n") + b'{"seq":'
+    path.write_bytes(edited)
+    with ResultsLog(path) as log:
+        assert len(log.events) == len(events)
+        assert "an unfinished line of 7 bytes is left out" in log.notices[0]
+    assert path.read_bytes() == whole
+    assert path.with_name("log.jsonl.original-1").read_bytes() == edited
+
+
+def test_damage_in_an_edited_log_is_found_at_its_line(write: Write) -> None:
+    path = write()
+    edited = path.read_bytes().replace(b"\n", b"\r\n").replace(b"reward", b"reword")
+    path.write_bytes(edited)
+    for read in (read_log, ResultsLog):
+        with pytest.raises(LogDamaged, match="line 4 is damaged: its checksum"):
+            read(path)
+    assert path.read_bytes() == edited
 
 
 def test_an_undamaged_log_opens_without_a_notice(write: Write) -> None:
@@ -125,7 +193,7 @@ def test_missing_doubled_and_swapped_lines_are_refused(write: Write, keep: list[
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"{}", b"[]", b"NaN", b"\xff\xfe", b"[" * 5000, b'{"seq":1,"seq":1}', b"\x00" * 9]
+    "line", [b"{}", b"[]", b"NaN", b"\xff\xfe", b"[" * 5000, b'{"seq":1,"seq":1}', b"\x00" * 9]
 )
 def test_foreign_lines_are_refused(write: Write, line: bytes) -> None:
     path = write()

@@ -161,3 +161,25 @@ def test_a_repaired_log_builds_the_table_of_its_part(path: Path) -> None:
     table = build_table(read_log(repair.copy))
     assert table == build_table(events[:30])
     assert any(row.state is TrialState.FINISHED for row in table.rows)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"  \n", b"\n\n"])
+def test_of_an_edited_log_all_whole_events_are_saved(path: Path, end: bytes) -> None:
+    lines = lines_of(path)
+    lines[20] = lines[20][:-1] + lines[20]  # doubled in its line
+    path.write_bytes(b"\xef\xbb\xbf" + b"".join(lines).replace(b"\n", end))
+    repair = repair_log(path)
+    assert repair.copy is not None and repair.rest is not None
+    assert repair.copy.read_bytes() == b"".join(lines_of(FROZEN)[:21])
+    assert repair.rest.read_bytes().startswith(lines_of(FROZEN)[20][:-1])
+    assert (repair.kept, len(repair.lost), repair.unreadable) == (21, 20, 0)
+
+
+def test_a_byte_order_mark_before_glued_lines_shifts_nothing(path: Path) -> None:
+    lines = lines_of(path)
+    glued = lines[0][:-1] + lines[1][:-1] + b" " + lines[2]
+    path.write_bytes(b"\xef\xbb\xbf" + glued + b"".join(lines[3:10]) + b"?\n")
+    repair = repair_log(path)
+    assert repair.copy is not None and repair.rest is not None
+    assert repair.copy.read_bytes() == b"".join(lines[:10])
+    assert repair.rest.read_bytes() == b"?\n"

@@ -41,11 +41,23 @@ def test_a_torn_step_row_is_ignored_and_then_overwritten(tmp_path: Path) -> None
     append_step_row(path, {"seed": 0, "step": 0})
     append_step_row(path, {"seed": 0, "step": 1})
     whole = path.read_bytes()
-    for end in range(len(whole) // 2 + 1, len(whole)):
+    for end in range(len(whole) // 2 + 1, len(whole) - 1):
         path.write_bytes(whole[:end])
         assert len(read_steps(path)) == 1
         append_step_row(path, {"seed": 0, "step": 1})
         assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\n\n"])
+def test_what_an_editor_does_to_line_ends_costs_no_row(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "steps.jsonl"
+    for step in range(2):
+        append_step_row(path, {"seed": 0, "step": step})
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\xef\xbb\xbf" + (end or b"\n").join(lines) + end)
+    assert [row["step"] for row in read_steps(path)] == [0, 1]
+    append_step_row(path, {"seed": 0, "step": 2})
+    assert [row["step"] for row in read_steps(path)] == [0, 1, 2]
 
 
 def test_non_finite_diagnostics_are_gaps(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -46,6 +47,34 @@ def test_git_state_is_the_commit_and_whether_the_tree_differs(tmp_path: Path) ->
     assert len(state["hash"]) == 40 and state["dirty"] is False
     (package / "__init__.py").write_text("x = 1\n")
     assert snapshot(data_hashes={}, seeds=[], package=package)["git"]["dirty"] is True
+
+
+def test_a_repository_that_git_refuses_is_told_with_its_reason_and_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "__init__.py").touch()
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "x")
+    # What git itself looks at to take every repository for one of another user.
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    state = snapshot(data_hashes={}, seeds=[], package=tmp_path)["git"]
+    assert (state["hash"], state["dirty"]) == (None, None)
+    assert state["refused"] == "detected dubious ownership in repository"
+
+
+def test_a_repository_that_is_damaged_is_told(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / ".git" / "config").write_text("[core\n")
+    refused = snapshot(data_hashes={}, seeds=[], package=tmp_path)["git"]["refused"]
+    assert "bad config" in refused and str(tmp_path) not in refused
+
+
+def test_a_folder_without_a_repository_is_no_refusal(tmp_path: Path) -> None:
+    state = snapshot(data_hashes={}, seeds=[], package=tmp_path)["git"]
+    assert state == {"hash": None, "dirty": None}
 
 
 def test_a_machine_without_git_has_no_git_state(

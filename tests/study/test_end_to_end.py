@@ -58,6 +58,18 @@ def finished(environment, tmp_path_factory):
     return results, run(environment, results, "--trials", "7")
 
 
+def test_an_ended_trial_keeps_its_last_checkpoint_alone(finished):
+    results, _ = finished
+    for row in table_of(results).all_rows:
+        folder = results / "margin_sweep" / "ray" / f"margin_sweep-{row.id}"
+        assert len(list(folder.glob("checkpoint_*"))) == 1, row
+
+
+def test_what_ray_has_to_say_is_not_printed(finished):
+    _, process = finished
+    assert "worker processes have been started" not in process.stdout + process.stderr
+
+
 def test_a_study_ends_with_every_trial_accounted_for(finished):
     results, process = finished
     assert process.returncode == 0, process.stdout + process.stderr

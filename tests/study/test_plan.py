@@ -6,14 +6,16 @@ import pytest
 from study_fixtures import definition
 
 from conspo_study.config import with_overrides
-from conspo_study.costs import EMBEDDED_PARAMETERS, finish_times
+from conspo_study.costs import EMBEDDED_PARAMETERS, checkpoint_bytes, finish_times
 from conspo_study.definition import Anchor, Confirmation, EarlyStopping, Sampler
+from conspo_study.memory import size_text
 from conspo_study.placement import Node
 from conspo_study.plan import ASSUMED_SD, make_plan, measured_spread, space_notes
 from conspo_study.power import detectable_effect
-from conspo_study.presets import EMBEDDED, QUICK
+from conspo_study.presets import EMBEDDED, PRESETS, QUICK
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable, TrialRow
+from conspo_study.retention import BUDGET
 from conspo_study.space import Choice, Range
 from conspo_study.spread import ONE_SEED, PairedSpread
 
@@ -114,12 +116,35 @@ def test_engines_count_for_what_fits_and_make_the_time_unknown():
 def test_disk_counts_the_checkpoints_that_lie_side_by_side():
     one = make_plan(embedded(), 1, 0).disk_bytes
     two = make_plan(embedded(), 2, 0).disk_bytes
-    assert two - one == 2 * EMBEDDED_PARAMETERS * 12, "one more is being written, of two seeds"
-    rows = one - 13 * (two - one)
-    assert 1e6 < rows < 1e7, "two checkpoints of each of six trials, and one being written"
+    each = 2 * EMBEDDED_PARAMETERS * 12
+    assert two - one == 2 * each, "a running trial holds two more than an ended one, of two seeds"
+    rows = one - 8 * each
+    assert 1e6 < rows < 1e7, "the last checkpoints of six trials, and two more of one that runs"
     confirmed = make_plan(embedded(confirm=Confirmation(seeds=(7, 8))), 1, 0).disk_bytes
-    assert confirmed - one == pytest.approx((one - (two - one)) / 2), "three more of six"
+    assert confirmed - one == pytest.approx((rows + 6 * each) / 2), "three more of six"
     assert "MB: checkpoints and rows of all trials" in text(make_plan(embedded(), 2, 0))
+
+
+def test_disk_keeps_to_the_budget_of_ended_trials_and_what_always_stays(monkeypatch):
+    each = 2 * EMBEDDED_PARAMETERS * 12
+    free = make_plan(embedded(), 1, 0).disk_bytes
+    monkeypatch.setenv(BUDGET, str(4 * each / 2**30))
+    plan = make_plan(embedded(), 1, 0)
+    assert plan.checkpoint_budget == 4 * each and free - plan.disk_bytes == 2 * each
+    assert f"all of them within {size_text(4 * each)}" in text(plan)
+    monkeypatch.setenv(BUDGET, "0")
+    kept = make_plan(embedded(), 1, 0).disk_bytes
+    assert free - kept == 3 * each, "of six trials two anchors and the winner stay"
+
+
+def test_the_disk_of_a_model_that_is_not_here_follows_from_its_known_size():
+    base = PRESETS["paper/qwen-1.5b"]
+    assert checkpoint_bytes(base, 3) == 3 * 12 * 1_780_000_000
+    lora = {"policy.lora_rank": 16, "train.sharding": "replicate"}
+    adapters = with_overrides(base, {**lora, "policy.lora_targets": ["q_proj"]})
+    assert checkpoint_bytes(adapters, 1) == 12 * 16 * 28 * (1536 + 12 * 128)
+    everything = with_overrides(base, lora)
+    assert checkpoint_bytes(adapters, 1) < checkpoint_bytes(everything, 1) < 0.02 * 12 * 1.78e9
 
 
 def test_the_size_of_a_model_is_read_from_its_files(tmp_path):
@@ -131,7 +156,7 @@ def test_the_size_of_a_model_is_read_from_its_files(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     study = embedded({"policy.model": str(tmp_path)})
     one, two = (make_plan(study, cpus, 0).disk_bytes for cpus in (1, 2))
-    assert two - one == 2 * 127 * 12
+    assert two - one == 2 * 2 * 127 * 12
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 64)
     assert make_plan(study, 1, 0).disk_bytes is None
 
@@ -290,3 +315,13 @@ def test_anchors_that_are_one_configuration_are_told_by_name():
 
 def study_notes(study):
     return make_plan(study, 2, 0).notes
+
+
+def test_more_memory_than_this_process_may_use_is_a_note(monkeypatch):
+    one = make_plan(embedded(), 1, 0)
+    monkeypatch.setattr("conspo_study.plan.usable_memory", lambda: int(1.5 * one.memory.bytes))
+    assert "of memory, and this process" not in text(make_plan(embedded(), 1, 0))
+    said = text(make_plan(embedded(), 2, 0))
+    assert f"2 workers at a time may need {size_text(2 * one.memory.bytes)} of memory" in said
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert "of memory, and this process" not in text(make_plan(embedded(), 2, 0))

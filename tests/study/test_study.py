@@ -287,7 +287,7 @@ def test_a_file_system_without_locks_is_refused(tmp_path, launched, monkeypatch)
 def test_a_disk_without_room_for_the_plan_is_refused(tmp_path, launched, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    with pytest.raises(StudyError, match=r"needs about \d+\.\d GiB of disk .* 0\.0 GiB are free"):
+    with pytest.raises(StudyError, match=r"needs about \d+\.\d MiB of disk .* 1\.0 MiB are free"):
         run(tmp_path)
     assert not launched
 
