@@ -22,7 +22,7 @@ from analysis.figures_training import (
     score_courses,
     training_panels,
 )
-from analysis.frames import evaluation_curves, objective_settings, training_curves
+from analysis.frames import evaluation_curves, is_number, objective_settings, training_curves
 from analysis.load import StudyResults
 from analysis.text import metric_label
 from conspo_study.records import TrialState
@@ -102,7 +102,8 @@ def margins(study: StudyResults) -> FigureEntry | str:
         found = objective_settings(study.configs.get(row.id, {}), row.params)
         if not found["ratio"] or not found["tau"] or not found["schedule"] or not row.step:
             continue
-        course = str(found["schedule"]), float(found["alpha"] or 0.0)
+        alpha = found["alpha"]
+        course = str(found["schedule"]), float(alpha) if is_number(alpha) else 0.0
         if row.step > longest.get(course, (0, "", 0.0))[0]:
             longest[course] = row.step, row.id, found["ratio"] * found["tau"]
     courses = sorted(longest)

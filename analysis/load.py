@@ -44,8 +44,8 @@ class StudyResults:
     events: tuple[LoggedEvent, ...]
     table: StudyTable
     configs: Mapping[str, Mapping[str, Any]]
-    """Trial id to its full configuration, confirmations included; a trial that never started has
-    none."""
+    """Trial id to its full configuration, confirmations included: the one in its folder, else what
+    the definition and the log say of it."""
     data: Mapping[str, str] = field(default_factory=dict)
     """Problem set to the hash of its content, as it was before the first trial."""
     code: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +64,9 @@ class StudyResults:
     def _reports(self, only: str | None) -> pd.DataFrame:
         searched = {row.id for row in self.table.rows}
         latest = {
-            (logged.event.trial, int(seed), int(logged.event.data["step"]), name): float(value)
+            (logged.event.trial, int(seed), int(logged.event.data.get("step", 0)), name): float(
+                value
+            )
             for logged in self.events
             if logged.event.kind is EventKind.REPORTED and logged.event.trial in searched
             for seed, metrics in logged.event.data.get("seeds", {}).items()
@@ -131,6 +133,12 @@ class StudyResults:
         parameters."""
         return _dotted(self.configs.get(row.id, {}), path, row.params.get(path))
 
+    def has_setting(self, row: TrialRow, path: str) -> bool:
+        """Whether a trial has a dotted setting; it may be null."""
+        absent = object()
+        config = self.configs.get(row.id, {})
+        return path in row.params or _dotted(config, path, absent) is not absent
+
     @property
     def best(self) -> TrialRow | None:
         """The trial that the study selects; see `StudyTable.best`."""
@@ -183,7 +191,7 @@ def load_study(folder: Path) -> StudyResults:
             f"{study.get('hash')}; restore the study.json that the log belongs to"
         )
     _check_starts(events, folder)
-    configs = {row.id: _trial_config(row, folder) for row in table.all_rows}
+    configs = {row.id: _trial_config(row, folder, definition) for row in table.all_rows}
     return StudyResults(
         folder=folder,
         name=str(study.get("name", folder.name)),
@@ -228,13 +236,13 @@ def _check_starts(events: Sequence[LoggedEvent], folder: Path) -> None:
         known = str(data["hash"])
 
 
-def _trial_config(row: TrialRow, folder: Path) -> Mapping[str, Any]:
+def _trial_config(row: TrialRow, folder: Path, definition: Mapping[str, Any]) -> Mapping[str, Any]:
     """The trial's configuration, which must be the one that the log speaks of."""
     path = folder / "trials" / row.id / "config.json"
     written = _read_optional(path)
     config = _object(written, "config")
     if not config:
-        return config
+        return _declared_config(row, definition)
     differing = [
         f"{name} {found!r}, not {wanted!r}"
         for name, wanted in row.params.items()
@@ -247,6 +255,22 @@ def _trial_config(row: TrialRow, folder: Path) -> Mapping[str, Any]:
             f"{path} is not of the trial that the log calls {row.id}: it has "
             f"{visible('; '.join(differing), 300)}; restore the files of this study"
         )
+    return config
+
+
+def _declared_config(row: TrialRow, definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The base of the study with the trial's parameters; defaults of another objective than the
+    base's are not in it."""
+    confirm = _object(definition, "confirm") if row.of else {}
+    changes = {**row.params, **_object(confirm, "overrides")}
+    base = _object(definition, "base")
+    config = {stage: dict(_object(base, stage)) for stage in base}
+    name = changes.get("objective.name", _dotted(config, "objective.name", None))
+    if config and name != _dotted(config, "objective.name", None):
+        config["objective"] = {}
+    for path, value in changes.items() if config else ():
+        stage, _, setting = path.partition(".")
+        config.setdefault(stage, {})[setting] = value
     return config
 
 
