@@ -23,6 +23,7 @@ from analysis.tables import ABSENT, TextTable, to_markdown, to_rich
 from analysis.text import metric_label, visible
 from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow
+from conspo_study.results.terminal import speak_plainly
 
 FEWEST_SEEDS = 3
 """With fewer an interval is shown and no claim is made."""
@@ -239,6 +240,7 @@ def _number(value: float | None, spec: str) -> str:
 
 def main() -> int:
     """The command line: status 1 for studies that cannot be read or compared."""
+    speak_plainly()
     parser = argparse.ArgumentParser(
         prog="python -m analysis.compare",
         description=__doc__,

@@ -20,6 +20,7 @@ from analysis.paper_tables import TABLES, measured_table, published_table, side_
 from analysis.tables import to_markdown
 from analysis.text import markdown_text
 from conspo_study.results.atomic import write_atomic
+from conspo_study.results.terminal import speak_plainly
 
 PAIRED = (
     "Differences in percentage points of the average over benchmarks, on the seeds, benchmarks and "
@@ -67,6 +68,7 @@ def write_method_tables(
 
 def main() -> int:
     """The command line: status 1 for studies that cannot be read or share no table."""
+    speak_plainly()
     parser = argparse.ArgumentParser(
         prog="python -m analysis.paper_report",
         description=__doc__,

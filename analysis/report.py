@@ -36,6 +36,7 @@ from conspo_study.records import TrialState
 from conspo_study.results.atomic import write_atomic, write_json_atomic
 from conspo_study.results.outcome import failure_lines, missing_lines
 from conspo_study.results.printable import first_line
+from conspo_study.results.terminal import speak_plainly
 
 PAGE, MANIFEST = "report.html", "manifest.json"
 
@@ -59,7 +60,7 @@ class Report:
     """What comes first: that no trial finished, or how many failed, and why."""
     summary: tuple[str, ...]
     notes: tuple[str, ...]
-    """Which files are gone, which trials failed, what was absorbed, which cells are missing, and why."""
+    """Which files are gone, which trials failed, what was absorbed, which cells are missing."""
     absent: tuple[str, ...]
     """Which figures the study does not support, and why."""
     failed: tuple[str, ...]
@@ -250,6 +251,7 @@ def print_reports(folders: Sequence[Path], out: Path) -> bool:
     from rich.console import Console
     from rich.text import Text
 
+    speak_plainly()
     console = Console(highlight=False, markup=False)
     with console.status("report") as status:  # on a terminal only
 

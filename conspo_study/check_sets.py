@@ -21,6 +21,7 @@ from conspo_study.config import DataConfig, EvaluationConfig, RewardConfig
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.sources import file_of, load_set, overlaps
 from conspo_study.records import Problem, Verdict
+from conspo_study.results.terminal import speak_plainly
 from conspo_study.reward import Verifier
 
 PATIENCE_S = 60.0
@@ -41,6 +42,7 @@ class Arguments:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what there is to know; returns the process's exit status."""
+    speak_plainly()
     chosen = tyro.cli(Arguments, args=arguments, description=__doc__)
     folder = None if chosen.data_dir is None else str(chosen.data_dir)
     data = DataConfig(folder=folder, max_bad_rows=1)

@@ -31,6 +31,7 @@ from conspo_study.plan import Plan, titled
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import PAPER_RUNS, PaperRun
 from conspo_study.results.folder import FAILURE
+from conspo_study.results.terminal import speak_plainly
 from conspo_study.seeds import parse_seeds
 from conspo_study.study import Outcome, Study, StudyStopped
 from conspo_study.study_folder import read_definition, read_table
@@ -106,6 +107,7 @@ def main(
     `defaults` are the study's own changes to the preset, which `--set` overrides. Bad input ends
     with one message on standard error and status 2 before any work starts.
     """
+    speak_plainly()
     arguments = tyro.cli(Arguments, description=description)
     console = Console(quiet=arguments.quiet)
 

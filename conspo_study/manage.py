@@ -31,6 +31,7 @@ from conspo_study.cli import (
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
 from conspo_study.plan import measured_spread
+from conspo_study.results.terminal import speak_plainly
 from conspo_study.status import driver_of, study_status
 from conspo_study.study import Outcome, Study
 from conspo_study.study_folder import DEFINITION, LOG, read_definition, read_table
@@ -152,6 +153,7 @@ Command = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit status."""
+    speak_plainly()
     command: Any = tyro.cli(
         Command,
         args=arguments,
@@ -247,7 +249,7 @@ def _repair(command: Repair, console: Console) -> None:
 
 
 def _watch(command: Watch, console: Console) -> None:
-    if not (command.folder / DEFINITION).exists():
+    if not any((command.folder / name).exists() for name in (DEFINITION, LOG)):
         inside = sorted(path.parent.name for path in command.folder.glob(f"*/{DEFINITION}"))
         there = f"; inside it are {', '.join(inside)}" if inside else ""
         raise StudyError(f"{command.folder} holds no study: it has no {DEFINITION}{there}")

@@ -196,7 +196,7 @@ def read_definition(folder: Path) -> dict[str, Any]:
     if not path.is_file() and not (folder / LOG).exists():
         raise StudyError(no_study_in(folder))
     try:
-        data: dict[str, Any] = json.loads(path.read_text())
+        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if data.get("schema") != SCHEMA:
             raise StudyError(
                 f"{path} has schema {data.get('schema')!r}, this version reads {SCHEMA}: use the "

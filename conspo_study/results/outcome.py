@@ -53,7 +53,7 @@ def missing_lines(
     for row in begun:
         lacks = list(_lacking(trials / row.id, row, _every(definition, row), count_rows))
         if lacks:
-            lines.append(f"{row.id} lacks {' and '.join(lacks)} in {trials / row.id}: {_ADVICE}")
+            lines.append(f"{row.id} lacks {' and '.join(lacks)} in {trials}: {_ADVICE}")
     more = len(lines) - _MOST_NAMED
     return lines[:_MOST_NAMED] + ([f"{more} more trials lack files"] if more > 0 else [])
 
@@ -77,19 +77,19 @@ def _cause(folder: Path, row: TrialRow) -> str:
 
 def _lacking(own: Path, row: TrialRow, every: int | None, count_rows: bool) -> Iterator[str]:
     if not own.is_dir():
-        yield "its whole folder"
+        yield f"its whole folder {own.name}"
         return
     if not (own / "config.json").is_file():
-        yield "config.json"
+        yield f"{own.name}/config.json"
     seeds = list(row.seed_metrics)
     steps = own / "steps.jsonl"
     if row.step and seeds:
         if not steps.is_file():
-            yield "steps.jsonl"
+            yield f"{own.name}/steps.jsonl"
         elif count_rows:
             found, wanted = steps.read_bytes().count(b"\n"), row.step * len(seeds)
             if found < wanted:
-                yield f"{wanted - found} of {wanted} rows of steps.jsonl"
+                yield f"{wanted - found} of {wanted} rows of {own.name}/steps.jsonl"
     if every:
         stored = set(stored_evaluations(own))
         lost = [
@@ -103,7 +103,8 @@ def _lacking(own: Path, row: TrialRow, every: int | None, count_rows: bool) -> I
             of = ", ".join(map(str, sorted({seed for seed, _ in lost})))
             at = sorted({step for _, step in lost})
             more = f" and {len(at) - _MOST_STEPS} more" if len(at) > _MOST_STEPS else ""
-            yield f"evaluations of seed {of} at step {', '.join(map(str, at[:_MOST_STEPS]))}{more}"
+            steps_lost = ", ".join(map(str, at[:_MOST_STEPS]))
+            yield f"the evaluations of seed {of} at step {steps_lost}{more}"
 
 
 def _every(definition: Mapping[str, Any], row: TrialRow) -> int | None:

@@ -84,7 +84,7 @@ def _package_versions() -> dict[str, str]:
 
 def _cpu_model() -> str:
     try:
-        info = Path("/proc/cpuinfo").read_text()
+        info = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
         return platform.processor()
     match = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
@@ -105,7 +105,12 @@ def _output(command: list[str]) -> str | None:
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_TIMEOUT_S,
+            env=environment,
         )
     except (OSError, subprocess.SubprocessError):
         return None
