@@ -24,7 +24,7 @@ from analysis.figures_training import (
 )
 from analysis.frames import evaluation_curves, is_number, objective_settings, training_curves
 from analysis.load import StudyResults
-from analysis.text import metric_label
+from analysis.text import axis_label, metric_label
 from conspo_study.records import TrialState
 
 PANELS = {
@@ -59,7 +59,7 @@ def learning(study: StudyResults) -> FigureEntry | str:
         evaluation,
         training,
         curves,
-        metric=label,
+        metric=axis_label(study.metric),
         reward="training reward",
         seeds=len(study.seeds),
     )
@@ -74,7 +74,7 @@ def panels(study: StudyResults) -> FigureEntry | str:
     window = smoothing(steps)
     evaluation = evaluation_curves(study, study.metric)
     evaluation = evaluation[evaluation["trial"].isin([curve.trial for curve in shown])]
-    frames = {metric_label(study.metric): bands(evaluation)}
+    frames = {axis_label(study.metric, 24): bands(evaluation)}
     frames |= {label: bands(metric_of(steps, name), window) for name, label in PANELS.items()}
     frames = {label: frame for label, frame in frames.items() if not frame.empty}
     drawn = {trial for frame in frames.values() for trial in frame["trial"]}

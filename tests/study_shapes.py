@@ -100,6 +100,8 @@ def _events(own, trial, run, shape):
     if run.end == "waiting":
         return
     config = with_overrides(study.base, _possible(study.base, run.params)).model_dump(mode="json")
+    if run.params.get("objective.name", "conspo") != "conspo":
+        config["objective"] = {}
     for path, value in run.params.items():
         stage, _, name = path.partition(".")
         config[stage][name] = value
@@ -117,11 +119,8 @@ def _events(own, trial, run, shape):
             found[str(seed)] = {"reward": level, "response_length": 9.0 - step, **shape.extra}
             if step:
                 rows.append(json.dumps({"seed": seed, "step": step, **found[str(seed)]}))
-            for name in study.base.evaluation.tracked_sets:
-                found[str(seed)][f"eval/{name}/avg@{study.base.evaluation.samples_for(name)}"] = (
-                    level * step / STEPS
-                )
-            found[str(seed)][metric] = level * step / STEPS
+            measured = [f"eval/{name}/avg@2" for name in study.base.evaluation.sets]
+            found[str(seed)] |= dict.fromkeys([*measured, metric], level * step / STEPS)
             if step % EVERY == 0:
                 _evaluate(own, study, seed, step, level)
         report = {"step": step, "steps": STEPS, "seeds": found, "tokens_per_s": 100.0}
@@ -188,10 +187,14 @@ def measured_on(name):
     return Shape(study, runs)
 
 
-def objective_called(name):
-    """A study whose trials have an objective that this package does not know."""
+def objective_called(name, *options):
+    """A study whose trials have an objective that this package does not know, with a value each of
+    its options."""
     study, runs = anchored("a", "b")
-    others = [Run({"objective.name": name, "objective.gap": gap}, value=gap) for gap in (0.1, 0.2)]
+    others = [
+        Run({"objective.name": name, **values}, value=0.1 * number)
+        for number, values in enumerate(options or [{"objective.gap": 0.1}, {"objective.gap": 0.2}])
+    ]
     return Shape(study, [*runs, *others])
 
 
@@ -313,6 +316,7 @@ def shapes() -> dict[str, Shape]:
         "winner's confirmation runs": confirmed("running"),
         "confirmation missing": confirmed(),
         "set with blanks": measured_on("my set.jsonl"),
+        "set with a long path": measured_on("/srv/" + "somebody/evaluation/" * 8 + "final.jsonl"),
         "set with markup": measured_on("a=1%_&$x|{y}<b>#^~\\[z]*"),
         "set with unicode": measured_on("Prüfung/数学 ± µ 🙂"),
         "long labels": Shape(*anchored(long, long + "too")),
@@ -320,6 +324,18 @@ def shapes() -> dict[str, Shape]:
         "labels with markup": Shape(*anchored("=cmd|' /C'!A0", "$x_1$ & <b>%", "τ ± \\input{x}")),
         "a registered objective": objective_called("gap_hinge"),
         "an imported objective": objective_called("my_pkg.losses:GapHinge"),
+        "an objective with options of our names": objective_called(
+            "sided",
+            *(
+                {TAU: tau, MARGIN: margin, SCHEDULE: schedule, "objective.alpha": alpha}
+                for tau, margin, schedule, alpha in (
+                    ("auto", "wide", 3, None),
+                    (None, 0.5, None, "slow"),
+                    (True, [1, 2], ["a"], True),
+                    (0.5, 0.25, "cosine", 0.1),
+                )
+            ),
+        ),
         "several objectives": Shape(
             definition(
                 **NO_SPACE,

@@ -91,7 +91,6 @@ COMMANDS = {
     "compare": (f"{ANALYSIS}.compare", "{}", "{}/../other"),
     "compare, Markdown": (f"{ANALYSIS}.compare", "{}", "{}/../other", "--markdown"),
     "paper": (f"{ANALYSIS}.paper_report", "{}/paper", "{}"),
-    "help": (STUDY, "watch", "--help"),
     "help of a script": ("studies.margin_sweep", "--help"),
     "a dry run": ("studies.margin_sweep", "--dry-run", "--preset", "quick"),
 }
