@@ -58,6 +58,8 @@ def figures_of(study: StudyResults) -> Gallery:
 
     Raises StudyUnreadable naming a damaged file. Any other error costs the one figure alone.
     """
+    if study.problem:
+        return Gallery((), (f"No figures: {visible(study.problem, 400)}.",))
     made: list[FigureEntry | str] = []
     failed = []
     for build in BUILDERS:

@@ -48,7 +48,8 @@ class StudyPart:
     absent: tuple[str, ...]
     """Which figures it does not support, and why."""
     failed: tuple[str, ...]
-    """Which figures could not be made although nothing is missing, and the error."""
+    """What could not be made, and why: figures that met an error, or all that needs a definition
+    that is lost."""
     tables: tuple[ReportTable, ...]
     figures: tuple[ReportFigure, ...]
 
@@ -98,11 +99,12 @@ def _study(part: StudyPart) -> list[str]:
 def _about(study: StudyResults) -> str:
     counts = ", ".join(f"{n} {state}" for state, n in study.table.counts.items() if n)
     over = "ended" if study.table.finished else "not ended when this page was made"
-    aim = "largest" if study.direction == "max" else "smallest"
+    aim = f"the {'largest' if study.direction == 'max' else 'smallest'} {study.metric}"
+    aim = "what is not known" if study.problem else aim
     seeds = ", ".join(map(str, study.seeds)) or "none"
     return (
         f"{len(study.table.rows)} trials of the search ({counts or 'none yet'}); "
-        f"{len(study.table.confirmations)} confirmations. Selected by the {aim} {study.metric}; "
+        f"{len(study.table.confirmations)} confirmations. Selected by {aim}; "
         f"seeds of the search: {seeds}. The study has {over}."
     )
 

@@ -21,10 +21,16 @@ from conspo_study.results.table import StudyTable, TrialRow, build_table
 
 SCHEMA = 1
 """The version of `study.json` that this code reads."""
+UNKNOWN_METRIC = "value of an unknown metric"
+"""What stands for the metric of a study without a definition."""
 
 
 class StudyUnreadable(ValueError):
     """A directory cannot be analysed; the message says why and what to do."""
+
+
+class DefinitionLost(StudyUnreadable):
+    """There is no `study.json` of use; the log may still hold all that was measured."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,9 @@ class StudyResults:
     """Problem set to the hash of its content, as it was before the first trial."""
     code: Mapping[str, Any] = field(default_factory=dict)
     """Of the sources that the study began with: `hash` and, where known, the commit `git`."""
+    problem: str = ""
+    """Why there is no definition; then neither the metric nor its direction is known, and no trial
+    is the best."""
 
     @cached_property
     def reports(self) -> pd.DataFrame:
@@ -142,7 +151,7 @@ class StudyResults:
     @property
     def best(self) -> TrialRow | None:
         """The trial that the study selects; see `StudyTable.best`."""
-        return self.table.best(self.direction)
+        return None if self.problem else self.table.best(self.direction)
 
     def evaluated_steps(self, trial: str) -> set[int]:
         """Steps at which the trial was evaluated, from the names of its evaluation files.
@@ -158,19 +167,21 @@ class StudyResults:
         return self.folder / "trials" / trial
 
 
-def load_study(folder: Path) -> StudyResults:
+def load_study(folder: Path, *, log_alone: bool = False) -> StudyResults:
     """Load `results/<study>`; works on a running study too.
 
-    Raises StudyUnreadable when it is no results directory, has no events, was written by a newer
-    version or is damaged.
+    log_alone: whether a study whose definition is lost is what its log and trials hold. Raises
+    StudyUnreadable when it is no results directory, has no events, was written by a newer version
+    or is damaged.
     """
-    if not (folder / "study.json").is_file():
-        raise StudyUnreadable(no_study_in(folder))
-    study = _read_object(folder / "study.json")
-    _check_schema(study, folder)
-    definition = study.get("definition")
-    if not isinstance(definition, dict) or "metric" not in definition:
-        raise StudyUnreadable(f"{folder / 'study.json'} has no definition with a metric")
+    study, problem = {}, ""
+    try:
+        study = _declared(folder)
+    except DefinitionLost as error:
+        if not log_alone:
+            raise
+        problem = str(error)
+    definition = _object(study, "definition")
     try:
         events = read_log(folder / "log.jsonl")
         table = build_table(events)
@@ -185,7 +196,7 @@ def load_study(folder: Path) -> StudyResults:
             f"{folder} has no events yet: the study was defined but not started; start it with "
             f"python -m conspo_study.study resume {folder}"
         )
-    if table.hash and table.hash != study.get("hash"):
+    if table.hash and table.hash != study.get("hash") and not problem:
         raise StudyUnreadable(
             f"{folder}: log.jsonl was written for definition {table.hash}, study.json is "
             f"{study.get('hash')}; restore the study.json that the log belongs to"
@@ -195,7 +206,7 @@ def load_study(folder: Path) -> StudyResults:
     return StudyResults(
         folder=folder,
         name=str(study.get("name", folder.name)),
-        metric=str(definition["metric"]),
+        metric=str(definition.get("metric", UNKNOWN_METRIC)),
         direction="min" if definition.get("direction") == "min" else "max",
         seeds=tuple(sorted({seed for row in table.rows for seed in row.seeds})),
         definition=definition,
@@ -205,19 +216,38 @@ def load_study(folder: Path) -> StudyResults:
         configs=configs,
         data=_object(study, "data"),
         code=_object(study, "code"),
+        problem=problem,
     )
 
 
-def load_studies(folders: Sequence[Path]) -> list[StudyResults]:
+def load_studies(folders: Sequence[Path], *, log_alone: bool = False) -> list[StudyResults]:
     """Load several results directories, each on its own: nothing of theirs is merged.
 
-    Raises StudyUnreadable as `load_study`, and for a directory that is named twice.
+    log_alone: as for `load_study`. Raises StudyUnreadable as there, and for a directory that is
+    named twice.
     """
     places = [folder.resolve() for folder in folders]
     for place, folder in zip(places, folders, strict=True):
         if places.count(place) > 1:
             raise StudyUnreadable(f"{folder} is named twice: its trials would count twice")
-    return [load_study(folder) for folder in folders]
+    return [load_study(folder, log_alone=log_alone) for folder in folders]
+
+
+def _declared(folder: Path) -> dict[str, Any]:
+    """What `study.json` holds, a definition with a metric among it."""
+    path = folder / "study.json"
+    if not path.is_file():
+        if (folder / "log.jsonl").is_file():
+            raise DefinitionLost(f"{path} is gone; restore it from a copy")
+        raise StudyUnreadable(no_study_in(folder))
+    try:
+        study = _read_object(path)
+    except StudyUnreadable as error:
+        raise DefinitionLost(str(error)) from error
+    _check_schema(study, folder)
+    if "metric" not in _object(study, "definition"):
+        raise DefinitionLost(f"{path} has no definition with a metric; restore it from a copy")
+    return study
 
 
 def _check_starts(events: Sequence[LoggedEvent], folder: Path) -> None:

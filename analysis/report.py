@@ -64,7 +64,8 @@ class Report:
     absent: tuple[str, ...]
     """Which figures the study does not support, and why."""
     failed: tuple[str, ...]
-    """Which figures could not be made although nothing is missing, and the error."""
+    """What could not be made, and why: figures that met an error, or all that needs a definition
+    that is lost."""
     paths: tuple[Path, ...]
     """Its tables and figures."""
 
@@ -96,7 +97,7 @@ def write_reports(
     notes. `tell` is told what is being done. The same results give the same files. Raises
     StudyUnreadable when a directory cannot be read; nothing is written then.
     """
-    studies = load_studies(folders)
+    studies = load_studies(folders, log_alone=True)
     keys = _keys(studies)
     names = dict(zip(map(id, studies), keys, strict=True))
 
@@ -151,6 +152,8 @@ def _part(
         written.append(confirmation_report(confirmation, tables, refer))
     written += _method_tables([study], tables, refer, notes)
     drawn, absent, failed = write_figures(study, figures, refer, tell)
+    if study.problem:
+        failed.append(f"Without a definition this is from the log alone: {study.problem}.")
     said = tuple(alarms), tuple(summary), tuple(notes), tuple(absent), tuple(failed)
     return StudyPart(key, study, *said, tuple(written), tuple(drawn))
 
@@ -278,7 +281,7 @@ def print_reports(folders: Sequence[Path], out: Path) -> bool:
         console.print(line, soft_wrap=not console.is_terminal)
     failed = [line for report in written.studies for line in report.failed]
     for line in failed:
-        print(f"error: {line} Everything else was written.", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
     return not failed
 
 

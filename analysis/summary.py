@@ -27,6 +27,8 @@ def summary_lines(study: StudyResults) -> list[str]:
     counts = [f"{count} {state}" for state, count in study.table.counts.items() if count]
     lines.append(f"{len(study.table.rows)} trials: {', '.join(counts) or 'none yet'}.")
     lines += change_notes(study)
+    if study.problem:
+        return [*lines, f"Which trial is best cannot be told: {visible(study.problem, 400)}."]
     best = study.best
     if best is None:
         return [*lines, "No trial has finished with all its seeds: there is no best configuration."]
