@@ -189,10 +189,19 @@ def training_curves(
     trials: of which, by default all of the search; of a large study, name those to be shown.
     """
     steps = study.steps if trials is None else study.steps_of(trials)
-    if metric not in steps:
+    return metric_of(steps, metric).sort_values(["trial", "seed", "step"], ignore_index=True)
+
+
+def metric_of(steps: pd.DataFrame, name: str) -> pd.DataFrame:
+    """trial, seed, step, value of one column of `StudyResults.steps_of`; empty without it. What is
+    no number, as an objective of somebody else may log it, is left out."""
+    if name not in steps:
         return pd.DataFrame(columns=["trial", "seed", "step", "value"])
-    frame = steps[["trial", "seed", "step", metric]].rename(columns={metric: "value"})
-    return frame.dropna().sort_values(["trial", "seed", "step"], ignore_index=True)
+    frame = steps[["trial", "seed", "step", name]].rename(columns={name: "value"})
+    if not pd.api.types.is_numeric_dtype(frame["value"]):
+        numbers = [value if is_number(value) else None for value in frame["value"]]
+        frame["value"] = pd.Series(numbers, index=frame.index, dtype=float)
+    return frame.dropna().reset_index(drop=True)
 
 
 def shown_values(study: StudyResults, row: TrialRow) -> dict[int, float]:

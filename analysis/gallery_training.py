@@ -10,7 +10,6 @@ from analysis.figure_data import (
     Curve,
     bands,
     curves_to_show,
-    metric_of,
     smoothing,
 )
 from analysis.figure_entry import FigureEntry
@@ -22,7 +21,13 @@ from analysis.figures_training import (
     score_courses,
     training_panels,
 )
-from analysis.frames import evaluation_curves, is_number, objective_settings, training_curves
+from analysis.frames import (
+    evaluation_curves,
+    is_number,
+    metric_of,
+    objective_settings,
+    training_curves,
+)
 from analysis.load import StudyResults
 from analysis.text import axis_label, metric_label
 from conspo_study.records import TrialState

@@ -21,6 +21,8 @@ from conspo_study.results.table import StudyTable, TrialRow, build_table
 
 SCHEMA = 1
 """The version of `study.json` that this code reads."""
+_DEFINED = {"space": dict, "base": dict, "confirm": dict, "also": list, "trials": int}
+"""Fields of a definition that are read, and of which JSON type they are unless they are null."""
 UNKNOWN_METRIC = "value of an unknown metric"
 """What stands for the metric of a study without a definition."""
 
@@ -245,8 +247,12 @@ def _declared(folder: Path) -> dict[str, Any]:
     except StudyUnreadable as error:
         raise DefinitionLost(str(error)) from error
     _check_schema(study, folder)
-    if "metric" not in _object(study, "definition"):
+    definition = _object(study, "definition")
+    if "metric" not in definition:
         raise DefinitionLost(f"{path} has no definition with a metric; restore it from a copy")
+    for name, kind in _DEFINED.items():
+        if not isinstance(definition.get(name), kind | None):
+            raise DefinitionLost(f"{path} has a damaged {name}; restore it from a copy")
     return study
 
 
@@ -270,7 +276,8 @@ def _trial_config(row: TrialRow, folder: Path, definition: Mapping[str, Any]) ->
     """The trial's configuration, which must be the one that the log speaks of."""
     path = folder / "trials" / row.id / "config.json"
     written = _read_optional(path)
-    config = _object(written, "config")
+    stages = _object(written, "config")
+    config = {name: stage for name, stage in stages.items() if isinstance(stage, dict)}
     if not config:
         return _declared_config(row, definition)
     differing = [

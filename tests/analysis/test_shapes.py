@@ -177,6 +177,23 @@ def test_a_whole_cause_is_pointed_to(tmp_path: Path, capsys: Any) -> None:
     assert first.endswith(f"(all of it: {whole})") and "unknown objective" in first
 
 
+@pytest.mark.parametrize("name", ["all metrics", "interrupted"])
+def test_files_with_values_of_any_type_cost_no_figure(tmp_path: Path, run: Any, name: str) -> None:
+    folder = write_shape(tmp_path / "study", SHAPES[name])
+    assert run(report, folder) == 0
+    figures = {path.name for path in folder.glob("figures/*")}
+    for steps in folder.glob("trials/*/steps.jsonl"):
+        rows = [json.loads(line) for line in steps.read_text("utf-8").splitlines()]
+        odd = {"reward": "high", "entropy": True, "score_gap": [1], "margin": None, "note": {}}
+        steps.write_text("".join(json.dumps(row | odd) + "\n" for row in rows[1:]), "utf-8")
+    for path in folder.glob("trials/*/config.json"):
+        config = {"objective": "conspo", "rollout": None, "evaluation": {"sets": 5}}
+        path.write_text(json.dumps({"config": config}), "utf-8")
+    assert run(report, folder) == 0
+    kept = {path.name for path in folder.glob("figures/*")}
+    assert figures == kept and len(trials_of(folder)) == len(SHAPES[name].runs)
+
+
 def test_a_figure_that_fails_costs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, run: Any
 ) -> None:

@@ -122,7 +122,10 @@ def test_without_a_definition_the_status_is_told_from_the_log(tmp_path, capsys, 
     assert status["counts"]["finished"] == 1 and status["best"] is None
 
 
-@pytest.mark.parametrize("content", [None, b"{", b'{"schema": 1, "definition": {}}'])
+DAMAGED = b'{"schema": 1, "definition": {"metric": "m", "space": [], "confirm": 1, "trials": 2}}'
+
+
+@pytest.mark.parametrize("content", [None, b"{", b'{"schema": 1, "definition": {}}', DAMAGED])
 def test_without_a_definition_the_report_is_of_the_log(tmp_path, monkeypatch, capsys, content):
     folder = write_shape(tmp_path / "study", SHAPES["winner confirmed, anchor failed"])
     path = folder / "study.json"
