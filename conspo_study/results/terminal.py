@@ -65,5 +65,5 @@ def _look_alike(character: str) -> str:
         return "+" if character <= "\u257f" else "#"
     if "\u2800" <= character <= "\u28ff":  # dots that turn while one waits
         return "*"
-    bare = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    return bare or character.encode("ascii", "backslashreplace").decode()
+    bare = unicodedata.normalize("NFD", character)[0]  # a letter without its accent
+    return bare if bare.isascii() else character.encode("ascii", "backslashreplace").decode()
