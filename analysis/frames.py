@@ -198,7 +198,7 @@ def metric_of(steps: pd.DataFrame, name: str) -> pd.DataFrame:
     if name not in steps:
         return pd.DataFrame(columns=["trial", "seed", "step", "value"])
     frame = steps[["trial", "seed", "step", name]].rename(columns={name: "value"})
-    if not pd.api.types.is_numeric_dtype(frame["value"]):
+    if frame["value"].dtype.kind not in "fi":
         numbers = [value if is_number(value) else None for value in frame["value"]]
         frame["value"] = pd.Series(numbers, index=frame.index, dtype=float)
     return frame.dropna().reset_index(drop=True)

@@ -9,7 +9,7 @@ from study_fixtures import MARGIN, SCHEDULE, TAU, definition
 
 from conspo_study.config import with_overrides
 from conspo_study.definition import Aim, Anchor, Confirmation, StudyDefinition
-from conspo_study.records import EvalRow, EventKind, TrialEvent
+from conspo_study.records import EvalRow, EventKind, TrialEvent, set_name
 from conspo_study.results.lines import encode_line
 from conspo_study.results.rows import eval_path, write_eval_rows
 from conspo_study.space import Choice, Range, When
@@ -63,7 +63,7 @@ def write_shape(folder, shape):
     folder.mkdir(parents=True)
     study = shape.study
     frozen = {**study.frozen(), **shape.stored}
-    data = dict.fromkeys(study.base.evaluation.sets, "0" * 12)
+    data = dict.fromkeys(map(set_name, study.base.evaluation.sets), "0" * 12)
     stored = {"schema": 1, "name": study.name, "hash": study.hash, "data": data}
     (folder / "study.json").write_text(json.dumps({**stored, "definition": frozen}), "utf-8")
     start = {"hash": study.hash, "trials": study.trials, "resumed": False, "changes": []}
@@ -119,7 +119,7 @@ def _events(own, trial, run, shape):
             found[str(seed)] = {"reward": level, "response_length": 9.0 - step, **shape.extra}
             if step:
                 rows.append(json.dumps({"seed": seed, "step": step, **found[str(seed)]}))
-            measured = [f"eval/{name}/avg@2" for name in study.base.evaluation.sets]
+            measured = [f"eval/{name}/avg@2" for name in map(set_name, study.base.evaluation.sets)]
             found[str(seed)] |= dict.fromkeys([*measured, metric], level * step / STEPS)
             if step % EVERY == 0:
                 _evaluate(own, study, seed, step, level)
@@ -180,9 +180,10 @@ def searching(space, runs, **changes):
     return Shape(definition(**fields), runs)
 
 
-def measured_on(name):
-    """A study by a set of that name."""
-    sets = {"evaluation.sets": (name, "chain/ood"), "evaluation.tracked": (name, "chain/ood")}
+def measured_on(entry):
+    """A study by a set that is written so."""
+    name = set_name(entry)
+    sets = {"evaluation.sets": (entry, "chain/ood"), "evaluation.tracked": (name, "chain/ood")}
     study, runs = anchored("a", "b", base=with_overrides(BASE, sets), metric=f"eval/{name}/avg@2")
     return Shape(study, runs)
 
@@ -317,7 +318,8 @@ def shapes() -> dict[str, Shape]:
         "confirmation missing": confirmed(),
         "set with blanks": measured_on("my set.jsonl"),
         "set with a long path": measured_on("/srv/" + "somebody/evaluation/" * 8 + "final.jsonl"),
-        "set with markup": measured_on("a=1%_&$x|{y}<b>#^~\\[z]*"),
+        "set with a name": measured_on("mine & ours=/srv/sets/final-{split}.jsonl"),
+        "set with markup": measured_on("1%_&$x|{y}<b>#^~\\[z]*"),
         "set with unicode": measured_on("Prüfung/数学 ± µ 🙂"),
         "long labels": Shape(*anchored(long, long + "too")),
         "labels like ids": Shape(*anchored("t0001", "t0000", "c0000")),

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import TrialState
+from conspo_study.results.folder import FAILURE
 from conspo_study.results.printable import first_line
 from conspo_study.results.rows import stored_evaluations
 from conspo_study.results.table import StudyTable, TrialRow
 
-WHOLE_CAUSE = "failure.txt"
-"""In the folder of a failed trial: its cause with all lines."""
 _MOST_NAMED, _MOST_STEPS = 20, 6
 """Trials that are named one by one, and steps."""
 
@@ -70,7 +69,7 @@ def _counted(rows: Sequence[TrialRow], noun: str) -> str:
 
 
 def _cause(folder: Path, row: TrialRow) -> str:
-    file = folder / "trials" / row.id / WHOLE_CAUSE
+    file = folder / "trials" / row.id / FAILURE
     whole = f" (all of it: {file})" if file.is_file() else ""
     return f"{row.id} at step {row.step}: {first_line(row.cause) or 'not known'}{whole}"
 

@@ -103,7 +103,7 @@ def test_every_shape_of_study_has_a_status_a_plan_and_a_page(
         dict(run.params) for run in shape.searched
     ]
     assert json.dumps(told, allow_nan=False)
-    if not shape.stored:
+    if not shape.stored and not name.startswith("set with"):
         assert manage(["plan", str(folder)]) == 0
         assert f"{shape.study.trials} (" in capsys.readouterr().out
 
