@@ -137,10 +137,10 @@ class Confirmation:
 
 
 def confirmation_of(study: StudyResults) -> Confirmation | None:
-    """None for a study that has no confirmation and declares none."""
+    """None for a study that has no confirmation and declares none, or has lost its definition."""
     declared = study.definition.get("confirm")
     runs = {row.of: row for row in study.table.confirmations}
-    if not declared and not runs:
+    if study.problem or (not declared and not runs):
         return None
     winner = study.best if _search_is_over(study) else None
     asked = (declared or {}).get("anchors")

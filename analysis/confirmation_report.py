@@ -13,6 +13,7 @@ from analysis.stats import Interval, PairedDifference
 from analysis.tables import ABSENT, SEEDS, TextTable, mean_and_sd, without_empty_columns
 from analysis.text import metric_label, visible
 from conspo_study.records import TrialState
+from conspo_study.results.printable import first_line
 
 FEWEST_SEEDS = 3
 """Fewer give an interval that is too wide, and leans too much on normality, to conclude from."""
@@ -217,7 +218,7 @@ def _record(confirmation: Confirmation, trial: Confirmed) -> dict[str, Any]:
         "search_n": len(trial.selected_on),
         "drop": trial.drop,
         "config_hash": run.config_hash if run else "",
-        "cause": visible(run.cause) if run and run.state is TrialState.FAILED else "",
+        "cause": first_line(run.cause) if run and run.state is TrialState.FAILED else "",
     }
 
 

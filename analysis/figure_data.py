@@ -78,14 +78,6 @@ def smoothing(steps: pd.DataFrame) -> int:
     return max(1, longest // 20) // 2 * 2 + 1
 
 
-def metric_of(steps: pd.DataFrame, name: str) -> pd.DataFrame:
-    """trial, seed, step, value of one column of `StudyResults.steps_of`; empty without it."""
-    if name not in steps:
-        return pd.DataFrame(columns=["trial", "seed", "step", "value"])
-    frame = steps[["trial", "seed", "step", name]].rename(columns={name: "value"})
-    return frame.dropna().reset_index(drop=True)
-
-
 def credits_frame(study: StudyResults, trials: Iterable[str]) -> pd.DataFrame:
     """One row per rollout and optimiser step whose credit was stored: trial, seed, step and the
     fields of `CreditRow`; rows without a finite score or credit are left out.

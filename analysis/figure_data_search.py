@@ -48,11 +48,11 @@ def slices(frame: pd.DataFrame, settings: Sequence[str], along: str) -> list[pd.
     others = [name for name in settings if name != along and not {name, along} <= _MARGINS]
     bare = usable[usable["ratio"] == 0] if along in _MARGINS else usable.iloc[:0]
     rest = usable.drop(bare.index)
-    keys = rest[others].astype(object).where(rest[others].notna(), _ABSENT).apply(tuple, axis=1)
+    same = [name for name in others if name not in ("schedule", "alpha")]
+    starts = _combined(bare, same)
     found = []
-    for _, own in rest.groupby(keys) if others else [((), rest)]:
-        same = [name for name in others if name not in ("schedule", "alpha")]
-        start = bare[(bare[same] == own[same].iloc[0]).all(axis=1)] if same else bare
+    for _, own in rest.groupby(_combined(rest, others), sort=False):
+        start = bare[starts == _combined(own, same).iloc[0]]
         line = pd.concat([start, own]).sort_values(along)
         if line[along].nunique() > 1 and line[along].is_unique:
             found.append(line)
@@ -93,6 +93,13 @@ def setting_label(name: str) -> str:
 
 
 _MARGINS = {"ratio", "margin"}
+
+
+def _combined(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
+    """A text per trial that is equal for trials with equal values of all these settings."""
+    rows = zip(*(frame[name] for name in names), strict=True) if names else [()] * len(frame)
+    texts = [repr([None if pd.isna(value) else value for value in row]) for row in rows]
+    return pd.Series(texts, index=frame.index, dtype=str)
 
 
 def _distinct(values: pd.Series[Any]) -> int:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figure_data import Curve
 from analysis.style import FAINT, PAGE_IN, POSITIVE, distinct, shortened, wrapped
-from analysis.text import metric_label, visible
+from analysis.text import axis_label
 
 
 def method_comparison(frame: pd.DataFrame, *, metric: str, initial: float | None) -> Figure:
@@ -31,12 +31,12 @@ def method_comparison(frame: pd.DataFrame, *, metric: str, initial: float | None
             axes.plot([row["low"], row["high"]], [height] * 2, color=POSITIVE, linewidth=1.4)
         filled = "white" if np.isnan(row["low"]) else POSITIVE
         axes.plot([row["value"]], [height], "o", color=POSITIVE, mfc=filled, ms=4.5)
-    axes.set_yticks(range(len(ranked)), ranked["method"])
+    axes.set_yticks(range(len(ranked)), [shortened(name, 36) for name in ranked["method"]])
     axes.set_ylim(-0.6, len(ranked) - 0.5)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     start = "" if initial is None else f"\nbefore training (not drawn): {initial:.3f}"
-    axes.set_xlabel(metric + start)
+    axes.set_xlabel(wrapped(metric, 70) + start)
     counts = sorted(set(frame["seeds"]))
     seeds_text = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     handles = [
@@ -79,7 +79,7 @@ def pass_at_k(frame: pd.DataFrame, curves: Sequence[Curve]) -> Figure:
                 axes.fill_between(
                     wide.index, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0
                 )
-        axes.set_title(wrapped(visible(metric_label(name)), 28), loc="left", fontsize=7)
+        axes.set_title(axis_label(name, 30), loc="left", fontsize=7)
         axes.set_xscale("log", base=2)
         axes.set_xticks(ks, [str(k) for k in ks])
         axes.minorticks_off()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import pandas as pd
 
 from analysis.load import StudyResults
 from analysis.text import visible
 from conspo_study.records import TrialState
+from conspo_study.results.printable import first_line, setting_text
 from conspo_study.results.table import TrialRow
 
 ORDER = (
@@ -33,40 +33,56 @@ def objective_settings(config: Mapping[str, Any], params: Mapping[str, Any]) -> 
 
     `config` is the full configuration, `params` stands in for a trial that never started. Without
     a margin (schedule `off`, or M = 0) ratio is 0 and there is no schedule; a margin that is
-    absent or constant has no alpha.
+    absent or constant has no alpha. Options of these names that are no numbers, as an objective of
+    somebody else may have them, are text, and then there is no ratio.
     """
     prefix = "objective."
     given = {path.removeprefix(prefix): v for path, v in params.items() if path.startswith(prefix)}
     options = {**given, **config.get("objective", {})}
-    tau, margin = options.get("tau"), options.get("margin")
+    tau, margin, unit = (options.get(key) for key in ("tau", "margin", "margin_unit"))
     schedule, alpha = options.get("schedule"), options.get("alpha")
     ratio = None
-    if schedule == "off" or margin == 0:
-        ratio, schedule, alpha = 0.0, None, None
-    elif margin is not None and options.get("margin_unit") == "tau":
-        ratio = float(margin)
-    elif margin is not None and options.get("margin_unit") == "score" and tau:
-        ratio = margin / tau
+    if tau is None or is_number(tau):
+        if schedule == "off" or (is_number(margin) and margin == 0):
+            ratio, schedule, alpha = 0.0, None, None
+        elif is_number(margin) and unit == "tau":
+            ratio = float(margin)
+        elif is_number(margin) and unit == "score" and tau:
+            ratio = margin / tau
     if schedule == "constant":
         alpha = None
     return {
-        "objective": options.get("name"),
-        "tau": tau,
+        "objective": _plain(options.get("name")),
+        "tau": _plain(tau),
         "ratio": ratio,
-        "schedule": schedule,
-        "alpha": alpha,
+        "schedule": _plain(schedule),
+        "alpha": _plain(alpha),
     }
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a setting is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def other_params(study: StudyResults) -> list[str]:
-    """Dotted settings that vary between trials, apart from those of `objective_settings`."""
+    """Dotted settings that vary between trials and that `objective_settings` does not tell."""
     known = {f"objective.{name}" for name in _OBJECTIVE}
+    if not all(_ratio_tells_margin(study, row) for row in study.table.rows):
+        known -= {"objective.margin", "objective.margin_unit"}
     return [path for path in study.varying if path not in known]
 
 
+def _ratio_tells_margin(study: StudyResults, row: TrialRow) -> bool:
+    settings = objective_settings(study.configs.get(row.id, {}), row.params)
+    return settings["ratio"] is not None or setting(study, row, "objective.margin") is None
+
+
 def setting(study: StudyResults, row: TrialRow, path: str) -> Any:
-    """Value of a dotted setting in a trial: from its full configuration, else its parameters."""
-    return study.setting(row, path)
+    """Value of a dotted setting in a trial, from its full configuration, else its parameters: a
+    number, or text as by `setting_text`; None where the trial has no such setting."""
+    found = study.setting(row, path)
+    return "null" if found is None and study.has_setting(row, path) else _plain(found)
 
 
 def trials_frame(study: StudyResults) -> pd.DataFrame:
@@ -84,7 +100,7 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
         values = shown_values(study, row)
         record: dict[str, Any] = {"trial": row.id, "label": row.label}
         record |= objective_settings(study.configs.get(row.id, {}), row.params)
-        record |= {path: _plain(setting(study, row, path)) for path in others}
+        record |= {path: setting(study, row, path) for path in others}
         record |= {"state": row.state.value, "step": row.step, "steps": row.steps}
         record |= _mean_and_sd("value", "sd", values)
         record |= {"n": len(values), "seeds": len(row.seeds)}
@@ -92,7 +108,8 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
             by_seed = {s: m[metric] for s, m in row.seed_metrics.items() if metric in m}
             record |= _mean_and_sd(metric, f"{metric}/sd", by_seed if values else {})
             record |= {f"{metric}/n": len(by_seed) if values else 0}
-        record |= {"wall_s": row.wall_s, "config_hash": row.config_hash, "cause": row.cause}
+        record |= {"wall_s": row.wall_s, "config_hash": row.config_hash}
+        record |= {"cause": first_line(row.cause)}
         records.append(record)
     columns = ["trial", "label", "objective", "tau", "ratio", "schedule", "alpha", *others]
     columns += ["state", "step", "steps", "value", "sd", "n", "seeds"]
@@ -172,10 +189,19 @@ def training_curves(
     trials: of which, by default all of the search; of a large study, name those to be shown.
     """
     steps = study.steps if trials is None else study.steps_of(trials)
-    if metric not in steps:
+    return metric_of(steps, metric).sort_values(["trial", "seed", "step"], ignore_index=True)
+
+
+def metric_of(steps: pd.DataFrame, name: str) -> pd.DataFrame:
+    """trial, seed, step, value of one column of `StudyResults.steps_of`; empty without it. What is
+    no number, as an objective of somebody else may log it, is left out."""
+    if name not in steps:
         return pd.DataFrame(columns=["trial", "seed", "step", "value"])
-    frame = steps[["trial", "seed", "step", metric]].rename(columns={metric: "value"})
-    return frame.dropna().sort_values(["trial", "seed", "step"], ignore_index=True)
+    frame = steps[["trial", "seed", "step", name]].rename(columns={name: "value"})
+    if frame["value"].dtype.kind not in "fi":
+        numbers = [value if is_number(value) else None for value in frame["value"]]
+        frame["value"] = pd.Series(numbers, index=frame.index, dtype=float)
+    return frame.dropna().reset_index(drop=True)
 
 
 def shown_values(study: StudyResults, row: TrialRow) -> dict[int, float]:
@@ -210,4 +236,5 @@ def _mean_and_sd(mean: str, sd: str, values: Mapping[int, float]) -> dict[str, f
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, int | float | str | None) else json.dumps(value)
+    """What frames hold: numbers as they are, anything else as text, an absent value as None."""
+    return value if value is None or is_number(value) else setting_text(value)

@@ -18,7 +18,8 @@ from analysis.gallery_search import (
     sensitivities,
 )
 from analysis.gallery_training import identity, learning, margins, panels, scores
-from analysis.load import StudyResults
+from analysis.load import StudyResults, StudyUnreadable
+from analysis.text import visible
 
 BUILDERS: tuple[Callable[[StudyResults], FigureEntry | str], ...] = (
     margin_figure,
@@ -48,15 +49,34 @@ class Gallery:
     figures: tuple[FigureEntry, ...]
     notes: tuple[str, ...]
     """One sentence for each figure that is absent, with the reason."""
+    failed: tuple[str, ...] = ()
+    """One sentence for each figure that there should be, with the error."""
 
 
 def figures_of(study: StudyResults) -> Gallery:
     """What can be drawn of `study`; frames are made here, pictures by each entry's `draw`.
 
-    Raises StudyUnreadable naming a damaged file.
+    Raises StudyUnreadable naming a damaged file. Any other error costs the one figure alone.
     """
-    made = [build(study) for build in BUILDERS]
+    if study.problem:
+        return Gallery((), (f"No figures: {visible(study.problem, 400)}.",))
+    made: list[FigureEntry | str] = []
+    failed = []
+    for build in BUILDERS:
+        try:
+            made.append(build(study))
+        except (StudyUnreadable, OSError):
+            raise
+        except Exception as error:
+            failed.append(failure(build.__name__.replace("_", " "), error))
     return Gallery(
         tuple(entry for entry in made if isinstance(entry, FigureEntry)),
         tuple(note for note in made if isinstance(note, str)),
+        tuple(failed),
     )
+
+
+def failure(figure: str, error: Exception) -> str:
+    """That a figure could not be made although nothing is missing, which is a fault of this
+    program."""
+    return f"No figure {figure!r}: it failed with {type(error).__name__}: {visible(str(error))}."

@@ -27,7 +27,7 @@ from analysis.figures_settings import group_size_costs, sensitivity, tau_margin_
 from analysis.frames import evaluation_curves, initial_value, margin_points
 from analysis.load import StudyResults
 from analysis.pareto import front_of
-from analysis.text import metric_label, visible
+from analysis.text import axis_label, metric_label
 from conspo_study.records import TrialState
 
 KNOBS = ("tau", "margin", "ratio", "alpha")
@@ -50,7 +50,7 @@ def margin_figure(study: StudyResults) -> FigureEntry | str:
     draw = partial(
         accuracy_against_margin,
         points,
-        metric=label,
+        metric=axis_label(study.metric),
         seeds=len(study.seeds),
         initial=initial_value(study),
     )
@@ -78,7 +78,7 @@ def sensitivities(study: StudyResults) -> FigureEntry | str:
             else "No two trials differ in one of them alone: trends here mix several settings."
         )
     )
-    draw = partial(sensitivity, frame, lines, metric=metric_label(study.metric))
+    draw = partial(sensitivity, frame, lines, metric=axis_label(study.metric))
     trials = _valued(frame)
     return FigureEntry("sensitivity", "Sensitivity to tau, M and alpha", caption, trials, draw)
 
@@ -94,7 +94,7 @@ def margin_map(study: StudyResults) -> FigureEntry | str:
         f"{metric_label(study.metric)} by tau and M/tau of {len(usable)} finished trials; where "
         "several share a cell, which holds their mean, they differ in schedule, warm-up or others."
     )
-    draw = partial(tau_margin_map, frame, metric=metric_label(study.metric))
+    draw = partial(tau_margin_map, frame, metric=axis_label(study.metric))
     return FigureEntry("tau_margin_map", "tau and M/tau", caption, tuple(usable["trial"]), draw)
 
 
@@ -135,7 +135,7 @@ def parallel(study: StudyResults) -> FigureEntry | str:
         f"{len(usable)} finished trials, a line each, through their settings; colour: "
         f"{metric_label(study.metric)}."
     )
-    draw = partial(parallel_coordinates, frame, settings, metric=metric_label(study.metric))
+    draw = partial(parallel_coordinates, frame, settings, metric=axis_label(study.metric))
     trials = tuple(usable["trial"])
     return FigureEntry("parallel_coordinates", "Settings side by side", caption, trials, draw)
 
@@ -153,7 +153,7 @@ def history(study: StudyResults) -> FigureEntry | str:
     draw = partial(
         optimisation_history,
         frame,
-        metric=metric_label(study.metric),
+        metric=axis_label(study.metric),
         direction=study.direction,
     )
     return FigureEntry("history", "History of the search", caption, trials, draw)
@@ -175,10 +175,10 @@ def compromises(study: StudyResults) -> FigureEntry | str:
         return "No Pareto front: fewer than two trials have finished with all objectives."
     points = pd.DataFrame(records)
     labels = [
-        (f"aim{index}", visible(f"{metric_label(aim['metric'])} (better: {_more(aim)})"))
+        (f"aim{index}", f"{axis_label(aim['metric'])} (better: {_more(aim)})")
         for index, aim in enumerate(aims)
     ]
-    metric = f"{metric_label(study.metric)} (better: {_more({'direction': study.direction})})"
+    metric = f"{axis_label(study.metric)}\n(better: {_more({'direction': study.direction})})"
     caption = (
         f"Means over seeds of {metric_label(study.metric)} and of the further objectives; "
         f"{len(front)} of {len(points)} trials are beaten by no other: {', '.join(front)}."
@@ -204,7 +204,7 @@ def group_sizes(study: StudyResults) -> FigureEntry | str:
         "rollouts sampled and the seconds of training before each evaluation. Trials may differ in "
         "other settings too; time is that of this machine and of what ran beside it."
     )
-    draw = partial(group_size_costs, frame, metric=metric_label(study.metric))
+    draw = partial(group_size_costs, frame, metric=axis_label(study.metric))
     trials = tuple(dict.fromkeys(frame["trial"]))
     return FigureEntry("group_size", "Group size and its cost", caption, trials, draw)
 

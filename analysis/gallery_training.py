@@ -10,7 +10,6 @@ from analysis.figure_data import (
     Curve,
     bands,
     curves_to_show,
-    metric_of,
     smoothing,
 )
 from analysis.figure_entry import FigureEntry
@@ -22,9 +21,15 @@ from analysis.figures_training import (
     score_courses,
     training_panels,
 )
-from analysis.frames import evaluation_curves, objective_settings, training_curves
+from analysis.frames import (
+    evaluation_curves,
+    is_number,
+    metric_of,
+    objective_settings,
+    training_curves,
+)
 from analysis.load import StudyResults
-from analysis.text import metric_label
+from analysis.text import axis_label, metric_label
 from conspo_study.records import TrialState
 
 PANELS = {
@@ -59,7 +64,7 @@ def learning(study: StudyResults) -> FigureEntry | str:
         evaluation,
         training,
         curves,
-        metric=label,
+        metric=axis_label(study.metric),
         reward="training reward",
         seeds=len(study.seeds),
     )
@@ -74,7 +79,7 @@ def panels(study: StudyResults) -> FigureEntry | str:
     window = smoothing(steps)
     evaluation = evaluation_curves(study, study.metric)
     evaluation = evaluation[evaluation["trial"].isin([curve.trial for curve in shown])]
-    frames = {metric_label(study.metric): bands(evaluation)}
+    frames = {axis_label(study.metric, 24): bands(evaluation)}
     frames |= {label: bands(metric_of(steps, name), window) for name, label in PANELS.items()}
     frames = {label: frame for label, frame in frames.items() if not frame.empty}
     drawn = {trial for frame in frames.values() for trial in frame["trial"]}
@@ -102,7 +107,8 @@ def margins(study: StudyResults) -> FigureEntry | str:
         found = objective_settings(study.configs.get(row.id, {}), row.params)
         if not found["ratio"] or not found["tau"] or not found["schedule"] or not row.step:
             continue
-        course = str(found["schedule"]), float(found["alpha"] or 0.0)
+        alpha = found["alpha"]
+        course = str(found["schedule"]), float(alpha) if is_number(alpha) else 0.0
         if row.step > longest.get(course, (0, "", 0.0))[0]:
             longest[course] = row.step, row.id, found["ratio"] * found["tau"]
     courses = sorted(longest)

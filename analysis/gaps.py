@@ -33,8 +33,9 @@ def _gaps(study: StudyResults, row: TrialRow) -> Iterable[str]:
         lacking = [s for s in row.seeds if metric not in row.seed_metrics.get(s, {})]
         if lacking:
             yield f"{row.id} has no {metric} of seed {', '.join(map(str, lacking))}."
-    sets = study.configs.get(row.id, {}).get("evaluation", {}).get("sets", ())
-    names = [set_name(entry) for entry in sets if isinstance(entry, str)]
+    sets = study.configs.get(row.id, {}).get("evaluation", {}).get("sets")
+    listed = sets if isinstance(sets, list) else []
+    names = [set_name(entry) for entry in listed if isinstance(entry, str)]
     absent = [name for name in names if not any(m.startswith(f"eval/{name}/") for m in metrics)]
     if metrics and absent:
         yield f"{row.id} reported nothing about {', '.join(map(str, absent))} at its last step."

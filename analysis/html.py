@@ -61,6 +61,13 @@ def listed(lines: Iterable[str], kind: str = "") -> str:
     return "\n".join([f"<ul{mark}>", *items, "</ul>"]) if items else ""
 
 
+def lines(value: str, most: int = 200) -> str:
+    """Text with its line breaks, of so many lines at most."""
+    found = value.split("\n")
+    cut = [f"… {len(found) - most} more lines"] if len(found) > most else []
+    return "<pre>" + "\n".join(map(text, found[:most] + cut)) + "</pre>"
+
+
 def folded(title: str, body: str) -> str:
     """What opens at a click."""
     return f"<details><summary>{text(title)}</summary>\n{body}\n</details>" if body else ""

@@ -14,6 +14,7 @@ from analysis.paper_layout import PaperTable
 from analysis.report_tables import ReportTable
 from analysis.tables import TextTable
 from conspo_study.records import EventKind, TrialState
+from conspo_study.results.printable import first_line
 
 NO_FAILURES = "No trial failed."
 NO_INCIDENTS = "No failure was absorbed."
@@ -40,10 +41,15 @@ class StudyPart:
     key: str
     """Its name in the manifest, and of its folder where a report has several."""
     study: StudyResults
+    alarms: tuple[str, ...]
+    """What comes first: that no trial finished, or how many failed, and why."""
     summary: tuple[str, ...]
     notes: tuple[str, ...]
     absent: tuple[str, ...]
     """Which figures it does not support, and why."""
+    failed: tuple[str, ...]
+    """What could not be made, and why: figures that met an error, or all that needs a definition
+    that is lost."""
     tables: tuple[ReportTable, ...]
     figures: tuple[ReportFigure, ...]
 
@@ -74,9 +80,12 @@ def _study(part: StudyPart) -> list[str]:
     study = part.study
     return [
         f'<p class="meta">{html.text(_about(study), 2000)}</p>',
+        html.listed(part.alarms, "failures"),
         html.section("What the numbers support", [html.listed(part.summary, "claims")], level=3),
         html.section(
-            "What is missing, and why", [html.listed([*part.notes, *part.absent])], level=3
+            "What is missing, and why",
+            [html.listed([*part.failed, *part.notes, *part.absent])],
+            level=3,
         ),
         *map(_table, part.tables),
         html.section("Figures", map(_figure, part.figures), level=3),
@@ -90,11 +99,12 @@ def _study(part: StudyPart) -> list[str]:
 def _about(study: StudyResults) -> str:
     counts = ", ".join(f"{n} {state}" for state, n in study.table.counts.items() if n)
     over = "ended" if study.table.finished else "not ended when this page was made"
-    aim = "largest" if study.direction == "max" else "smallest"
+    aim = f"the {'largest' if study.direction == 'max' else 'smallest'} {study.metric}"
+    aim = "what is not known" if study.problem else aim
     seeds = ", ".join(map(str, study.seeds)) or "none"
     return (
         f"{len(study.table.rows)} trials of the search ({counts or 'none yet'}); "
-        f"{len(study.table.confirmations)} confirmations. Selected by the {aim} {study.metric}; "
+        f"{len(study.table.confirmations)} confirmations. Selected by {aim}; "
         f"seeds of the search: {seeds}. The study has {over}."
     )
 
@@ -124,8 +134,14 @@ def _failures(study: StudyResults) -> str:
     failed = [row for row in study.table.all_rows if row.state is TrialState.FAILED]
     if not failed:
         return html.listed([NO_FAILURES])
-    rows = [(row.id, row.label, str(row.step), row.cause) for row in failed]
-    return html.text_table(TextTable(("trial", "label", "at step", "cause"), tuple(rows)))
+    rows = [(row.id, row.label, str(row.step), first_line(row.cause)) for row in failed]
+    table = html.text_table(TextTable(("trial", "label", "at step", "cause"), tuple(rows)))
+    whole = [
+        html.folded(f"The whole cause of {row.id}", html.lines(row.cause))
+        for row in failed
+        if len(row.cause.split("\n")) > 1
+    ]
+    return "\n".join([table, *whole[: html.MOST_ROWS]])
 
 
 def _incidents(study: StudyResults) -> str:

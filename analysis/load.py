@@ -21,10 +21,18 @@ from conspo_study.results.table import StudyTable, TrialRow, build_table
 
 SCHEMA = 1
 """The version of `study.json` that this code reads."""
+_DEFINED = {"space": dict, "base": dict, "confirm": dict, "also": list, "trials": int}
+"""Fields of a definition that are read, and of which JSON type they are unless they are null."""
+UNKNOWN_METRIC = "value of an unknown metric"
+"""What stands for the metric of a study without a definition."""
 
 
 class StudyUnreadable(ValueError):
     """A directory cannot be analysed; the message says why and what to do."""
+
+
+class DefinitionLost(StudyUnreadable):
+    """There is no `study.json` of use; the log may still hold all that was measured."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +52,15 @@ class StudyResults:
     events: tuple[LoggedEvent, ...]
     table: StudyTable
     configs: Mapping[str, Mapping[str, Any]]
-    """Trial id to its full configuration, confirmations included; a trial that never started has
-    none."""
+    """Trial id to its full configuration, confirmations included: the one in its folder, else what
+    the definition and the log say of it."""
     data: Mapping[str, str] = field(default_factory=dict)
     """Problem set to the hash of its content, as it was before the first trial."""
     code: Mapping[str, Any] = field(default_factory=dict)
     """Of the sources that the study began with: `hash` and, where known, the commit `git`."""
+    problem: str = ""
+    """Why there is no definition; then neither the metric nor its direction is known, and no trial
+    is the best."""
 
     @cached_property
     def reports(self) -> pd.DataFrame:
@@ -64,7 +75,9 @@ class StudyResults:
     def _reports(self, only: str | None) -> pd.DataFrame:
         searched = {row.id for row in self.table.rows}
         latest = {
-            (logged.event.trial, int(seed), int(logged.event.data["step"]), name): float(value)
+            (logged.event.trial, int(seed), int(logged.event.data.get("step", 0)), name): float(
+                value
+            )
             for logged in self.events
             if logged.event.kind is EventKind.REPORTED and logged.event.trial in searched
             for seed, metrics in logged.event.data.get("seeds", {}).items()
@@ -131,10 +144,16 @@ class StudyResults:
         parameters."""
         return _dotted(self.configs.get(row.id, {}), path, row.params.get(path))
 
+    def has_setting(self, row: TrialRow, path: str) -> bool:
+        """Whether a trial has a dotted setting; it may be null."""
+        absent = object()
+        config = self.configs.get(row.id, {})
+        return path in row.params or _dotted(config, path, absent) is not absent
+
     @property
     def best(self) -> TrialRow | None:
         """The trial that the study selects; see `StudyTable.best`."""
-        return self.table.best(self.direction)
+        return None if self.problem else self.table.best(self.direction)
 
     def evaluated_steps(self, trial: str) -> set[int]:
         """Steps at which the trial was evaluated, from the names of its evaluation files.
@@ -150,19 +169,21 @@ class StudyResults:
         return self.folder / "trials" / trial
 
 
-def load_study(folder: Path) -> StudyResults:
+def load_study(folder: Path, *, log_alone: bool = False) -> StudyResults:
     """Load `results/<study>`; works on a running study too.
 
-    Raises StudyUnreadable when it is no results directory, has no events, was written by a newer
-    version or is damaged.
+    log_alone: whether a study whose definition is lost is what its log and trials hold. Raises
+    StudyUnreadable when it is no results directory, has no events, was written by a newer version
+    or is damaged.
     """
-    if not (folder / "study.json").is_file():
-        raise StudyUnreadable(no_study_in(folder))
-    study = _read_object(folder / "study.json")
-    _check_schema(study, folder)
-    definition = study.get("definition")
-    if not isinstance(definition, dict) or "metric" not in definition:
-        raise StudyUnreadable(f"{folder / 'study.json'} has no definition with a metric")
+    study, problem = {}, ""
+    try:
+        study = _declared(folder)
+    except DefinitionLost as error:
+        if not log_alone:
+            raise
+        problem = str(error)
+    definition = _object(study, "definition")
     try:
         events = read_log(folder / "log.jsonl")
         table = build_table(events)
@@ -177,17 +198,17 @@ def load_study(folder: Path) -> StudyResults:
             f"{folder} has no events yet: the study was defined but not started; start it with "
             f"python -m conspo_study.study resume {folder}"
         )
-    if table.hash and table.hash != study.get("hash"):
+    if table.hash and table.hash != study.get("hash") and not problem:
         raise StudyUnreadable(
             f"{folder}: log.jsonl was written for definition {table.hash}, study.json is "
             f"{study.get('hash')}; restore the study.json that the log belongs to"
         )
     _check_starts(events, folder)
-    configs = {row.id: _trial_config(row, folder) for row in table.all_rows}
+    configs = {row.id: _trial_config(row, folder, definition) for row in table.all_rows}
     return StudyResults(
         folder=folder,
         name=str(study.get("name", folder.name)),
-        metric=str(definition["metric"]),
+        metric=str(definition.get("metric", UNKNOWN_METRIC)),
         direction="min" if definition.get("direction") == "min" else "max",
         seeds=tuple(sorted({seed for row in table.rows for seed in row.seeds})),
         definition=definition,
@@ -197,19 +218,42 @@ def load_study(folder: Path) -> StudyResults:
         configs=configs,
         data=_object(study, "data"),
         code=_object(study, "code"),
+        problem=problem,
     )
 
 
-def load_studies(folders: Sequence[Path]) -> list[StudyResults]:
+def load_studies(folders: Sequence[Path], *, log_alone: bool = False) -> list[StudyResults]:
     """Load several results directories, each on its own: nothing of theirs is merged.
 
-    Raises StudyUnreadable as `load_study`, and for a directory that is named twice.
+    log_alone: as for `load_study`. Raises StudyUnreadable as there, and for a directory that is
+    named twice.
     """
     places = [folder.resolve() for folder in folders]
     for place, folder in zip(places, folders, strict=True):
         if places.count(place) > 1:
             raise StudyUnreadable(f"{folder} is named twice: its trials would count twice")
-    return [load_study(folder) for folder in folders]
+    return [load_study(folder, log_alone=log_alone) for folder in folders]
+
+
+def _declared(folder: Path) -> dict[str, Any]:
+    """What `study.json` holds, a definition with a metric among it."""
+    path = folder / "study.json"
+    if not path.is_file():
+        if (folder / "log.jsonl").is_file():
+            raise DefinitionLost(f"{path} is gone; restore it from a copy")
+        raise StudyUnreadable(no_study_in(folder))
+    try:
+        study = _read_object(path)
+    except StudyUnreadable as error:
+        raise DefinitionLost(str(error)) from error
+    _check_schema(study, folder)
+    definition = _object(study, "definition")
+    if "metric" not in definition:
+        raise DefinitionLost(f"{path} has no definition with a metric; restore it from a copy")
+    for name, kind in _DEFINED.items():
+        if not isinstance(definition.get(name), kind | None):
+            raise DefinitionLost(f"{path} has a damaged {name}; restore it from a copy")
+    return study
 
 
 def _check_starts(events: Sequence[LoggedEvent], folder: Path) -> None:
@@ -228,13 +272,14 @@ def _check_starts(events: Sequence[LoggedEvent], folder: Path) -> None:
         known = str(data["hash"])
 
 
-def _trial_config(row: TrialRow, folder: Path) -> Mapping[str, Any]:
+def _trial_config(row: TrialRow, folder: Path, definition: Mapping[str, Any]) -> Mapping[str, Any]:
     """The trial's configuration, which must be the one that the log speaks of."""
     path = folder / "trials" / row.id / "config.json"
     written = _read_optional(path)
-    config = _object(written, "config")
+    stages = _object(written, "config")
+    config = {name: stage for name, stage in stages.items() if isinstance(stage, dict)}
     if not config:
-        return config
+        return _declared_config(row, definition)
     differing = [
         f"{name} {found!r}, not {wanted!r}"
         for name, wanted in row.params.items()
@@ -247,6 +292,22 @@ def _trial_config(row: TrialRow, folder: Path) -> Mapping[str, Any]:
             f"{path} is not of the trial that the log calls {row.id}: it has "
             f"{visible('; '.join(differing), 300)}; restore the files of this study"
         )
+    return config
+
+
+def _declared_config(row: TrialRow, definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The base of the study with the trial's parameters; defaults of another objective than the
+    base's are not in it."""
+    confirm = _object(definition, "confirm") if row.of else {}
+    changes = {**row.params, **_object(confirm, "overrides")}
+    base = _object(definition, "base")
+    config = {stage: dict(_object(base, stage)) for stage in base}
+    name = changes.get("objective.name", _dotted(config, "objective.name", None))
+    if config and name != _dotted(config, "objective.name", None):
+        config["objective"] = {}
+    for path, value in changes.items() if config else ():
+        stage, _, setting = path.partition(".")
+        config.setdefault(stage, {})[setting] = value
     return config
 
 

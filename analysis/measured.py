@@ -15,6 +15,7 @@ from analysis.published import BASE, BENCHMARKS, published_results
 from analysis.sampling_metrics import Outcomes, greedy_outcomes, sampled_outcomes
 from analysis.scores import Floats, ProblemScores, Scores
 from conspo_study.records import TrialState, set_name
+from conspo_study.results.printable import first_line
 from conspo_study.results.rows import read_eval_table
 from conspo_study.results.table import TrialRow
 
@@ -167,7 +168,7 @@ def _method(row: TrialRow) -> str:
 
 
 def _state(row: TrialRow) -> str:
-    return f"{row.state} at step {row.step}" + (f": {row.cause}" if row.cause else "")
+    return f"{row.state} at step {row.step}" + (f": {first_line(row.cause)}" if row.cause else "")
 
 
 def _responses(trial: Trial) -> pd.DataFrame:

@@ -20,18 +20,19 @@ def describe(study: StudyResults, row: TrialRow) -> str:
     if settings["tau"] is None:
         parts += [str(settings["objective"])] if settings["objective"] else []
     else:
-        parts.append(f"tau {settings['tau']:g}")
+        parts.append(f"tau {_short(settings['tau'], 6)}")
     if settings["ratio"] == 0:
         parts.append("no margin")
     elif settings["ratio"] is not None:
-        parts += [f"M/tau {settings['ratio']:g}", str(settings["schedule"])]
-        parts += [f"alpha {settings['alpha']:g}"] if settings["alpha"] is not None else []
-    parts += [f"{path} {_short(setting(study, row, path))}" for path in other_params(study)]
+        parts += [f"M/tau {_short(settings['ratio'], 6)}", str(settings["schedule"])]
+        parts += [f"alpha {_short(settings['alpha'], 6)}"] if settings["alpha"] is not None else []
+    found = {path: setting(study, row, path) for path in other_params(study)}
+    parts += [f"{path} {_short(value)}" for path, value in found.items() if value is not None]
     return visible(f"{row.id} ({', '.join(parts)})" if parts else row.id)
 
 
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _short(value: object, digits: int = 3) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def mean_sd(values: Mapping[int, float]) -> str:

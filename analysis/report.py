@@ -35,6 +35,9 @@ from analysis.text import visible
 from conspo_study.output import lasting_output
 from conspo_study.records import TrialState
 from conspo_study.results.atomic import write_atomic, write_json_atomic
+from conspo_study.results.outcome import failure_lines, missing_lines
+from conspo_study.results.printable import first_line
+from conspo_study.results.terminal import speak_plainly
 from conspo_study.typed_paths import typed_path
 
 PAGE, MANIFEST = "report.html", "manifest.json"
@@ -55,11 +58,16 @@ class Report:
     """The trials of the search."""
     confirmation: TextTable | None
     """None for a study without one."""
+    alarms: tuple[str, ...]
+    """What comes first: that no trial finished, or how many failed, and why."""
     summary: tuple[str, ...]
     notes: tuple[str, ...]
-    """Which trials failed, what was absorbed, which cells are missing, and why."""
+    """Which files are gone, which trials failed, what was absorbed, which cells are missing."""
     absent: tuple[str, ...]
     """Which figures the study does not support, and why."""
+    failed: tuple[str, ...]
+    """What could not be made, and why: figures that met an error, or all that needs a definition
+    that is lost."""
     paths: tuple[Path, ...]
     """Its tables and figures."""
 
@@ -91,7 +99,7 @@ def write_reports(
     notes. `tell` is told what is being done. The same results give the same files. Raises
     StudyUnreadable when a directory cannot be read; nothing is written then.
     """
-    studies = load_studies(folders)
+    studies = load_studies(folders, log_alone=True)
     keys = _keys(studies)
     names = dict(zip(map(id, studies), keys, strict=True))
 
@@ -137,14 +145,18 @@ def _part(
     tables.mkdir(parents=True, exist_ok=True)
     figures.mkdir(exist_ok=True)
     summary = [*summary_lines(study), *detectable_lines(study)]
-    notes = [*failure_notes(study), *gap_notes(study)]
-    written = [trials_report(study, tables, summary, refer)]
+    alarms = [f"{line}." for line in failure_lines(study.folder, study.table)]
+    gone = missing_lines(study.folder, study.table, study.definition, count_rows=True)
+    notes = [*(f"{line}." for line in gone), *failure_notes(study), *gap_notes(study)]
+    written = [trials_report(study, tables, [*alarms, *summary], refer)]
     confirmation = confirmation_of(study)
     if confirmation is not None:
         written.append(confirmation_report(confirmation, tables, refer))
     written += _method_tables([study], tables, refer, notes)
-    drawn, absent = write_figures(study, figures, refer, tell)
-    said = tuple(summary), tuple(notes), tuple(absent)
+    drawn, absent, failed = write_figures(study, figures, refer, tell)
+    if study.problem:
+        failed.append(f"Without a definition this is from the log alone: {study.problem}.")
+    said = tuple(alarms), tuple(summary), tuple(notes), tuple(absent), tuple(failed)
     return StudyPart(key, study, *said, tuple(written), tuple(drawn))
 
 
@@ -191,9 +203,11 @@ def _report(part: StudyPart) -> Report:
         part.study.name,
         trials,
         confirmation if isinstance(confirmation, TextTable) else None,
+        part.alarms,
         part.summary,
         part.notes,
         part.absent,
+        part.failed,
         tuple(paths),
     )
 
@@ -216,7 +230,9 @@ def _stem(path: Path, out: Path) -> str:
 def failure_notes(study: StudyResults) -> list[str]:
     """Which trials failed and why, and what was absorbed, by type."""
     failed = [row for row in study.table.all_rows if row.state is TrialState.FAILED]
-    notes = [f"{row.id} failed at step {row.step}: {visible(row.cause)}" for row in failed]
+    notes = [
+        f"{row.id} failed at step {row.step}: {visible(first_line(row.cause))}" for row in failed
+    ]
     absorbed = study.table.all_incidents
     if absorbed:
         counts = ", ".join(f"{count} {visible(name)}" for name, count in sorted(absorbed.items()))
@@ -234,11 +250,13 @@ def print_report(folder: Path) -> None:
     print_reports([folder], folder)
 
 
-def print_reports(folders: Sequence[Path], out: Path) -> None:
-    """`write_reports`, then print tables, summaries and what was written."""
+def print_reports(folders: Sequence[Path], out: Path) -> bool:
+    """`write_reports`, then print tables, summaries and what was written. Whether all of it could
+    be made; what could not is named on standard error."""
     from rich.console import Console
     from rich.text import Text
 
+    speak_plainly()
     console = Console(highlight=False, markup=False)
     with console.status("report") as status:  # on a terminal only
 
@@ -250,6 +268,8 @@ def print_reports(folders: Sequence[Path], out: Path) -> None:
         # A file or a pipe has no width that the table would have to fit.
         console.width = 1000
     for report in written.studies:
+        for line in report.alarms:
+            console.print(visible(line, 1000), style="bold", soft_wrap=not console.is_terminal)
         console.print(to_rich(report.table, report.name, console.width))
         if report.confirmation is not None:
             console.print(to_rich(report.confirmation, "confirmation", console.width))
@@ -261,6 +281,10 @@ def print_reports(folders: Sequence[Path], out: Path) -> None:
     every = [path for report in written.studies for path in report.paths] + list(written.paths)
     for line in [*written.notes, *map(_wrote, _folders(every))]:
         console.print(line, soft_wrap=not console.is_terminal)
+    failed = [line for report in written.studies for line in report.failed]
+    for line in failed:
+        print(f"error: {line}", file=sys.stderr)
+    return not failed
 
 
 def _folders(paths: Sequence[Path]) -> list[list[Path]]:
@@ -282,7 +306,7 @@ def _wrote(paths: Sequence[Path]) -> str:
 
 @lasting_output()
 def main() -> int:
-    """The command line: status 1 when a study cannot be read."""
+    """The command line: status 1 when a study cannot be read, or a figure failed."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis.report",
         description=__doc__,
@@ -294,11 +318,11 @@ def main() -> int:
     if arguments.out is None and len(arguments.folders) > 1:
         parser.error("several studies need a folder of their own for the report: add --out FOLDER")
     try:
-        print_reports(arguments.folders, arguments.out or arguments.folders[0])
+        whole = print_reports(arguments.folders, arguments.out or arguments.folders[0])
     except (StudyUnreadable, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    return 0 if whole else 1
 
 
 if __name__ == "__main__":

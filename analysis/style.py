@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -139,8 +140,11 @@ def _log_ticks(values: Sequence[float], most: int) -> list[float]:
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem`.pdf and `stem`.png (200 dpi); the same figure gives the same bytes."""
     pdf, png = stem.with_suffix(".pdf"), stem.with_suffix(".png")
-    figure.savefig(pdf, metadata={"CreationDate": None})
-    # The layout is settled; working it out again would take longer than drawing.
-    figure.set_layout_engine("none")
-    figure.savefig(png, dpi=200, metadata={"Software": None})
+    with warnings.catch_warnings():
+        # A name may have letters that the font lacks; captions and tables have them.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(pdf, metadata={"CreationDate": None})
+        # The layout is settled; working it out again would take longer than drawing.
+        figure.set_layout_engine("none")
+        figure.savefig(png, dpi=200, metadata={"Software": None})
     return [pdf, png]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from analysis.confirmation import Confirmation, confirmation_of
 from analysis.confirmation_report import confirmation_lines
 from analysis.continuity import change_notes, ran_alike
-from analysis.frames import objective_settings, other_params, setting
+from analysis.frames import is_number, objective_settings, other_params, setting
 from analysis.load import StudyResults
 from analysis.naming import describe, mean_sd
 from analysis.pareto import front_of
@@ -26,6 +27,8 @@ def summary_lines(study: StudyResults) -> list[str]:
     counts = [f"{count} {state}" for state, count in study.table.counts.items() if count]
     lines.append(f"{len(study.table.rows)} trials: {', '.join(counts) or 'none yet'}.")
     lines += change_notes(study)
+    if study.problem:
+        return [*lines, f"Which trial is best cannot be told: {visible(study.problem, 400)}."]
     best = study.best
     if best is None:
         return [*lines, "No trial has finished with all its seeds: there is no best configuration."]
@@ -52,13 +55,13 @@ def no_margin_reference(study: StudyResults, row: TrialRow) -> TrialRow | None:
 
     sign = 1.0 if study.direction == "max" else -1.0
 
-    def settings(trial: TrialRow) -> dict[str, object]:
+    def settings(trial: TrialRow) -> dict[str, Any]:
         return objective_settings(study.configs.get(trial.id, {}), trial.params)
 
     def distance(trial: TrialRow) -> tuple[bool, float, int, float, str]:
         mine, theirs = settings(row)["tau"], settings(trial)["tau"]
-        known = isinstance(mine, int | float) and isinstance(theirs, int | float)
-        apart = abs(math.log(mine / theirs)) if known else math.inf  # type: ignore[operator]
+        known = is_number(mine) and is_number(theirs) and min(mine, theirs) > 0
+        apart = abs(math.log(mine / theirs)) if known else math.inf
         others = sum(
             setting(study, row, path) != setting(study, trial, path) for path in other_params(study)
         )

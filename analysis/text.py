@@ -32,6 +32,12 @@ def csv_text(text: str) -> str:
     return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
 
 
+def axis_label(metric: str, width: int = 32) -> str:
+    """`metric_label` for an axis or a panel; of a long one, such as of a path, its end."""
+    label = visible(metric_label(metric), 1000)
+    return label if len(label) <= width else f"…{label[1 - width :]}"
+
+
 def metric_label(metric: str) -> str:
     """`eval/chain/hard/avg@8` as `chain/hard avg@8`."""
     name = metric.removeprefix("eval/")

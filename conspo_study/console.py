@@ -20,6 +20,7 @@ from conspo_study.live_view import View, settings_of
 from conspo_study.notebook_view import redrawn
 from conspo_study.records import TrialState
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.terminal import speak_plainly
 
 __all__ = ["SILENCE_S", "Console", "Preparation", "settings_of"]
 
@@ -32,6 +33,7 @@ class Console:
 
     def __init__(self, quiet: bool = False):
         self.quiet = quiet
+        speak_plainly()
         self.rich = RichConsole(highlight=False, soft_wrap=True)
 
     def line(self, text: str) -> None:

@@ -16,7 +16,7 @@ from conspo_study.activity import Doing, as_reported
 from conspo_study.costs import confirmation_batch
 from conspo_study.definition import StudyDefinition
 from conspo_study.records import TrialState
-from conspo_study.results.printable import printable
+from conspo_study.results.printable import first_line, printable, setting_text
 from conspo_study.results.table import StudyTable, TrialRow
 
 STYLES = {
@@ -116,7 +116,7 @@ class View:
         """A trial's new state in one line."""
         head = f"{row.id} {row.state.value:<8} {self._named(row)}"
         if row.state is TrialState.FAILED:
-            return f"{head}: {printable(row.cause)}"
+            return f"{head}: {first_line(row.cause)}"
         if row.state.ended and row.value is not None:
             after = f" after {row.wall_s:.0f} s" if row.wall_s is not None else ""
             return f"{head}: {_short(self.study.metric)} {row.value:.3f} at step {row.step}{after}"
@@ -217,12 +217,9 @@ class View:
 def settings_of(row: TrialRow) -> str:
     """The trial's parameters without their stage names, after its label."""
     values = " ".join(
-        f"{path.rpartition('.')[2]}={value:.4g}"
-        if isinstance(value, float)
-        else f"{path.rpartition('.')[2]}={value}"
-        for path, value in row.params.items()
+        f"{path.rpartition('.')[2]}={setting_text(value, 4)}" for path, value in row.params.items()
     )
-    return f"[{row.label}] {values}" if row.label else values
+    return printable(f"[{row.label}] {values}" if row.label else values)
 
 
 def fitting(titles: Mapping[str, str], rows: Sequence[Mapping[str, Text]], width: int) -> Table:

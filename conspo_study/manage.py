@@ -255,7 +255,7 @@ def _repair(command: Repair, console: Console) -> None:
 
 
 def _watch(command: Watch, console: Console) -> None:
-    if not (command.folder / DEFINITION).exists():
+    if not any((command.folder / name).exists() for name in (DEFINITION, LOG)):
         inside = sorted(path.parent.name for path in command.folder.glob(f"*/{DEFINITION}"))
         there = f"; inside it are {', '.join(inside)}" if inside else ""
         raise StudyError(f"{command.folder} holds no study: it has no {DEFINITION}{there}")

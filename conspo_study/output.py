@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
+from conspo_study.results.terminal import speak_plainly
+
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Inside the block, printing never fails: what can no longer be written is dropped."""
+    """Inside the block, printing never fails: what can no longer be written is dropped, and what
+    the streams' encoding lacks is written as `speak_plainly` has it."""
     _open_missing_streams()
+    speak_plainly()
     before = sys.stdout, sys.stderr
     lasting = [_Lasting(stream) for stream in before]
     sys.stdout, sys.stderr = lasting

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from conspo_study.config import PolicyConfig
+from conspo_study.results.terminal import speak_plainly
 
 EMBEDDED = "embedded"
 OnProgress = Callable[[int, int, float], None]
@@ -97,4 +98,5 @@ def _show(step: int, steps: int, loss: float) -> None:
 
 
 if __name__ == "__main__":
+    speak_plainly()
     ship_warm_start()

@@ -76,7 +76,7 @@ class Family:
         for path in Path("/proc").glob("[0-9]*"):
             with suppress(OSError, IndexError):
                 # Fields after the command's name, which may hold anything: state, parent, ...
-                fields = (path / "stat").read_text().rpartition(")")[2].split()
+                fields = (path / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
                 if fields[0] not in "ZX":
                     alive[int(path.name)] = (int(fields[1]), fields[19])
         alive.pop(os.getpid(), None)
@@ -111,7 +111,7 @@ def _kill(pid: int, start: str) -> bool:
         # The handle is of this process even if it ends and its number is given to another.
         handle = os.pidfd_open(pid)
         try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
+            stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
             if stat.rpartition(")")[2].split()[19] == start:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
                 return True

@@ -15,10 +15,11 @@ from conspo_study.next_steps import used_up
 from conspo_study.records import EventKind, TrialState
 from conspo_study.results.lease import beats, read_lease
 from conspo_study.results.log import LoggedEvent, read_log
+from conspo_study.results.outcome import failure_lines, missing_lines
 from conspo_study.results.pace import seconds_left
-from conspo_study.results.printable import printable
+from conspo_study.results.printable import first_line, printable
 from conspo_study.results.table import TrialRow
-from conspo_study.study_folder import LEASE, LOG, read_definition, read_table
+from conspo_study.study_folder import DEFINITION, LEASE, LOG, read_definition, read_table
 
 DriverState = Literal["running", "none", "dead", "silent", "unreadable"]
 _LONGEST_CAUSE = 300
@@ -64,19 +65,24 @@ class Measured:
 class Status:
     """A study at one moment; plain data, `as_json` for machines and `lines` for people."""
 
+    alarms: tuple[str, ...]
+    """What comes before all else: that no trial finished, or how many failed and why."""
     name: str
     folder: str
     metric: str
+    """Empty when the definition does not tell it."""
     driver: Driver
     finished: bool
-    trials: int
-    """Budget, confirmations not included."""
+    trials: int | None
+    """Budget, confirmations not included; None when it is not known."""
     used_up: str
     """That nothing is left to try before the budget is; empty otherwise."""
     counts: Mapping[str, int]
     open: tuple[Progress, ...]
     failed: Mapping[str, str]
-    """Trial -> step and cause."""
+    """Trial -> step and cause, in one line."""
+    missing: tuple[str, ...]
+    """What cannot be read of the study, or is gone, and what to restore."""
     incidents: Mapping[str, int]
     best: Measured | None
     confirmations: tuple[Measured, ...]
@@ -92,8 +98,11 @@ class Status:
         """One fact a line."""
         said = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
         driver = f"{self.driver.state} {self.driver.who}".strip()
-        facts = [("study", f"{self.name} in {self.folder}"), ("driver", driver)]
-        facts.append(("trials", f"{said or 'none begun'}; budget {self.trials}"))
+        facts = [("failed", line) for line in self.alarms]
+        facts += [("study", f"{self.name} in {self.folder}"), ("driver", driver)]
+        budget = "not known" if self.trials is None else self.trials
+        facts.append(("trials", f"{said or 'none begun'}; budget {budget}"))
+        facts += [("missing", line) for line in self.missing]
         facts += [("space", self.used_up)] if self.used_up else []
         facts += [("open", _progress(trial)) for trial in self.open]
         facts += [("failed", f"{trial} at {cause}") for trial, cause in self.failed.items()]
@@ -110,38 +119,57 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
     """The status of the study in `folder`, whether it runs or not. A driver on another machine is
     watched for a few heartbeats, with `wait` between two looks.
 
-    Raises StudyError when the folder holds no readable study.
+    Without a readable definition the log still tells most of it. Raises StudyError when the folder
+    holds no study, or its log cannot be read.
     """
-    stored = read_definition(folder)
-    definition = stored["definition"]
     table = read_table(folder)
+    stored, problems = _declared(folder, bool(table.rows))
+    definition: Mapping[str, Any] = stored.get("definition", {})
     events = read_log(folder / LOG) if (folder / LOG).exists() else []
     driver = driver_of(folder, wait)
-    budget = int(definition["trials"])
-    finished = table.finished and budget <= max(len(table.rows), table.trials or 0)
+    budget = table.trials if problems else int(definition["trials"])
+    finished = table.finished and (budget or 0) <= max(len(table.rows), table.trials or 0)
     rows = table.all_rows
     best = table.best("min" if definition.get("direction") == "min" else "max")
     return Status(
-        name=str(stored["name"]),
+        alarms=tuple(failure_lines(folder, table)),
+        name=str(stored.get("name", folder.name)),
         folder=str(folder),
-        metric=str(definition["metric"]),
+        metric=str(definition.get("metric", "")),
         driver=driver,
         finished=finished,
         trials=budget,
-        used_up=used_up(table, budget) if finished else "",
+        used_up=used_up(table, budget) if finished and budget else "",
         counts={state.value: count for state, count in table.counts.items()},
         open=tuple(_open(row, events) for row in rows if row.state is TrialState.RUNNING),
         failed={
-            row.id: f"step {row.step}: {row.cause[:_LONGEST_CAUSE]}"
+            row.id: f"step {row.step}: {first_line(row.cause)[:_LONGEST_CAUSE]}"
             for row in rows
             if row.state is TrialState.FAILED
         },
         incidents=table.all_incidents,
-        best=None if best is None else _measurement(best),
+        missing=(*problems, *missing_lines(folder, table, definition)),
+        # Without a definition it is not known whether more of the metric is better.
+        best=None if best is None or problems else _measurement(best),
         confirmations=tuple(_measurement(row) for row in table.confirmations),
         changes=table.changes,
         next=_next(folder, driver, finished),
     )
+
+
+def _declared(folder: Path, begun: bool) -> tuple[Mapping[str, Any], list[str]]:
+    """What `study.json` holds, and why that is nothing of use. Raises StudyError where no trial is
+    in the log either."""
+    try:
+        stored = read_definition(folder)
+        definition = stored["definition"]
+        if not isinstance(definition, dict) or not isinstance(definition.get("trials"), int):
+            raise StudyError(f"{folder / DEFINITION} holds no definition; restore it from a copy")
+    except StudyError as error:
+        if not begun:
+            raise
+        return {}, [f"{error}. What follows is from the log alone"]
+    return stored, []
 
 
 def driver_of(folder: Path, wait: Callable[[float], None] = time.sleep) -> Driver:

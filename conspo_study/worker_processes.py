@@ -40,7 +40,7 @@ def end_all(folder: Path) -> None:
     for path in sorted(folder.glob("worker-*.json")):
         record: dict[str, Any] = {}
         with suppress(OSError, ValueError):
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_text("utf-8"))
         # On a node that is gone, or was part of another cluster, there is nothing to end.
         if record.get("node") in nodes:
             there = NodeAffinitySchedulingStrategy(record["node"], soft=False)
@@ -72,5 +72,5 @@ def end(pid: int, start: int) -> None:
 
 def _start_of(pid: int) -> int:
     """When the kernel started the process, in its own ticks: a number alone may be used again."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     return int(fields[19])

@@ -30,7 +30,7 @@ def cached_folder(
         return folder
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = (root / f"{name}.lock").open("a")
+        lock = (root / f"{name}.lock").open("ab")
     except OSError as error:
         raise OSError(
             f"the cache {root} cannot be written ({error}): set CONSPO_STUDY_CACHE to a folder "

@@ -87,7 +87,9 @@ def save_adapters(model: Any, folder: Path) -> None:
     save_file(tensors, folder / ADAPTER, metadata={"format": "pt"})
     settings = model.peft_config[_NAME].to_dict()
     plain = {key: sorted(v) if isinstance(v, set) else v for key, v in settings.items()}
-    (folder / "adapter_config.json").write_text(json.dumps(plain, indent=1, sort_keys=True))
+    (folder / "adapter_config.json").write_text(
+        json.dumps(plain, indent=1, sort_keys=True), "utf-8"
+    )
 
 
 def load_adapters(model: Any, folder: Path) -> None:

@@ -116,7 +116,7 @@ def save_sharded_policy(model: Any, tokenizer: Any, rank: int, workers: int, fol
         save_file(own, folder / files[next(iter(own))], metadata={"format": "pt"})
     if rank == 0:
         index = {"metadata": {"total_size": total}, "weight_map": files}
-        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), "utf-8")
         model.config.save_pretrained(folder)
         if model.generation_config is not None:
             model.generation_config.save_pretrained(folder)

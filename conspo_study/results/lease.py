@@ -242,7 +242,7 @@ class Lease:
 def process_start(pid: int) -> int | None:
     """When the process started, in clock ticks since boot; None when there is none."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
         return None
     return None if fields[0] in "ZX" else int(fields[19])
@@ -256,6 +256,6 @@ def _bytes(path: Path) -> bytes | None:
 
 
 def _scope() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8")
     namespace = str(Path("/proc/self/ns/pid").readlink())
     return hashlib.sha256((boot + namespace).encode()).hexdigest()[:12]

@@ -92,7 +92,7 @@ def _package_versions() -> dict[str, str]:
 
 def _cpu_model() -> str:
     try:
-        info = Path("/proc/cpuinfo").read_text()
+        info = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
         return platform.processor()
     match = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
@@ -129,7 +129,12 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_TIMEOUT_S,
+            env=environment,
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None

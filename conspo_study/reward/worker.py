@@ -57,7 +57,7 @@ def load_task(arguments: Sequence[str]) -> Task:
 
 def _peak_bytes() -> int:
     """The largest address space that this process has had."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
         if line.startswith("VmPeak:"):
             return int(line.split()[1]) * 1024
     raise OSError("/proc/self/status has no VmPeak: the memory cap of a check needs Linux")

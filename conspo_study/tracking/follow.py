@@ -89,7 +89,7 @@ class _Sent:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     deadline = time.monotonic() + PATIENCE_S
-    with path.open("w") as file:
+    with path.open("wb") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -64,12 +64,12 @@ def load_run(
 def seal(folder: Path, state: Mapping[str, Any]) -> None:
     """Complete a checkpoint: write state.json, then the manifest; all of it is on disk on
     return."""
-    (folder / "state.json").write_text(json.dumps({"format": FORMAT, **state}, indent=1))
+    (folder / "state.json").write_text(json.dumps({"format": FORMAT, **state}, indent=1), "utf-8")
     files = _files(folder)
     digests = {str(path.relative_to(folder)): _sha256(path) for path in files}
     for path in files:
         flush(path)
-    (folder / "manifest.json").write_text(json.dumps(digests, indent=1))
+    (folder / "manifest.json").write_text(json.dumps(digests, indent=1), "utf-8")
     for path in (folder / "manifest.json", *{path.parent for path in files}):
         flush(path)
 
@@ -81,7 +81,7 @@ def open_checkpoint(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]
     CheckpointDamaged naming the file at fault, CheckpointError naming an entry that differs.
     """
     try:
-        digests = json.loads((folder / "manifest.json").read_text())
+        digests = json.loads((folder / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointDamaged(f"{folder.name} has no readable manifest: {error}") from error
     if not isinstance(digests, dict) or "state.json" not in digests:
@@ -110,7 +110,7 @@ def open_checkpoint(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]
 
 def _read_state(folder: Path) -> dict[str, Any]:
     try:
-        state = json.loads((folder / "state.json").read_text())
+        state = json.loads((folder / "state.json").read_text("utf-8"))
     except ValueError as error:
         raise CheckpointDamaged(f"{folder.name}/state.json is not JSON: {error}") from error
     if not isinstance(state, dict):

@@ -12,6 +12,9 @@ SCHEMA = 1
 """The version of `study.json` that this code reads."""
 
 
+_LOG_ALONE = "; restore it from a copy. What follows is from the log alone"
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A study's declaration; everything in it is untrusted, and absent where it makes no sense."""
@@ -43,9 +46,11 @@ def read_stored(folder: Path) -> Stored:
         if found.get("schema") != SCHEMA:
             raise ValueError(f"its schema is not {SCHEMA}, the one that this version reads")
     except FileNotFoundError:
+        if (folder / "log.jsonl").exists():
+            return Stored(folder.name, f"{path} is gone{_LOG_ALONE}")
         return Stored(folder.name, f"{folder} holds no study: it has no study.json")
     except (OSError, ValueError, RecursionError) as error:
-        return Stored(folder.name, f"{path} cannot be read: {error}")
+        return Stored(folder.name, f"{path} cannot be read: {error}{_LOG_ALONE}")
     also, base = definition.get("also"), _mapping(definition.get("base"))
     every = _mapping(base.get("evaluation")).get("every")
     trials = definition.get("trials")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind, TrialState
+from conspo_study.results.outcome import failure_lines
 from conspo_study.results.table import TrialRow
 from conspo_study.watch.driver import DriverWatch
 from conspo_study.watch.log_tail import LogTail
@@ -42,7 +43,8 @@ class StudyView:
             stored = read_stored(self.folder)
             table = log.builder.table
             known = since if epoch == log.epoch else 0
-            best = table.best(stored.direction)
+            # Without a definition it is not known whether more of the metric is better.
+            best = None if stored.problem else table.best(stored.direction)
             return {
                 "epoch": log.epoch,
                 "seq": log.seq,
@@ -50,6 +52,7 @@ class StudyView:
                 "bytes_left": log.left if log.left > MOSTLY_READ else 0,
                 "damage": log.damage,
                 "problem": stored.problem,
+                "alarms": failure_lines(self.folder, table),
                 "name": stored.name,
                 "folder": str(self.folder),
                 "metric": stored.metric,

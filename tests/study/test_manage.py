@@ -247,4 +247,4 @@ def test_the_module_is_the_command(frozen):
         cwd=ROOT,
     )
     assert done.returncode == 0 and done.stderr == ""
-    assert done.stdout.startswith("study      two-aims in ")
+    assert "\nstudy      two-aims in " in done.stdout

@@ -1,6 +1,7 @@
 """The page itself: its files, and what a browser makes of them."""
 
 import html
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from conspo_study.results.log import read_log
 
 PAGE = Path(__file__).resolve().parents[2] / "conspo_study/watch/page"
 SCRIPTS = sorted(PAGE.glob("*.js"))
+NODE = shutil.which("node")
 BROWSER = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
@@ -103,3 +105,34 @@ def test_the_page_tells_what_is_wrong_with_a_study(study, watch, tmp_path):
         read_log(study / "log.jsonl")
     said = text_of(dom(watch(tmp_path / "nothing").url, tmp_path / "browser"))
     assert "holds no study" in said and "no trial has begun" in said
+
+
+@pytest.mark.skipif(NODE is None, reason="no Node is installed")
+def test_values_of_settings_are_told_apart_and_ordered(tmp_path):
+    shutil.copytree(PAGE, tmp_path / "page")
+    (tmp_path / "page" / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "page" / "it.js").write_text(
+        """
+        globalThis.window = { matchMedia: () => ({ matches: false }) };
+        const { plain, firstLine } = await import("./format.js");
+        const { order } = await import("./colours.js");
+        const { settingAxis } = await import("./scales.js");
+        const values = ["b", 2, "2", null, true, "true", ["a", 1], undefined, 0.5, "a", "", "null"];
+        const axis = settingAxis(values);
+        console.log(JSON.stringify({
+          shown: [...values].sort(order).map(plain),
+          places: values.map(axis.place),
+          marks: axis.marks.map(([, text]) => text),
+          causes: ["\\n1 problem:\\n  - it\\n  - more", "a\\nb", "", "all:"].map(firstLine),
+        }));
+        """
+    )
+    run = subprocess.run(
+        [NODE, "it.js"], cwd=tmp_path / "page", capture_output=True, encoding="utf-8", check=True
+    )
+    told = json.loads(run.stdout)
+    shown = ["null", "0.5", "2", "", '"2"', "a", "b", '"null"', '"true"', '["a",1]', "true"]
+    assert told["shown"] == [*shown, "–"], "what is absent is last to JavaScript's own sort"
+    assert told["marks"] == shown
+    assert told["places"].count(None) == 1 and len(set(told["places"])) == len(told["places"])
+    assert told["causes"] == ["1 problem: it", "a", "", "all:"]

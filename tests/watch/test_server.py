@@ -34,6 +34,7 @@ def test_a_study_is_told_as_status_tells_it(study, watch):
     assert told["best"] == status["best"]["trial"] == "t0000"
     assert told["incidents"] == status["incidents"]
     assert (told["problem"], told["damage"], told["bytes_left"]) == ("", "", 0)
+    assert told["alarms"] == list(status["alarms"]) != []
     assert [(t["id"], t["state"]) for t in told["trials"]] == [
         ("t0000", "finished"),
         ("t0001", "failed"),

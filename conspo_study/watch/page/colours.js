@@ -60,20 +60,28 @@ function byValue() {
 }
 
 function byParameter(path) {
-  const key = (trial) => JSON.stringify(trial.params[path] ?? null);
-  const values = [...new Set(searched().map(key))].sort((a, b) => order(JSON.parse(a), JSON.parse(b)));
+  // A setting that a trial does not have is undefined; it may have it and be null.
+  const key = (trial) => JSON.stringify(trial.params[path]) ?? "";
+  const parsed = (text) => (text ? JSON.parse(text) : undefined);
+  const values = [...new Set(searched().map(key))].sort((a, b) => order(parsed(a), parsed(b)));
   const colour = (index) =>
     values.length <= PALETTE.length ? PALETTE[index] : lineScale(0.15 + (0.85 * index) / (values.length - 1));
   const of = (trial) => colour(Math.max(0, values.indexOf(key(trial))));
-  const shown = values.map((text, index) => [colour(index), JSON.parse(text)]);
+  const shown = values.map((text, index) => [colour(index), parsed(text)]);
   const every = Math.ceil(shown.length / 8);
   return { of, legend: shown.filter((_, index) => index % every === 0 || index === shown.length - 1) };
 }
 
-/** Numbers by size, then text; what is absent first. */
+/** What is absent first, then null, numbers by size, text, and anything else. */
 export function order(a, b) {
   if (typeof a === "number" && typeof b === "number") return a - b;
-  if ((a === null) !== (b === null)) return a === null ? -1 : 1;
-  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
-  return String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
+  const [kind, other] = [a, b].map(rank);
+  if (kind !== other) return kind - other;
+  const [one, two] = [a, b].map((value) => (typeof value === "string" ? value : String(JSON.stringify(value))));
+  return one < two ? -1 : one > two ? 1 : 0;
+}
+
+function rank(value) {
+  if (value === null) return 1;
+  return { undefined: 0, number: 2, string: 3 }[typeof value] ?? 4;
 }

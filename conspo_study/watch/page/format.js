@@ -16,11 +16,24 @@ export function measured(value, spread = null) {
   return typeof spread === "number" ? `${text} ± ${spread.toFixed(3)}` : text;
 }
 
-/** Any JSON value on one line. */
+/** Any JSON value on one line, as one would type it; text that would be read as something else is
+ * quoted, so that no two values look alike. */
 export function plain(value) {
-  if (value === undefined || value === null) return ABSENT;
+  if (value === undefined) return ABSENT;
   if (typeof value === "number") return number(value);
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" && !looksTyped(value) ? value : JSON.stringify(value);
+}
+
+function looksTyped(text) {
+  return (text.trim() !== "" && !Number.isNaN(Number(text))) || /^(null|true|false)$|^[[{"]/.test(text);
+}
+
+/** The first line of a cause that says anything; one that ends with a colon goes on with the next. */
+export function firstLine(text) {
+  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  const last = lines.findIndex((line) => !line.endsWith(":"));
+  const [first = "", ...more] = last < 0 ? lines : lines.slice(0, last + 1);
+  return [first, ...more.map((line) => line.replace(/^- /, ""))].join(" ");
 }
 
 export function duration(seconds) {

@@ -56,7 +56,7 @@ function parallel(width) {
   const { of } = colouring();
   const lines = svg("g", { class: "lines" });
   for (const trial of [...trials].sort((a, b) => order(worth(a) ?? null, worth(b) ?? null))) {
-    const points = axes.map((axis, i) => [x(i), y(axis.place(axis.of(trial) ?? undefined))]);
+    const points = axes.map((axis, i) => [x(i), y(axis.place(axis.of(trial)))]);
     const d = points.map(([px, py], i) => {
       if (!i) return `M${px} ${py}`;
       const middle = (points[i - 1][0] + px) / 2;
@@ -74,7 +74,7 @@ function parallel(width) {
   root.append(lines);
   axes.forEach((axis, i) => {
     const marks = axis.marks.map(([place, text]) => svg("text", { x: x(i) - 7, y: y(place) + 3.5, "text-anchor": "end", class: "halo" }, text.slice(0, 14)));
-    const none = trials.some((t) => axis.place(axis.of(t) ?? undefined) === null);
+    const none = trials.some((t) => axis.place(axis.of(t)) === null);
     if (none) marks.push(svg("text", { x: x(i) - 7, y: y(null) + 3, "text-anchor": "end", class: "halo" }, "none"));
     root.append(
       svg("g", { class: "axes still" }, svg("line", { class: "axis", x1: x(i), x2: x(i), y1: y(1), y2: y(0) }), marks,
@@ -112,7 +112,7 @@ export function heatCard() {
 }
 
 function preferred(paths, name, otherwise) {
-  const numeric = paths.filter((path) => searched().every((t) => typeof (t.params[path] ?? 0) === "number"));
+  const numeric = paths.filter((path) => searched().every((t) => ["number", "undefined"].includes(typeof t.params[path])));
   return paths.find((path) => short(path) === name) ?? numeric[otherwise] ?? paths[otherwise];
 }
 

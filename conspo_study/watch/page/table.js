@@ -2,7 +2,7 @@
 
 import { order } from "./colours.js";
 import { card, el } from "./dom.js";
-import { counted, duration, measured, plain, short } from "./format.js";
+import { counted, duration, firstLine, measured, plain, short } from "./format.js";
 import { hover, light, on, select, store, varied, worth } from "./store.js";
 
 const sorting = { by: "trial", up: true };
@@ -40,9 +40,9 @@ function columns() {
       key: path,
       title: short(path),
       hint: path,
-      of: (t) => t.params[path] ?? null,
+      of: (t) => t.params[path],
       show: (t) => plain(t.params[path]),
-      right: [...store.trials.values()].every((t) => typeof (t.params[path] ?? 0) === "number"),
+      right: [...store.trials.values()].every((t) => ["number", "undefined"].includes(typeof t.params[path])),
     })),
     { key: "reward", title: "reward", hint: "of the last report", of: (t) => t.reward, show: (t) => measured(t.reward), right: true },
     { key: "step", title: "step", of: (t) => t.step, show: (t) => `${t.step}/${t.steps ?? "?"}`, right: true },
@@ -60,7 +60,7 @@ function columns() {
       show: (t) => (total(t.incidents) ? el("span", { title: list(t.incidents) }, String(total(t.incidents))) : ""),
       right: true,
     },
-    any((t) => t.cause) && { key: "cause", title: "cause", of: (t) => t.cause, show: (t) => el("span", { class: "cause" }, t.cause.slice(0, 300)) },
+    any((t) => t.cause) && { key: "cause", title: "cause", of: (t) => t.cause, show: (t) => el("span", { class: "cause" }, firstLine(t.cause).slice(0, 300)) },
   ].filter(Boolean);
 }
 
@@ -71,7 +71,7 @@ function table(redraw) {
   const sign = sorting.up ? 1 : -1;
   // Confirmations measure on other problems, so they are not ranked among the search trials; what
   // has no value is last, whichever way round.
-  const missing = (trial) => column.of(trial) === null || column.of(trial) === undefined;
+  const missing = (trial) => (column.of(trial) ?? null) === null;
   const again = (trial) => trial.of !== "";
   rows.sort((a, b) => again(a) - again(b) || missing(a) - missing(b) || sign * order(column.of(a), column.of(b)) || order(a.id, b.id));
   const head = shown.map((one) => {

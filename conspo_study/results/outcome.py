@@ -1,0 +1,121 @@
+"""What went wrong in a study, in the sentences that come before any other: trials that failed, and
+files that the log speaks of and that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from conspo_study.records import TrialState
+from conspo_study.results.folder import FAILURE
+from conspo_study.results.printable import first_line
+from conspo_study.results.rows import stored_evaluations
+from conspo_study.results.table import StudyTable, TrialRow
+
+_MOST_NAMED, _MOST_STEPS = 20, 6
+"""Trials that are named one by one, and steps."""
+
+
+def failure_lines(folder: Path, table: StudyTable) -> list[str]:
+    """That no trial finished, or how many failed, with the first cause; empty when all is well."""
+    rows, again = table.rows, table.confirmations
+    failed, lost = _failed(rows), _failed(again)
+    lines = []
+    first = f"; first cause: {_cause(folder, failed[0])}" if failed else ""
+    ended = all(row.state.ended for row in rows)
+    if rows and not table.counts[TrialState.FINISHED] and (failed or ended):
+        counts = ", ".join(f"{count} {state}" for state, count in table.counts.items() if count)
+        lines.append(f"No trial finished: {counts}{first}")
+    elif failed:
+        lines.append(f"{len(failed)} of {_counted(rows, 'trial')} failed{first}")
+    if lost:
+        of = _counted(again, "confirmation")
+        lines.append(f"{len(lost)} of {of} failed; first cause: {_cause(folder, lost[0])}")
+    return lines
+
+
+def missing_lines(
+    folder: Path, table: StudyTable, definition: Mapping[str, Any], count_rows: bool = False
+) -> list[str]:
+    """A line for each trial that lacks files of which the log speaks.
+
+    definition: as in `study.json`; what is missing of it is not asked for. count_rows: whether to
+    read the rows of training steps, too, and count them.
+    """
+    begun = [row for row in table.all_rows if row.state is not TrialState.WAITING]
+    trials = folder / "trials"
+    if begun and not any((trials / row.id).is_dir() for row in begun):
+        of = f"The folders of all {len(begun)} trials" if len(begun) > 1 else "Its trial's folder"
+        return [f"{of} {'are' if len(begun) > 1 else 'is'} gone from {trials}: {_ADVICE}"]
+    lines = []
+    for row in begun:
+        lacks = list(_lacking(trials / row.id, row, _every(definition, row), count_rows))
+        if lacks:
+            lines.append(f"{row.id} lacks {' and '.join(lacks)} in {trials}: {_ADVICE}")
+    more = len(lines) - _MOST_NAMED
+    return lines[:_MOST_NAMED] + ([f"{more} more trials lack files"] if more > 0 else [])
+
+
+_ADVICE = "what the log holds is used; restore the files from a copy"
+
+
+def _failed(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    return [row for row in rows if row.state is TrialState.FAILED]
+
+
+def _counted(rows: Sequence[TrialRow], noun: str) -> str:
+    return f"{len(rows)} {noun}{'' if len(rows) == 1 else 's'}"
+
+
+def _cause(folder: Path, row: TrialRow) -> str:
+    file = folder / "trials" / row.id / FAILURE
+    whole = f" (all of it: {file})" if file.is_file() else ""
+    return f"{row.id} at step {row.step}: {first_line(row.cause) or 'not known'}{whole}"
+
+
+def _lacking(own: Path, row: TrialRow, every: int | None, count_rows: bool) -> Iterator[str]:
+    if not own.is_dir():
+        yield f"its whole folder {own.name}"
+        return
+    if not (own / "config.json").is_file():
+        yield f"{own.name}/config.json"
+    seeds = list(row.seed_metrics)
+    steps = own / "steps.jsonl"
+    if row.step and seeds:
+        if not steps.is_file():
+            yield f"{own.name}/steps.jsonl"
+        elif count_rows:
+            found, wanted = steps.read_bytes().count(b"\n"), row.step * len(seeds)
+            if found < wanted:
+                yield f"{wanted - found} of {wanted} rows of {own.name}/steps.jsonl"
+    if every:
+        stored = set(stored_evaluations(own))
+        lost = [
+            (seed, step)
+            for seed, metrics in row.seed_metrics.items()
+            if any(name.startswith("eval/") for name in metrics)
+            for step in range(row.step + 1)
+            if (step % every == 0 or step == row.steps) and (seed, step) not in stored
+        ]
+        if lost:
+            of = ", ".join(map(str, sorted({seed for seed, _ in lost})))
+            at = sorted({step for _, step in lost})
+            more = f" and {len(at) - _MOST_STEPS} more" if len(at) > _MOST_STEPS else ""
+            steps_lost = ", ".join(map(str, at[:_MOST_STEPS]))
+            yield f"the evaluations of seed {of} at step {steps_lost}{more}"
+
+
+def _every(definition: Mapping[str, Any], row: TrialRow) -> int | None:
+    """Steps between evaluations of a trial; None where the definition does not tell."""
+    found = _inside(definition, "base", "evaluation", "every")
+    if row.of:
+        changed = _inside(definition, "confirm", "overrides", "evaluation.every")
+        found = found if changed is None else changed
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def _inside(data: Any, *names: str) -> Any:
+    for name in names:
+        data = data.get(name) if isinstance(data, Mapping) else None
+    return data
