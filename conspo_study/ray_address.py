@@ -15,10 +15,16 @@ DASHBOARD, CLIENT = "that is Ray's dashboard", "that is Ray's client server"
 _ANSWER_S = 2.0
 
 
+def named_cluster() -> str | None:
+    """The cluster that RAY_ADDRESS names; None for a Ray of our own, as without it or `local`."""
+    address = os.environ.get("RAY_ADDRESS")
+    return None if address in (None, "", "local") else address
+
+
 def check_ray_address() -> None:
     """Raise StudyError where RAY_ADDRESS is set and names no head of a cluster by its form."""
-    address = os.environ.get("RAY_ADDRESS")
-    if not address or address == "auto":
+    address = named_cluster()
+    if address is None or address == "auto":
         return
     scheme, separator, rest = address.rpartition("://")
     host = re.split(r"[:/]", rest, maxsplit=1)[0] or "HEAD"
@@ -27,8 +33,6 @@ def check_ray_address() -> None:
         what = kinds.get(scheme.lower(), f"{scheme}:// is no way to reach a cluster")
         raise _refused(address, what, host)
     host, colon, port = address.rpartition(":")
-    if address == "local":
-        raise StudyError("RAY_ADDRESS=local: unset it to run on this machine")
     if not colon:
         raise _refused(address, "it has no port", address)
     if not host:
@@ -42,7 +46,7 @@ def check_ray_address() -> None:
 def check_that_a_head_listens() -> None:
     """Raise at once where Ray would go on trying for minutes: OSError where nobody listens at
     RAY_ADDRESS, StudyError where what listens is a page of the web."""
-    address = os.environ["RAY_ADDRESS"]
+    address = named_cluster() or ""
     host, _, port = address.rpartition(":")
     if not host:
         return

@@ -20,6 +20,7 @@ from shutil import rmtree
 
 from conspo_study.config.places import cache_root
 from conspo_study.definition import StudyError
+from conspo_study.ray_address import named_cluster
 
 _SOCKET_BYTES = 107
 """Longest name of a Unix socket."""
@@ -166,7 +167,7 @@ def _found_home() -> Path | None:
 def _have_a_token(home: Path) -> None:
     """Give a Ray of our own the token that it would write into the home directory."""
     named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    if named or os.environ.get("RAY_ADDRESS") or os.access(home / ".ray" / "auth_token", os.R_OK):
+    if named or named_cluster() or os.access(home / ".ray" / "auth_token", os.R_OK):
         return
     path = private_folder() / "ray-token"
     path.touch(0o600)

