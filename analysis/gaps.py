@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from analysis.load import StudyResults
-from conspo_study.records import TrialState, set_name
+from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow
 
 _MOST = 20
@@ -33,9 +33,7 @@ def _gaps(study: StudyResults, row: TrialRow) -> Iterable[str]:
         lacking = [s for s in row.seeds if metric not in row.seed_metrics.get(s, {})]
         if lacking:
             yield f"{row.id} has no {metric} of seed {', '.join(map(str, lacking))}."
-    sets = study.configs.get(row.id, {}).get("evaluation", {}).get("sets")
-    listed = sets if isinstance(sets, list) else []
-    names = [set_name(entry) for entry in listed if isinstance(entry, str)]
-    absent = [name for name in names if not any(m.startswith(f"eval/{name}/") for m in metrics)]
+    sets = study.sets_of(row.id)
+    absent = [name for name in sets if not any(m.startswith(f"eval/{name}/") for m in metrics)]
     if metrics and absent:
-        yield f"{row.id} reported nothing about {', '.join(map(str, absent))} at its last step."
+        yield f"{row.id} reported nothing about {', '.join(absent)} at its last step."

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.evaluations import read_evaluations
 from analysis.text import visible
-from conspo_study.records import EventKind
+from conspo_study.records import EventKind, set_name
 from conspo_study.results.log import LogDamaged, LoggedEvent, read_log
 from conspo_study.results.nearby import no_study_in
 from conspo_study.results.rows import read_steps
@@ -150,6 +150,12 @@ class StudyResults:
         config = self.configs.get(row.id, {})
         return path in row.params or _dotted(config, path, absent) is not absent
 
+    def sets_of(self, trial: str) -> list[str]:
+        """Names of a trial's problem sets, as it lists them; none where that is damaged."""
+        sets = _object(self.configs.get(trial, {}), "evaluation").get("sets")
+        listed = sets if isinstance(sets, list) else []
+        return [set_name(entry) for entry in listed if isinstance(entry, str)]
+
     @property
     def best(self) -> TrialRow | None:
         """The trial that the study selects; see `StudyTable.best`."""
@@ -277,9 +283,8 @@ def _trial_config(row: TrialRow, folder: Path, definition: Mapping[str, Any]) ->
     path = folder / "trials" / row.id / "config.json"
     written = _read_optional(path)
     stages = _object(written, "config")
-    config = {name: stage for name, stage in stages.items() if isinstance(stage, dict)}
-    if not config:
-        return _declared_config(row, definition)
+    config = dict(_declared_config(row, definition))
+    config |= {name: stage for name, stage in stages.items() if isinstance(stage, dict)}
     differing = [
         f"{name} {found!r}, not {wanted!r}"
         for name, wanted in row.params.items()

@@ -14,7 +14,7 @@ from analysis.load import StudyResults, StudyUnreadable
 from analysis.published import BASE, BENCHMARKS, published_results
 from analysis.sampling_metrics import Outcomes, greedy_outcomes, sampled_outcomes
 from analysis.scores import Floats, ProblemScores, Scores
-from conspo_study.records import TrialState, set_name
+from conspo_study.records import TrialState
 from conspo_study.results.printable import first_line
 from conspo_study.results.rows import read_eval_table
 from conspo_study.results.table import TrialRow
@@ -186,10 +186,8 @@ def _split(trial: Trial) -> str:
 
 
 def _listed(trial: Trial) -> list[str]:
-    """The benchmarks of a trial in the order of its configuration; none where that is damaged."""
-    config = trial.study.configs.get(trial.row.id, {}).get("evaluation", {})
-    sets = config.get("sets", ())
-    return [benchmark_name(set_name(entry)) for entry in sets if isinstance(entry, str)]
+    """The benchmarks of a trial in the order of its configuration."""
+    return [benchmark_name(name) for name in trial.study.sets_of(trial.row.id)]
 
 
 def _outcomes(responses: pd.DataFrame, metric: str) -> Outcomes:

@@ -184,7 +184,7 @@ def test_files_with_values_of_any_type_cost_no_figure(tmp_path: Path, run: Any, 
     figures = {path.name for path in folder.glob("figures/*")}
     for steps in folder.glob("trials/*/steps.jsonl"):
         rows = [json.loads(line) for line in steps.read_text("utf-8").splitlines()]
-        odd = {"reward": "high", "entropy": True, "score_gap": [1], "margin": None, "note": {}}
+        odd = {"reward": "high", "entropy": True, "score_gap": [1], "note": {}}
         steps.write_text("".join(json.dumps(row | odd) + "\n" for row in rows[1:]), "utf-8")
     for path in folder.glob("trials/*/config.json"):
         config = {"objective": "conspo", "rollout": None, "evaluation": {"sets": 5}}
