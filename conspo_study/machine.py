@@ -97,6 +97,6 @@ def _control_groups(root: Path, controller: str) -> Iterator[Path]:
 def _numbers(path: Path) -> list[int]:
     """The numbers in a file of a control group; none without a limit (`max`) or a file."""
     try:
-        return [int(word) for word in path.read_text().split()]
+        return [int(word) for word in path.read_text("utf-8").split()]
     except (OSError, ValueError):
         return []

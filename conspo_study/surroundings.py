@@ -171,7 +171,7 @@ def _have_a_token(home: Path) -> None:
         return
     path = private_folder() / "ray-token"
     path.touch(0o600)
-    path.write_text(secrets.token_hex(32))
+    path.write_text(secrets.token_hex(32), "utf-8")
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
 
 

@@ -101,7 +101,7 @@ def test_settings_outlive_the_folders_of_trials(tmp_path, name):
         (None, "No such file"),
         (b"", "Expecting value"),
         (b'{"schema": 1, "name": "x"', "delimiter"),
-        (b"\xff\xfe", "codec"),
+        (b"\xff\xfe", "cannot be read"),
         (b"[]", "cannot be read"),
         (b'{"schema": 1, "name": "x", "hash": "y", "data": {}, "definition": []}', "no definition"),
         (b'{"schema": 1, "name": "x", "hash": "y", "data": {}, "definition": {}}', "no definition"),
