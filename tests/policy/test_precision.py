@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tiny_models import FAMILIES, random_model
-from tolerances import rounding, terms_of, typical
+from tolerances import typical
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from conspo_study.config import UpdateConfig
@@ -114,5 +114,5 @@ def test_the_sampler_computes_as_the_trainer_does(family):
         ).detach()
     assert gaps["bfloat16"].isfinite().all()
     assert gaps["bfloat16"].abs().mean() < typical(ROUNDINGS, LOGIT, torch.bfloat16)
-    # Had the sampler computed in float32, this gap would be none but for rounding.
-    assert gaps["float32"].abs().mean() > 10 * rounding(terms_of(model, 17), LOGIT)
+    # Both round at the same places, so they agree better than either does with float32.
+    assert gaps["bfloat16"].abs().mean() < gaps["float32"].abs().mean()
