@@ -41,7 +41,7 @@ from step_job import RULES, Job, Told
 
 from conspo_study.allocator import LARGEST_KEPT, MOST_KEPT, keep_freed_memory
 from conspo_study.config import RunConfig, with_overrides
-from conspo_study.records import Judgement, Verdict
+from conspo_study.records import Answered, Judgement, Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv-trl"
@@ -167,12 +167,12 @@ class RuleVerifier:
     def __init__(self, rule: str) -> None:
         self._rule = RULES[rule]
 
-    def verify(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
-        """The judgement on each (gold answer, response text)."""
-        return [
-            Judgement(Verdict.CORRECT if self._rule(text, gold) else Verdict.WRONG)
-            for gold, text in pairs
-        ]
+    last_error = ""
+
+    def judge(self, answered: Sequence[Answered]) -> list[Judgement]:
+        """The judgement on each response."""
+        right = (self._rule(one.response, one.problem.answer) for one in answered)
+        return [Judgement(Verdict.CORRECT if yes else Verdict.WRONG) for yes in right]
 
 
 def ours(job: Job) -> Told:

@@ -5,14 +5,11 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
-from study_fixtures import definition
 
 from conspo_study import launch
-from conspo_study.config import with_overrides
 from conspo_study.console import Console
 from conspo_study.definition import StudyError
 from conspo_study.launch import METRICS_PORT, RAY_SETTINGS, Cluster, metrics_port, ray_cluster
-from conspo_study.presets import QUICK
 from conspo_study.retention import BUDGET
 
 
@@ -108,14 +105,6 @@ def test_folders_of_this_process_alone_are_not_passed_on_to_other_nodes(monkeypa
     monkeypatch.setenv("HF_HOME", "/shared/hub")
     passed = launch._passed_on()
     assert "CONSPO_STUDY_CACHE" not in passed and passed["HF_HOME"] == "/shared/hub"
-
-
-def test_a_study_with_vllm_needs_it_installed_before_ray_starts(monkeypatch, tmp_path):
-    base = with_overrides(QUICK, {"rollout.engine": "vllm"})
-    monkeypatch.setattr(launch, "find_spec", lambda name: None)
-    monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
-    with pytest.raises(StudyError, match="has no vLLM: `make vllm-cpu`"):
-        launch.launch(definition(base=base), tmp_path, None, Console(quiet=True))
 
 
 @pytest.mark.parametrize("text", ["many", "0", "65536", "-1", "80.5", "", "८०८०"])

