@@ -11,7 +11,9 @@ import atexit
 import getpass
 import os
 import secrets
+import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -43,6 +45,7 @@ def settle() -> tuple[str, ...]:
     except FileNotFoundError:
         raise StudyError("the working directory is gone: cd to one that is there") from None
     _name_the_user()
+    _let_warnings_be_warnings()
     return (*_temporary_folder(), *_home())
 
 
@@ -120,6 +123,15 @@ def _name_the_user() -> None:
         getpass.getuser()
     except (KeyError, OSError):
         os.environ["USER"] = os.environ["LOGNAME"] = f"uid{os.getuid()}"
+
+
+def _let_warnings_be_warnings() -> None:
+    """Undo `PYTHONWARNINGS=error` and `-W error`: Ray and its dashboard do not start under it."""
+    if any("error" in option for option in sys.warnoptions):
+        os.environ.pop("PYTHONWARNINGS", None)
+        sys.warnoptions.clear()  # which multiprocessing hands on
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore")
 
 
 def _home() -> Iterator[str]:

@@ -166,6 +166,27 @@ settle()
     assert "StudyError: the working directory is gone: cd to" in done.stderr
 
 
+@pytest.mark.parametrize("how", ["variable", "option"])
+def test_warnings_that_were_made_errors_are_none_in_what_is_started(how):
+    code = """
+import os, subprocess, sys, warnings
+from conspo_study.surroundings import settle
+settle()
+warnings.warn("old", DeprecationWarning)
+child = "import warnings; warnings.warn('old', DeprecationWarning)"
+sys.exit(subprocess.run([sys.executable, "-c", child]).returncode)
+"""
+    here = str(Path(__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": here}
+    option = ["-W", "error::DeprecationWarning"] if how == "option" else []
+    if how == "variable":
+        environment["PYTHONWARNINGS"] = "error::DeprecationWarning"
+    done = subprocess.run(
+        [sys.executable, *option, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+
+
 def test_room_is_what_ray_s_longest_socket_leaves():
     ray = pytest.importorskip("ray.dashboard.utils")
     from ray.dashboard.subprocesses.module import SubprocessModule
