@@ -36,6 +36,7 @@ from conspo_study.output import lasting_output
 from conspo_study.records import TrialState
 from conspo_study.results.atomic import write_atomic, write_json_atomic
 from conspo_study.results.outcome import failure_lines, missing_lines
+from conspo_study.results.own_code import missing_code_lines
 from conspo_study.results.printable import first_line
 from conspo_study.results.terminal import speak_plainly
 from conspo_study.typed_paths import typed_path
@@ -147,6 +148,7 @@ def _part(
     summary = [*summary_lines(study), *detectable_lines(study)]
     alarms = [f"{line}." for line in failure_lines(study.folder, study.table)]
     gone = missing_lines(study.folder, study.table, study.definition, count_rows=True)
+    gone += missing_code_lines(study.definition)
     notes = [*(f"{line}." for line in gone), *failure_notes(study), *gap_notes(study)]
     written = [trials_report(study, tables, [*alarms, *summary], refer)]
     confirmation = confirmation_of(study)

@@ -193,7 +193,7 @@ def ours(job: Job) -> Told:
         rollout_engines(config, Path(logs)) as engine_of,
     ):
         judge: Any = verifier if job.rule == "boxed" else RuleVerifier(job.rule)
-        run = SeedRun(config, SEED, Path(job.model), judge, engine_of, World())
+        run = SeedRun(config, SEED, Path(job.model), (judge, judge), engine_of, World())
         for step in range(job.warm_up + job.steps):
             start = time.perf_counter()
             row = run.train_step(step)

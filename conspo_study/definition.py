@@ -12,10 +12,9 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from conspo_study.config import ConfigError, RunConfig, config_hash, flatten, with_overrides
 from conspo_study.config.fields import NAME
 from conspo_study.config.messages import Problems, described
-from conspo_study.config.reward import MATH
 from conspo_study.config.stage import Stage
 from conspo_study.config.values import kind_of
-from conspo_study.foreign_code import imports_of, modules_of
+from conspo_study.foreign_code import REWARD, imports_of, modules_of
 from conspo_study.plugins import load_module
 from conspo_study.space import Choice, Dimension, Range, Value, When
 from conspo_study.space.dimensions import PlainValue
@@ -296,6 +295,11 @@ class StudyDefinition(Stage):
         for path in params:
             if path.startswith("evaluation."):
                 yield f"{path} is what trials are compared by; it must be the same for all"
+            if path in (REWARD, "reward.threshold") and not self.base.evaluation.reward:
+                yield (
+                    f"{path} differs between trials, which are compared by what it calls correct: "
+                    "set evaluation.reward, such as math, which then judges the evaluations of all"
+                )
             if path == "train.steps" and self.early_stopping is not None:
                 yield (
                     "train.steps differs between trials, which then cannot be compared step by "
@@ -337,7 +341,7 @@ def _seed_problems(seeds: tuple[int, ...]) -> Iterator[str]:
 def _tracked_metrics(config: RunConfig) -> list[str]:
     settings = config.evaluation
     greedy = ["greedy"] if settings.greedy else []
-    graded = config.reward.name != MATH or bool(config.reward.extra)
+    graded = config.evaluation_reward.graded
     return [
         f"eval/{name}/{kind}"
         for name in settings.tracked_sets

@@ -23,7 +23,7 @@ def objectives_of(study: StudyDefinition) -> tuple[str, ...]:
 
 def rewards_of(study: StudyDefinition) -> tuple[str, ...]:
     """The names of all rewards that a trial may have."""
-    names = _values(study, REWARD, study.base.reward.name)
+    names = [*_values(study, REWARD, study.base.reward.name), study.base.evaluation_reward.name]
     extras = [study.base.reward.extra, *(a.params.get(EXTRA, {}) for a in study.anchors)]
     return tuple(dict.fromkeys([*names, *(name for extra in extras for name in _keys(extra))]))
 

@@ -37,11 +37,10 @@ def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
     fewer_cpus = " or train.cpus_per_worker" + (
         ", or rollout.vllm_engines or rollout.vllm_cpus" if engines else ""
     )
-    no_gpus = (
-        "change rollout.vllm_engines and rollout.vllm_gpus"
-        if engines
-        else "set train.gpus_per_worker=0"
+    no_gpus = "train on CPUs with train.gpus_per_worker=0" + (
+        ", rollout.vllm_gpus=0 and rollout.vllm_colocated=false" if engines else ""
     )
+    fewer_gpus = ", rollout.vllm_engines or rollout.vllm_gpus" if engines else ""
     problems = []
     if workers * cpus_each > cpus:
         problems.append(
@@ -50,8 +49,8 @@ def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
         )
     if workers * gpus_each > gpus:
         problems.append(
-            f"a trial needs {workers * gpus_each} GPUs, there are {gpus}: lower train.workers or "
-            f"{no_gpus}"
+            f"a trial needs {workers * gpus_each} GPUs, there are {gpus}: lower train.workers"
+            f"{fewer_gpus}, or {no_gpus}"
         )
     if not problems and not any(places):
         need = f"{cpus_each} CPU cores" + (f" and {gpus_each} GPU" if gpus_each else "")

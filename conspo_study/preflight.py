@@ -15,7 +15,6 @@ from typing import Any
 
 from conspo_study.config import ConfigError, RunConfig, module_of_objective, with_overrides
 from conspo_study.config.problem_sets import GENERATED
-from conspo_study.config.reward import MATH
 from conspo_study.costs import confirmation_batch
 from conspo_study.data.check import StudyData, check_data, missing_sets
 from conspo_study.definition import StudyDefinition
@@ -138,7 +137,7 @@ def _check_data(study: StudyDefinition, run: RunConfig, found: Preflight, fetch:
     if not fetch and (missing := missing_sets(run.data, *sets)):
         found.later.append(f"{', '.join(missing)}: fetched from the hub when the study starts")
         return
-    extra = run.reward.names != (MATH,)
+    extra = run.reward.graded or run.evaluation_reward.graded
     data = check_data(run.data, run.evaluation, confirmation, extra)
     left_out = dict.fromkeys([*found.data.left_out, *data.left_out])
     notes = dict.fromkeys([*found.data.notes, *data.notes])
@@ -208,7 +207,9 @@ def _check_engine(run: RunConfig) -> None:
 def _check_reward(run: RunConfig, found: Preflight) -> None:
     """Have an own reward judge a few made-up responses. Raises ValueError when it can say nothing
     about any of them."""
-    if run.reward.names == (MATH,) or found.problems or found.later:
+    judges = {judge.model_dump_json(): judge for judge in (run.reward, run.evaluation_reward)}
+    own = [judge for judge in judges.values() if judge.graded]
+    if not own or found.problems or found.later:
         return
     from conspo_study.data.prompts import prompt_text
     from conspo_study.data.sources import training_stream
@@ -216,5 +217,6 @@ def _check_reward(run: RunConfig, found: Preflight) -> None:
 
     stream = training_stream(run.data, run.evaluation, seed=0)
     problems = [stream.problem(position) for position in range(_TRIED)]
-    if note := try_reward(run.reward, [(one, prompt_text(one, run.data)) for one in problems]):
-        found.notes.append(note)
+    for judge in own:
+        if note := try_reward(judge, [(one, prompt_text(one, run.data)) for one in problems]):
+            found.notes.append(note)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.bars import Bars
-from conspo_study.config import RunConfig, config_hash, parse_config
+from conspo_study.config import RewardConfig, RunConfig, config_hash, parse_config
 from conspo_study.failures import TrialFailed, all_lines, comes_again, lasting_cause
 from conspo_study.incidents import (
     Incident,
@@ -115,6 +115,9 @@ class RayOutlet:
         data = config.model_dump(mode="json")
         # All that the evaluation of the untrained policy depends on, besides the seed.
         decisive = {name: data[name] for name in ("data", "policy", "evaluation")}
+        own = {name: data["reward"][name] for name in RewardConfig.LATER if name in data["reward"]}
+        if own and not config.evaluation.reward:
+            decisive["reward"] = own
         if config.rollout.engine != "transformers":
             decisive["rollout"] = {name: data["rollout"][name] for name in ("engine", "vllm_dtype")}
         self._untrained_hash = config_hash(decisive)

@@ -48,11 +48,12 @@ class SeedRun:
         config: RunConfig,
         seed: int,
         policy_folder: Path,
-        judge: Judge,
+        judges: tuple[Judge, Judge],
         engine_of: EngineFactory,
         world: World,
     ):
-        self.config, self.seed, self.judge, self.world = config, seed, judge, world
+        """judges: of responses in training and in evaluations; mostly the same one twice."""
+        self.config, self.seed, self.judges, self.world = config, seed, judges, world
         self.model, self.tokenizer = load_policy(config.policy, policy_folder)
         world.copy_from_first(self.model.parameters())
         device = "cuda" if config.train.gpus_per_worker else "cpu"
@@ -67,7 +68,9 @@ class SeedRun:
         self.engine = engine_of(self.model, self.tokenizer, weights)
         self.policy_update = PolicyUpdate(config, self.model, self.updater)
         stream = training_stream(config.data, config.evaluation, derive_seed(seed, "order"))
-        self.collector = Collector(config, seed, stream, self.tokenizer, self.engine, judge, world)
+        self.collector = Collector(
+            config, seed, stream, self.tokenizer, self.engine, judges[0], world
+        )
         self.evaluation_sets = evaluation_sets(config.data, config.evaluation)
         self.absorbed: Counter[str] = Counter()
         """Failures that this run has absorbed so far, by type of incident."""
@@ -127,7 +130,7 @@ class SeedRun:
                     problems[self.world.rank :: self.world.size],
                     partial(self._respond, n=k, sampling=sampling),
                     partial(self._respond, n=1, sampling=greedy) if settings.greedy else None,
-                    self.judge.judge,
+                    self.judges[1].judge,
                     partial(prompt_text, config=self.config.data),
                     seed=self.seed,
                     step=step,
@@ -139,7 +142,7 @@ class SeedRun:
     def require_contrast(self) -> None:
         """Raise NoContrastError when too many steps in a row had nothing to learn from."""
         if self.without_contrast >= self.config.train.max_steps_without_contrast:
-            failed = self.judge.last_error
+            failed = self.judges[0].last_error
             raise NoContrastError(
                 f"all groups of seed {self.seed} were all correct/all wrong for "
                 f"{self.without_contrast} steps in a row; choose easier problems, a lower "

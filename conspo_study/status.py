@@ -16,6 +16,7 @@ from conspo_study.records import EventKind, TrialState
 from conspo_study.results.lease import beats, read_lease
 from conspo_study.results.log import LoggedEvent, read_log
 from conspo_study.results.outcome import failure_lines, missing_lines
+from conspo_study.results.own_code import missing_code_lines
 from conspo_study.results.pace import seconds_left
 from conspo_study.results.printable import first_line, printable
 from conspo_study.results.table import TrialRow
@@ -148,7 +149,11 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
             if row.state is TrialState.FAILED
         },
         incidents=table.all_incidents,
-        missing=(*problems, *missing_lines(folder, table, definition)),
+        missing=(
+            *problems,
+            *missing_lines(folder, table, definition),
+            *missing_code_lines(definition),
+        ),
         # Without a definition it is not known whether more of the metric is better.
         best=None if best is None or problems else _measurement(best),
         confirmations=tuple(_measurement(row) for row in table.confirmations),

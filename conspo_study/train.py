@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from conspo_study.engines import rollout_engines
 from conspo_study.evaluation.metrics import evaluation_metrics
 from conspo_study.incidents import Incident, IncidentType
 from conspo_study.records import CreditRow, EvalRow, RolloutRow, Verdict
-from conspo_study.reward import make_judge
+from conspo_study.reward import Judge, make_judge
 from conspo_study.seed_run import SeedRun
 from conspo_study.update.checkpoint_store import CheckpointStore
 from conspo_study.update.world import World
@@ -91,8 +92,13 @@ def train(
     identity = {"config_hash": config_hash(config), "seeds": list(seeds)}
     shards = {"shards": world.size} if world.sharded else {}
     logs = checkpoints / f"engines-{world.rank}"
-    with make_judge(config.reward) as judge, rollout_engines(config, logs) as engine_of:
-        runs = [SeedRun(config, seed, policy_folder, judge, engine_of, world) for seed in seeds]
+    with (
+        make_judge(config.reward) as judge,
+        _examiner(config, judge) as examiner,
+        rollout_engines(config, logs) as engine_of,
+    ):
+        judges = (judge, examiner)
+        runs = [SeedRun(config, seed, policy_folder, judges, engine_of, world) for seed in seeds]
         writers = world if world.sharded else World()
         store = CheckpointStore(checkpoints, shards | identity, writers)
         loop = _Loop(config, runs, outlet, store, bars, world)
@@ -100,6 +106,16 @@ def train(
             loop.run()
         finally:
             loop.tell_totals()
+
+
+@contextmanager
+def _examiner(config: RunConfig, judge: Judge) -> Iterator[Judge]:
+    """What judges evaluations: mostly what judges training, too."""
+    if config.evaluation_reward == config.reward:
+        yield judge
+        return
+    with make_judge(config.evaluation_reward) as own:
+        yield own
 
 
 class _Loop:
@@ -157,7 +173,7 @@ class _Loop:
 
     def _detail(self, kind: str) -> str:
         counts = ", ".join(f"seed {run.seed}: {run.absorbed[kind]}" for run in self.runs)
-        errors = [run.judge.last_error for run in self.runs if run.judge.last_error]
+        errors = [judge.last_error for run in self.runs for judge in run.judges if judge.last_error]
         if kind == IncidentType.UNREWARDED and errors:
             return f"{counts}; the last error of the reward: {errors[-1]}"
         return counts

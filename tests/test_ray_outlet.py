@@ -31,3 +31,20 @@ def test_an_evaluation_is_shared_by_those_who_would_sample_the_same(tmp_path, se
     assert (other.untrained(0) == [ROW]) is shared
     other.evaluation([ROW])
     assert outlet_of(tmp_path, "t0002", **settings).untrained(0) == [ROW]
+
+
+def test_trials_share_the_untrained_evaluation_only_where_the_same_judge_made_it(tmp_path, place):
+    place("judges.py", "def a(p, r, q): return 1\ndef b(p, r, q): return 0\n")
+
+    def folder(**changes):
+        overrides = {name.replace("__", "."): value for name, value in changes.items()}
+        config = with_overrides(QUICK, overrides)
+        spec = TrialSpec("s", "t", {}, (0,), "m", "max", {}, str(tmp_path))
+        return RayOutlet(spec, config)._untrained_folder(0)
+
+    plain = folder()
+    assert folder(reward__deadline_s=9.0) == plain == folder(reward__name="math")
+    own = folder(reward__name="judges:a")
+    assert len({plain, own, folder(reward__name="judges:b"), folder(reward__threshold=1.0)}) == 4
+    both = [folder(reward__name=f"judges:{x}", evaluation__reward="math") for x in "ab"]
+    assert both[0] == both[1] != plain

@@ -52,6 +52,11 @@ class RewardConfig(Stage):
         return self
 
     @property
+    def graded(self) -> bool:
+        """Whether a reward may be more than the verifier's verdict."""
+        return self.names != (MATH,)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All rewards, the one that decides first."""
         return (self.name, *self.extra)

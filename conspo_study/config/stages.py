@@ -10,10 +10,11 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 from conspo_study.config.objectives import ObjectiveOptions, objective_name, options_named
 from conspo_study.config.objectives_score import ConSPOOptions
 from conspo_study.config.problem_sets import GENERATED, as_entries, name_problems
-from conspo_study.config.reward import RewardConfig
+from conspo_study.config.reward import RewardConfig, reward_path
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stage import Stage
 from conspo_study.config.templates import template_text
+from conspo_study.plugins import import_path
 from conspo_study.records import set_name, set_source
 
 
@@ -137,6 +138,8 @@ class UpdateConfig(Stage):
 class EvaluationConfig(Stage):
     """What is measured on problems that are never trained on."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("reward", "threshold")
+
     sets: tuple[str, ...] = ("chain/easy", "chain/medium", "chain/hard", "chain/ood")
     """Problem sets: levels of the generated task, names of benchmarks such as `aime24`, or paths of
     JSON-lines files, best with a name for metrics and tables: `mine=problems/mine.jsonl`. `{split}`
@@ -159,6 +162,11 @@ class EvaluationConfig(Stage):
     listed."""
     greedy: bool = True
     """Whether each problem also gets one greedy response."""
+    reward: str = ""
+    """What judges the responses, written as `reward.name`, which it is where this is empty. Trials
+    that are trained with different rewards need one that measures them all, such as `math`."""
+    threshold: float = 0.5
+    """Reward of `reward` from which a response counts as correct."""
     temperature: float = Field(1.0, gt=0)
     """Sampling temperature of the evaluation."""
     top_p: float = Field(1.0, gt=0, le=1)
@@ -170,6 +178,18 @@ class EvaluationConfig(Stage):
     @classmethod
     def _sets_may_be_a_mapping(cls, given: Any) -> Any:
         return as_entries(given)
+
+    @field_validator("reward", mode="before")
+    @classmethod
+    def _a_function_stands_for_its_import_path(cls, given: Any) -> Any:
+        return import_path(given) if callable(given) else given
+
+    @field_validator("reward")
+    @classmethod
+    def _reward_is_known(cls, name: str) -> str:
+        if name:
+            reward_path(name)
+        return name
 
     @model_validator(mode="after")
     def _sets_are_distinct(self) -> Self:
@@ -271,6 +291,14 @@ class RunConfig(Stage):
     update: UpdateConfig = UpdateConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     train: TrainConfig = TrainConfig()
+
+    @property
+    def evaluation_reward(self) -> RewardConfig:
+        """What judges the responses of evaluations."""
+        if not self.evaluation.reward:
+            return self.reward
+        own = {"name": self.evaluation.reward, "threshold": self.evaluation.threshold, "extra": {}}
+        return self.reward.model_copy(update=own)
 
     @property
     def rollout_stores(self) -> int:

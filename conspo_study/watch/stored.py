@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from conspo_study.results.own_code import missing_code_lines
+
 SCHEMA = 1
 """The version of `study.json` that this code reads."""
 
@@ -33,6 +35,8 @@ class Stored:
     """Budget in search trials."""
     evaluated_every: int = 1
     """Steps between evaluations."""
+    missing_code: tuple[str, ...] = ()
+    """Sentences about own code of the study that is not found here."""
 
 
 def read_stored(folder: Path) -> Stored:
@@ -64,6 +68,7 @@ def read_stored(folder: Path) -> Stored:
         space={name: _mapping(of) for name, of in _mapping(definition.get("space")).items()},
         base=base,
         trials=trials if isinstance(trials, int) else None,
+        missing_code=tuple(missing_code_lines(definition)),
         evaluated_every=max(1, every) if isinstance(every, int) else 1,
     )
 

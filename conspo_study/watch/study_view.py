@@ -52,7 +52,7 @@ class StudyView:
                 "bytes_left": log.left if log.left > MOSTLY_READ else 0,
                 "damage": log.damage,
                 "problem": stored.problem,
-                "alarms": failure_lines(self.folder, table),
+                "alarms": [*failure_lines(self.folder, table), *stored.missing_code],
                 "name": stored.name,
                 "folder": str(self.folder),
                 "metric": stored.metric,

@@ -124,3 +124,13 @@ def test_every_set_may_have_its_own_k() -> None:
     assert {name for name in metrics if "/t/" in name} == {
         f"eval/t/{kind}" for kind in ("avg@1", "pass@1", "maj@1", "undecided")
     }
+
+
+def test_the_mean_reward_of_sampled_responses_is_over_problems_and_absent_without_one() -> None:
+    rows = [
+        EvalRow(0, 0, "s", problem, sample, "correct", "", 5, "stopped", reward)
+        for problem, sample, reward in [("a", 0, 1.0), ("a", 1, 0.5), ("b", 0, 0.0), ("b", -1, 9.0)]
+    ]
+    assert evaluation_metrics(rows, 2)["eval/s/reward@2"] == pytest.approx((0.75 + 0.0) / 2)
+    plain = [EvalRow(0, 0, "s", "a", 0, "correct", "", 5, "stopped")]
+    assert "eval/s/reward@2" not in evaluation_metrics(plain, 2)

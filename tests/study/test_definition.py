@@ -13,6 +13,7 @@ from conspo_study.definition import (
     Sampler,
     StudyDefinition,
 )
+from conspo_study.foreign_code import modules_of
 from conspo_study.presets import QUICK
 from conspo_study.space import Choice, Range, When
 
@@ -205,3 +206,31 @@ def test_the_metric_of_a_set_has_the_k_of_that_set():
         definition(base=base, metric="eval/chain/hard/avg@2")
     with pytest.raises(ConfigError, match="at least one sample"):
         with_overrides(QUICK, {"evaluation.samples_of": {"chain/hard": 0}})
+
+
+def test_trials_with_different_rewards_need_one_judge_of_their_evaluations(place):
+    place("two.py", "def a(p, r, q): return 1\ndef b(p, r, q): return 0\n")
+    anchors = (
+        Anchor(label="a", params={TAU: 1.0, "reward.name": "two:a"}),
+        Anchor(label="b", params={TAU: 1.0, "reward.name": "two:b"}),
+    )
+    with pytest.raises(ValidationError, match=r"anchor 'a': reward\.name differs .*evaluation\.re"):
+        definition(anchors=anchors)
+    judged = with_overrides(definition().base, {"evaluation.reward": "math"})
+    found = definition(base=judged, anchors=anchors)
+    assert modules_of(found) == ("two",)
+    space = {**definition().space, "reward.threshold": Choice(values=(0.5, 1.0))}
+    with pytest.raises(ValidationError, match=r"space: reward\.threshold differs"):
+        definition(space=space)
+
+
+def test_a_graded_reward_may_be_what_a_study_selects_by(place):
+    place("graded.py", "def score(p, r, q): return 0.5\n")
+    base = with_overrides(definition().base, {"reward.name": "graded:score"})
+    metric = METRIC.replace("avg@", "reward@")
+    assert definition(base=base, metric=metric).metric == metric
+    with pytest.raises(ValidationError, match=r"reward@2' is not tracked"):
+        definition(metric=metric)
+    judged = with_overrides(base, {"evaluation.reward": "math"})
+    with pytest.raises(ValidationError, match=r"reward@2' is not tracked"):
+        definition(base=judged, metric=metric)
