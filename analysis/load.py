@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -202,7 +203,7 @@ def load_study(folder: Path, *, log_alone: bool = False) -> StudyResults:
     if not events:
         raise StudyUnreadable(
             f"{folder} has no events yet: the study was defined but not started; start it with "
-            f"python -m conspo_study.study resume {folder}"
+            f"python -m conspo_study.study resume {shlex.quote(str(folder))}"
         )
     if table.hash and table.hash != study.get("hash") and not problem:
         raise StudyUnreadable(

@@ -9,6 +9,7 @@ The study is rebuilt from its `study.json` alone. Exit status as of study script
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -243,7 +244,8 @@ def _export(command: Export, console: Console) -> None:
     except ValueError as error:
         raise StudyError(str(error)) from error
     console.line(
-        f"wrote {path}: {count} trials; look at them with: optuna-dashboard sqlite:///{path}"
+        f"wrote {path}: {count} trials; look at them with: optuna-dashboard "
+        f"{shlex.quote(f'sqlite:///{path}')}"
     )
 
 

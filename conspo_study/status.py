@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -220,11 +221,12 @@ def _measurement(row: TrialRow) -> Measured:
 
 
 def _next(folder: Path, driver: Driver, finished: bool) -> str:
-    command = f"python -m conspo_study.study resume {folder}"
+    typed = shlex.quote(str(folder))
+    command = f"python -m conspo_study.study resume {typed}"
     if driver.state == "running":
         return "it runs; Ctrl-C in its terminal, or kill with its process number, stops it in order"
     if finished:
-        return f"python -m analysis.report {folder}"
+        return f"python -m analysis.report {typed}"
     if driver.state in ("silent", "unreadable"):
         return f"if that driver is dead: {command} --takeover"
     return command

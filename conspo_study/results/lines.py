@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class LogDamaged(ValueError):
         self.line, self.reason = line, reason
         super().__init__(
             f"{path}: line {line} is damaged: {reason}. Nothing was changed. Restore the file from "
-            f"a copy, or see what can be saved: python -m conspo_study.study repair {path.parent}"
+            f"a copy, or see what can be saved: python -m conspo_study.study repair "
+            f"{shlex.quote(str(path.parent))}"
         )
 
 
