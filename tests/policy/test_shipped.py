@@ -74,4 +74,6 @@ def test_weights_of_another_model_are_refused(tmp_path):
 @pytest.mark.slow
 def test_training_again_gives_a_model_that_is_as_good():
     again = train(embedded_tokenizer(), demonstrations, STEPS, SEED)
-    assert loss_of(again) == pytest.approx(loss_of(shipped_model()), rel=0.05)
+    # Every CPU rounds in its own way: after so many steps this loss differs by some 5 %. Half the
+    # steps give 30 % more.
+    assert loss_of(again) == pytest.approx(loss_of(shipped_model()), rel=0.2)
