@@ -29,9 +29,9 @@ from conspo_study.definition import StudyError, definition_problems
 from conspo_study.next_steps import after_a_stop, after_the_end, used_up
 from conspo_study.output import lasting_output
 from conspo_study.plan import Plan, titled
+from conspo_study.plugins import refuse_while_importing
 from conspo_study.presets import PRESETS
 from conspo_study.presets_paper import PAPER_RUNS, PaperRun
-from conspo_study.results.folder import FAILURE
 from conspo_study.seeds import parse_seeds
 from conspo_study.study import Outcome, Study, StudyStopped
 from conspo_study.study_folder import read_definition, read_table
@@ -110,6 +110,7 @@ def main(
     `defaults` are the study's own changes to the preset, which `--set` overrides. Bad input ends
     with one message on standard error and status 2 before any work starts.
     """
+    refuse_while_importing()
     arguments = tyro.cli(Arguments, description=description)
     console = Console(quiet=arguments.quiet)
 
@@ -160,8 +161,6 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
                 console.prose(f"{spent[0].upper()}{spent[1:]}.")
             console.line("Next:")
             console.lines(after_the_end(outcome.folder, trials, outcome.track, bool(spent)))
-        if outcome.failed:
-            console.line(_failures(outcome))
         return outcome.exit_status
     except (ConfigError, StudyError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -189,8 +188,8 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
             f"unknown preset {arguments.preset!r}{hint}; known: {', '.join(sorted(PRESETS))}"
         )
     overrides = parse_assignments(arguments.set)
-    if arguments.data_dir is not None:  # workers may have another working directory
-        overrides = {"data.folder": str(arguments.data_dir.resolve()), **overrides}
+    if arguments.data_dir is not None:
+        overrides = {"data.folder": str(arguments.data_dir), **overrides}
     base = with_overrides(PRESETS[arguments.preset], overrides, defaults)
     changes: dict[str, Any] = {
         key: value
@@ -221,14 +220,6 @@ def _study(build: BuildStudy, arguments: Arguments, defaults: Mapping[str, Any])
             ]
         )
     return study
-
-
-def _failures(outcome: Outcome) -> str:
-    """Which trials failed, and where to read why."""
-    first = outcome.failed[0]
-    many = f"{len(outcome.failed)} trials failed" if outcome.failed[1:] else "A trial failed"
-    none = "" if outcome.finished else ", and none finished"
-    return f"{many}{none}; why: {outcome.folder / 'trials' / first / FAILURE}"
 
 
 def print_preflight(study: Study, console: Console, paper: PaperRun | None) -> None:

@@ -29,7 +29,7 @@ from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.next_steps import after_a_stop
 from conspo_study.output import lasting_output
 from conspo_study.plan import Plan, make_plan, space_notes
-from conspo_study.plugins import SHIPPED, PluginError, missing_modules
+from conspo_study.plugins import SHIPPED, PluginError, missing_modules, refuse_while_importing
 from conspo_study.preflight import Preflight, preflight
 from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.lease import Lease
@@ -195,6 +195,7 @@ class Study(StudyDefinition):
         or a missing package does not allow it, StudyStopped when it cannot go on for want of disk
         space or because another driver took over.
         """
+        refuse_while_importing()
         console = console or Console()
         settle()
         folder = folder.expanduser().resolve()
@@ -266,7 +267,9 @@ def _outcome(folder: Path, **how: Any) -> Outcome:
 
 def _require_modules(folder: Path, stored: Mapping[str, Any]) -> None:
     """Raise StudyError where a module that the study runs is not found here."""
-    modules = stored.get("modules") or {}
+    modules = stored.get("modules")
+    if not isinstance(modules, dict):
+        return
     missing = missing_modules(modules)
     if not missing:
         return

@@ -9,12 +9,12 @@ from conspo_study.plugins.resolve import (
     PluginError,
     import_path,
     importable,
-    importing,
     is_import_path,
     load,
     load_module,
     module_of,
     path_of,
+    refuse_while_importing,
 )
 from conspo_study.plugins.sources import (
     SHIPPED,
@@ -35,7 +35,6 @@ __all__ = [
     "find_sources",
     "import_path",
     "importable",
-    "importing",
     "is_import_path",
     "load",
     "load_module",
@@ -43,6 +42,7 @@ __all__ = [
     "module_of",
     "path_of",
     "places_of",
+    "refuse_while_importing",
     "search_in",
     "ship",
 ]

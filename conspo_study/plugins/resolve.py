@@ -107,10 +107,13 @@ def load_module(name: str) -> ModuleType:
         _importing.pop()
 
 
-def importing() -> str | None:
-    """The plugin that is being imported right now, if any: what a module does then is no command
-    of the user's."""
-    return _importing[0] if _importing else None
+def refuse_while_importing() -> None:
+    """Raise PluginError where a module that is being imported as a plugin runs a study."""
+    if _importing:
+        raise PluginError(
+            f"the module {_importing[0]!r} runs a study when it is imported: put that behind "
+            '`if __name__ == "__main__":`'
+        )
 
 
 def import_path(thing: Any) -> str:

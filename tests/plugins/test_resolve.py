@@ -66,6 +66,20 @@ def test_what_cannot_be_loaded_says_where_and_why(place, source, path, said):
         assert part in str(caught.value), str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        "from conspo_study.cli import main\nraise SystemExit(main(None, None))",
+        "from study_fixtures import definition\nfrom conspo_study.study import Study\n"
+        "definition(Study).run(__import__('pathlib').Path())",
+    ],
+)
+def test_a_script_that_runs_its_study_when_it_is_imported_is_told_to_guard_it(place, run):
+    place("unguarded.py", f"class Own: pass\n{run}\n")
+    with pytest.raises(PluginError, match=r"'unguarded' runs a study .* `if __name__ =="):
+        load("unguarded:Own")
+
+
 def test_a_class_or_function_has_a_path_and_what_nobody_could_import_has_none(place):
     place("losses.py", "class GapHinge:\n    def method(self): pass\n")
     module = load_module("losses")

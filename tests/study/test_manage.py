@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -82,7 +83,7 @@ def test_status_tells_all_of_a_study_and_writes_nothing(frozen, capsys):
         "best       t0003 0.625 ± 0.035 (n = 2, finished)",
         "confirmed  t0000 as c0000 0.420 ± 0.020 (n = 3, finished)",
         "accepted   code: git 0123456789ab there",
-        f"next       python -m conspo_study.study resume {frozen}",
+        f"next       python -m conspo_study.study resume {shlex.quote(str(frozen))}",
     ):
         assert line in said, said
     assert "\x1b" not in said
@@ -174,7 +175,7 @@ def test_status_of_a_damaged_log_names_the_command_that_repairs_it(frozen, capsy
     path = frozen / "log.jsonl"
     path.write_bytes(path.read_bytes().replace(b"0.31", b"0.32", 1))
     assert main(["status", str(frozen)]) == 2
-    assert f"study repair {frozen}" in capsys.readouterr().err
+    assert f"study repair {shlex.quote(str(frozen))}" in capsys.readouterr().err
     assert main(["repair", str(frozen)]) == 0
     assert "mv log.jsonl log.jsonl.damaged && mv log.jsonl.repaired-1 log.jsonl" in (
         capsys.readouterr().out
@@ -218,7 +219,9 @@ def test_extend_raises_the_budget_and_never_lowers_it(folder, launched, capsys):
 def test_an_interrupted_resume_says_how_to_go_on(folder, monkeypatch, capsys):
     monkeypatch.setattr("conspo_study.launch.launch", lambda *arguments: False)
     assert main(["resume", str(folder)]) == 130
-    assert f"python -m conspo_study.study resume {folder}" in capsys.readouterr().out
+    assert (
+        f"python -m conspo_study.study resume {shlex.quote(str(folder))}" in capsys.readouterr().out
+    )
 
 
 def test_export_writes_one_file_where_it_is_told_to(frozen, tmp_path, capsys):

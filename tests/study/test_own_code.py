@@ -236,7 +236,8 @@ def test_a_bug_in_the_third_step_is_told_whole_and_the_study_says_that_nothing_f
     assert row.cause.startswith("the same error twice: KeyError") and "second line" in row.cause
     told = (folder / "trials/t0000/failure.txt").read_text()
     assert told.startswith(row.cause) and "failing.py" in told and "in late" in told
-    assert "failed, and none finished" in done.stdout.replace("\n", " ")
+    said = " ".join(done.stdout.split())
+    assert "No trial finished: 1 failed" in said and "failure.txt" in said
     status = python(place, "-m", "conspo_study.study", "status", str(folder)).stdout
     assert "KeyError" in status
     assert Path(folder / "report.html").exists()
