@@ -25,6 +25,7 @@ from conspo_study.cli import main
 from conspo_study.config import ObjectiveOptions
 from conspo_study.definition import Anchor
 from conspo_study.objective import ObjectiveOutput
+from conspo_study.records import Mean
 from conspo_study.study import Study
 
 class Contrast(ObjectiveOptions):
@@ -33,7 +34,8 @@ class Contrast(ObjectiveOptions):
     """Of the loss."""
     def loss(self, batch, progress):
         right_Q, wrong_Q = batch.group_means(batch.rollout_mean(batch.logprobs_T))
-        return ObjectiveOutput(-self.scale * (right_Q - wrong_Q).sum() / batch.totals.groups, {})
+        loss = -self.scale * (right_Q - wrong_Q).sum() / batch.totals.groups
+        return ObjectiveOutput(loss, {"from_copy": Mean("/out/own/plugins/" in __file__, 1)})
 
 def build(base):
     tested = {"reward.name": "my_rewards:passes_tests", "reward.deadline_s": 30.0}
@@ -181,6 +183,7 @@ def test_own_metrics_and_graded_rewards_are_logged(ran):
     steps = {i: read_steps(folder / f"trials/t{i:04d}/steps.jsonl") for i in range(5)}
     assert any("short_of_target" in row for row in steps[0])
     assert all("correct_fraction" in row for row in steps[0])
+    assert {row["from_copy"] for row in steps[1] if "from_copy" in row} == {1.0}
     assert any(row["reward"] not in (0.0, 1.0) for row in steps[4])
     # Rewards that differ give GRPO groups that verdicts would not.
     assert any(row["valid_fraction"] > 0 for row in steps[4])
