@@ -113,9 +113,9 @@ class Study(StudyDefinition):
                 f"this version does not understand the definition in {folder}: {problems}; use the "
                 "version that began the study (its commit is in snapshot.json)"
             ) from error
-        begun = folder.resolve() / str(stored.get("started_in", "."))
-        if "started_in" in stored and begun.is_dir():
-            study._begins_at = begun.resolve()
+        begun = stored.get("started_in")
+        if isinstance(begun, str) and (folder.resolve() / begun).is_dir():
+            study._begins_at = (folder.resolve() / begun).resolve()
         return study
 
     def plan(

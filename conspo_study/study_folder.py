@@ -70,7 +70,7 @@ class Claim:
                 "data": self.data.hashes,
                 "code": code_identity(plugins=self.plugins.hashes),
                 "modules": {
-                    name: None if place is None else self._seen_from_here(place)
+                    name: self._seen_from_here(place)
                     for name, place in places_of(modules_of(self.study)).items()
                 },
                 "started_in": self._seen_from_here(Path.cwd()),
@@ -87,9 +87,13 @@ class Claim:
             write_atomic(self.folder / QUARANTINE, "".join(rows).encode())
         return tuple(changes[len(self.table.changes) :])
 
-    def _seen_from_here(self, place: Path) -> str:
-        """A relative path, which moves with the results and names nobody's home."""
-        return os.path.relpath(place, self.folder.resolve())
+    def _seen_from_here(self, place: Path | None) -> str | None:
+        """A relative path, which moves with the results and names nobody's home; None for a place
+        that does not lie, with the results, in the working directory."""
+        here, folder = Path.cwd(), self.folder.resolve()
+        if place is None or not (place.is_relative_to(here) and folder.is_relative_to(here)):
+            return None
+        return os.path.relpath(place, folder)
 
 
 def claim(

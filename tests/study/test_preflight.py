@@ -94,6 +94,13 @@ def test_a_study_is_resumed_from_anywhere_in_the_folder_that_it_began_in(
         study().run(elsewhere / "results")
 
 
+def test_results_elsewhere_do_not_say_where_the_study_was_started(here, tmp_path_factory):
+    folder = study().run(tmp_path_factory.mktemp("other")).folder
+    assert read_definition(folder)["started_in"] is None
+    assert str(here) not in (folder / "study.json").read_text()
+    assert Study.of_folder(folder).preflight().problems == []  # from the same folder
+
+
 def test_a_study_that_was_moved_with_its_folder_finds_its_files(here, tmp_path_factory, launched):
     study().run(here / "results")
     moved = tmp_path_factory.mktemp("moved") / "project"
