@@ -1,0 +1,50 @@
+"""Every shipped study runs to its report; the margin sweep has tests of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from studies_under_fire import LIMIT_S, ROOT
+
+from conspo_study.results.log import read_log
+from conspo_study.results.table import build_table
+
+SHIPPED = {
+    "ablation": (),
+    "baselines": (),
+    "baselines_learning_rate": ("--set", "train.steps=1"),
+    "group_size_sweep": (),
+    "joint_search": ("--trials", "3"),
+    "parameter_study": (),
+    "temperature_sweep": (),
+}
+"""Each with what keeps it short."""
+
+
+def test_no_study_is_forgotten():
+    scripts = {path.stem for path in (ROOT / "studies").glob("*.py")}
+    assert scripts == {*SHIPPED, "margin_sweep"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_study_runs_to_its_report(name, tmp_path):
+    options = ["--preset", "quick", "--seeds", "0", "--no-confirm", "--results", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "studies" / f"{name}.py"), *options, *SHIPPED[name]],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    folder = tmp_path / name
+    table = build_table(read_log(folder / "log.jsonl"))
+    assert table.finished and {row.state.value for row in table.rows} == {"finished"}
+    assert (folder / "report.html").stat().st_size > 10_000
+    assert len(list((folder / "figures").glob("*.png"))) >= 5
+    tables = (folder / "tables" / "trials.md").read_text("utf-8")
+    assert all(row.id in tables for row in table.rows)
