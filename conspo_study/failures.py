@@ -30,7 +30,7 @@ DISK_FULL = "disk full: "
 """How the cause of a trial begins that found no space: no fault of the trial's."""
 
 
-_BEFORE_THE_FIRST_STEP = (
+_FOR_GOOD = (
     *(ConfigError, PluginError, ProblemFileError, AnotherModelError),
     *(PolicyError, PromptRefused, MismatchError),
 )
@@ -51,7 +51,7 @@ def lasting_cause(error: BaseException) -> str | None:
     """The cause, all its lines, or None when a restart may cure it."""
     for link in _chain(error):
         line = all_lines(link)
-        if isinstance(link, (TrialFailed, *_BEFORE_THE_FIRST_STEP)):
+        if isinstance(link, (TrialFailed, *_FOR_GOOD)):
             return line
         if isinstance(link, DivergedError | FloatingPointError):
             return f"diverged: {line}"

@@ -268,8 +268,12 @@ def _object_store() -> dict[str, Any]:
     with suppress(OSError):
         if disk_usage("/dev/shm").free > 2 * OBJECT_STORE_BYTES:
             return {}
-    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    return {"object_store_memory": OBJECT_STORE_BYTES, "_plasma_directory": folder}
+    return {"object_store_memory": OBJECT_STORE_BYTES, "_plasma_directory": _ray_folder()}
+
+
+def _ray_folder() -> str:
+    """Where Ray keeps its files."""
+    return os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
 
 
 def _passed_on() -> dict[str, str]:
@@ -285,10 +289,9 @@ def _passed_on() -> dict[str, str]:
 
 
 def _start_advice() -> str:
-    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     return (
-        f"Nothing was run. Look whether memory, disk (Ray's files are in {folder}/ray) or cores "
-        "are used up by others, then try again"
+        f"Nothing was run. Look whether memory, disk (Ray's files are in {_ray_folder()}/ray) or "
+        "cores are used up by others, then try again"
     )
 
 

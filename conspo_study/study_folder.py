@@ -17,8 +17,7 @@ from typing import Any
 
 from conspo_study.data.check import StudyData
 from conspo_study.definition import StudyDefinition, StudyError
-from conspo_study.foreign_code import modules_of
-from conspo_study.plugins import SHIPPED, PluginSources, places_of, ship
+from conspo_study.plugins import SHIPPED, PluginSources, ship
 from conspo_study.results.atomic import write_atomic, write_json_atomic
 from conspo_study.results.code import code_changes, code_identity
 from conspo_study.results.lines import LogDamaged
@@ -48,7 +47,7 @@ class Claim:
     changes: tuple[str, ...]
     """Differences from what is stored, to be accepted by whoever runs the study."""
     plugins: PluginSources = field(default_factory=PluginSources)
-    """The files of its own objectives and rewards."""
+    """The files of its own objectives and rewards, and where they lie."""
 
     @property
     def done(self) -> bool:
@@ -70,8 +69,7 @@ class Claim:
                 "data": self.data.hashes,
                 "code": code_identity(plugins=self.plugins.hashes),
                 "modules": {
-                    name: self._seen_from_here(place)
-                    for name, place in places_of(modules_of(self.study)).items()
+                    name: self._seen_from_here(place) for name, place in self.plugins.places.items()
                 },
                 "started_in": self._seen_from_here(Path.cwd()),
                 "changes": changes,

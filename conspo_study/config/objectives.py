@@ -1,4 +1,4 @@
-"""Which class of options `objective.name` selects: a registered one, or one that a plugin brings.
+"""The class of options that `objective.name` selects: a registered one, or a plugin's.
 
 A name is one of `OPTIONS`, that of an entry point in the group `conspo_study.objectives`, or an
 import path, `my_module:GapHinge`. A path leads to a class of options or to a function.

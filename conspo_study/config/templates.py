@@ -1,4 +1,4 @@
-"""What `data.template` stands for: a text, the name of one, or a file that holds one."""
+"""The text that `data.template` stands for: itself, a named prompt, or the content of a file."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ from conspo_study.plugins.sources import (
     PluginSources,
     find_sources,
     missing_modules,
-    places_of,
     search_in,
     ship,
 )
@@ -41,7 +40,6 @@ __all__ = [
     "missing_modules",
     "module_of",
     "path_of",
-    "places_of",
     "refuse_while_importing",
     "search_in",
     "ship",

@@ -12,8 +12,6 @@ import importlib.metadata
 import re
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -88,8 +86,8 @@ def load_module(name: str) -> ModuleType:
         return sys.modules.setdefault(name, sys.modules["__main__"])
     _importing.append(name)
     try:
-        with _working_directory_last():
-            return importlib.import_module(name)
+        _search_working_directory_last()
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         # The module itself or a package that it is in, rather than something that it imports.
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
@@ -159,12 +157,11 @@ def _main_name() -> str | None:
     return None if path is None else Path(path).stem
 
 
-@contextmanager
-def _working_directory_last() -> Iterator[None]:
+def _search_working_directory_last() -> None:
+    """For good, since what is imported from there may import more of it later."""
     here = str(Path.cwd())
     if here not in sys.path:
-        sys.path.append(here)  # stays: what is imported may import more of it later
-    yield
+        sys.path.append(here)
 
 
 def _failure(name: str, error: BaseException) -> str:

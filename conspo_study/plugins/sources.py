@@ -37,6 +37,8 @@ class PluginSources:
     """Path below the folder that is searched for modules -> the file."""
     installed: Mapping[str, Path] = field(default_factory=dict)
     """The same, of installed packages."""
+    places: Mapping[str, Path | None] = field(default_factory=dict)
+    """Module -> the folder that it, or its package, lies in; None for an installed one."""
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -55,6 +57,7 @@ def find_sources(modules: Iterable[str]) -> PluginSources:
     """
     copied: dict[str, Path] = {}
     installed: dict[str, Path] = {}
+    places: dict[str, Path | None] = {}
     for name in sorted(set(modules)):
         file = getattr(load_module(name), "__file__", None)
         if file is None or not Path(file).is_file():
@@ -62,8 +65,10 @@ def find_sources(modules: Iterable[str]) -> PluginSources:
         root = _root(name, Path(file).resolve())
         if _is_installed(root):
             installed |= _files(root, name)
+            places[name] = None
         else:
             copied |= _with_neighbours(root, name)
+            places[name] = root
     size = sum(path.stat().st_size for path in copied.values())
     if size > MOST_BYTES:
         raise PluginError(
@@ -71,17 +76,7 @@ def find_sources(modules: Iterable[str]) -> PluginSources:
             f"be copied into the results directory (at most {MOST_BYTES >> 20} MiB): move the "
             "module out of its package, or install the package"
         )
-    return PluginSources(copied, installed)
-
-
-def places_of(modules: Iterable[str]) -> dict[str, Path | None]:
-    """Module -> the folder that it, or its top-level package, lies in; None for an installed one.
-    They are imported now if need be."""
-    found: dict[str, Path | None] = {}
-    for name in modules:
-        root = _root(name, Path(str(load_module(name).__file__)).resolve())
-        found[name] = None if _is_installed(root) else root
-    return found
+    return PluginSources(copied, installed, places)
 
 
 def ship(sources: PluginSources, folder: Path) -> None:

@@ -5,7 +5,6 @@ import sys
 import pytest
 
 from conspo_study.plugins import PluginError, PluginSources, find_sources, missing_modules, ship
-from conspo_study.plugins.sources import places_of
 
 
 def test_a_module_comes_with_what_it_imports_beside_it_and_no_more(place):
@@ -54,7 +53,7 @@ def test_an_installed_package_is_hashed_and_stays_where_it_is():
     found = find_sources(["tyro"])
     assert not found.copied
     assert "plugin tyro/__init__.py" in found.hashes
-    assert places_of(["tyro"]) == {"tyro": None}
+    assert found.places == {"tyro": None}
 
 
 def test_a_copy_holds_the_files_of_now_and_nothing_of_before(place, tmp_path):
