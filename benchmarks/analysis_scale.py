@@ -27,11 +27,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from harness import Spread, parser, ratio, write
 
-from analysis.evaluations import FIELDS
-from analysis.load import load_study
-from analysis.report import write_report
+from analysis.load.evaluations import FIELDS
+from analysis.load.study import load_study
+from analysis.report.report import write_report
+from conspo_study.files import write_json_atomic
 from conspo_study.records import EvalRow, EventKind, TrialEvent
-from conspo_study.results.atomic import write_json_atomic
 from conspo_study.results.lines import encode_line
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.rows import eval_path, write_eval_rows

@@ -27,7 +27,7 @@ from harness import Spread, in_turn, parser, ratio, write
 from study_runs import ONE_TRIAL, prepare, run_study, starting_configuration, step_seconds
 
 from conspo_study.policy.load import load_policy, save_policy
-from conspo_study.prepare import prepare_policy
+from conspo_study.training.prepare import prepare_policy
 
 ALONE = "1 worker"
 SHARDINGS = ("replicate", "fsdp")

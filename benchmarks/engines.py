@@ -24,16 +24,16 @@ import ray
 import torch
 from sampler import LIMIT, NEVER, compared, sampled_by_engine
 
-from conspo_study.allocator import keep_freed_memory
 from conspo_study.config import RunConfig, with_overrides
 from conspo_study.data.arithmetic import demonstrations, training_problem
-from conspo_study.engines import rollout_engines
 from conspo_study.policy.load import load_policy
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.stop import stop_ids
 from conspo_study.policy.warm_start import warm_start
 from conspo_study.policy.weights import named_weights
 from conspo_study.rollout.engine import PolicyWeights, RolloutEngine, Sampling
+from conspo_study.training.allocator import keep_freed_memory
+from conspo_study.training.engines import rollout_engines
 
 SHAPES = ("8x16", "32x8")
 

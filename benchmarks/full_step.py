@@ -39,9 +39,9 @@ from typing import Any
 import harness
 from step_job import RULES, Job, Told
 
-from conspo_study.allocator import LARGEST_KEPT, MOST_KEPT, keep_freed_memory
 from conspo_study.config import RunConfig, with_overrides
 from conspo_study.records import Answered, Judgement, Verdict
+from conspo_study.training.allocator import LARGEST_KEPT, MOST_KEPT, keep_freed_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv-trl"
@@ -69,7 +69,7 @@ KEEPING = {
     "MALLOC_MMAP_THRESHOLD_": str(LARGEST_KEPT),
     "MALLOC_TRIM_THRESHOLD_": str(MOST_KEPT),
 }
-"""What `conspo_study.allocator` sets, for a process that does not call it."""
+"""What `conspo_study.training.allocator` sets, for a process that does not call it."""
 
 
 def trl_python() -> Path:
@@ -179,9 +179,9 @@ def ours(job: Job) -> Told:
     """Do the job, in this process, with the pieces of a trial."""
     import torch
 
-    from conspo_study.engines import rollout_engines
     from conspo_study.reward.verifier import Verifier
-    from conspo_study.seed_run import SeedRun
+    from conspo_study.training.engines import rollout_engines
+    from conspo_study.training.seed_run import SeedRun
     from conspo_study.update.world import World
 
     torch.set_num_threads(1)

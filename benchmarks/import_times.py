@@ -29,13 +29,13 @@ COMMANDS = {
     BARE: ["-c", "pass"],
     "import conspo_study": ["-c", "import conspo_study"],
     "import analysis": ["-c", "import analysis"],
-    "python -m conspo_study.study --help": ["-m", "conspo_study.study", "--help"],
+    "conspo --help": ["-m", "conspo_study", "--help"],
     "studies/margin_sweep.py --help": [SWEEP, "--help"],
     "studies/margin_sweep.py --dry-run": [SWEEP, "--dry-run"],
 }
 TARGETS = {
     "import conspo_study": 0.15,
-    "python -m conspo_study.study --help": 1.0,
+    "conspo --help": 1.0,
     "studies/margin_sweep.py --help": 1.0,
 }
 """Seconds that a command should take at most."""

@@ -29,7 +29,6 @@ from full_step import PROMPT_WORDS, SMOLLM2
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from conspo_study.allocator import keep_freed_memory
 from conspo_study.config.stages import PolicyConfig
 from conspo_study.data.arithmetic import demonstrations, training_problem
 from conspo_study.policy.load import load_policy
@@ -39,6 +38,7 @@ from conspo_study.policy.packing import Packing
 from conspo_study.policy.warm_start import warm_start
 from conspo_study.rollout.engine import Sampling
 from conspo_study.rollout.transformers_engine import TransformersEngine
+from conspo_study.training.allocator import keep_freed_memory
 
 Tokens = list[list[int]]
 Product = Callable[[], Any]

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.config import RunConfig, with_overrides
-from conspo_study.memory import PROCESS_BYTES, estimate_memory, size_text
+from conspo_study.forecast.memory import PROCESS_BYTES, estimate_memory
+from conspo_study.text import size_text
 
 PROMPT, RESPONSE = 96, 160
 SIZES: dict[str, dict[str, int]] = {

@@ -23,7 +23,6 @@ import torch
 from harness import Spread, in_turn, parser, ratio, write
 from torch import Tensor
 
-from conspo_study.allocator import keep_freed_memory
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.objective import GroupBatch, Progress, objective_named
 from conspo_study.objective.diagnostics import (
@@ -32,6 +31,7 @@ from conspo_study.objective.diagnostics import (
     ratio_metrics,
     score_metrics,
 )
+from conspo_study.training.allocator import keep_freed_memory
 from conspo_study.update.gradient import token_weights
 
 GROUP, SHORTEST, LONGEST = 16, 4, 44

@@ -24,13 +24,13 @@ from unittest.mock import patch
 import harness
 import torch
 
-from conspo_study.allocator import keep_freed_memory
 from conspo_study.config.stages import PolicyConfig
 from conspo_study.data.arithmetic import demonstrations, training_problem
 from conspo_study.policy.load import load_policy
 from conspo_study.policy.warm_start import warm_start
 from conspo_study.rollout.engine import RolloutEngine, Sampling
 from conspo_study.rollout.transformers_engine import TransformersEngine
+from conspo_study.training.allocator import keep_freed_memory
 
 SHAPES = ("8x16", "32x8", "96x8", "1x16")
 LIMIT = 44

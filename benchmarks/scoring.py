@@ -46,11 +46,11 @@ from torch import nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from conspo_study.allocator import keep_freed_memory
 from conspo_study.policy import logprobs
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.packed_attention import enable_packing, packed_hidden
 from conspo_study.policy.packing import Packing, gathered
+from conspo_study.training.allocator import keep_freed_memory
 from conspo_study.update.resident import peak_resident_bytes
 
 GROUPS, SAMPLES, PROMPT = 2, 8, 64

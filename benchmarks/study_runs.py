@@ -21,11 +21,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from conspo_study.cli import main
+from conspo_study.commands.script import main
 from conspo_study.config import RunConfig, parse_assignments, with_overrides
 from conspo_study.definition import Anchor
-from conspo_study.presets import PRESETS
-from conspo_study.reaper import MARK, Family
+from conspo_study.definition.presets import PRESETS
+from conspo_study.processes.reaper import MARK, Family
 from conspo_study.results.rows import read_steps
 from conspo_study.study import Study
 
@@ -138,7 +138,7 @@ def starting_configuration(settings: Sequence[str]) -> RunConfig:
 
 def prepare(settings: Sequence[str]) -> None:
     """Make or find the warm-started policy now, so that no study is charged for it."""
-    from conspo_study.prepare import prepare_policy
+    from conspo_study.training.prepare import prepare_policy
 
     prepare_policy(starting_configuration(settings).policy)
 
@@ -161,4 +161,4 @@ def _no_report(_: Path) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(one_trial, _no_report, __doc__))
+    raise SystemExit(main(one_trial, __doc__, report=_no_report))

@@ -32,8 +32,8 @@ from harness import Spread, parser, write
 from study_runs import SWEEP, StudyRun, prepare, run_study, step_seconds
 
 from conspo_study.records import EventKind
+from conspo_study.results.folder import read_definition
 from conspo_study.results.log import LoggedEvent, read_log
-from conspo_study.study_folder import read_definition
 
 TINY = ("train.steps=2", "evaluation.problems_per_set=4", "evaluation.samples=2")
 SIZES = (6, 12)

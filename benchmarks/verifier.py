@@ -27,10 +27,10 @@ from typing import Any
 from harness import Spread, in_turn, parser, ratio, write
 from math_verify import parse, verify
 
-from conspo_study.allocator import keep_freed_memory
 from conspo_study.config import RewardConfig
 from conspo_study.records import Verdict
 from conspo_study.reward import Verifier
+from conspo_study.training.allocator import keep_freed_memory
 
 Pair = tuple[str, str]
 """Gold answer and response."""

@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from conspo_study.files import write_json_atomic
 from conspo_study.records import EventKind, RolloutRow, TrialEvent
-from conspo_study.results.atomic import write_json_atomic
 from conspo_study.results.kept import rollouts_path, write_rollouts
 from conspo_study.results.lines import encode_line
 from conspo_study.update.resident import peak_resident_bytes

@@ -9,26 +9,56 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.load import load_study as load
+    from analysis.load.study import load_study as load
+    from conspo_study.commands.script import main as main
+    from conspo_study.config import ConSPOOptions as ConSPOOptions
+    from conspo_study.config import RunConfig as RunConfig
     from conspo_study.config import with_overrides as with_overrides
     from conspo_study.definition import Anchor as Anchor
+    from conspo_study.definition import Choice as Choice
     from conspo_study.definition import Confirmation as Confirmation
-    from conspo_study.space import Choice as Choice
-    from conspo_study.space import Range as Range
-    from conspo_study.space import When as When
+    from conspo_study.definition import Range as Range
+    from conspo_study.definition import Sampler as Sampler
+    from conspo_study.definition import Value as Value
+    from conspo_study.definition import When as When
+    from conspo_study.definition.presets import EQUAL_CONDITIONS as EQUAL_CONDITIONS
+    from conspo_study.definition.presets import METHODS as METHODS
     from conspo_study.study import Study as Study
 
-__version__ = "0.1.0"
-__all__ = ["Anchor", "Choice", "Confirmation", "Range", "Study", "When", "load", "with_overrides"]
+__version__ = "0.2.0"
+__all__ = [
+    "EQUAL_CONDITIONS",
+    "METHODS",
+    "Anchor",
+    "Choice",
+    "ConSPOOptions",
+    "Confirmation",
+    "Range",
+    "RunConfig",
+    "Sampler",
+    "Study",
+    "Value",
+    "When",
+    "load",
+    "main",
+    "with_overrides",
+]
 
 _HOMES = {
     "Anchor": "conspo_study.definition",
-    "Choice": "conspo_study.space",
+    "Choice": "conspo_study.definition",
+    "ConSPOOptions": "conspo_study.config",
     "Confirmation": "conspo_study.definition",
-    "Range": "conspo_study.space",
+    "EQUAL_CONDITIONS": "conspo_study.definition.presets",
+    "METHODS": "conspo_study.definition.presets",
+    "Range": "conspo_study.definition",
+    "RunConfig": "conspo_study.config",
+    "Sampler": "conspo_study.definition",
     "Study": "conspo_study.study",
-    "When": "conspo_study.space",
-    "load": "analysis.load",
+    "Value": "conspo_study.definition",
+    "When": "conspo_study.definition",
+    "load": "analysis.load.study",
+    "main": "conspo_study.commands.script",
     "with_overrides": "conspo_study.config",
 }
 _NAMES_THERE = {"load": "load_study"}

@@ -7,12 +7,7 @@ The linear score difference drops the contrast, clipped-ratio scores drop the li
 two variants drop or fix the margin. Temperature, margin and warm-up are the preset's.
 """
 
-from analysis import print_report
-from conspo_study.cli import main
-from conspo_study.config import ConSPOOptions, RunConfig
-from conspo_study.definition import Anchor
-from conspo_study.space import Value
-from conspo_study.study import Study
+from conspo_study import Anchor, ConSPOOptions, RunConfig, Study, Value, main
 
 NAME = "objective.name"
 
@@ -44,4 +39,4 @@ def ablation(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(ablation, print_report, __doc__))
+    raise SystemExit(main(ablation, __doc__))

@@ -8,12 +8,7 @@ Prompts and their order, group size, seeds, limits, verifier, optimiser and eval
 for all. Every rollout batch gives four optimiser steps, and refilling and length shaping are off.
 """
 
-from analysis import print_report
-from conspo_study.cli import main
-from conspo_study.config import RunConfig
-from conspo_study.definition import Anchor
-from conspo_study.presets import EQUAL_CONDITIONS, METHODS
-from conspo_study.study import Study
+from conspo_study import EQUAL_CONDITIONS, METHODS, Anchor, RunConfig, Study, main
 
 
 def baselines(base: RunConfig) -> Study:
@@ -30,4 +25,4 @@ def baselines(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(baselines, print_report, __doc__, EQUAL_CONDITIONS))
+    raise SystemExit(main(baselines, __doc__, EQUAL_CONDITIONS))

@@ -6,12 +6,7 @@ Gradient scales differ by method (Dr. GRPO's by T/L, DisCO's penalty by 1000), s
 for all favours some. Compare each method's best, and see how wide its good range is.
 """
 
-from analysis import print_report
-from conspo_study.cli import main
-from conspo_study.config import RunConfig
-from conspo_study.definition import Anchor
-from conspo_study.presets import EQUAL_CONDITIONS, METHODS
-from conspo_study.study import Study
+from conspo_study import EQUAL_CONDITIONS, METHODS, Anchor, RunConfig, Study, main
 
 FACTORS = (1 / 3, 1.0, 3.0)
 """Multiples of the preset's learning rate."""
@@ -36,4 +31,4 @@ def baselines_learning_rate(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(baselines_learning_rate, print_report, __doc__, EQUAL_CONDITIONS))
+    raise SystemExit(main(baselines_learning_rate, __doc__, EQUAL_CONDITIONS))

@@ -6,11 +6,7 @@ At constant rollouts the cost of a step is the same and prompts are traded for c
 prompts a larger group costs proportionally more.
 """
 
-from analysis import print_report
-from conspo_study.cli import main
-from conspo_study.config import RunConfig
-from conspo_study.definition import Anchor
-from conspo_study.study import Study
+from conspo_study import Anchor, RunConfig, Study, main
 
 GROUP, PROMPTS = "rollout.group_size", "rollout.prompts_per_step"
 FACTORS = (0.25, 0.5, 1, 2)
@@ -41,4 +37,4 @@ def group_size_sweep(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(group_size_sweep, print_report, __doc__))
+    raise SystemExit(main(group_size_sweep, __doc__))

@@ -7,12 +7,7 @@ margin and warm-up exist only where the schedule uses them. The published settin
 own always run.
 """
 
-from analysis import print_report
-from conspo_study.cli import main
-from conspo_study.config import RunConfig
-from conspo_study.definition import Anchor, Confirmation, Sampler
-from conspo_study.space import Choice, Range, When
-from conspo_study.study import Study
+from conspo_study import Anchor, Choice, Confirmation, Range, RunConfig, Sampler, Study, When, main
 
 TAU, MARGIN, ALPHA = "objective.tau", "objective.margin", "objective.alpha"
 SCHEDULE, GROUP, RATE = "objective.schedule", "rollout.group_size", "update.learning_rate"
@@ -51,4 +46,4 @@ def joint_search(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(joint_search, print_report, __doc__, {"objective.margin_unit": "tau"}))
+    raise SystemExit(main(joint_search, __doc__, {"objective.margin_unit": "tau"}))

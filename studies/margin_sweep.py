@@ -9,12 +9,7 @@ that always run: the published setting, and for each temperature no margin and a
 winner and two of them are then measured again on fresh seeds and problems.
 """
 
-from analysis import print_report
-from conspo_study.cli import main
-from conspo_study.config import RunConfig
-from conspo_study.definition import Anchor, Confirmation
-from conspo_study.space import Choice, When
-from conspo_study.study import Study
+from conspo_study import Anchor, Choice, Confirmation, RunConfig, Study, When, main
 
 TAU, MARGIN = "objective.tau", "objective.margin"
 SCHEDULE, ALPHA = "objective.schedule", "objective.alpha"
@@ -57,4 +52,4 @@ def margin_sweep(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(margin_sweep, print_report, __doc__, {"objective.margin_unit": "tau"}))
+    raise SystemExit(main(margin_sweep, __doc__, {"objective.margin_unit": "tau"}))

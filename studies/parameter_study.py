@@ -6,11 +6,7 @@ The two that do not vary keep the preset's values. With the paper's setting that
 alpha 0.3; on the embedded model it is a temperature at which the contrast can act.
 """
 
-from analysis import print_report
-from conspo_study.cli import main
-from conspo_study.config import ConSPOOptions, RunConfig
-from conspo_study.definition import Anchor
-from conspo_study.study import Study
+from conspo_study import Anchor, ConSPOOptions, RunConfig, Study, main
 
 FACTORS = {"tau": (0.1, 0.3, 3, 10), "margin": (0.1, 10, 20)}
 """Multiples of the preset's value."""
@@ -43,4 +39,4 @@ def parameter_study(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(parameter_study, print_report, __doc__))
+    raise SystemExit(main(parameter_study, __doc__))

@@ -6,11 +6,7 @@ Scores are mean log-probabilities per token. Where tau is far above their gaps, 
 the plain difference of mean scores; far below, only the closest pairs of a group count.
 """
 
-from analysis import print_report
-from conspo_study.cli import main
-from conspo_study.config import RunConfig
-from conspo_study.definition import Anchor
-from conspo_study.study import Study
+from conspo_study import Anchor, RunConfig, Study, main
 
 TAUS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -35,4 +31,4 @@ def temperature_sweep(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(temperature_sweep, print_report, __doc__))
+    raise SystemExit(main(temperature_sweep, __doc__))

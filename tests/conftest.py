@@ -11,7 +11,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 pytest_plugins = ["foreign_modules"]
 
 
@@ -19,7 +19,7 @@ pytest_plugins = ["foreign_modules"]
 def tiny_policy(tmp_path_factory):
     """The folder of an embedded policy with a very short warm start."""
     from conspo_study.config import PolicyConfig
-    from conspo_study.prepare import prepare_policy
+    from conspo_study.training.prepare import prepare_policy
 
     patch = pytest.MonkeyPatch()
     patch.setenv("CONSPO_STUDY_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -21,3 +21,9 @@ def cache_root() -> Path:
             "CONSPO_STUDY_CACHE to a folder that can be written"
         ) from None
     return folder if own else folder / "conspo-study"
+
+
+def named_cluster() -> str | None:
+    """The cluster that RAY_ADDRESS names; None for a Ray of our own, as without it or `local`."""
+    address = os.environ.get("RAY_ADDRESS")
+    return None if address in (None, "", "local") else address

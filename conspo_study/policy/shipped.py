@@ -2,7 +2,7 @@
 
 They spare every new machine a minute of training, and all machines and versions of PyTorch then
 start from the very same weights, which training on each of them does not give.
-`python -m conspo_study.prepare` writes them anew.
+`python -m conspo_study.training.prepare` writes them anew.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conspo_study.config.values import key_of
+from conspo_study.files import write_atomic
 from conspo_study.records import EventKind, TrialState
-from conspo_study.results.atomic import write_atomic
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.results.table import StudyTable, TrialRow, build_table
 

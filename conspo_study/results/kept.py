@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from conspo_study.files import write_atomic
 from conspo_study.records import RolloutRow
-from conspo_study.results.atomic import write_atomic
 from conspo_study.results.parquet import RowFiles
 
 _FILES = RowFiles(RolloutRow, "rollouts", {b"conspo_rollouts": b"1"}, "kept responses")

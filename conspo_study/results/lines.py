@@ -37,7 +37,7 @@ class LogDamaged(ValueError):
         self.line, self.reason = line, reason
         super().__init__(
             f"{path}: line {line} is damaged: {reason}. Nothing was changed. Restore the file from "
-            f"a copy, or see what can be saved: python -m conspo_study.study repair "
+            f"a copy, or see what can be saved: conspo repair "
             f"{shlex.quote(str(path.parent))}"
         )
 

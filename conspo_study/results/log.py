@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from conspo_study.files import free_path, sync_directory, write_atomic
 from conspo_study.records import TrialEvent
-from conspo_study.results.atomic import free_path, sync_directory, write_atomic
 from conspo_study.results.lease import Lease, LeaseLost, LogLocked
 from conspo_study.results.lines import (
     LogDamaged,

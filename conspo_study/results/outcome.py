@@ -9,9 +9,9 @@ from typing import Any
 
 from conspo_study.records import TrialState
 from conspo_study.results.folder import FAILURE
-from conspo_study.results.printable import first_line
 from conspo_study.results.rows import stored_evaluations
 from conspo_study.results.table import StudyTable, TrialRow
+from conspo_study.text import first_line
 
 _MOST_NAMED, _MOST_STEPS = 20, 6
 """Trials that are named one by one, and steps."""
@@ -119,3 +119,11 @@ def _inside(data: Any, *names: str) -> Any:
     for name in names:
         data = data.get(name) if isinstance(data, Mapping) else None
     return data
+
+
+def used_up(table: StudyTable, trials: int) -> str:
+    """That a study ended before its budget of `trials`, since nothing was left to try; empty
+    otherwise."""
+    if not table.finished or len(table.rows) >= trials:
+        return ""
+    return f"the space is used up: {len(table.rows)} of {trials} trials; nothing is left to try"

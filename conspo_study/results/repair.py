@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from conspo_study.files import free_path, write_atomic
 from conspo_study.records import EventKind, TrialState
-from conspo_study.results.atomic import free_path, write_atomic
 from conspo_study.results.lines import (
     LINE_START,
     LoggedEvent,

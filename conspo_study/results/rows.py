@@ -9,8 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from conspo_study.files import write_atomic
 from conspo_study.records import CreditRow, EvalRow
-from conspo_study.results.atomic import write_atomic
 from conspo_study.results.parquet import RowFiles, finite
 
 _EVALUATIONS = RowFiles(EvalRow, "eval", {b"conspo_eval": b"1"}, "evaluation rows")

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from conspo_study.files import write_json_atomic
 from conspo_study.machine import usable_cores
-from conspo_study.results.atomic import write_json_atomic
 
 __all__ = ["snapshot", "write_json_atomic"]
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState
 from conspo_study.results.lines import LoggedEvent
+from conspo_study.text import printable, setting_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,3 +307,11 @@ def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def settings_of(row: TrialRow) -> str:
+    """The trial's parameters without their stage names, after its label."""
+    values = " ".join(
+        f"{path.rpartition('.')[2]}={setting_text(value, 4)}" for path, value in row.params.items()
+    )
+    return printable(f"[{row.label}] {values}" if row.label else values)

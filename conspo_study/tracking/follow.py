@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conspo_study.results.atomic import write_json_atomic
+from conspo_study.files import write_json_atomic
 from conspo_study.tracking.feed import Feed, News
 from conspo_study.tracking.runs import Tracked, Tracker
 

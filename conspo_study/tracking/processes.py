@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from conspo_study.results.printable import printable
+from conspo_study.text import printable
 
 LOOK_S = 2.0
 """Between two looks at what the study has stored."""
@@ -109,7 +109,7 @@ class Trackers:
         self._tell(
             f"tracking to {name} ended: {why}. No study is touched by it. What it said "
             f"is in {self._said(name)}. To send everything later:",
-            f"python -m conspo_study.study track {shlex.quote(str(self._folder))} --to {name}",
+            f"conspo track {shlex.quote(str(self._folder))} --to {name}",
         )
 
     def _said(self, name: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from conspo_study.records import TrialRole, TrialState
-from conspo_study.results.printable import printable
+from conspo_study.text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from analysis import gallery
+from analysis.figures import gallery
 from conspo_study.config import RunConfig, with_overrides
+from conspo_study.files import write_json_atomic
 from conspo_study.records import EvalRow, EventKind, TrialEvent
-from conspo_study.results.atomic import write_json_atomic
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.rows import append_step_row, eval_path, write_eval_rows
 

@@ -7,9 +7,9 @@ import full_step
 import pytest
 import step_job
 
-from conspo_study.engines import rollout_engines
 from conspo_study.reward.verifier import Verifier
-from conspo_study.seed_run import SeedRun
+from conspo_study.training.engines import rollout_engines
+from conspo_study.training.seed_run import SeedRun
 from conspo_study.update.world import World
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from conspo_study.config import ConfigError, RunConfig, parse_assignments, with_overrides
-from conspo_study.presets import EMBEDDED
+from conspo_study.definition.presets import EMBEDDED
 from conspo_study.seeds import parse_seeds
 
 

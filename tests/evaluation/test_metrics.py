@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import pytest
 
-from conspo_study.evaluation.metrics import evaluation_metrics, majority_correct, pass_at_k
+from conspo_study.evaluation.metrics import evaluation_metrics
 from conspo_study.records import EvalRow, Verdict
+from conspo_study.statistics.accuracy import majority_correct, pass_at_k
 
 
 def rows(verdicts: str, problem: str = "p", answers: str | None = None) -> list[EvalRow]:

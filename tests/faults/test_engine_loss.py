@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 from studies_under_fire import wait_for
 from training_runs import LARGEST_MISMATCH, run, untimed
 
-from conspo_study import engines
+from conspo_study.cluster.failures import lasting_cause
 from conspo_study.config import with_overrides
-from conspo_study.failures import lasting_cause
-from conspo_study.incidents import IncidentType
-from conspo_study.presets import QUICK
+from conspo_study.definition.presets import QUICK
+from conspo_study.results.incidents import IncidentType
 from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.engine_actor import EngineActor
 from conspo_study.rollout.engine_pool import EngineFailed, EnginePool, Request
 from conspo_study.rollout.weight_memory import SharedMemoryChannel
+from conspo_study.training import engines
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ CONFIG = with_overrides(
 def cluster():
     """A Ray whose workers find these tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS.parent), str(TESTS)]))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS.parent), str(TESTS / "support")]))
         ray.init(address="local", num_cpus=2, log_to_driver=False)
         yield
         ray.shutdown()

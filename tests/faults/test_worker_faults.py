@@ -21,12 +21,12 @@ from trials_under_fire import (
     write_spec,
 )
 
-from conspo_study.incidents import read_incidents
-from conspo_study.reaper import MARK
+from conspo_study.processes.reaper import MARK
+from conspo_study.results.incidents import read_incidents
 
 pytestmark = pytest.mark.slow
 
-ONE_TRIAL = Path(__file__).resolve().parents[1] / "one_trial.py"
+ONE_TRIAL = Path(__file__).resolve().parents[1] / "support" / "one_trial.py"
 LIMIT_S = 600
 TWO_WORKERS = {"train.workers": 2}
 

@@ -15,7 +15,7 @@ from trials_under_fire import (
     what_it_left,
 )
 
-from conspo_study.incidents import read_incidents
+from conspo_study.results.incidents import read_incidents
 from conspo_study.results.rows import read_eval_rows, read_steps
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from objective.batches import SHAPES, random_batch, shifted
+from objective_batches import SHAPES, random_batch, shifted
 from tolerances import rounding
 
 from conspo_study.config import ConSPOOptions

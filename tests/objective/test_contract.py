@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 from field_docs import field_docs
-from objective.agreement import CASES, IDS, PROGRESS, SETTINGS, check
-from objective.batches import LIMIT, SHAPES, gradient, random_batch, select
+from objective_agreement import CASES, IDS, PROGRESS, SETTINGS, check
+from objective_batches import LIMIT, SHAPES, gradient, random_batch, select
 
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.objective import GroupBatch, Totals, objective_named

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from objective.batches import SHAPES, random_batch, select
+from objective_batches import SHAPES, random_batch, select
 
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.objective import Progress, Totals, objective_named

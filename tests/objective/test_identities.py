@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from objective.batches import LIMIT, SHAPES, gradient, random_batch, shifted
+from objective_batches import LIMIT, SHAPES, gradient, random_batch, shifted
 
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.objective import Progress, objective_named

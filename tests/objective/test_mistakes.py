@@ -6,7 +6,7 @@ import sys
 from types import ModuleType
 
 import pytest
-from objective.agreement import SETTINGS, check
+from objective_agreement import SETTINGS, check
 
 PACKAGE = "conspo_study.objective"
 MISTAKES = {

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from objective.batches import gradient, random_batch
+from objective_batches import gradient, random_batch
 
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.objective import GroupBatch, Progress, objective_named

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from objective.batches import random_batch
+from objective_batches import random_batch
 
 from conspo_study.config import (
     ConfigError,

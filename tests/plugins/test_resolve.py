@@ -69,7 +69,7 @@ def test_what_cannot_be_loaded_says_where_and_why(place, source, path, said):
 @pytest.mark.parametrize(
     "run",
     [
-        "from conspo_study.cli import main\nraise SystemExit(main(None, None))",
+        "from conspo_study.commands.script import main\nraise SystemExit(main(None))",
         "from study_fixtures import definition\nfrom conspo_study.study import Study\n"
         "definition(Study).run(__import__('pathlib').Path())",
     ],

@@ -12,7 +12,7 @@ from conspo_study.policy.load import load_policy
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.shipped import ship, shipped_model, shipped_recipe
 from conspo_study.policy.warm_start import fingerprint, train
-from conspo_study.prepare import prepare_policy
+from conspo_study.training.prepare import prepare_policy
 
 CONFIG = PolicyConfig()
 STEPS, SEED = CONFIG.warm_start_steps, CONFIG.warm_start_seed
@@ -31,7 +31,7 @@ def loss_of(model):
 
 def test_they_were_trained_by_the_recipe_as_it_is():
     assert shipped_recipe() == fingerprint(demonstrations, STEPS, SEED), (
-        "the warm start's recipe or data changed: run python -m conspo_study.prepare"
+        "the warm start's recipe or data changed: run python -m conspo_study.training.prepare"
     )
     assert loss_of(shipped_model()) < 0.35 < 3 < loss_of(untrained_model(SEED))
 

@@ -12,12 +12,12 @@ from optuna.trial import TrialState as OptunaState
 from study_fixtures import MemoryLog, definition
 
 from conspo_study.definition import Anchor, Sampler
+from conspo_study.definition.space import Choice, Range
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.export import export_sqlite
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.results.log import read_log
 from conspo_study.search import Search
-from conspo_study.space import Choice, Range
 
 FROZEN = Path(__file__).parents[1] / "assets" / "results_v2"
 METRIC = "eval/chain/hard/avg@8"

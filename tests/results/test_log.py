@@ -167,7 +167,7 @@ def test_a_flipped_byte_anywhere_in_a_line_is_refused_by_line_number(write: Writ
             # A flip may also create a newline, which damages the line that it ends.
             with pytest.raises(LogDamaged, match=rf"line {number} is damaged") as caught:
                 read_log(path)
-    assert f"python -m conspo_study.study repair {path.parent}" in str(caught.value)
+    assert f"conspo repair {path.parent}" in str(caught.value)
     with pytest.raises(LogDamaged, match=f"line {len(lines)}"):
         ResultsLog(path)
     assert path.read_bytes() == damaged, "a damaged log must not be changed"

@@ -6,14 +6,13 @@ import shutil
 import pytest
 from study_shapes import shapes, write_shape
 
-from analysis.load import load_study
-from analysis.report import main as report_main
-from analysis.report import write_report
-from conspo_study.manage import main
+from analysis.load.study import load_study
+from analysis.report.report import write_report
+from conspo_study.commands.manage import main
+from conspo_study.results.folder import read_table
 from conspo_study.results.outcome import missing_lines
 from conspo_study.results.rows import eval_path
-from conspo_study.status import study_status
-from conspo_study.study_folder import read_table
+from conspo_study.terminal.status import study_status
 
 SHAPES = shapes()
 DEFINITION = {"base": {"evaluation": {"every": 2}}}
@@ -26,7 +25,7 @@ def folder(tmp_path):
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
-    monkeypatch.setattr("analysis.gallery.BUILDERS", ())
+    monkeypatch.setattr("analysis.figures.gallery.BUILDERS", ())
 
 
 def missing(folder, **options):
@@ -130,8 +129,7 @@ def test_without_a_definition_the_report_is_of_the_log(tmp_path, monkeypatch, ca
     folder = write_shape(tmp_path / "study", SHAPES["winner confirmed, anchor failed"])
     path = folder / "study.json"
     path.unlink() if content is None else path.write_bytes(content)
-    monkeypatch.setattr("sys.argv", ["report", str(folder)])
-    assert report_main() == 1
+    assert main(["report", str(folder)]) == 1
     printed = capsys.readouterr()
     assert str(path) in printed.err and "restore it from a copy" in printed.err
     assert "Which trial is best cannot be told" in printed.out

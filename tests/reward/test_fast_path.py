@@ -4,7 +4,7 @@ import random
 from contextlib import closing
 
 import pytest
-from reward.asking import verdicts
+from asking import verdicts
 
 from conspo_study.records import Verdict
 from conspo_study.reward.fast_path import decide

@@ -2,7 +2,7 @@
 
 import time
 
-from reward.asking import verdicts
+from asking import verdicts
 
 from conspo_study.config import RewardConfig
 from conspo_study.records import Verdict

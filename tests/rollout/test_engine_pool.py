@@ -11,7 +11,7 @@ import torch
 from fake_engines import FakeActor, ThreadEngine, counted
 from safetensors.torch import save_file
 
-from conspo_study.failures import lasting_cause
+from conspo_study.cluster.failures import lasting_cause
 from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.engine_pool import Answer, EngineFailed, EnginePool
 from conspo_study.rollout.vllm_engine import VllmEngine

@@ -27,11 +27,11 @@ from tiny_models import random_model
 from tolerances import rounding
 
 from conspo_study.config import RunConfig, with_overrides
-from conspo_study.engines import rollout_engines
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.weights import named_weights
 from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.transformers_engine import TransformersEngine
+from conspo_study.training.engines import rollout_engines
 
 pytestmark = pytest.mark.vllm
 

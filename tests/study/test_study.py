@@ -9,13 +9,12 @@ import pytest
 from study_fixtures import TAU, definition
 
 from conspo_study.config import with_overrides
-from conspo_study.definition import StudyError
-from conspo_study.records import EventKind, TrialEvent
+from conspo_study.definition.space import Choice
+from conspo_study.records import EventKind, StudyError, TrialEvent
+from conspo_study.results.folder import read_definition
 from conspo_study.results.log import ResultsLog, read_log
 from conspo_study.results.table import build_table
-from conspo_study.space import Choice
 from conspo_study.study import Study
-from conspo_study.study_folder import read_definition
 
 CODE = {"hash": "c0de", "git": "1" * 40, "files": {"train.py": "a", "search.py": "b"}}
 
@@ -24,7 +23,7 @@ CODE = {"hash": "c0de", "git": "1" * 40, "files": {"train.py": "a", "search.py":
 def code(monkeypatch):
     """The code that the tests pretend to be run with."""
     identity = json.loads(json.dumps(CODE))
-    monkeypatch.setattr("conspo_study.study_folder.code_identity", lambda **_: identity)
+    monkeypatch.setattr("conspo_study.study.claim.code_identity", lambda **_: identity)
     return identity
 
 
@@ -40,7 +39,7 @@ def launched(monkeypatch):
         calls.append(study)
         return False
 
-    monkeypatch.setattr("conspo_study.launch.launch", launch)
+    monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)
     return calls
 
 
@@ -248,7 +247,7 @@ def test_a_damaged_log_is_refused_with_the_command_that_repairs_it(tmp_path, lau
     folder = run(tmp_path).folder
     path = folder / "log.jsonl"
     path.write_bytes(path.read_bytes().replace(b"resumed", b"Resumed"))
-    with pytest.raises(StudyError, match=f"line 1 is damaged.*study repair {folder}"):
+    with pytest.raises(StudyError, match=f"line 1 is damaged.*conspo repair {folder}"):
         run(tmp_path, resume=True)
 
 
@@ -261,7 +260,7 @@ def test_a_driver_is_named_in_the_folder_only_while_it_runs(tmp_path, monkeypatc
             run(tmp_path, resume=True)
         return False
 
-    monkeypatch.setattr("conspo_study.launch.launch", launch)
+    monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)
     folder = run(tmp_path).folder
     assert seen[0]["pid"] == os.getpid()
     assert not (folder / "driver.json").exists()
@@ -287,7 +286,7 @@ def test_a_file_system_without_locks_is_refused(tmp_path, launched, monkeypatch)
 def test_a_disk_without_room_for_the_plan_is_refused(tmp_path, launched, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
-    with pytest.raises(StudyError, match=r"needs about \d+\.\d MiB of disk .* 1\.0 MiB are free"):
+    with pytest.raises(StudyError, match=r"needs about \d+\.\d MB of disk .* 1\.05 MB are free"):
         run(tmp_path)
     assert not launched
 
@@ -296,7 +295,7 @@ def test_an_error_of_ours_is_not_taken_for_a_full_disk(tmp_path, monkeypatch):
     def launch(study, folder, log, console):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("conspo_study.launch.launch", launch)
+    monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path)
 

@@ -8,9 +8,8 @@ import pytest
 from growing_study import WHOLE
 from study_fixtures import TAU, definition
 
-from conspo_study.definition import StudyError
-from conspo_study.manage import main
-from conspo_study.records import EventKind, TrialEvent
+from conspo_study.commands.manage import main
+from conspo_study.records import EventKind, StudyError, TrialEvent
 from conspo_study.study import Study
 from conspo_study.tracking.known import parse_trackers
 from conspo_study.tracking.processes import tracking
@@ -80,7 +79,7 @@ def test_one_that_fails_is_told_once_and_the_other_has_everything(study, package
     assert len(told) == 1
     what, command = told[0]
     assert what.startswith("tracking to wandb ended: RuntimeError: the server is on fire. ")
-    assert command == f"python -m conspo_study.study track {study.folder} --to wandb"
+    assert command == f"conspo track {study.folder} --to wandb"
     assert recorded(tmp_path, "t0000-seed0") == WHOLE
 
 
@@ -138,7 +137,7 @@ def test_a_study_that_is_tracked_is_the_same_study_and_is_there_to_its_end(
 ):
     packages("trackio", TRACKIO.format(on_log="pass"))
     identity = {"hash": "c0de", "git": None, "files": {}}
-    monkeypatch.setattr("conspo_study.study_folder.code_identity", lambda **_: identity)
+    monkeypatch.setattr("conspo_study.study.claim.code_identity", lambda **_: identity)
 
     def launch(study, folder, log, console):
         data = {"params": {TAU: 1.0}, "seeds": [0, 1]}
@@ -148,7 +147,7 @@ def test_a_study_that_is_tracked_is_the_same_study_and_is_there_to_its_end(
         log.append(TrialEvent(EventKind.FINISHED, "t0000", end))
         return True
 
-    monkeypatch.setattr("conspo_study.launch.launch", launch)
+    monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)
     study = definition(Study, trials=2)
     outcome = study.run(tmp_path / "results", track=("trackio",))
     assert (tmp_path / "record" / "t0000-seed1").exists()

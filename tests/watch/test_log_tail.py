@@ -89,7 +89,7 @@ def test_events_that_contradict_each_other_are_damage(path):
 
 
 def test_the_time_that_is_left_is_that_of_status(path, study):
-    from conspo_study.status import _seconds_left
+    from conspo_study.terminal.status import _seconds_left
 
     tail, events = LogTail(path), read_log(path)
     tail.advance(LONG)

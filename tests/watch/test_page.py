@@ -99,7 +99,7 @@ def test_the_page_tells_what_is_wrong_with_a_study(study, watch, tmp_path):
     lines[9] = lines[9].replace(b'"t0001"', b'"t0009"')
     (study / "log.jsonl").write_bytes(b"\n".join(lines))
     said = text_of(dom(watch(study).url, tmp_path / "browser"))
-    assert "line 10 of log.jsonl is damaged" in said and "study repair" in said
+    assert "line 10 of log.jsonl is damaged" in said and "conspo repair" in said
     assert "t0000" in said and "t0002" not in said, "what is before the damage is shown"
     with pytest.raises(ValueError, match="line 10"):
         read_log(study / "log.jsonl")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from conspo_study.manage import main
+from conspo_study.commands.manage import main
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.lease import Lease
 from conspo_study.results.log import ResultsLog
-from conspo_study.status import study_status
+from conspo_study.terminal.status import study_status
 
 ROOT = Path(__file__).resolve().parents[2]
 METRIC = "eval/chain/hard/avg@2"
@@ -264,7 +264,7 @@ def interruptible():
 
 @pytest.mark.usefixtures("interruptible")
 def test_the_command_says_where_the_page_is_and_ends_quietly(study):
-    command = [sys.executable, "-m", "conspo_study.study", "watch", str(study), "--port", "0"]
+    command = [sys.executable, "-m", "conspo_study", "watch", str(study), "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:

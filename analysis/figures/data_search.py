@@ -1,0 +1,126 @@
+"""The data step of figures about a search: settings against values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings.frames import other_params, trials_frame
+from analysis.load.study import StudyResults
+from conspo_study.records import TrialState
+
+OBJECTIVE_SETTINGS = ("objective", "tau", "ratio", "schedule", "alpha")
+FEWEST_TRIALS = 8
+"""With fewer, a share of the variance says nothing."""
+_SHUFFLES = 500
+_BINS = 4
+_ABSENT = "absent"
+
+
+def search_frame(study: StudyResults) -> tuple[pd.DataFrame, list[str]]:
+    """The trials in the order of the search, and the settings that vary between them.
+
+    Columns: those of `trials_frame`; number (0, 1, ...), margin (M = ratio x tau), usable (finished
+    with all seeds). A setting that a trial does not use is None.
+    """
+    frame = trials_frame(study)
+    number = {row.id: index for index, row in enumerate(study.table.rows)}
+    frame = frame.assign(number=frame["trial"].map(number)).sort_values("number")
+    tau = pd.to_numeric(frame["tau"], errors="coerce")
+    frame["margin"] = pd.to_numeric(frame["ratio"], errors="coerce") * tau
+    finished = frame["state"] == TrialState.FINISHED.value
+    frame["usable"] = finished & (frame["n"] == frame["seeds"])
+    known = (*OBJECTIVE_SETTINGS, *other_params(study))
+    settings = [name for name in known if _distinct(frame[name]) > 1]
+    return frame.reset_index(drop=True), settings
+
+
+def slices(frame: pd.DataFrame, settings: Sequence[str], along: str) -> list[pd.DataFrame]:
+    """Usable trials that differ in `along` alone, sorted by it; each with two values or more.
+
+    along: a column of `search_frame`: a setting, or `margin` for M. A trial without a margin has no
+    schedule and no warm-up: along M or M/tau it belongs to every slice of its tau.
+    """
+    usable = frame[frame["usable"] & frame[along].notna()]
+    others = [name for name in settings if name != along and not {name, along} <= _MARGINS]
+    bare = usable[usable["ratio"] == 0] if along in _MARGINS else usable.iloc[:0]
+    rest = usable.drop(bare.index)
+    same = [name for name in others if name not in ("schedule", "alpha")]
+    starts = _combined(bare, same)
+    found = []
+    for _, own in rest.groupby(_combined(rest, others), sort=False):
+        start = bare[starts == _combined(own, same).iloc[0]]
+        line = pd.concat([start, own]).sort_values(along)
+        if line[along].nunique() > 1 and line[along].is_unique:
+            found.append(line)
+    return found
+
+
+def importance(frame: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
+    """How much of the variance between trials each setting accounts for by itself.
+
+    setting, share (one-way eta squared of the mean over seeds), chance (its 95 % quantile when the
+    values are shuffled among the trials), groups. Numbers with more than four values are put into
+    quartiles; "absent" is a value of its own. Largest share first; empty with fewer than
+    `FEWEST_TRIALS` usable trials. Interactions are not seen, and a sampler that prefers some region
+    makes settings look alike that were varied together.
+    """
+    usable = frame[frame["usable"]]
+    values = usable["value"].to_numpy(dtype=float)
+    columns = ["setting", "share", "chance", "groups"]
+    if len(values) < FEWEST_TRIALS or np.ptp(values) == 0:
+        return pd.DataFrame(columns=columns)
+    rng = np.random.default_rng(0)
+    shuffled = np.stack([rng.permutation(values) for _ in range(_SHUFFLES)])
+    records = []
+    for name in settings:
+        codes = _groups(usable[name])
+        count = int(codes.max()) + 1
+        # As many groups as trials explain everything, whatever the values.
+        if 1 < count <= len(values) // 2:
+            chance = float(np.quantile(_eta_squared(shuffled, codes), 0.95))
+            records.append((name, float(_eta_squared(values[None], codes)[0]), chance, count))
+    found = pd.DataFrame(records, columns=columns)
+    return found.sort_values("share", ascending=False, ignore_index=True)
+
+
+def setting_label(name: str) -> str:
+    """How axes call a setting: `M/tau`, or the last part of a dotted path."""
+    return {"ratio": "M/tau", "margin": "M"}.get(name, name.rpartition(".")[2].replace("_", " "))
+
+
+_MARGINS = {"ratio", "margin"}
+
+
+def _combined(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
+    """A text per trial that is equal for trials with equal values of all these settings."""
+    rows = zip(*(frame[name] for name in names), strict=True) if names else [()] * len(frame)
+    texts = [repr([None if pd.isna(value) else value for value in row]) for row in rows]
+    return pd.Series(texts, index=frame.index, dtype=str)
+
+
+def _distinct(values: pd.Series[Any]) -> int:
+    return int(values.nunique(dropna=False))
+
+
+def _groups(values: pd.Series[Any]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """A code per trial: of its value, or of the quartile of many numbers."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    if numbers.notna().sum() == values.notna().sum() and numbers.nunique() > _BINS:
+        values = pd.qcut(numbers, _BINS, duplicates="drop").astype(str)
+    shown = values.astype(object).where(values.notna(), _ABSENT).astype(str)
+    return np.asarray(pd.factorize(shown)[0], dtype=np.intp)
+
+
+def _eta_squared(
+    values: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    codes: np.ndarray[tuple[int], np.dtype[np.intp]],
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """[rows, trials] -> [rows]: variance between the groups over the whole variance."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    member = np.eye(int(codes.max()) + 1)[codes]
+    between = ((centred @ member) ** 2 / member.sum(axis=0)).sum(axis=1)
+    return np.asarray(between / (centred**2).sum(axis=1))

@@ -1,0 +1,114 @@
+"""Figures of what happened during training: curves with bands, margins, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.figures.data_training import Curve
+from analysis.figures.style import (
+    COLUMN_IN,
+    FAINT,
+    NEGATIVE,
+    PAGE_IN,
+    POSITIVE,
+    distinct,
+    shortened,
+    wrapped,
+)
+
+_MOST_BANDS = 6
+"""With more curves, bands would cover each other: then the means stand alone."""
+
+
+def band_note(frames: Sequence[pd.DataFrame], curves: int) -> str:
+    """What the bands of curves are, in words; the same words for the figure and its caption."""
+    counts = sorted({int(n) for frame in frames for n in frame["n"].unique()})
+    if not counts or counts == [1]:
+        return "one seed: no bands"
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    if curves > _MOST_BANDS:
+        return f"mean of {seeds} seeds; bands left out among {curves} curves"
+    return f"line: mean; band: ± 1 sd over {seeds} seeds"
+
+
+def training_panels(
+    panels: Mapping[str, pd.DataFrame], curves: Sequence[Curve], *, note: str
+) -> Figure:
+    """Up to six panels over training steps, one per metric, one curve per trial.
+
+    panels: axis label -> a frame of `figure_data.bands`, none empty. note: what bands are.
+    """
+    rows = -(-len(panels) // 3)
+    figure = Figure(figsize=(PAGE_IN, 1.75 * rows + 0.17 * -(-len(curves) // 2) + 0.2))
+    grid = figure.subplots(rows, min(3, len(panels)), squeeze=False).flatten()
+    looks = distinct(len(curves))
+    for axes, (label, frame) in zip(grid, panels.items(), strict=False):
+        for curve, (colour, line) in zip(curves, looks, strict=True):
+            own = frame[frame["trial"] == curve.trial]
+            _band(axes, own, colour, line, shaded=len(curves) <= _MOST_BANDS)
+        axes.set_ylabel(label)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("training step")
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    grid[0].set_title(note, loc="left", color=FAINT, fontsize=7)
+    handles = [
+        Line2D([], [], color=colour, linestyle=line, label=shortened(curve.name))
+        for curve, (colour, line) in zip(curves, looks, strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=2)
+    return figure
+
+
+def margin_courses(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """m_t over training as logged, one step-wise line per distinct course.
+
+    frame: trial, step, value: m_t / M. names: trial -> the course's name, in the legend's order.
+    """
+    figure = Figure(figsize=(COLUMN_IN, 0.7 * COLUMN_IN))
+    axes = figure.subplots()
+    for (trial, name), (colour, line) in zip(names.items(), distinct(len(names)), strict=True):
+        own = frame[frame["trial"] == trial].sort_values("step")
+        axes.plot(own["step"], own["value"], color=colour, linestyle=line, label=name)
+    axes.set(xlabel="training step", ylabel="margin m_t / M", ylim=(-0.03, 1.06))
+    axes.set_xlim(left=0)
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def score_courses(
+    positive: pd.DataFrame, negative: pd.DataFrame, curves: Sequence[Curve], *, note: str
+) -> Figure:
+    """Mean scores of correct and of wrong responses over training, a panel per trial.
+
+    positive, negative: frames of `figure_data.bands`. curves: at most four.
+    """
+    figure = Figure(figsize=(PAGE_IN, 0.33 * PAGE_IN))
+    grid = figure.subplots(1, len(curves), sharey=True, squeeze=False).flatten()
+    for axes, curve in zip(grid, curves, strict=True):
+        for frame, colour, line in ((positive, POSITIVE, "-"), (negative, NEGATIVE, "--")):
+            _band(axes, frame[frame["trial"] == curve.trial], colour, line)
+        axes.set_title(wrapped(curve.name, 34), loc="left", fontsize=7)
+        axes.set_xlabel("training step")
+        axes.set_xlim(left=0)
+    grid[0].set_ylabel("score s: log-probability\nper token (nats)")
+    handles = [
+        Line2D([], [], color=POSITIVE, label="correct responses"),
+        Line2D([], [], color=NEGATIVE, linestyle="--", label="wrong responses"),
+        Line2D([], [], linestyle="", label=note),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _band(axes: Axes, own: pd.DataFrame, colour: Any, line: Any, shaded: bool = True) -> None:
+    axes.plot(own["step"], own["mean"], color=colour, linestyle=line, linewidth=1.2)
+    if shaded and len(own) and (own["n"] > 1).all():
+        low, high = own["mean"] - own["sd"], own["mean"] + own["sd"]
+        axes.fill_between(own["step"], low, high, color=colour, alpha=0.15, linewidth=0)

@@ -1,0 +1,226 @@
+"""Which figures of a search a study supports."""
+
+from __future__ import annotations
+
+from functools import partial
+from statistics import fmean
+
+import pandas as pd
+
+from analysis.figures.data_search import (
+    FEWEST_TRIALS,
+    importance,
+    search_frame,
+    setting_label,
+    slices,
+)
+from analysis.figures.data_training import cost_curves
+from analysis.figures.draw_overview import accuracy_against_margin
+from analysis.figures.draw_search import (
+    optimisation_history,
+    parallel_coordinates,
+    pareto,
+    setting_importance,
+)
+from analysis.figures.draw_settings import group_size_costs, sensitivity, tau_margin_map
+from analysis.figures.entry import FigureEntry
+from analysis.findings.frames import evaluation_curves, initial_value, margin_points
+from analysis.findings.pareto import front_of
+from analysis.load.study import StudyResults
+from analysis.load.text import axis_label, metric_label
+from conspo_study.records import TrialState
+
+KNOBS = ("tau", "margin", "ratio", "alpha")
+"""Columns of the sensitivity figure: tau, M, M/tau and alpha."""
+
+_MOST_AXES = 9
+_FEWEST_POINTS = 4
+
+
+def margin_figure(study: StudyResults) -> FigureEntry | str:
+    """The metric after training against M/tau."""
+    points = margin_points(study)
+    if points.empty:
+        return "No figure against M/tau: no trial with a margin setting has ended."
+    ended = (TrialState.FINISHED, TrialState.PRUNED)
+    left_out = {row.id for row in study.table.rows if row.state in ended} - set(points["trial"])
+    label = metric_label(study.metric)
+    absent = f" Not in the figure: {', '.join(sorted(left_out))}." if left_out else ""
+    caption = f"{label} of {points['trial'].nunique()} trials against M/tau.{absent}"
+    draw = partial(
+        accuracy_against_margin,
+        points,
+        metric=axis_label(study.metric),
+        seeds=len(study.seeds),
+        initial=initial_value(study),
+    )
+    trials = tuple(dict.fromkeys(points["trial"]))
+    return FigureEntry("accuracy_against_margin", "Margin and temperature", caption, trials, draw)
+
+
+def sensitivities(study: StudyResults) -> FigureEntry | str:
+    """Figure 3 of the paper on this study's trials."""
+    frame, settings = search_frame(study)
+    # The tau of an objective without a margin is another quantity.
+    frame = frame[frame["ratio"].notna()]
+    usable = frame[frame["usable"]]
+    columns = [name for name in KNOBS if usable[name].nunique() > 1]
+    if not columns or len(usable) < _FEWEST_POINTS:
+        return "No sensitivity figure: fewer than four finished trials vary tau, M or alpha."
+    lines = {name: slices(frame, settings, name) for name in columns}
+    joined = any(lines.values())
+    caption = (
+        f"{metric_label(study.metric)} against {', '.join(map(setting_label, columns))}. "
+        f"{_bars(frame)} Hollow: stopped early or a seed is missing. "
+        + (
+            "Lines join trials that differ in that setting alone."
+            if joined
+            else "No two trials differ in one of them alone: trends here mix several settings."
+        )
+    )
+    draw = partial(sensitivity, frame, lines, metric=axis_label(study.metric))
+    trials = _valued(frame)
+    return FigureEntry("sensitivity", "Sensitivity to tau, M and alpha", caption, trials, draw)
+
+
+def margin_map(study: StudyResults) -> FigureEntry | str:
+    """tau against M/tau."""
+    frame, _ = search_frame(study)
+    usable = frame[frame["usable"] & frame["ratio"].notna() & frame["tau"].notna()]
+    few = len(usable) < _FEWEST_POINTS
+    if few or usable["tau"].nunique() < 2 or usable["ratio"].nunique() < 2:
+        return "No map of tau and M/tau: fewer than four finished trials vary both."
+    caption = (
+        f"{metric_label(study.metric)} by tau and M/tau of {len(usable)} finished trials; where "
+        "several share a cell, which holds their mean, they differ in schedule, warm-up or others."
+    )
+    draw = partial(tau_margin_map, frame, metric=axis_label(study.metric))
+    return FigureEntry("tau_margin_map", "tau and M/tau", caption, tuple(usable["trial"]), draw)
+
+
+def importances(study: StudyResults) -> FigureEntry | str:
+    """What each setting explains by itself."""
+    frame, settings = search_frame(study)
+    if study.definition.get("space") == {}:
+        return "No importance of settings: the study searches none."
+    found = importance(frame, settings)
+    if found.empty:
+        return (
+            f"No importance of settings: it takes {FEWEST_TRIALS} finished trials whose values "
+            "differ, and a setting that some of them share."
+        )
+    usable = frame[frame["usable"]]
+    caption = (
+        "Share of the variance between finished trials that each setting accounts for by itself "
+        "(one-way eta squared; numbers in quartiles). Ticks: 95 % of shufflings of the values "
+        "stay below; a bar that does not pass its tick is no evidence. Interactions are not "
+        "seen, and a search that prefers good regions varies its settings together."
+    )
+    draw = partial(setting_importance, found, trials=len(usable))
+    return FigureEntry(
+        "importance", "Importance of settings", caption, tuple(usable["trial"]), draw
+    )
+
+
+def parallel(study: StudyResults) -> FigureEntry | str:
+    """All settings of all finished trials side by side."""
+    frame, settings = search_frame(study)
+    usable = frame[frame["usable"]]
+    settings = [name for name in settings if usable[name].nunique(dropna=False) > 1][:_MOST_AXES]
+    if study.definition.get("space") == {}:
+        return "No parallel coordinates: the study searches no settings."
+    if len(settings) < 2 or len(usable) < _FEWEST_POINTS:
+        return "No parallel coordinates: they take four finished trials and two settings."
+    caption = (
+        f"{len(usable)} finished trials, a line each, through their settings; colour: "
+        f"{metric_label(study.metric)}."
+    )
+    draw = partial(parallel_coordinates, frame, settings, metric=axis_label(study.metric))
+    trials = tuple(usable["trial"])
+    return FigureEntry("parallel_coordinates", "Settings side by side", caption, trials, draw)
+
+
+def history(study: StudyResults) -> FigureEntry | str:
+    """Values in the order of the search."""
+    frame, _ = search_frame(study)
+    trials = _valued(frame)
+    if len(trials) < 2:
+        return "No history of the search: fewer than two trials have a value."
+    caption = (
+        f"{metric_label(study.metric)} of the trials in the order of the search, and the best so "
+        f"far among the finished ones. {_bars(frame)}"
+    )
+    draw = partial(
+        optimisation_history,
+        frame,
+        metric=axis_label(study.metric),
+        direction=study.direction,
+    )
+    return FigureEntry("history", "History of the search", caption, trials, draw)
+
+
+def compromises(study: StudyResults) -> FigureEntry | str:
+    """The Pareto front of a study with several objectives."""
+    aims = study.definition.get("also") or []
+    front = [row.id for row, _ in front_of(study)]
+    if not aims:
+        return "No Pareto front: the study has one objective."
+    records = []
+    for row in study.table.rows:
+        means = [row.also.get(aim["metric"], {}) for aim in aims]
+        if row.state is TrialState.FINISHED and not row.missing_seeds and all(means):
+            values = {f"aim{index}": fmean(found.values()) for index, found in enumerate(means)}
+            records.append({"trial": row.id, "value": row.value, **values})
+    if len(records) < 2:
+        return "No Pareto front: fewer than two trials have finished with all objectives."
+    points = pd.DataFrame(records)
+    labels = [
+        (f"aim{index}", f"{axis_label(aim['metric'])} (better: {_more(aim)})")
+        for index, aim in enumerate(aims)
+    ]
+    metric = f"{axis_label(study.metric)}\n(better: {_more({'direction': study.direction})})"
+    caption = (
+        f"Means over seeds of {metric_label(study.metric)} and of the further objectives; "
+        f"{len(front)} of {len(points)} trials are beaten by no other: {', '.join(front)}."
+    )
+    draw = partial(pareto, points, front, labels, metric=metric)
+    return FigureEntry("pareto", "Best compromises", caption, tuple(points["trial"]), draw)
+
+
+def group_sizes(study: StudyResults) -> FigureEntry | str:
+    """What larger groups buy and cost."""
+    evaluation = evaluation_curves(study, study.metric)
+    ran = [row.id for row in study.table.rows if row.state is TrialState.FINISHED]
+    sizes = {study.configs.get(trial, {}).get("rollout", {}).get("group_size") for trial in ran} - {
+        None
+    }
+    if len(sizes) < 2:
+        return "No figure of group sizes: the finished trials have one."
+    frame = cost_curves(study, evaluation[evaluation["trial"].isin(ran)])
+    if frame.empty:
+        return "No figure of group sizes: no trial was evaluated during training."
+    caption = (
+        f"{metric_label(study.metric)} of every finished trial, mean over seeds, against the "
+        "rollouts sampled and the seconds of training before each evaluation. Trials may differ in "
+        "other settings too; time is that of this machine and of what ran beside it."
+    )
+    draw = partial(group_size_costs, frame, metric=axis_label(study.metric))
+    trials = tuple(dict.fromkeys(frame["trial"]))
+    return FigureEntry("group_size", "Group size and its cost", caption, trials, draw)
+
+
+def _valued(frame: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(frame.loc[frame["value"].notna(), "trial"])
+
+
+def _bars(frame: pd.DataFrame) -> str:
+    counts = frame.loc[frame["sd"].notna(), "n"]
+    if counts.empty:
+        return "One seed per trial: no bars."
+    low, high = int(counts.min()), int(counts.max())
+    seeds = str(low) if low == high else f"{low} to {high}"
+    return f"Points: means; bars: ± 1 sd over {seeds} seeds."
+
+
+def _more(aim: dict[str, str]) -> str:
+    return "less" if aim["direction"] == "min" else "more"

@@ -1,0 +1,194 @@
+"""Which figures of training a study supports."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from analysis.figures.data_training import (
+    Curve,
+    bands,
+    curves_to_show,
+    smoothing,
+)
+from analysis.figures.draw_objective import identity_gap
+from analysis.figures.draw_overview import learning_curves
+from analysis.figures.draw_training import (
+    band_note,
+    margin_courses,
+    score_courses,
+    training_panels,
+)
+from analysis.figures.entry import FigureEntry
+from analysis.findings.frames import (
+    evaluation_curves,
+    is_number,
+    metric_of,
+    objective_settings,
+    training_curves,
+)
+from analysis.load.study import StudyResults
+from analysis.load.text import axis_label, metric_label
+from conspo_study.records import TrialState
+
+PANELS = {
+    "reward": "training reward",
+    "response_length": "response length\n(tokens)",
+    "entropy": "entropy\n(nats per token)",
+    "score_gap": "score gap\n(nats per token)",
+    "valid_fraction": "valid groups\n(share)",
+}
+"""Training metrics of the panels and their labels; the study's own metric comes first."""
+
+_MOST_SCORE_PANELS = 4
+_MOST_COURSES = 6
+
+
+def learning(study: StudyResults) -> FigureEntry | str:
+    """Evaluation metric and training reward, with every seed."""
+    evaluation = evaluation_curves(study, study.metric)
+    shown = curves_to_show(study)[:6]
+    training = training_curves(study, "reward", [curve.trial for curve in shown])
+    recorded = set(pd.concat([evaluation["trial"], training["trial"]]))
+    curves = [
+        Curve(curve.trial, curve.name + _incomplete(study, curve.trial, evaluation))
+        for curve in shown
+        if curve.trial in recorded
+    ]
+    if not curves:
+        return "No learning curves: no trial to show has reported a value."
+    label = metric_label(study.metric)
+    draw = partial(
+        learning_curves,
+        evaluation,
+        training,
+        curves,
+        metric=axis_label(study.metric),
+        reward="training reward",
+        seeds=len(study.seeds),
+    )
+    caption = f"{label} and training reward over training steps: {_names(curves)}."
+    return FigureEntry("learning_curves", "Learning curves", caption, _trials(curves), draw)
+
+
+def panels(study: StudyResults) -> FigureEntry | str:
+    """Everything that tells how training went, with bands over seeds."""
+    shown = curves_to_show(study)
+    steps = study.steps_of([curve.trial for curve in shown])
+    window = smoothing(steps)
+    evaluation = evaluation_curves(study, study.metric)
+    evaluation = evaluation[evaluation["trial"].isin([curve.trial for curve in shown])]
+    frames = {axis_label(study.metric, 24): bands(evaluation)}
+    frames |= {label: bands(metric_of(steps, name), window) for name, label in PANELS.items()}
+    frames = {label: frame for label, frame in frames.items() if not frame.empty}
+    drawn = {trial for frame in frames.values() for trial in frame["trial"]}
+    curves = [curve for curve in shown if curve.trial in drawn]
+    if len(frames) < 2:
+        return "No training panels: no training step has been recorded."
+    note = band_note(list(frames.values()), len(curves))
+    smoothed = "" if window == 1 else f" Training metrics are means over {window} steps."
+    caption = f"Training of {_names(curves)} ({note}).{smoothed}"
+    if window > 1:
+        note += f"; running means of {window} steps"
+    return FigureEntry(
+        "training_panels",
+        "How training went",
+        caption,
+        _trials(curves),
+        partial(training_panels, frames, curves, note=note),
+    )
+
+
+def margins(study: StudyResults) -> FigureEntry | str:
+    """The margin's course for each schedule and warm-up of the study, as it was logged."""
+    longest: dict[tuple[str, float], tuple[int, str, float]] = {}
+    for row in study.table.rows:
+        found = objective_settings(study.configs.get(row.id, {}), row.params)
+        if not found["ratio"] or not found["tau"] or not found["schedule"] or not row.step:
+            continue
+        alpha = found["alpha"]
+        course = str(found["schedule"]), float(alpha) if is_number(alpha) else 0.0
+        if row.step > longest.get(course, (0, "", 0.0))[0]:
+            longest[course] = row.step, row.id, found["ratio"] * found["tau"]
+    courses = sorted(longest)
+    every = max(1, -(-len(courses) // _MOST_COURSES))
+    chosen = {longest[course][1]: course for course in courses[::every]}
+    frame = metric_of(study.steps_of(chosen), "margin")
+    targets = {trial: target for _, trial, target in longest.values()}
+    if frame.empty:
+        return "No margin courses: no trial with a margin has logged it."
+    frame["value"] /= frame["trial"].map(targets)
+    # All seeds follow the same course; one that skipped a step has no margin there.
+    frame = frame.groupby(["trial", "step"])["value"].mean().reset_index()
+    names = {
+        trial: schedule + (f", alpha {alpha:.3g}" if alpha else "")
+        for trial, (schedule, alpha) in chosen.items()
+        if trial in set(frame["trial"])
+    }
+    caption = (
+        "The margin over training, as logged, in units of its target M; "
+        f"{len(names)} of the study's {len(courses)} courses: "
+        f"{'; '.join(f'{name} ({trial})' for trial, name in names.items())}."
+    )
+    draw = partial(margin_courses, frame, names)
+    return FigureEntry("margin_courses", "Margin over training", caption, tuple(names), draw)
+
+
+def scores(study: StudyResults) -> FigureEntry | str:
+    """Mean scores of correct and wrong responses over training."""
+    shown = curves_to_show(study)
+    steps = study.steps_of([curve.trial for curve in shown])
+    window = smoothing(steps)
+    positive, negative = (
+        bands(metric_of(steps, name), window) for name in ("score_positive", "score_negative")
+    )
+    known = set(positive["trial"]) & set(negative["trial"])
+    curves = [curve for curve in shown if curve.trial in known][:_MOST_SCORE_PANELS]
+    if not curves:
+        return "No scores of correct and wrong responses: no trial to show has logged them."
+    note = band_note([positive, negative], len(curves))
+    note += f"; running means of {window} steps" if window > 1 else ""
+    caption = (
+        "Mean log-probability per token of the correct and of the wrong responses of a group, "
+        f"mean over groups, for {_names(curves)} ({note})."
+    )
+    draw = partial(score_courses, positive, negative, curves, note=note)
+    return FigureEntry(
+        "scores", "Scores of correct and wrong responses", caption, _trials(curves), draw
+    )
+
+
+def identity(study: StudyResults) -> FigureEntry | str:
+    """GRPO's discriminative form on the batches that were trained on."""
+    ran = [row.id for row in study.table.rows if row.state is not TrialState.WAITING]
+    # Trial by trial: the rows of all trials with all their columns take gigabytes in a large study.
+    parts = [metric_of(study.steps_of([trial]), "grpo_identity_gap") for trial in ran]
+    parts = [part for part in parts if not part.empty]
+    if not parts:
+        return "No figure of GRPO's identity: no trial has logged grpo_identity_gap."
+    frame = pd.concat(parts, ignore_index=True)
+    trials = tuple(dict.fromkeys(frame["trial"]))
+    caption = (
+        "Largest difference, over the rollouts of a training step, between GRPO's objective and "
+        f"its discriminative form (Proposition 1), or of their derivatives: {len(frame)} steps of "
+        f"{len(trials)} trials, at most {frame['value'].max():.1e}. Real batches, every seed."
+    )
+    return FigureEntry(
+        "grpo_identity", "GRPO's identity", caption, trials, partial(identity_gap, frame)
+    )
+
+
+def _incomplete(study: StudyResults, trial: str, evaluation: pd.DataFrame) -> str:
+    """Said of a curve whose mean is over some of the trial's seeds."""
+    found = evaluation.loc[evaluation["trial"] == trial, "seed"].nunique()
+    planned = len(study.table.row(trial).seeds)
+    return f", {found} of {planned} seeds" if 0 < found < planned else ""
+
+
+def _names(curves: list[Curve]) -> str:
+    return "; ".join(curve.name for curve in curves)
+
+
+def _trials(curves: list[Curve]) -> tuple[str, ...]:
+    return tuple(curve.trial for curve in curves)

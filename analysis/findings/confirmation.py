@@ -1,0 +1,181 @@
+"""The winner against the anchors on seeds and problems that did not choose it, and what the choice
+had added to its value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from typing import Any
+
+from analysis.load.study import StudyResults
+from analysis.statistics.intervals import (
+    Interval,
+    PairedDifference,
+    difference_interval,
+    mean_interval,
+    paired_difference,
+)
+from conspo_study.records import TrialState
+from conspo_study.results.table import TrialRow
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A search trial and its second run; the run may be absent or incomplete."""
+
+    search: TrialRow
+    run: TrialRow | None
+    """None while it has not been suggested."""
+    role: str
+    """`winner`, `anchor`, or `earlier winner` of a study that was extended since."""
+
+    @property
+    def values(self) -> Mapping[int, float]:
+        """The study's metric per fresh seed; empty until the run has finished."""
+        finished = self.run is not None and self.run.state is TrialState.FINISHED
+        return self.run.values if finished and self.run else {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether all fresh seeds have a value."""
+        return bool(self.values) and self.run is not None and not self.run.missing_seeds
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over the fresh seeds that have a value."""
+        return fmean(self.values.values()) if self.values else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % t-interval of the mean over seeds; None for fewer than two."""
+        return mean_interval(list(self.values.values()))
+
+    @property
+    def selected_on(self) -> Mapping[int, float]:
+        """The study's metric per seed of the search; empty for a trial that did not finish it."""
+        usable = self.search.state is TrialState.FINISHED and not self.search.missing_seeds
+        return self.search.values if usable else {}
+
+    @property
+    def drop(self) -> float | None:
+        """Mean in the search minus mean in the confirmation, both over all of their seeds."""
+        if not self.complete or not self.selected_on or self.mean is None:
+            return None
+        return fmean(self.selected_on.values()) - self.mean
+
+
+@dataclass(frozen=True)
+class SelectionBias:
+    """How much better the winner looked, relative to the anchors, where it was selected."""
+
+    winner_drop: float
+    anchors_drop: float
+    """Mean of the anchors': what other seeds and problems change for a setting that nobody chose.
+    """
+    anchors: int
+    interval: Interval | None
+    """95 % Welch interval of the difference of the two, over the seeds; None when the search or the
+    confirmation has a single one."""
+
+    @property
+    def estimate(self) -> float:
+        """Drop of the winner minus mean drop of the anchors."""
+        return self.winner_drop - self.anchors_drop
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """All that a study's confirmation shows so far."""
+
+    study: StudyResults
+    trials: tuple[Confirmed, ...]
+    """The winner first, when it is known; then the anchors in the order of the search."""
+
+    @property
+    def winner(self) -> Confirmed | None:
+        """The trial that the search selects, whether or not it has been run again."""
+        return next((trial for trial in self.trials if trial.role.startswith("winner")), None)
+
+    @property
+    def anchors(self) -> tuple[Confirmed, ...]:
+        """The anchors that the winner is compared with."""
+        return tuple(trial for trial in self.trials if trial.role == "anchor")
+
+    def advantage(self, anchor: Confirmed) -> PairedDifference | None:
+        """Winner minus anchor on the fresh seeds that both have; None without any."""
+        if self.winner is None:
+            return None
+        return paired_difference(self.winner.values, anchor.values)
+
+    @cached_property
+    def bias(self) -> SelectionBias | None:
+        """None until the winner and an anchor have all seeds of both stages."""
+        winner = self.winner
+        usable = [anchor for anchor in self.anchors if anchor.drop is not None]
+        if winner is None or winner.drop is None or not usable:
+            return None
+        drops = [anchor.drop for anchor in usable if anchor.drop is not None]
+        searched = _advantages(winner.selected_on, [anchor.selected_on for anchor in usable])
+        again = _advantages(winner.values, [anchor.values for anchor in usable])
+        interval = difference_interval(searched, again)
+        return SelectionBias(winner.drop, fmean(drops), len(usable), interval)
+
+    def problems(self, trial: Confirmed) -> str:
+        """Which problems the run used, in words."""
+        settings = [
+            _evaluation(self.study, row.id) for row in (trial.search, trial.run) if row is not None
+        ]
+        if len(settings) < 2 or not all(settings):
+            return "problems"
+        name = self.study.metric.removeprefix("eval/").rpartition("/")[0]
+        has_splits = name.startswith("chain/") or "{split}" in name
+        if has_splits and settings[0].get("split") != settings[1].get("split"):
+            return f"{settings[1].get('split')} problems"
+        return "the same problems that selected it"
+
+
+def confirmation_of(study: StudyResults) -> Confirmation | None:
+    """None for a study that has no confirmation and declares none, or has lost its definition."""
+    declared = study.definition.get("confirm")
+    runs = {row.of: row for row in study.table.confirmations}
+    if study.problem or (not declared and not runs):
+        return None
+    winner = study.best if _search_is_over(study) else None
+    asked = (declared or {}).get("anchors")
+    found = []
+    for row in study.table.rows:
+        wanted = bool(declared) and row.label and (asked is None or row.label in asked)
+        if winner is not None and row.id == winner.id:
+            role = "winner (anchor)" if row.label else "winner"
+        elif row.label and (wanted or row.id in runs):
+            role = "anchor"
+        elif row.id in runs:
+            role = "earlier winner"
+        else:
+            continue
+        found.append(Confirmed(row, runs.get(row.id), role))
+    found.sort(key=lambda trial: not trial.role.startswith("winner"))
+    return Confirmation(study, tuple(found))
+
+
+def _search_is_over(study: StudyResults) -> bool:
+    """Whether no search trial can change the winner any more."""
+    table = study.table
+    over = bool(table.rows) and all(row.state.ended for row in table.rows)
+    # A budget may be larger than the space: then the end of the study says so.
+    budget = table.trials or study.definition.get("trials") or 0
+    confirmed = any(study.best and row.of == study.best.id for row in table.confirmations)
+    return over and (table.finished or confirmed or len(table.rows) >= budget)
+
+
+def _advantages(own: Mapping[int, float], others: list[Mapping[int, float]]) -> list[float]:
+    """Per seed that all have: a trial's value minus the mean of the others'."""
+    shared = sorted(set(own).intersection(*others))
+    return [own[seed] - fmean(other[seed] for other in others) for seed in shared]
+
+
+def _evaluation(study: StudyResults, trial: str) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] = study.configs.get(trial, {}).get("evaluation", {})
+    return settings

@@ -1,0 +1,49 @@
+"""What a study was continued with although it had changed, and which trials lie on which side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.load.study import StudyResults
+from analysis.load.text import visible
+from conspo_study.records import EventKind
+from conspo_study.results.table import TrialRow
+
+_ENDS = (EventKind.FINISHED, EventKind.PRUNED, EventKind.FAILED)
+
+
+def change_notes(study: StudyResults) -> list[str]:
+    """A line per start of the study that accepted changes: what they were, and which trials had
+    ended before."""
+    notes = []
+    ended: list[str] = []
+    for logged in study.events:
+        event = logged.event
+        if event.kind in _ENDS and event.trial not in ended:
+            ended.append(event.trial)
+        changes = event.data.get("changes") if event.kind is EventKind.STUDY_STARTED else None
+        if changes:
+            said = "; ".join(visible(str(change)) for change in changes)
+            before = f"before it ended {', '.join(ended)}" if ended else "no trial had ended yet"
+            notes.append(f"Continued in spite of a change ({said}); {before}.")
+    return notes
+
+
+def ran_alike(study: StudyResults, a: TrialRow, b: TrialRow) -> bool:
+    """Whether no accepted change lies between the two trials, nor within one of them."""
+    sides = _sides(study)
+    found = {side for row in (a, b) for side in sides.get(row.id, ())}
+    return len(found) <= 1
+
+
+def _sides(study: StudyResults) -> Mapping[str, set[int]]:
+    """Per trial, after how many changed starts its events lie."""
+    sides: dict[str, set[int]] = {}
+    number = 0
+    for logged in study.events:
+        event = logged.event
+        if event.kind is EventKind.STUDY_STARTED and event.data.get("changes"):
+            number += 1
+        elif event.trial and event.kind is not EventKind.SUGGESTED:
+            sides.setdefault(event.trial, set()).add(number)
+    return sides

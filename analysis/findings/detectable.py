@@ -1,0 +1,86 @@
+"""What the seeds of a study could have shown, beside what they did show.
+
+The noise is measured on trials of the study, not on the difference that is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.findings.confirmation import Confirmation, confirmation_of
+from analysis.findings.naming import describe
+from analysis.findings.summary import no_margin_reference
+from analysis.load.study import StudyResults
+from analysis.statistics.intervals import PairedDifference, paired_difference
+from conspo_study.results.spread import measured_spread
+from conspo_study.statistics.paired_spread import PairedSpread
+from conspo_study.statistics.power import POWER, detectable_effect
+
+
+def detectable_lines(study: StudyResults) -> list[str]:
+    """For the differences that the study is about: whether one was detected, and which could have
+    been; empty before there is anything to compare."""
+    confirmation = confirmation_of(study)
+    lines = _confirmed(confirmation) if confirmation else []
+    return lines or _searched(study)
+
+
+def _confirmed(confirmation: Confirmation) -> list[str]:
+    winner = confirmation.winner
+    if winner is None or not winner.values:
+        return []
+    measured = measured_spread(confirmation.study.table.confirmations)
+    lines = []
+    for anchor in confirmation.anchors:
+        difference = confirmation.advantage(anchor)
+        if difference is not None:
+            name = f"the winner and {describe(confirmation.study, anchor.search)}"
+            lines.append(_verdict(name, difference, measured, "fresh seeds"))
+    return lines
+
+
+def _searched(study: StudyResults) -> list[str]:
+    best = study.best
+    reference = no_margin_reference(study, best) if best else None
+    if best is None or reference is None or reference.id == best.id:
+        return []
+    difference = paired_difference(best.values, reference.values)
+    if difference is None:
+        return []
+    name = f"{describe(study, best)} and {describe(study, reference)}"
+    line = _verdict(name, difference, measured_spread(study.table.rows), "seeds of the search")
+    return [line]
+
+
+def _verdict(
+    name: str, difference: PairedDifference, measured: PairedSpread | None, kind: str
+) -> str:
+    seeds = len(difference.by_seed)
+    budget = _budget(seeds, measured, list(difference.by_seed.values()), kind)
+    interval = difference.interval
+    if interval is None:
+        return f"Between {name}: {budget}"
+    if interval.low <= 0 <= interval.high:
+        return f"No difference detected between {name}; {budget}"
+    return f"A difference was detected between {name}; {budget}"
+
+
+def _budget(seeds: int, measured: PairedSpread | None, found: Sequence[float], kind: str) -> str:
+    smallest = detectable_effect(1.0, seeds)
+    if smallest is None:
+        return "one seed cannot show a difference of any size."
+    if measured is None:
+        constant = max(found) - min(found) < 1e-12
+        why = "the values do not vary between seeds" if constant else "too few finished trials"
+        return (
+            f"{seeds} {kind} show a difference of {smallest:.2g} standard deviations, whose size "
+            f"is not known: {why}."
+        )
+    size = smallest * measured.sd
+    said = f"{size:.3f}, {100 * size:.1f} points" if size < 1 else f"{size:.3g}"
+    beyond = ", which is more than the metric can vary" if size >= 1 else ""
+    return (
+        f"these {seeds} {kind} could have detected one of {said}{beyond} with probability "
+        f"{POWER:.0%} (standard deviation of a paired difference {measured.sd:.3f}, "
+        f"{measured.source})."
+    )

@@ -1,0 +1,240 @@
+"""The data step: tidy frames that tables and figures are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
+
+import pandas as pd
+
+from analysis.load.study import StudyResults
+from analysis.load.text import visible
+from conspo_study.records import TrialState
+from conspo_study.results.table import TrialRow
+from conspo_study.text import first_line, setting_text
+
+ORDER = (
+    TrialState.FINISHED,
+    TrialState.RUNNING,
+    TrialState.PRUNED,
+    TrialState.FAILED,
+    TrialState.WAITING,
+)
+"""In tables, trials whose values compare come first."""
+
+NO_MARGIN = "no margin"
+"""Stands for the schedule of a trial that has no margin to schedule."""
+
+_OBJECTIVE = ("name", "tau", "margin", "margin_unit", "schedule", "alpha")
+
+
+def objective_settings(config: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """objective, tau, ratio (M/tau), schedule and alpha of a trial; None where not known.
+
+    `config` is the full configuration, `params` stands in for a trial that never started. Without
+    a margin (schedule `off`, or M = 0) ratio is 0 and there is no schedule; a margin that is
+    absent or constant has no alpha. Options of these names that are no numbers, as an objective of
+    somebody else may have them, are text, and then there is no ratio.
+    """
+    prefix = "objective."
+    given = {path.removeprefix(prefix): v for path, v in params.items() if path.startswith(prefix)}
+    options = {**given, **config.get("objective", {})}
+    tau, margin, unit = (options.get(key) for key in ("tau", "margin", "margin_unit"))
+    schedule, alpha = options.get("schedule"), options.get("alpha")
+    ratio = None
+    if tau is None or is_number(tau):
+        if schedule == "off" or (is_number(margin) and margin == 0):
+            ratio, schedule, alpha = 0.0, None, None
+        elif is_number(margin) and unit == "tau":
+            ratio = float(margin)
+        elif is_number(margin) and unit == "score" and tau:
+            ratio = margin / tau
+    if schedule == "constant":
+        alpha = None
+    return {
+        "objective": _plain(options.get("name")),
+        "tau": _plain(tau),
+        "ratio": ratio,
+        "schedule": _plain(schedule),
+        "alpha": _plain(alpha),
+    }
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a setting is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def other_params(study: StudyResults) -> list[str]:
+    """Dotted settings that vary between trials and that `objective_settings` does not tell."""
+    known = {f"objective.{name}" for name in _OBJECTIVE}
+    if not all(_ratio_tells_margin(study, row) for row in study.table.rows):
+        known -= {"objective.margin", "objective.margin_unit"}
+    return [path for path in study.varying if path not in known]
+
+
+def _ratio_tells_margin(study: StudyResults, row: TrialRow) -> bool:
+    settings = objective_settings(study.configs.get(row.id, {}), row.params)
+    return settings["ratio"] is not None or setting(study, row, "objective.margin") is None
+
+
+def setting(study: StudyResults, row: TrialRow, path: str) -> Any:
+    """Value of a dotted setting in a trial, from its full configuration, else its parameters: a
+    number, or text as by `setting_text`; None where the trial has no such setting."""
+    found = study.setting(row, path)
+    return "null" if found is None and study.has_setting(row, path) else _plain(found)
+
+
+def trials_frame(study: StudyResults) -> pd.DataFrame:
+    """One row per trial, best first within its state.
+
+    Columns: trial, label, the objective settings, other varying settings, state, step, steps,
+    value (mean), sd (sample, over seeds), n (seeds with a value), seeds (planned), further metrics
+    of the same kind, such as `avg@k` of other sets, as mean, `<metric>/sd` and `<metric>/n`,
+    wall_s, config_hash, cause. `value` of a running trial is its last report; a failed or waiting
+    trial has none.
+    """
+    levels, others = _other_levels(study), other_params(study)
+    records = []
+    for row in study.table.rows:
+        values = shown_values(study, row)
+        record: dict[str, Any] = {"trial": row.id, "label": row.label}
+        record |= objective_settings(study.configs.get(row.id, {}), row.params)
+        record |= {path: setting(study, row, path) for path in others}
+        record |= {"state": row.state.value, "step": row.step, "steps": row.steps}
+        record |= _mean_and_sd("value", "sd", values)
+        record |= {"n": len(values), "seeds": len(row.seeds)}
+        for metric in levels:
+            by_seed = {s: m[metric] for s, m in row.seed_metrics.items() if metric in m}
+            record |= _mean_and_sd(metric, f"{metric}/sd", by_seed if values else {})
+            record |= {f"{metric}/n": len(by_seed) if values else 0}
+        record |= {"wall_s": row.wall_s, "config_hash": row.config_hash}
+        record |= {"cause": first_line(row.cause)}
+        records.append(record)
+    columns = ["trial", "label", "objective", "tau", "ratio", "schedule", "alpha", *others]
+    columns += ["state", "step", "steps", "value", "sd", "n", "seeds"]
+    columns += [name for metric in levels for name in (metric, f"{metric}/sd", f"{metric}/n")]
+    columns += ["wall_s", "config_hash", "cause"]
+    frame = pd.DataFrame(records, columns=columns)
+    rank = {state.value: index for index, state in enumerate(ORDER)}
+    order = frame.assign(
+        _state=frame["state"].map(rank),
+        _incomplete=(frame["n"] < frame["seeds"]) & (frame["state"] == TrialState.FINISHED.value),
+    ).sort_values(
+        ["_state", "_incomplete", "value", "trial"],
+        ascending=[True, True, study.direction == "min", True],
+    )
+    return frame.loc[order.index].reset_index(drop=True)
+
+
+def margin_points(study: StudyResults) -> pd.DataFrame:
+    """One row per seed of every finished or pruned trial whose M/tau is known.
+
+    Columns: trial, label, state, step, tau, ratio, schedule, seed, value, complete (whether all
+    seeds of the trial have a value).
+    """
+    records = []
+    for row in study.table.rows:
+        settings = objective_settings(study.configs.get(row.id, {}), row.params)
+        if settings["tau"] is None or settings["ratio"] is None:
+            continue
+        if row.state in (TrialState.FINISHED, TrialState.PRUNED):
+            records += [
+                {
+                    "trial": row.id,
+                    "label": visible(row.label),
+                    "state": row.state.value,
+                    "step": row.step,
+                    "tau": settings["tau"],
+                    "ratio": settings["ratio"],
+                    "schedule": settings["schedule"] or NO_MARGIN,
+                    "seed": seed,
+                    "value": value,
+                    "complete": not row.missing_seeds,
+                }
+                for seed, value in row.values.items()
+            ]
+    return pd.DataFrame(records)
+
+
+def initial_value(study: StudyResults) -> float | None:
+    """The study's metric before training: mean over seeds of the reports at step 0; None unless
+    all seeds have one."""
+    reports = study.reported(study.metric)
+    start = reports[reports["step"] == 0]
+    # By seed first: trials share their start, and some may not have reported all seeds.
+    by_seed = start.groupby("seed")["value"].mean()
+    complete = len(by_seed) and set(by_seed.index) >= set(study.seeds)
+    return float(by_seed.mean()) if complete else None
+
+
+def evaluation_curves(study: StudyResults, metric: str) -> pd.DataFrame:
+    """trial, seed, step, value of an evaluation metric at the steps that were evaluated."""
+    reports = study.reported(metric)
+    evaluated = {trial: study.evaluated_steps(trial) for trial in reports["trial"].unique()}
+    keep = [
+        not evaluated[trial] or step in evaluated[trial]
+        for trial, step in zip(reports["trial"], reports["step"], strict=True)
+    ]
+    return reports[pd.Series(keep, index=reports.index, dtype=bool)].sort_values(
+        ["trial", "seed", "step"], ignore_index=True
+    )
+
+
+def training_curves(
+    study: StudyResults, metric: str, trials: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """trial, seed, step, value of a training metric; steps without a value are left out.
+
+    trials: of which, by default all of the search; of a large study, name those to be shown.
+    """
+    steps = study.steps if trials is None else study.steps_of(trials)
+    return metric_of(steps, metric).sort_values(["trial", "seed", "step"], ignore_index=True)
+
+
+def metric_of(steps: pd.DataFrame, name: str) -> pd.DataFrame:
+    """trial, seed, step, value of one column of `StudyResults.steps_of`; empty without it. What is
+    no number, as an objective of somebody else may log it, is left out."""
+    if name not in steps:
+        return pd.DataFrame(columns=["trial", "seed", "step", "value"])
+    frame = steps[["trial", "seed", "step", name]].rename(columns={name: "value"})
+    if frame["value"].dtype.kind not in "fi":
+        numbers = [value if is_number(value) else None for value in frame["value"]]
+        frame["value"] = pd.Series(numbers, index=frame.index, dtype=float)
+    return frame.dropna().reset_index(drop=True)
+
+
+def shown_values(study: StudyResults, row: TrialRow) -> dict[int, float]:
+    """The study's metric per seed: at the end, or last reported while the trial runs."""
+    if row.state is TrialState.RUNNING:
+        metric = study.metric
+        return {seed: m[metric] for seed, m in row.seed_metrics.items() if metric in m}
+    return {} if row.state is TrialState.FAILED else dict(row.values)
+
+
+def _other_levels(study: StudyResults) -> list[str]:
+    names = {name for row in study.table.rows for m in row.seed_metrics.values() for name in m}
+    kind = _kind(study.metric)
+    return sorted(
+        name
+        for name in names
+        if name.startswith("eval/") and _kind(name) == kind and name != study.metric
+    )
+
+
+def _kind(metric: str) -> str:
+    """`avg` of `eval/chain/hard/avg@8`: sets may differ in their number of samples."""
+    return metric.rpartition("/")[2].partition("@")[0]
+
+
+def _mean_and_sd(mean: str, sd: str, values: Mapping[int, float]) -> dict[str, float | None]:
+    series = pd.Series(list(values.values()), dtype=float)
+    return {
+        mean: float(series.mean()) if len(series) else None,
+        sd: float(series.std(ddof=1)) if len(series) > 1 else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """What frames hold: numbers as they are, anything else as text, an absent value as None."""
+    return value if value is None or is_number(value) else setting_text(value)

@@ -1,0 +1,251 @@
+"""What our trials score, by method and benchmark, computed from their stored responses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+import numpy as np
+import pandas as pd
+
+from analysis.load.published import BASE, BENCHMARKS, published_results
+from analysis.load.study import StudyResults, StudyUnreadable
+from analysis.statistics.accuracy import Outcomes, greedy_outcomes, sampled_outcomes
+from analysis.statistics.scores import Floats, ProblemScores, Scores
+from conspo_study.records import TrialState
+from conspo_study.results.rows import read_eval_table
+from conspo_study.results.table import TrialRow
+from conspo_study.text import first_line
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial and the method that it stands for."""
+
+    method: str
+    study: StudyResults
+    row: TrialRow
+
+    @property
+    def origin(self) -> str:
+        """For people: where the numbers come from."""
+        return f"{self.study.name} {self.row.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One method at its trial's last step, or the untrained policy."""
+
+    origin: str
+    scores: Scores | None
+    """None when there is nothing to show; the notes then say why."""
+    undecided: int = 0
+    """Responses left out because their check came to no verdict."""
+    notes: tuple[str, ...] = ()
+    """What is missing, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """Methods that were measured alike: by one metric, on one split."""
+
+    metric: str
+    """`avg@8`, `pass@4`, `maj@8` or `greedy`; where benchmarks have different numbers of samples,
+    all of them, as in `avg@1, avg@32`."""
+    split: str
+    """Which problems of generated sets: `dev` or `test`."""
+    methods: Mapping[str, Measured]
+    """The untrained policy first, as `base`; then in the order of the trials."""
+    notes: tuple[str, ...] = ()
+    """What concerns no single method."""
+    by_benchmark: Mapping[str, str] = field(default_factory=dict)
+    """The metric of single benchmarks."""
+    order: tuple[str, ...] = ()
+    """Benchmarks as the studies list them."""
+
+    def metric_of(self, benchmark: str) -> str:
+        """How a benchmark, or the average over all, was measured."""
+        return self.by_benchmark.get(benchmark, self.metric)
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """Those that any method was measured on, as far as it is known in the studies' order."""
+        measured = [one.scores.benchmarks for one in self.methods.values() if one.scores]
+        found = dict.fromkeys(name for names in measured for name in names)
+        listed = [name for name in self.order if name in found]
+        return tuple(dict.fromkeys([*listed, *found]))
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """Of the methods that have any."""
+        return {name: one.scores for name, one in self.methods.items() if one.scores}
+
+    def by_seed(self, method: str, benchmark: str) -> dict[int, float] | None:
+        """Mean over problems for every seed, as a fraction; None where there is none."""
+        scores = self.scores.get(method)
+        known = scores is not None and benchmark in scores.benchmarks
+        return scores.by_seed(benchmark) if scores is not None and known else None
+
+
+def labelled(study: StudyResults, rows: Iterable[TrialRow] | None = None) -> list[Trial]:
+    """The labelled trials of a study, or `rows` of it, such as its confirmations.
+
+    A trial's method is its label; an ablation's is the published row's name; that of a confirmed
+    trial without a label says which trial won. `dataclasses.replace` gives any other name.
+    """
+    chosen = [row for row in study.table.rows if row.label] if rows is None else rows
+    return [Trial(_method(row), study, row) for row in chosen]
+
+
+def measured(trials: Sequence[Trial], metric: str = "avg") -> Measurements:
+    """Scores of trials of one or several studies, and of the policy that they started from.
+
+    metric: `avg` (over all samples there are), `pass@K`, `maj@K` or `greedy`. Only finished trials
+    have scores, at their last step; what others lack is noted. Raises StudyUnreadable for a damaged
+    evaluation file, ValueError for an unknown metric, for two trials of one name, and for trials
+    that were measured with different numbers of samples on one set or on different splits.
+    """
+    methods: dict[str, Measured] = {}
+    found: dict[str, Outcomes] = {}
+    starts: dict[int, pd.DataFrame] = {}
+    notes: list[str] = []
+    for trial in trials:
+        if trial.method in (*methods, BASE):
+            raise ValueError(
+                f"two rows would be called {trial.method!r}: give {trial.origin} a name"
+            )
+        responses = _responses(trial)
+        last = responses[responses["step"] == trial.row.step]
+        if trial.row.state is TrialState.FINISHED:
+            found[trial.method] = _outcomes(last, metric)
+            methods[trial.method] = _measured(
+                trial.origin, found[trial.method], trial.row.seeds, metric
+            )
+        else:
+            methods[trial.method] = Measured(trial.origin, None, notes=(_state(trial.row),))
+        for seed, start in responses[responses["step"] == 0].groupby("seed"):
+            start = start.reset_index(drop=True)
+            if not starts.setdefault(int(str(seed)), start).equals(start):
+                notes = ["There is no base row: the trials' policies differ before training"]
+    if not starts:
+        notes = ["There is no base row: no trial was evaluated before training"]
+    if not notes:
+        found[BASE] = _outcomes(pd.concat(starts.values()), metric)
+        methods = {BASE: _measured("step 0", found[BASE], tuple(sorted(starts)), metric), **methods}
+    kinds: dict[str, set[str]] = {}
+    for outcomes in found.values():
+        for name, label in _labels(outcomes, metric).items():
+            kinds.setdefault(name, set()).add(label)
+    splits = {_split(trial) for trial in trials}
+    for differing in (*kinds.values(), splits):
+        if len(differing) > 1:
+            raise ValueError(
+                f"trials were measured as {' and '.join(sorted(differing))}; make a table of each"
+            )
+    return Measurements(
+        metric=", ".join(sorted(set().union(*kinds.values()))) or metric,
+        split="".join(splits),
+        methods=methods,
+        notes=(*notes, *_differing_problems(methods)),
+        by_benchmark={name: label for name, labels in kinds.items() for label in labels},
+        order=tuple(dict.fromkeys(name for trial in trials for name in _listed(trial))),
+    )
+
+
+def benchmark_name(problem_set: str) -> str:
+    """`data/aime24.jsonl` is the published `AIME24`; any other set keeps its name."""
+    known = {name.casefold(): name for name in BENCHMARKS}
+    return known.get(PurePath(problem_set).stem.casefold(), problem_set)
+
+
+def _method(row: TrialRow) -> str:
+    if not row.label:
+        return f"winner ({row.of})" if row.of else row.id
+    variant = f"ConSPO ({row.label})"
+    return variant if variant in {known.method for known in published_results()} else row.label
+
+
+def _state(row: TrialRow) -> str:
+    return f"{row.state} at step {row.step}" + (f": {first_line(row.cause)}" if row.cause else "")
+
+
+def _responses(trial: Trial) -> pd.DataFrame:
+    try:
+        table = read_eval_table(trial.study.trial_folder(trial.row.id))
+    except ValueError as error:
+        raise StudyUnreadable(str(error)) from error
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _split(trial: Trial) -> str:
+    config = trial.study.configs.get(trial.row.id, {}).get("evaluation", {})
+    return str(config.get("split", "dev"))
+
+
+def _listed(trial: Trial) -> list[str]:
+    """The benchmarks of a trial in the order of its configuration."""
+    return [benchmark_name(name) for name in trial.study.sets_of(trial.row.id)]
+
+
+def _outcomes(responses: pd.DataFrame, metric: str) -> Outcomes:
+    return greedy_outcomes(responses) if metric == "greedy" else sampled_outcomes(responses)
+
+
+def _values(outcomes: Outcomes, metric: str) -> Floats:
+    kind, _, k = metric.partition("@")
+    if metric in ("avg", "greedy"):
+        return outcomes.avg()
+    if kind in ("pass", "maj") and k.isdecimal():
+        return outcomes.pass_at(int(k)) if kind == "pass" else outcomes.maj_at(int(k))
+    raise ValueError(f"unknown metric {metric!r}; known: avg, pass@K, maj@K, greedy")
+
+
+def _labels(outcomes: Outcomes, metric: str) -> dict[str, str]:
+    """How each benchmark was measured; of an average, by its largest number of samples."""
+    samples = outcomes.keys.assign(samples=outcomes.decided + outcomes.undecided)
+    most = samples.groupby("problem_set")["samples"].max()
+    return {
+        benchmark_name(str(name)): f"avg@{count}" if metric == "avg" else metric
+        for name, count in most.items()
+    }
+
+
+def _measured(origin: str, outcomes: Outcomes, seeds: Sequence[int], metric: str) -> Measured:
+    """outcomes: of one step."""
+    keys = outcomes.keys.assign(value=_values(outcomes, metric))
+    sets = {str(name): found for name, found in keys.groupby("problem_set", sort=False)}
+    valued = [set(found.loc[found["value"].notna(), "seed"]) for found in sets.values()]
+    complete = [seed for seed in seeds if valued and all(seed in having for having in valued)]
+    missing = ", ".join(str(seed) for seed in seeds if seed not in complete)
+    notes = (f"no whole evaluation of seed {missing}",) if missing else ()
+    if not complete:
+        return Measured(origin, None, notes=notes or ("it has no seeds",))
+    benchmarks = {benchmark_name(name): _matrix(found, complete) for name, found in sets.items()}
+    if len(benchmarks) < len(sets):
+        raise ValueError(f"{origin}: two of the sets {', '.join(sets)} are the same benchmark")
+    scores = Scores(tuple(complete), benchmarks)
+    return Measured(origin, scores, int(outcomes.undecided.sum()), notes)
+
+
+def _matrix(found: pd.DataFrame, seeds: Sequence[int]) -> ProblemScores:
+    problem, names = pd.factorize(found["problem_id"])
+    row = pd.Index(seeds).get_indexer(pd.Index(found["seed"]))
+    values = np.full((len(seeds), len(names)), math.nan)
+    values[row[row >= 0], problem[row >= 0]] = found["value"].to_numpy()[row >= 0]
+    return ProblemScores(tuple(map(str, names)), values)
+
+
+def _differing_problems(methods: Mapping[str, Measured]) -> list[str]:
+    """Columns whose numbers are not about the same problems say so."""
+    problems: dict[str, set[frozenset[str]]] = {}
+    for one in methods.values():
+        for name, found in one.scores.benchmarks.items() if one.scores else ():
+            problems.setdefault(name, set()).add(frozenset(found.problems))
+    return [
+        f"{name}: not all methods were measured on the same problems"
+        for name, sets in problems.items()
+        if len(sets) > 1
+    ]

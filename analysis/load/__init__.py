@@ -1,0 +1,1 @@
+"""A results directory, the published numbers and their text, read into memory."""

@@ -1,0 +1,358 @@
+"""A results directory as one object. Everything in it is untrusted and checked on the way in."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from analysis.load.evaluations import read_evaluations
+from analysis.load.text import visible
+from conspo_study.records import EventKind, set_name
+from conspo_study.results.log import LogDamaged, LoggedEvent, read_log
+from conspo_study.results.nearby import no_study_in
+from conspo_study.results.rows import read_steps
+from conspo_study.results.table import StudyTable, TrialRow, build_table
+
+SCHEMA = 1
+"""The version of `study.json` that this code reads."""
+_DEFINED = {"space": dict, "base": dict, "confirm": dict, "also": list, "trials": int}
+"""Fields of a definition that are read, and of which JSON type they are unless they are null."""
+UNKNOWN_METRIC = "value of an unknown metric"
+"""What stands for the metric of a study without a definition."""
+
+
+class StudyUnreadable(ValueError):
+    """A directory cannot be analysed; the message says why and what to do."""
+
+
+class DefinitionLost(StudyUnreadable):
+    """There is no `study.json` of use; the log may still hold all that was measured."""
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study as its results directory shows it at the moment of loading."""
+
+    folder: Path
+    name: str
+    metric: str
+    """The metric that the study selects by."""
+    direction: Literal["max", "min"]
+    """Whether more of it is better."""
+    seeds: tuple[int, ...]
+    """All seeds that a trial of the search was planned with."""
+    definition: Mapping[str, Any]
+    snapshot: Mapping[str, Any]
+    events: tuple[LoggedEvent, ...]
+    table: StudyTable
+    configs: Mapping[str, Mapping[str, Any]]
+    """Trial id to its full configuration, confirmations included: the one in its folder, else what
+    the definition and the log say of it."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Problem set to the hash of its content, as it was before the first trial."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """Of the sources that the study began with: `hash` and, where known, the commit `git`."""
+    problem: str = ""
+    """Why there is no definition; then neither the metric nor its direction is known, and no trial
+    is the best."""
+
+    @cached_property
+    def reports(self) -> pd.DataFrame:
+        """What search trials reported: trial, seed, step, metric, value; a repeated step counts
+        once. Of a large study `reported` takes a fraction of the time."""
+        return self._reports(None)
+
+    def reported(self, metric: str) -> pd.DataFrame:
+        """The rows of `reports` that hold `metric`, without that column."""
+        return self._reports(metric).drop(columns="metric")
+
+    def _reports(self, only: str | None) -> pd.DataFrame:
+        searched = {row.id for row in self.table.rows}
+        latest = {
+            (logged.event.trial, int(seed), int(logged.event.data.get("step", 0)), name): float(
+                value
+            )
+            for logged in self.events
+            if logged.event.kind is EventKind.REPORTED and logged.event.trial in searched
+            for seed, metrics in logged.event.data.get("seeds", {}).items()
+            for name, value in _selected(metrics, only)
+            if isinstance(value, int | float)
+        }
+        rows = [(*key, value) for key, value in latest.items()]
+        return pd.DataFrame(rows, columns=["trial", "seed", "step", "metric", "value"])
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """`steps_of` all search trials."""
+        return self.steps_of(row.id for row in self.table.rows)
+
+    def steps_of(self, trials: Iterable[str]) -> pd.DataFrame:
+        """One row per trial, seed and training step, one column per metric.
+
+        Raises StudyUnreadable naming a damaged line.
+        """
+        try:
+            rows = [
+                {**step, "trial": trial}
+                for trial in trials
+                for step in read_steps(self.trial_folder(trial) / "steps.jsonl")
+            ]
+        except ValueError as error:
+            raise StudyUnreadable(str(error)) from error
+        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["trial", "seed", "step"])
+
+    @cached_property
+    def evaluations(self) -> pd.DataFrame:
+        """`evaluations_of` all search trials."""
+        return self.evaluations_of(row.id for row in self.table.rows)
+
+    def evaluations_of(
+        self,
+        trials: Iterable[str],
+        columns: Sequence[str] | None = None,
+        steps: Collection[int] | None = None,
+    ) -> pd.DataFrame:
+        """One row per response: `columns` (by default all fields of EvalRow) and trial.
+
+        steps: which evaluations; files of others are not opened. Raises StudyUnreadable naming a
+        damaged file.
+        """
+        folders = {trial: self.trial_folder(trial) for trial in trials}
+        try:
+            return read_evaluations(folders, columns, steps)
+        except ValueError as error:
+            raise StudyUnreadable(str(error)) from error
+
+    @cached_property
+    def varying(self) -> tuple[str, ...]:
+        """Dotted settings that parameters of search trials name and that differ between trials."""
+        named = sorted({path for row in self.table.rows for path in row.params})
+        return tuple(
+            path
+            for path in named
+            if len({json.dumps(self.setting(r, path), sort_keys=True) for r in self.table.rows}) > 1
+        )
+
+    def setting(self, row: TrialRow, path: str) -> Any:
+        """Value of a dotted setting in a trial: from its full configuration, else its
+        parameters."""
+        return _dotted(self.configs.get(row.id, {}), path, row.params.get(path))
+
+    def has_setting(self, row: TrialRow, path: str) -> bool:
+        """Whether a trial has a dotted setting; it may be null."""
+        absent = object()
+        config = self.configs.get(row.id, {})
+        return path in row.params or _dotted(config, path, absent) is not absent
+
+    def sets_of(self, trial: str) -> list[str]:
+        """Names of a trial's problem sets, as it lists them; none where that is damaged."""
+        sets = _object(self.configs.get(trial, {}), "evaluation").get("sets")
+        listed = sets if isinstance(sets, list) else []
+        return [set_name(entry) for entry in listed if isinstance(entry, str)]
+
+    @property
+    def best(self) -> TrialRow | None:
+        """The trial that the study selects; see `StudyTable.best`."""
+        return None if self.problem else self.table.best(self.direction)
+
+    def evaluated_steps(self, trial: str) -> set[int]:
+        """Steps at which the trial was evaluated, from the names of its evaluation files.
+
+        Reports between evaluations repeat the metrics of the last one.
+        """
+        names = [path.stem for path in self.trial_folder(trial).glob("eval-*-*.parquet")]
+        endings = [name.rpartition("-")[2] for name in names]
+        return {int(ending) for ending in endings if ending.isdecimal()}
+
+    def trial_folder(self, trial: str) -> Path:
+        """Where the files of `trial` lie."""
+        return self.folder / "trials" / trial
+
+
+def load_study(folder: Path, *, log_alone: bool = False) -> StudyResults:
+    """Load `results/<study>`; works on a running study too.
+
+    log_alone: whether a study whose definition is lost is what its log and trials hold. Raises
+    StudyUnreadable when it is no results directory, has no events, was written by a newer version
+    or is damaged.
+    """
+    study, problem = {}, ""
+    try:
+        study = _declared(folder)
+    except DefinitionLost as error:
+        if not log_alone:
+            raise
+        problem = str(error)
+    definition = _object(study, "definition")
+    try:
+        events = read_log(folder / "log.jsonl")
+        table = build_table(events)
+    except FileNotFoundError:
+        events, table = [], StudyTable()
+    except LogDamaged as error:
+        raise StudyUnreadable(str(error)) from error
+    except ValueError as error:
+        raise StudyUnreadable(f"{folder}: {error}") from error
+    if not events:
+        raise StudyUnreadable(
+            f"{folder} has no events yet: the study was defined but not started; start it with "
+            f"conspo resume {shlex.quote(str(folder))}"
+        )
+    if table.hash and table.hash != study.get("hash") and not problem:
+        raise StudyUnreadable(
+            f"{folder}: log.jsonl was written for definition {table.hash}, study.json is "
+            f"{study.get('hash')}; restore the study.json that the log belongs to"
+        )
+    _check_starts(events, folder)
+    configs = {row.id: _trial_config(row, folder, definition) for row in table.all_rows}
+    return StudyResults(
+        folder=folder,
+        name=str(study.get("name", folder.name)),
+        metric=str(definition.get("metric", UNKNOWN_METRIC)),
+        direction="min" if definition.get("direction") == "min" else "max",
+        seeds=tuple(sorted({seed for row in table.rows for seed in row.seeds})),
+        definition=definition,
+        snapshot=_read_optional(folder / "snapshot.json"),
+        events=tuple(events),
+        table=table,
+        configs=configs,
+        data=_object(study, "data"),
+        code=_object(study, "code"),
+        problem=problem,
+    )
+
+
+def load_studies(folders: Sequence[Path], *, log_alone: bool = False) -> list[StudyResults]:
+    """Load several results directories, each on its own: nothing of theirs is merged.
+
+    log_alone: as for `load_study`. Raises StudyUnreadable as there, and for a directory that is
+    named twice.
+    """
+    places = [folder.resolve() for folder in folders]
+    for place, folder in zip(places, folders, strict=True):
+        if places.count(place) > 1:
+            raise StudyUnreadable(f"{folder} is named twice: its trials would count twice")
+    return [load_study(folder, log_alone=log_alone) for folder in folders]
+
+
+def _declared(folder: Path) -> dict[str, Any]:
+    """What `study.json` holds, a definition with a metric among it."""
+    path = folder / "study.json"
+    if not path.is_file():
+        if (folder / "log.jsonl").is_file():
+            raise DefinitionLost(f"{path} is gone; restore it from a copy")
+        raise StudyUnreadable(no_study_in(folder))
+    try:
+        study = _read_object(path)
+    except StudyUnreadable as error:
+        raise DefinitionLost(str(error)) from error
+    _check_schema(study, folder)
+    definition = _object(study, "definition")
+    if "metric" not in definition:
+        raise DefinitionLost(f"{path} has no definition with a metric; restore it from a copy")
+    for name, kind in _DEFINED.items():
+        if not isinstance(definition.get(name), kind | None):
+            raise DefinitionLost(f"{path} has a damaged {name}; restore it from a copy")
+    return study
+
+
+def _check_starts(events: Sequence[LoggedEvent], folder: Path) -> None:
+    """One definition, unless a person accepted another one at some start of the study."""
+    known = ""
+    for logged in events:
+        data = logged.event.data
+        if logged.event.kind is not EventKind.STUDY_STARTED or not data.get("hash"):
+            continue
+        if known and data["hash"] != known and not data.get("changes"):
+            raise StudyUnreadable(
+                f"{folder}: line {logged.seq} of log.jsonl starts definition {data['hash']}, the "
+                f"lines before it belong to {known}: logs of two studies were joined; restore the "
+                "log of one"
+            )
+        known = str(data["hash"])
+
+
+def _trial_config(row: TrialRow, folder: Path, definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The trial's configuration, which must be the one that the log speaks of."""
+    path = folder / "trials" / row.id / "config.json"
+    written = _read_optional(path)
+    stages = _object(written, "config")
+    config = dict(_declared_config(row, definition))
+    config |= {name: stage for name, stage in stages.items() if isinstance(stage, dict)}
+    differing = [
+        f"{name} {found!r}, not {wanted!r}"
+        for name, wanted in row.params.items()
+        if (found := _dotted(config, name, wanted)) != wanted
+    ]
+    if written.get("seeds", list(row.seeds)) != list(row.seeds):
+        differing.append(f"seeds {written['seeds']}, not {list(row.seeds)}")
+    if differing:
+        raise StudyUnreadable(
+            f"{path} is not of the trial that the log calls {row.id}: it has "
+            f"{visible('; '.join(differing), 300)}; restore the files of this study"
+        )
+    return config
+
+
+def _declared_config(row: TrialRow, definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The base of the study with the trial's parameters; defaults of another objective than the
+    base's are not in it."""
+    confirm = _object(definition, "confirm") if row.of else {}
+    changes = {**row.params, **_object(confirm, "overrides")}
+    base = _object(definition, "base")
+    config = {stage: dict(_object(base, stage)) for stage in base}
+    name = changes.get("objective.name", _dotted(config, "objective.name", None))
+    if config and name != _dotted(config, "objective.name", None):
+        config["objective"] = {}
+    for path, value in changes.items() if config else ():
+        stage, _, setting = path.partition(".")
+        config.setdefault(stage, {})[setting] = value
+    return config
+
+
+def _dotted(config: Mapping[str, Any], name: str, default: Any) -> Any:
+    stage, _, setting = name.partition(".")
+    return _object(config, stage).get(setting, default)
+
+
+def _object(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A field that should be an object; what is none counts as absent."""
+    found = data.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _selected(metrics: Mapping[str, Any], only: str | None) -> Iterable[tuple[str, Any]]:
+    if only is None:
+        return metrics.items()
+    return [(only, metrics[only])] if only in metrics else []
+
+
+def _check_schema(study: Mapping[str, Any], folder: Path) -> None:
+    schema = study.get("schema")
+    if not isinstance(schema, int):
+        raise StudyUnreadable(f"{folder / 'study.json'} names no schema version")
+    if schema > SCHEMA:
+        raise StudyUnreadable(
+            f"{folder} has schema {schema}, this version reads up to {SCHEMA}: update conspo-study"
+        )
+
+
+def _read_optional(path: Path) -> dict[str, Any]:
+    return _read_object(path) if path.is_file() else {}
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise StudyUnreadable(f"{path} is not JSON ({error}); restore it from a copy") from error
+    if not isinstance(data, dict):
+        raise StudyUnreadable(f"{path} is not a JSON object; restore it from a copy")
+    return data

@@ -1,0 +1,1 @@
+"""Scores, intervals, bootstrap, accuracy over samples: arithmetic on arrays."""

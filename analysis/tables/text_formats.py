@@ -1,0 +1,53 @@
+"""A table of text as Markdown, CSV and LaTeX files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.load.text import markdown_text
+from analysis.tables.latex import latex_text
+from analysis.tables.text_table import TextTable, to_csv, to_markdown
+from conspo_study.files import write_atomic
+
+
+def write_text_table(
+    table: TextTable, frame: pd.DataFrame, caption: str, sentences: Sequence[str], stem: Path
+) -> list[Path]:
+    """Write `stem`.md (with the sentences), `stem`.csv (the frame, unrounded) and `stem`.tex."""
+    listed = "".join(f"- {markdown_text(line, 1000)}\n" for line in sentences)
+    texts = {
+        ".md": f"{listed}\n{to_markdown(table)}",
+        ".csv": to_csv(frame),
+        ".tex": to_longtable(table, caption),
+    }
+    # Not with_suffix: a name with a dot would lose its ending.
+    paths = {stem.with_name(stem.name + ending): text for ending, text in texts.items()}
+    for path, text in paths.items():
+        write_atomic(path, text.encode())
+    return list(paths)
+
+
+def to_longtable(table: TextTable, caption: str) -> str:
+    r"""A `longtable`, which may break over pages; needs the packages booktabs and longtable."""
+    head = _line(table.titles)
+    return "\n".join(
+        [
+            rf"\begin{{longtable}}{{{'l' * len(table.titles)}}}",
+            rf"\caption{{{latex_text(caption, 400)}}}\\",
+            r"\toprule",
+            head,
+            r"\midrule",
+            r"\endhead",
+            *map(_line, table.rows),
+            r"\bottomrule",
+            r"\end{longtable}",
+            "",
+        ]
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(map(latex_text, cells)) + r" \\"

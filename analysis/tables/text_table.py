@@ -1,0 +1,85 @@
+"""Tables of text: for the terminal, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.load.text import csv_text, markdown_text, visible
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ABSENT = "–"
+"""What stands where there is no value; never 0 and never nan."""
+
+SEEDS, CAUSE = "n", "cause"
+"""Titles of the columns of seeds and of causes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table of unescaped text, ready for a renderer."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def to_markdown(table: TextTable) -> str:
+    """A GitHub-flavoured Markdown table."""
+    titles, *rows = [tuple(map(markdown_text, row)) for row in (table.titles, *table.rows)]
+    lines = [titles, ("---",) * len(titles), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_rich(table: TextTable, title: str, width: int) -> Table:
+    """A table for a terminal of `width` columns; cell text is never taken for rich's markup.
+
+    Causes are left out, and so are the last levels when they do not fit; the files have them all.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    count = table.titles.index(CAUSE) if CAUSE in table.titles else len(table.titles)
+    while True:
+        shown = Table(title=Text(visible(title)), title_justify="left", box=SIMPLE_HEAD)
+        for name in table.titles[:count]:
+            shown.add_column(Text(visible(name)), no_wrap=True)
+        for row in table.rows:
+            shown.add_row(*(Text(visible(cell)) for cell in row[:count]))
+        needed = Console(width=10_000).measure(shown).maximum
+        if needed <= width or table.titles[count - 1] == SEEDS:
+            return shown
+        count -= 1
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """CSV with full-precision numbers and text that is safe to open in a spreadsheet."""
+    safe = frame.map(lambda value: csv_text(value) if isinstance(value, str) else value)
+    safe.columns = pd.Index([csv_text(str(name)) for name in frame.columns])
+    return safe.to_csv(index=False, lineterminator="\n")
+
+
+def mean_and_sd(mean: float | None, sd: float | None) -> str:
+    """A cell: `0.742 ± 0.012`, without a spread that is not known."""
+    if mean is None or pd.isna(mean):
+        return ABSENT
+    return f"{mean:.3f}" if sd is None or pd.isna(sd) else f"{mean:.3f} ± {sd:.3f}"
+
+
+def without_empty_columns(table: TextTable, optional: Sequence[str]) -> TextTable:
+    """The table without those of the `optional` columns that hold nothing."""
+    keep = [
+        index
+        for index, name in enumerate(table.titles)
+        if name not in optional or any(row[index] for row in table.rows)
+    ]
+    return TextTable(
+        tuple(table.titles[index] for index in keep),
+        tuple(tuple(row[index] for index in keep) for row in table.rows),
+    )

@@ -1,0 +1,322 @@
+"""Bringing up what a study needs: policy and Ray side by side, then the trials."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from shutil import disk_usage
+from typing import Any
+
+from conspo_study.cluster.address import check_that_a_head_listens
+from conspo_study.cluster.surroundings import private_folder_if_any, settle
+from conspo_study.config.places import cache_root, named_cluster
+from conspo_study.definition import StudyDefinition
+from conspo_study.forecast.placement import Node
+from conspo_study.forecast.plan import make_plan
+from conspo_study.machine import usable_cores, usable_gpus
+from conspo_study.processes.interrupts import handle_again, tune_has_ended
+from conspo_study.processes.watchdog import end_at_once, watching
+from conspo_study.records import StudyError
+from conspo_study.results.log import ResultsLog
+from conspo_study.results.retention import budget_bytes, making_room
+from conspo_study.search import Search
+from conspo_study.terminal.console import Console, Preparation
+from conspo_study.text import one_line
+from conspo_study.training.prepare import prepare_policy
+
+RAY_SETTINGS = {
+    # Poll workers often: a trial of the embedded model lives for seconds, not hours.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    # One actor per trial less; preemptible nodes are a matter of the cluster's own settings.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    # Our log and rows are the record: no CSV, JSON and TensorBoard copies by Tune.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Tune's own snapshots are never read.
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # A report of a failure carries its cause and no metric.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A submitted job may set in its runtime environment what the study passes on from there.
+    "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",
+    # On a shared cluster a trial waits for its turn.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    # A dead worker does not take part in leaving the process group.
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",
+    # A worker that answers no poll for this long is frozen and replaced. Polls are answered beside
+    # training, so a long step does not delay them, but one that holds the interpreter's lock does:
+    # loading or saving a large model may, for many seconds.
+    "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "120",
+}
+OWN_RAY_SETTINGS = {
+    # Which actors and processes belong to which trial. On a cluster that was there before, the
+    # actor that keeps this would outlive the study.
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
+}
+"""Further settings of a Ray that ends with the study."""
+METRICS_PORT = "CONSPO_STUDY_METRICS_PORT"
+"""Environment variable: the port at which a Ray of our own shows its metrics to Prometheus; without
+it Ray chooses one and writes it into its file for service discovery."""
+RAY_MESSAGES = Path("ray", "messages.log")
+"""Where in a results directory Ray's own messages go."""
+OBJECT_STORE_BYTES = 200_000_000
+"""Ray's object store where /dev/shm has no room for it: a study keeps next to nothing there."""
+WORKER_START_S = 120.0
+"""Longest wait for the first worker process of a new local Ray."""
+_CONNECT = (
+    "Start a cluster there (`ray start --head`), unset RAY_ADDRESS to run on this machine, or, if "
+    "it asks for a token, set RAY_AUTH_MODE=token"
+)
+
+
+def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Console) -> bool:
+    """Run the study's open trials; returns whether all of them ended (False: interrupted).
+
+    Without `RAY_ADDRESS` it runs on a Ray of its own, which ends with it. With it, it runs on that
+    cluster beside whatever else does: `folder` must then be reachable under the same path from all
+    nodes, and the study takes only what is free.
+
+    Raises StudyError when the cluster cannot place a trial. Ends the process, resumable, when the
+    cluster goes away.
+    """
+    settings = RAY_SETTINGS | ({} if named_cluster() else OWN_RAY_SETTINGS)
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"ray\..*")
+    notices = settle()
+    _make_cache()
+    budget_bytes(folder)  # refuses nonsense before anything starts
+    metrics_port()
+    _remove_unfinished_files(folder)
+    with ExitStack() as stack:
+        with console.preparing() as shown, _in_background(study, shown) as policy:
+            with shown.task("starting Ray"):
+                # The dashboard's list of jobs shows the name.
+                about = {"job_name": study.name, "study": study.name, "results": folder.name}
+                cluster = stack.enter_context(ray_cluster(about, folder / RAY_MESSAGES))
+                handle_again()  # Ray handles SIGTERM itself
+                from conspo_study.cluster.prometheus import exporting
+                from conspo_study.cluster.tune import run_search
+            with shown.task(f"policy {study.base.policy.model}"):
+                _policy_of(policy)
+        nodes = cluster.nodes
+        cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+        plan = make_plan(study, cpus, gpus, nodes=nodes, folder=folder)
+        if plan.problems:
+            raise StudyError("\n".join(plan.problems))
+        search = Search(study, log)
+        if not console.quiet:
+            console.lines([*notices, *cluster.lines()])
+        with (
+            console.live(study, log, plan.concurrent),
+            exporting(study, log, console.line),
+            making_room(study.name, study.direction, folder, log, console.line),
+        ):
+            try:
+                run_search(search, study, folder, plan.concurrent)
+            finally:
+                tune_has_ended()
+        return search.complete
+
+
+def _make_cache() -> None:
+    """Raise StudyError at once where there can be no cache. One that cannot be written may hold
+    what is needed."""
+    try:
+        cache_root().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.strerror is None:
+            raise StudyError(str(error)) from error
+        raise StudyError(
+            f"the cache {cache_root()} cannot be made ({error.strerror}): set CONSPO_STUDY_CACHE "
+            "to a folder that can"
+        ) from error
+
+
+def _policy_of(policy: Future[Path]) -> None:
+    """Wait for the policy. Raises StudyError where it cannot be had."""
+    try:
+        policy.result()
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        raise StudyError(str(error)) from error
+
+
+def _remove_unfinished_files(folder: Path) -> None:
+    """Remove what writers of files left behind that were killed; none is running yet."""
+    for pattern in ("trials/*/.*.tmp", "untrained/*/.*.tmp"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _in_background(study: StudyDefinition, shown: Preparation) -> Iterator[Future[Path]]:
+    """The policy in preparation on one core while Ray starts on the others."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        try:
+            yield pool.submit(prepare_policy, study.base.policy, shown.warm_start)
+        except BaseException:
+            shown.cancelled.set()  # leaving the pool waits for it
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The Ray that a study runs on."""
+
+    nodes: list[Node]
+    dashboard: str
+    """Address of its dashboard, `host:port`; empty when it has none."""
+
+    def lines(self) -> list[str]:
+        """Where to look at it, for people. A token is never among them."""
+        if not self.dashboard:
+            return []
+        asks = os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
+        token = "; it asks for the token that `ray get-auth-token` prints" if asks else ""
+        return [f"Ray dashboard: http://{self.dashboard}{token}"]
+
+
+def metrics_port() -> int | None:
+    """The port that the environment sets for a Ray of our own, None for any. Raises StudyError for
+    what is no port, or one that something else listens on."""
+    text = os.environ.get(METRICS_PORT)
+    if text is None or named_cluster():
+        return None
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1 << 16:
+        raise StudyError(f"{METRICS_PORT} is {text!r}: set it to a port, 1 to 65535, or unset it")
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", int(text)))
+    except OSError as error:
+        raise StudyError(
+            f"{METRICS_PORT} is {text}, a port that cannot be used ({error.strerror}): set it to "
+            "another, or unset it"
+        ) from error
+    return int(text)
+
+
+@contextmanager
+def ray_cluster(
+    about: Mapping[str, str] | None = None, messages: Path | None = None
+) -> Iterator[Cluster]:
+    """Connect to the cluster of `RAY_ADDRESS`, or start one on this machine for the length of the
+    block. about: what the cluster's list of jobs is to say of this one. messages: the file for what
+    Ray itself has to say, by default none."""
+    import ray
+    from ray.job_config import JobConfig
+
+    from conspo_study.cluster.messages import ray_messages_to
+    from conspo_study.processes.fork_server import fork_server
+    from conspo_study.processes.reaper import reaper
+
+    with ExitStack() as stack:
+        stack.enter_context(ray_messages_to(messages or Path(os.devnull)))
+        if address := named_cluster():
+            stack.callback(ray.shutdown)
+            with _explained(f"RAY_ADDRESS={address} cannot be used", _CONNECT):
+                check_that_a_head_listens()
+                context = ray.init(
+                    # What the processes of a Ray of our own inherit.
+                    runtime_env={"env_vars": _passed_on()},
+                    job_config=JobConfig(metadata=dict(about or {})),
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        else:
+            stack.enter_context(reaper(private_folder_if_any()))
+            server = stack.enter_context(fork_server())
+            stack.callback(ray.shutdown)
+            with _explained("Ray cannot be started on this machine", _start_advice()):
+                context = ray.init(
+                    # Ray counts what the machine has, not what this process may use of it.
+                    num_cpus=usable_cores(),
+                    num_gpus=usable_gpus(),
+                    **_object_store(),
+                    # Or it would join whatever cluster was started on this machine last.
+                    address="local",
+                    # Without its dashboard Ray Train cannot tell which placement groups to remove.
+                    include_dashboard=True,
+                    _metrics_export_port=metrics_port(),
+                    job_config=JobConfig(metadata=dict(about or {})),
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+                environment = ray.remote(num_cpus=0)(lambda: dict(os.environ)).remote()
+                server.start(ray.get(environment, timeout=WORKER_START_S))
+            import_module("conspo_study.cluster.tune")  # on another core than the server imports
+            server.wait_until_ready(WORKER_START_S)
+        stack.enter_context(watching(_what_is_wrong_with_ray, _give_up))
+        nodes = [
+            Node(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+        yield Cluster(nodes, context.dashboard_url or "")
+
+
+def _object_store() -> dict[str, Any]:
+    """Ray's object store on disk where /dev/shm is absent or as small as containers have it."""
+    with suppress(OSError):
+        if disk_usage("/dev/shm").free > 2 * OBJECT_STORE_BYTES:
+            return {}
+    return {"object_store_memory": OBJECT_STORE_BYTES, "_plasma_directory": _ray_folder()}
+
+
+def _ray_folder() -> str:
+    """Where Ray keeps its files."""
+    return os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+
+
+def _passed_on() -> dict[str, str]:
+    """Settings of this process that the study's processes on other nodes need, too."""
+    hub = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
+    names = (*RAY_SETTINGS, "RAY_ADDRESS", "CONSPO_STUDY_CACHE", *hub)
+    here = private_folder_if_any()  # which other nodes do not have
+    return {
+        name: os.environ[name]
+        for name in names
+        if name in os.environ and not (here and os.environ[name].startswith(str(here)))
+    }
+
+
+def _start_advice() -> str:
+    return (
+        f"Nothing was run. Look whether memory, disk (Ray's files are in {_ray_folder()}/ray) or "
+        "cores are used up by others, then try again"
+    )
+
+
+@contextmanager
+def _explained(what: str, advice: str) -> Iterator[None]:
+    """Say in one line what Ray says in many."""
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:
+        reason = one_line(error)
+        raise StudyError(f"{what}: {reason}. {advice}") from error
+
+
+def _what_is_wrong_with_ray() -> str | None:
+    """None while the cluster's head answers and knows the driver's node."""
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    if any(node["NodeID"] == here and node["Alive"] for node in ray.nodes()):
+        return None
+    return "the driver's node is no longer part of the Ray cluster"
+
+
+def _give_up(what: str) -> None:
+    end_at_once(f"Ray is gone: {what}")

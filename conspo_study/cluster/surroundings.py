@@ -1,0 +1,201 @@
+"""What programs take for granted and a process may lack: a home, a user's name, a temporary folder.
+
+Nothing of a study needs a home, but libraries under it ask for one when they are imported. A
+container may run under a user id without an entry in /etc/passwd, a cluster may have homes that
+cannot be written, and a temporary folder whose path is too long for the names of Ray's sockets.
+"""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import os
+import secrets
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from shutil import rmtree
+
+from conspo_study.config.places import cache_root, named_cluster
+from conspo_study.records import StudyError
+
+_SOCKET_BYTES = 107
+"""Longest name of a Unix socket."""
+_LONGEST_SOCKET = "/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/dash_TaskEventsHead"
+ROOM = _SOCKET_BYTES - len(_LONGEST_SOCKET)
+"""Longest path, in bytes, of a folder below which Ray can open its sockets."""
+_PROBE_BYTES = 1 << 16
+
+
+@cache
+def settle() -> tuple[str, ...]:
+    """Give this process, and what it starts, a home, a user's name and a temporary folder, as far
+    as it has none that can be used. Returns what a person should know. Does it once.
+
+    Raises StudyError when no folder for temporary files can be written, or the working directory
+    is gone.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise StudyError("the working directory is gone: cd to one that is there") from None
+    _name_the_user()
+    _let_warnings_be_warnings()
+    return (*_temporary_folder(), *_home())
+
+
+@cache
+def private_folder() -> Path:
+    """A folder of this process, readable by its user alone, that goes with it; its path is short
+    enough for sockets."""
+    named = (
+        os.environ.get("TMPDIR"),
+        "/tmp",
+        "/var/tmp",
+        "/dev/shm",
+        os.environ.get("XDG_RUNTIME_DIR"),
+    )
+    places = list(dict.fromkeys(filter(None, named)))
+    for place in places:
+        if len(os.fsencode(place)) + len("/conspo-01234567/t") <= ROOM and not _why_not(place):
+            folder = Path(tempfile.mkdtemp(prefix="conspo-", dir=place))
+            atexit.register(_remove, folder, os.getpid())
+            return folder
+    raise StudyError(
+        f"no folder for temporary files can be written (tried {', '.join(places)}): "
+        f"set TMPDIR to one with a path of at most {ROOM} letters"
+    )
+
+
+def private_folder_if_any() -> Path | None:
+    """The private folder, where one had to be made."""
+    return private_folder() if private_folder.cache_info().currsize else None
+
+
+def _temporary_folder() -> Iterator[str]:
+    """Replace TMPDIR, and RAY_TMPDIR where that is set, by a folder that can be used."""
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        set_by_user = os.environ.get(name)
+        if not set_by_user and name == "RAY_TMPDIR":
+            continue
+        place = set_by_user or "/tmp"
+        why, length = _why_not(place), len(os.fsencode(place))
+        if why:
+            used = private_folder() / "tmp"
+            used.mkdir(exist_ok=True)
+            said = f"{place} {why}: temporary files are in {used.parent}"
+        elif length > ROOM:
+            # The same folder under a shorter name.
+            used = private_folder() / name.lower()[0]
+            used.symlink_to(Path(place).absolute())
+            said = f"{place} is too long for the names of Ray's sockets: it is used as {used}"
+        else:
+            continue
+        os.environ[name] = str(used)
+        tempfile.tempdir = None
+        yield f"{name}={said}" if set_by_user else said
+    folder = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
+    if folder.exists() and (why := _why_not(folder)):
+        os.environ["RAY_TMPDIR"] = str(private_folder())
+        yield f"{folder} {why}: Ray's files are in {private_folder()}"
+
+
+def _why_not(place: str | Path) -> str:
+    """What is wrong with a folder for temporary files; empty where nothing is."""
+    if not Path(place).is_dir():
+        return "is no folder" if os.path.lexists(place) else "does not exist"
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        return f"cannot be written ({error.strerror})"
+    return ""
+
+
+def _name_the_user() -> None:
+    """Name a user who has no name, for libraries that ask for it."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = os.environ["LOGNAME"] = f"uid{os.getuid()}"
+
+
+def _let_warnings_be_warnings() -> None:
+    """Undo `PYTHONWARNINGS=error` and `-W error`: Ray and its dashboard do not start under it."""
+    if any("error" in option for option in sys.warnoptions):
+        os.environ.pop("PYTHONWARNINGS", None)
+        sys.warnoptions.clear()  # which multiprocessing hands on
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore")
+
+
+def _home() -> Iterator[str]:
+    """Have files that belong into a home written elsewhere where that is not possible. What can be
+    read there is still read."""
+    home = _found_home()
+    if home is None:
+        named = os.environ.get("HOME")
+        os.environ["HOME"] = str(_made("home"))
+        why = f"HOME={named} is no folder" if named else "there is no home directory"
+        yield f"{why}: caches are in {os.environ['HOME']} and go with this process"
+        return
+    os.environ["HOME"] = str(home)  # Ray looks nowhere else
+    if _can_write(home):
+        return
+    elsewhere = {"MPLCONFIGDIR": "matplotlib", "TRITON_HOME": "triton"}
+    if not (home / ".cache").exists():
+        elsewhere["XDG_CACHE_HOME"] = "cache"
+    if not (home / ".config").exists():
+        elsewhere["XDG_CONFIG_HOME"] = "config"
+    for name, folder in elsewhere.items():
+        if not os.environ.get(name):
+            os.environ[name] = str(_made(folder))
+    root = cache_root()
+    if not root.exists() and not _can_write(next(p for p in root.parents if p.exists())):
+        os.environ["CONSPO_STUDY_CACHE"] = str(_made("cache/conspo-study"))
+    _have_a_token(home)
+    yield (
+        f"the home directory {home} cannot be written: caches are in {private_folder()} and go "
+        "with this process, unless CONSPO_STUDY_CACHE and HF_HOME name others"
+    )
+
+
+def _found_home() -> Path | None:
+    """The home directory, where there is one."""
+    if not os.environ.get("HOME"):
+        os.environ.pop("HOME", None)  # empty, it would be taken for the root directory
+    with suppress(RuntimeError):
+        home = Path.home()
+        if home.is_absolute() and home.is_dir():
+            return home
+    return None
+
+
+def _have_a_token(home: Path) -> None:
+    """Give a Ray of our own the token that it would write into the home directory."""
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if named or named_cluster() or os.access(home / ".ray" / "auth_token", os.R_OK):
+        return
+    path = private_folder() / "ray-token"
+    path.touch(0o600)
+    path.write_text(secrets.token_hex(32), "utf-8")
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+
+
+def _can_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _made(name: str) -> Path:
+    folder = private_folder() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # and not a fork of it
+        rmtree(folder, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""The worker processes of a trial: none of an earlier attempt may live when others take over.
+
+Ray asks a worker to end and gives its place to the next one. A worker that is frozen does not hear
+it; should it thaw, two would write the same files. So each worker leaves its process id in the
+trial's folder, and whoever starts others ends it first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from conspo_study.files import write_json_atomic
+
+_TITLE = b"RayTrainWorker"
+_KILL_S = 30.0
+
+
+def enlist(folder: Path, rank: int) -> None:
+    """Record this process as the trial's worker `rank`."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+    record = {"node": node, "pid": os.getpid(), "start": _start_of(os.getpid())}
+    write_json_atomic(folder / f"worker-{rank}.json", record)
+
+
+def end_all(folder: Path) -> None:
+    """End the recorded workers that still live, wherever they are, and wait for that."""
+    import ray
+    from ray.exceptions import GetTimeoutError, RayError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    for path in sorted(folder.glob("worker-*.json")):
+        record: dict[str, Any] = {}
+        with suppress(OSError, ValueError):
+            record = json.loads(path.read_text("utf-8"))
+        # On a node that is gone, or was part of another cluster, there is nothing to end.
+        if record.get("node") in nodes:
+            there = NodeAffinitySchedulingStrategy(record["node"], soft=False)
+            task = ray.remote(num_cpus=0, max_retries=0)(end).options(
+                scheduling_strategy=there, name=f"{folder.name} end of {path.stem}"
+            )
+            with suppress(RayError, GetTimeoutError):
+                ray.get(task.remote(record["pid"], record["start"]), timeout=_KILL_S)
+        path.unlink(missing_ok=True)
+
+
+def end(pid: int, start: int) -> None:
+    """Kill the worker process `pid` of this machine that began at `start`, and wait for its end.
+
+    A process that merely bears the number, or is no worker, is left alone.
+    """
+    with suppress(OSError):
+        handle = os.pidfd_open(pid)
+        try:
+            title = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if _TITLE in title and _start_of(pid) == start:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                poll = select.poll()
+                poll.register(handle, select.POLLIN)
+                poll.poll(_KILL_S * 1000 / 2)
+        finally:
+            os.close(handle)
+
+
+def _start_of(pid: int) -> int:
+    """When the kernel started the process, in its own ticks: a number alone may be used again."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    return int(fields[19])

@@ -1,0 +1,32 @@
+"""What a study is: space, anchors, budget, seeds, metric, confirmation; presets, paper runs."""
+
+from conspo_study.definition.batches import Batch, confirmation_batch, search_batch
+from conspo_study.definition.space import Choice, Dimension, Range, Space, Value, When
+from conspo_study.definition.study import (
+    Aim,
+    Anchor,
+    Confirmation,
+    EarlyStopping,
+    Sampler,
+    StudyDefinition,
+    definition_problems,
+)
+
+__all__ = [
+    "Aim",
+    "Anchor",
+    "Batch",
+    "Choice",
+    "Confirmation",
+    "Dimension",
+    "EarlyStopping",
+    "Range",
+    "Sampler",
+    "Space",
+    "StudyDefinition",
+    "Value",
+    "When",
+    "confirmation_batch",
+    "definition_problems",
+    "search_batch",
+]

@@ -1,0 +1,156 @@
+"""What is wrong with a search space, each line with the setting that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from conspo_study.config import ConfigError, RunConfig, flatten, with_overrides
+from conspo_study.config.fields import NAME
+from conspo_study.config.values import key_of, kind_of
+from conspo_study.definition.space.census import has_valid_point
+from conspo_study.definition.space.dimensions import Choice, Range, Space
+from conspo_study.definition.space.points import MAX_POINTS, number_of_points, ordered
+from conspo_study.definition.space.settings import existing, objectives_with, what_it_holds
+
+_SINGLE = {"null", "true or false", "a number", "text"}
+
+
+def space_problems(space: Space, base: RunConfig, sampler: str) -> list[str]:
+    """What is wrong with the space, each problem after the setting that it is about."""
+    found = [f"{path}: {p}" for path, dimension in space.items() for p in dimension.problems()]
+    found += [*_range_problems(space, base), *_condition_problems(space)]
+    if not found:
+        lines = (line for path in space for line in _value_problems(space, base, path))
+        found += dict.fromkeys(lines)
+    if not found:
+        found += _sampler_problems(space, sampler)
+    if not found and space and not has_valid_point(space, base):
+        found.append("no combination of its values is a valid configuration: change one of them")
+    return found
+
+
+def value_problem(given: Any, held: Any) -> str | None:
+    """Why a value is none for a setting that makes `held` of it: pydantic takes "0.1" for 0.1 and
+    True for 1, and two spellings of a value would be two."""
+    for one, other in _pairs(given, held):
+        given_kind, kind = kind_of(one), kind_of(other)
+        if given_kind != kind and {given_kind, kind} <= _SINGLE:
+            return f"{one!r} is {given_kind}, and the setting holds {kind}: write {other!r}"
+    return None
+
+
+def _pairs(given: Any, held: Any) -> Iterator[tuple[Any, Any]]:
+    """A value beside what became of it, and their items."""
+    yield given, held
+    if isinstance(given, list | tuple) and isinstance(held, list | tuple):
+        for one, other in zip(given, held, strict=False):
+            yield from _pairs(one, other)
+    if isinstance(given, Mapping) and isinstance(held, Mapping):
+        for name in given.keys() & held.keys():
+            yield from _pairs(given[name], held[name])
+
+
+def _range_problems(space: Space, base: RunConfig) -> Iterator[str]:
+    for path, dimension in space.items():
+        kinds = what_it_holds(base, space, path)
+        if isinstance(dimension, Range) and kinds and not all(kind.numeric for kind in kinds):
+            words = dict.fromkeys(repr(word) for kind in kinds for word in kind.words)
+            if any("truth" in kind.kinds for kind in kinds):
+                words |= {"True": None, "False": None}
+            given = f"values=({', '.join(words or ['...'])})"
+            yield f"{path}: takes no range of numbers: write Choice({given})"
+
+
+def _condition_problems(space: Space) -> Iterator[str]:
+    for path, dimension in space.items():
+        for when in dimension.conditions:
+            other = space.get(when.path)
+            if not isinstance(other, Choice):
+                yield (
+                    f"{path}: exists where {when.path} has some value, which must be a choice of "
+                    "this space"
+                )
+                continue
+            strangers = [value for value in when.values if not other.contains(value)]
+            if strangers or not when.values:
+                yield f"{path}: exists where {when.path} is {strangers}, which it never is"
+            needed = objectives_with(space, path)
+            lacking = [name for name in when.values if needed and name not in needed]
+            if when.path == NAME and lacking and needed:
+                yield (
+                    f"{path}: exists where {NAME} is {', '.join(map(str, lacking))}, which has no "
+                    f"such setting: write when=When(path={NAME!r}, values={tuple(needed)!r})"
+                )
+    try:
+        ordered(space)
+    except ValueError as error:
+        yield str(error)
+        return
+    for path in space:
+        if existing(space, path, {}) is None and _conditions_are_possible(space, path):
+            yield f"{path}: its conditions exclude each other, so that it exists nowhere"
+
+
+def _conditions_are_possible(space: Space, path: str) -> bool:
+    """Whether each condition by itself can hold; another line says so where it cannot."""
+    return all(
+        isinstance(other := space.get(when.path), Choice) and any(map(other.contains, when.values))
+        for when in space[path].conditions
+    )
+
+
+def _value_problems(space: Space, base: RunConfig, path: str) -> Iterator[str]:
+    dimension = space[path]
+    where = existing(space, path, {}) or {}
+    values = (
+        dimension.values if isinstance(dimension, Choice) else (dimension.at(0), dimension.at(1))
+    )
+    known: dict[Any, Any] = {}
+    for value in values:
+        try:
+            held = flatten(with_overrides(base, {**where, path: value}))[path]
+        except ConfigError as error:
+            lines = [line for line in error.problems if line.startswith(path)]
+            if not lines and _has_a_place(space, base, path, value):
+                continue
+            for line in lines or error.problems:
+                yield line if lines else f"{path} = {value!r}: {line}"
+            continue
+        if problem := value_problem(value, held):
+            yield f"{path}: {problem}"
+        elif key_of(held) in known:
+            yield (
+                f"{path}: {known[key_of(held)]!r} and {value!r} are the same: the values of a "
+                "choice must be distinct"
+            )
+        known[key_of(held)] = value
+
+
+def _has_a_place(space: Space, base: RunConfig, path: str, value: Any) -> bool:
+    """Whether a value that is invalid beside the base's other settings is valid beside others."""
+    fixed = Choice(values=(value,), when=space[path].when)
+    return has_valid_point({**space, path: fixed}, base, path)
+
+
+def _sampler_problems(space: Space, sampler: str) -> Iterator[str]:
+    for path, dimension in space.items():
+        if sampler == "grid" and dimension.listed is None:
+            yield (
+                f"{path}: is a range, of which a grid has no points: list its values in a Choice, "
+                "or use the sampler qmc"
+            )
+        if sampler == "gp" and dimension.conditions:
+            on = " and ".join(when.path for when in dimension.conditions)
+            forced = objectives_with(space, path)
+            advice = (
+                f"only {', '.join(forced)} have it: search each objective in a study of its own"
+                if forced
+                else "drop its `when`"
+            )
+            yield (
+                f"{path}: exists only for some values of {on}, which the sampler gp cannot model: "
+                f"{advice}, or use the sampler tpe"
+            )
+    if sampler == "grid" and number_of_points(space) == MAX_POINTS:
+        yield f"a grid of {MAX_POINTS} points or more: list fewer values, or use the sampler qmc"

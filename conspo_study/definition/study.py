@@ -1,0 +1,350 @@
+"""What a study is: declared once, hashed, and written down before its first trial."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from conspo_study.config import ConfigError, RunConfig, config_hash, flatten, with_overrides
+from conspo_study.config.fields import NAME
+from conspo_study.config.messages import Problems, described
+from conspo_study.config.stage import Stage
+from conspo_study.config.values import kind_of
+from conspo_study.definition.foreign_code import REWARD, imports_of, modules_of
+from conspo_study.definition.space import Choice, Dimension, Range, Value, When
+from conspo_study.definition.space.dimensions import PlainValue
+from conspo_study.definition.space.problems import space_problems, value_problem
+from conspo_study.definition.space.settings import fitted, held
+from conspo_study.plugins import load_module
+
+LAST_STEP_METRICS = ("entropy", "response_length", "tokens")
+"""Metrics of the last training step that may be further objectives: every step has them, and they
+are the same however fast the machine is."""
+LONGEST_NAME = 64
+"""Letters of a study's name."""
+FRESH_PROBLEMS: Mapping[str, Value] = {"evaluation.split": "test"}
+"""What a confirmation changes unless told otherwise."""
+
+
+_SEEDS = range(-(2**63), 2**63)
+"""What tables can hold."""
+
+
+class Anchor(Stage):
+    """A named setting that always runs, first and to its end, whatever the search prefers."""
+
+    label: str = Field(min_length=1)
+    """How tables and figures name it."""
+    params: dict[str, PlainValue]
+    """Dotted settings and their values; they need not lie in the search space."""
+
+    def held(self, base: RunConfig) -> Anchor:
+        """With the texts that its values stand for."""
+        name = {path: self.params[path] for path in (NAME,) if path in self.params}
+        params = {path: held(value, base, path, name) for path, value in self.params.items()}
+        return self.model_copy(update={"params": params})
+
+
+class Sampler(Stage):
+    """What chooses the settings to try after the anchors."""
+
+    name: Literal["tpe", "gp", "qmc", "random", "grid"] = "tpe"
+    """`tpe` and `gp` (Optuna's tree-structured Parzen estimator and Gaussian process) learn from
+    the results. `qmc` (a scrambled Sobol sequence) fills the space evenly, `random` by chance, and
+    `grid` walks through all combinations of choices in a shuffled order."""
+    startup_trials: int = Field(4, ge=1)
+    """Random suggestions before `tpe` or `gp` starts to model the results."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether its choices depend on results."""
+        return self.name in ("tpe", "gp")
+
+
+class EarlyStopping(Stage):
+    """Racing: a trial stops where it is significantly worse than the best trial was at that step.
+
+    It looks at the study's metric alone; a further objective keeps no trial alive.
+    """
+
+    min_fraction: float = Field(0.5, gt=0, le=1)
+    """No trial stops before this fraction of its steps."""
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    """At every evaluation, the most probable it may be to stop a trial that is as good as the
+    best."""
+
+
+class Aim(Stage):
+    """A further objective."""
+
+    metric: str
+    """A tracked evaluation metric, or one of a few metrics of the last training step."""
+    direction: Literal["max", "min"]
+    """Whether more of it is better."""
+
+
+class Confirmation(Stage):
+    """The winner and the anchors once more, on seeds and problems that did not choose the winner.
+
+    The best of many trials is flattered by having been selected; a fresh measurement is not.
+    """
+
+    seeds: tuple[int, ...] = Field(min_length=1)
+    """Seeds of every confirmation; none of the study's."""
+    anchors: tuple[str, ...] | None = None
+    """Labels of the anchors that the winner is compared with; None takes all."""
+    overrides: dict[str, PlainValue] = Field(default_factory=lambda: dict(FRESH_PROBLEMS))
+    """Dotted settings of the evaluation that differ from the study's."""
+
+
+class StudyDefinition(Stage):
+    """Space, budget, seeds and selection rule of a study."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("plugins",)
+
+    plugins: tuple[str, ...] = ()
+    """Modules that are imported first, wherever the study runs, such as those that register an
+    objective under a name. What `objective.name` and `reward.name` find by an import path, or under
+    a name that is registered already, is added by itself."""
+    name: str
+    """Names the results directory."""
+    base: RunConfig
+    """What all trials share."""
+    space: dict[str, Dimension] = Field(default_factory=dict)
+    """Dotted setting -> what it may be; a list stands for a choice. What follows from the settings
+    is written out: which ranges have whole numbers only, and which settings exist only for some of
+    the objectives that are chosen from."""
+    anchors: tuple[Anchor, ...] = ()
+    """Reference settings that always run."""
+    trials: int = Field(ge=1)
+    """Budget: trials, anchors included, confirmations not."""
+    seeds: tuple[int, ...] = Field(min_length=1)
+    """Seeds of every trial; the same for all, so that trials are compared pair by pair."""
+    metric: str
+    """What is optimised: the mean over seeds of this metric at a trial's last step."""
+    direction: Literal["max", "min"] = "max"
+    """Whether more of the metric is better."""
+    also: tuple[Aim, ...] = ()
+    """Further objectives, with which the search looks for the best compromises."""
+    sampler: Sampler = Sampler()
+    """How the search chooses."""
+    lag: int = Field(3, ge=0)
+    """Trial n is decided by the results of the trials up to n - 1 - lag and by nothing later, so
+    that a study does not depend on how many trials run at a time. At most lag + 1 searched trials
+    run at once where results matter."""
+    early_stopping: EarlyStopping | None = EarlyStopping()
+    """When to stop trials that fall behind; None runs all to their end."""
+    confirm: Confirmation | None = None
+    """How the result is confirmed after the search; None leaves it unconfirmed."""
+    root_seed: int = Field(0, ge=0)
+    """Seed of the search itself."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plugins_come_first(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            for name in given.get("plugins", ()):
+                load_module(str(name))
+        return given
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_one_of_a_directory(cls, name: str) -> str:
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+            return name
+        raise ValueError(
+            "a name has letters from a to z, digits and the signs . _ -, begins with a letter or "
+            f"digit, and is at most {LONGEST_NAME} long; for example {_as_a_name(name)}"
+        )
+
+    @field_validator("space")
+    @classmethod
+    def _space_fits_its_settings(
+        cls, space: dict[str, Dimension], info: ValidationInfo
+    ) -> dict[str, Any]:
+        return fitted(space, info.data["base"]) if "base" in info.data else space
+
+    @field_validator("anchors")
+    @classmethod
+    def _anchors_hold_what_is_run(
+        cls, anchors: tuple[Anchor, ...], info: ValidationInfo
+    ) -> tuple[Anchor, ...]:
+        base = info.data.get("base")
+        return tuple(anchor if base is None else anchor.held(base) for anchor in anchors)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = [
+            *self._plugin_problems(),
+            *self._counting_problems(),
+            *self._anchor_problems(),
+            *self._space_problems(),
+            *self._objective_problems(),
+            *self._confirmation_problems(),
+        ]
+        if problems:
+            raise Problems(problems)
+        return self
+
+    @property
+    def hash(self) -> str:
+        """Changes exactly when the definition does, the budget aside: a study may be extended."""
+        return config_hash({k: v for k, v in self.frozen().items() if k != "trials"})
+
+    @property
+    def waits_for_results(self) -> bool:
+        """Whether what is decided about a searched trial depends on results of earlier ones."""
+        return self.sampler.learns or bool(self.looks)
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """The steps at which a trial may be stopped early; one seed gives no evidence for it."""
+        rule, steps = self.early_stopping, self.base.train.steps
+        if rule is None or len(self.seeds) < 2:
+            return ()
+        first = rule.min_fraction * steps - 1e-9  # 0.1 x 30 is a little more than 3
+        every = self.base.evaluation.every
+        return tuple(step for step in range(every, steps, every) if step >= first)
+
+    def frozen(self) -> dict[str, Any]:
+        """The definition as plain JSON data."""
+        data = self.model_dump(mode="json", include=set(StudyDefinition.model_fields))
+        imports = imports_of(self)
+        return data | ({"plugins": list(imports)} if imports else {})
+
+    def _plugin_problems(self) -> Iterator[str]:
+        try:
+            modules_of(self)
+        except ValueError as error:
+            yield str(error)
+
+    def _counting_problems(self) -> Iterator[str]:
+        if len(set(self.seeds)) != len(self.seeds):
+            yield "seeds must be distinct: a repeated seed is no second observation"
+        yield from _seed_problems(self.seeds)
+        if len(self.anchors) > self.trials:
+            yield f"{len(self.anchors)} anchors always run, but the budget is {self.trials} trials"
+        if self.trials > len(self.anchors) and not self.space:
+            yield "the space is empty: lower trials to the number of anchors"
+
+    def _anchor_problems(self) -> Iterator[str]:
+        labels = [anchor.label for anchor in self.anchors]
+        if len(set(labels)) != len(labels):
+            yield "anchor labels must be distinct"
+        for anchor in self.anchors:
+            problems = [*self._problems_of(anchor.params), *self._shared(anchor.params)]
+            yield from (f"anchor {anchor.label!r}: {problem}" for problem in problems)
+
+    def _space_problems(self) -> Iterator[str]:
+        problems = [
+            *self._shared(self.space),
+            *space_problems(self.space, self.base, self.sampler.name),
+        ]
+        yield from (f"space: {problem}" for problem in problems)
+
+    def _objective_problems(self) -> Iterator[str]:
+        known = _tracked_metrics(self.base)
+        if self.metric not in known:
+            yield (
+                f"metric {self.metric!r} is not tracked during training; known: {', '.join(known)}"
+            )
+        further = [*known, *LAST_STEP_METRICS]
+        for aim in self.also:
+            if aim.metric not in further:
+                yield (
+                    f"also: metric {aim.metric!r} is not known at every trial's end; known: "
+                    f"{', '.join(further)}"
+                )
+        metrics = [self.metric, *(aim.metric for aim in self.also)]
+        if len(set(metrics)) != len(metrics):
+            yield "also: a metric is an objective once; remove what repeats it"
+
+    def _confirmation_problems(self) -> Iterator[str]:
+        if self.confirm is None:
+            return
+        seeds, overrides = self.confirm.seeds, self.confirm.overrides
+        if len(set(seeds)) != len(seeds):
+            yield "confirm: seeds must be distinct: a repeated seed is no second observation"
+        yield from (f"confirm: {problem}" for problem in _seed_problems(seeds))
+        if used := sorted(set(seeds) & set(self.seeds)):
+            known = ", ".join(map(str, used))
+            yield f"confirm: seeds {known} have chosen the winner; confirm it on others"
+        labels = [anchor.label for anchor in self.anchors]
+        for label in self.confirm.anchors or ():
+            if label not in labels:
+                yield f"confirm: no anchor is called {label!r}; known: {', '.join(labels)}"
+        for path in overrides:
+            if not path.startswith("evaluation."):
+                yield f"confirm: {path} is no setting of the evaluation: confirm what was found"
+        problems = self._problems_of(overrides)
+        yield from (f"confirm: {problem}" for problem in problems)
+        if not problems and self.metric not in _tracked_metrics(
+            with_overrides(self.base, overrides)
+        ):
+            yield f"confirm: with these overrides {self.metric!r} is not measured"
+
+    def _shared(self, params: Mapping[str, Any]) -> Iterator[str]:
+        for path in params:
+            if path.startswith("evaluation."):
+                yield f"{path} is what trials are compared by; it must be the same for all"
+            if path in (REWARD, "reward.threshold") and not self.base.evaluation.reward:
+                yield (
+                    f"{path} differs between trials, which are compared by what it calls correct: "
+                    "set evaluation.reward, such as math, which then judges the evaluations of all"
+                )
+            if path == "train.steps" and self.early_stopping is not None:
+                yield (
+                    "train.steps differs between trials, which then cannot be compared step by "
+                    "step: set early_stopping to None"
+                )
+
+    def _problems_of(self, params: Mapping[str, Value]) -> list[str]:
+        foreign = [path for path, value in params.items() if kind_of(value) is None]
+        if foreign:
+            return [f"{path}: {params[path]!r} is no plain value" for path in foreign]
+        try:
+            held = flatten(with_overrides(self.base, params))
+        except ConfigError as error:
+            return list(error.problems)
+        checked = {path: value_problem(value, held[path]) for path, value in params.items()}
+        return [f"{path}: {problem}" for path, problem in checked.items() if problem]
+
+
+def definition_problems(error: ValidationError) -> list[str]:
+    """What is wrong with a definition, or a part of one, in lines for people."""
+    parts = (Anchor, Sampler, EarlyStopping, Aim, Confirmation, Choice, Range, When)
+    part = {kind.__name__: kind for kind in parts}.get(error.title)
+    lines = [line for _, line in described(error, part or StudyDefinition, {})]
+    return [f"{part.__name__}: {line}" for line in lines] if part else lines
+
+
+def _as_a_name(text: str) -> str:
+    """The nearest text that is a name."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", plain).strip("-._")[:LONGEST_NAME] or "my-study"
+
+
+def _seed_problems(seeds: tuple[int, ...]) -> Iterator[str]:
+    for seed in seeds:
+        if seed not in _SEEDS:
+            yield f"seed {seed} is out of range: seeds are whole numbers from -2^63 to 2^63 - 1"
+
+
+def _tracked_metrics(config: RunConfig) -> list[str]:
+    settings = config.evaluation
+    greedy = ["greedy"] if settings.greedy else []
+    graded = config.evaluation_reward.graded
+    return [
+        f"eval/{name}/{kind}"
+        for name in settings.tracked_sets
+        for k in [settings.samples_for(name)]
+        for kind in (
+            *(f"avg@{k}", f"pass@{k}", f"maj@{k}"),
+            *([f"reward@{k}"] if graded else []),
+            *greedy,
+        )
+    ]

@@ -1,0 +1,1 @@
+"""What a study will cost, and what its seeds can show: computed before anything runs."""

@@ -1,0 +1,83 @@
+"""How far a margin can move ConSPO's credit, which decides whether sweeping it can show anything.
+
+With z = logsumexp_j(s_j - s_i)/tau over a group's N- wrong rollouts, the push on correct rollout i
+is sigmoid(z + m/tau), between 0 and 1 (Lemma 2 of arXiv 2605.12969; its credit is that over N+).
+The margin therefore moves it by sigmoid(z + m/tau) - sigmoid(z). With equal scores z = ln N-, and
+
+    shift = N- (e^r - 1) / ((1 + N-)(1 + N- e^r)),  r = m/tau;  about r N- / (1 + N-)^2 for small r.
+
+Whatever the scores, it is at most tanh(r/4), reached at z = -r/2.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from conspo_study.config import ContrastiveOptions, RunConfig, with_overrides
+from conspo_study.definition import StudyDefinition
+from conspo_study.definition.space import Choice, Range, Value
+
+TAU, MARGIN, SCHEDULE = "objective.tau", "objective.margin", "objective.schedule"
+NEGLIGIBLE = 1e-3
+"""A shift below this is lost in the noise of any study: the margin cannot be told from none."""
+
+
+def credit_shift(ratio: float, negatives: int) -> float:
+    """Change of the push by a margin of `ratio` = m/tau, in a group with equal scores."""
+    # In powers of e^-r, which cannot overflow.
+    return negatives * -math.expm1(-ratio) / ((1 + negatives) * (math.exp(-ratio) + negatives))
+
+
+def margin_lines(study: StudyDefinition) -> list[str]:
+    """What the margins of the study's space and anchors can do at each of their tau; empty unless
+    the study searches ConSPO's margin."""
+    base = study.base.objective
+    if MARGIN not in study.space or not isinstance(base, ContrastiveOptions):
+        return []
+    size = study.base.rollout.group_size
+    negatives = max(1, size // 2)
+    in_tau = base.margin_unit == "tau"
+    shifts: dict[float, dict[float, float]] = {}
+    """Shift by tau and M, in the base's unit."""
+    for run in _runs(study):
+        objective = run.objective
+        if isinstance(objective, ContrastiveOptions) and objective.target_margin > 0:
+            ratio = objective.target_margin / objective.tau
+            margin = ratio if in_tau else objective.target_margin
+            shifts.setdefault(objective.tau, {})[margin] = credit_shift(ratio, negatives)
+    taus: dict[str, list[float]] = {}
+    for tau in sorted(shifts):
+        taus.setdefault(_row("M/tau" if in_tau else "M", shifts[tau]), []).append(tau)
+    return [
+        f"moves the push on a correct rollout (0 to 1) by the numbers below, if {negatives} of "
+        f"{size} rollouts are wrong and all score alike; whatever they score, by at most "
+        "tanh(M/(4 tau))",
+        *(f"tau {', '.join(f'{tau:g}' for tau in own)}: {row}" for row, own in taus.items()),
+    ]
+
+
+def _row(unit: str, shifts: dict[float, float]) -> str:
+    parts = [
+        f"{margin:g} by {shift:.2g}" + (" (cannot be told from none)" if shift < NEGLIGIBLE else "")
+        for margin, shift in sorted(shifts.items())
+    ]
+    return f"{unit} {', '.join(parts)}"
+
+
+def _runs(study: StudyDefinition) -> list[RunConfig]:
+    """Every tau with every margin of the space, ranges by their ends and middle; then anchors."""
+    searched = {path: study.space[path] for path in (TAU, MARGIN) if path in study.space}
+    combinations = itertools.product(*(_values(dimension) for dimension in searched.values()))
+    overrides: list[dict[str, Value]] = [
+        dict(zip(searched, values, strict=True)) for values in combinations
+    ]
+    overrides += [anchor.params for anchor in study.anchors if anchor.params.get(SCHEDULE) != "off"]
+    return [with_overrides(study.base, own) for own in overrides]
+
+
+def _values(dimension: Choice | Range) -> tuple[Value, ...]:
+    if isinstance(dimension, Choice):
+        return dimension.values
+    low, high = dimension.low, dimension.high
+    return (low, math.sqrt(low * high) if dimension.log else (low + high) / 2, high)

@@ -1,0 +1,353 @@
+"""What a study means before it starts: how much work, how many at once, how long, how much disk,
+and which differences its seeds can show."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from conspo_study.config import EvaluationConfig, config_hash, with_overrides
+from conspo_study.config.places import named_cluster
+from conspo_study.definition import StudyDefinition
+from conspo_study.definition.batches import Batch, confirmation_batch, search_batch
+from conspo_study.definition.space.census import census
+from conspo_study.forecast.costs import evaluated_per_run, study_bytes, study_seconds
+from conspo_study.forecast.gpu_hours import gpu_lines
+from conspo_study.forecast.margin_reach import margin_lines
+from conspo_study.forecast.memory import IN_MEMORY, Memory, estimate_memory
+from conspo_study.forecast.placement import Node, Placement, place
+from conspo_study.machine import usable_memory
+from conspo_study.policy.models import EMBEDDED
+from conspo_study.results.retention import BUDGET, budget_bytes
+from conspo_study.statistics.paired_spread import ONE_SEED, PairedSpread
+from conspo_study.text import size_text
+
+WIDTH = 96
+"""Of a printed line."""
+_TITLE = 20
+
+ASSUMED_METRIC, ASSUMED_PROBLEMS, ASSUMED_SD = "eval/chain/hard/avg@8", 96, 0.025
+"""The embedded model's paired differences varied by 0.018, 0.016 and 0.033 from seed to seed in
+three finished studies (10, 8 and 18 degrees of freedom; 0.026 pooled)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The search or the confirmation: trials that are compared over the same seeds."""
+
+    trials: int
+    seeds: int
+    detectable: float | None
+    """Smallest difference of two trials that is found with 80 % power; None when unknown."""
+    half: int | None
+    """Seeds that half of it would need."""
+
+    @property
+    def runs(self) -> int:
+        """Trials x seeds."""
+        return self.trials * self.seeds
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a study will do. `problems` is empty when the machine can run it."""
+
+    rollouts_per_step: int
+    evaluated_per_run: int
+    """Responses of all evaluations of one seed, the one before training included."""
+    anchors: int
+    steps: int
+    search: Stage
+    """Anchors included."""
+    confirmation: Stage | None
+    """Its number of trials is an upper bound: the winner may be an anchor."""
+    concurrent: int
+    """Most trials at a time."""
+    concurrency: str
+    """That, for people, with what limits it."""
+    seconds: float | None
+    """Estimated wall time; None for models whose speed is not known in advance."""
+    disk_bytes: int | None
+    """Checkpoints and rows of all trials; None for models of unknown size."""
+    checkpoint_budget: int
+    """Bytes that the checkpoints of ended trials may take."""
+    spread: PairedSpread | None
+    """How paired differences vary from seed to seed; None while that is unknown."""
+    gpu_hours: tuple[str, ...]
+    """An estimate with its arithmetic; empty for models that it does not know."""
+    memory: Memory | None
+    """What a worker of a searched trial needs; None for models of unknown size."""
+    margin: tuple[str, ...]
+    """How much the margins of the space can move a credit."""
+    notes: tuple[str, ...]
+    """What does not stop the study but limits what it shows."""
+    problems: tuple[str, ...]
+
+    def lines(self, width: int = WIDTH) -> list[str]:
+        """The plan for people, one fact a line or paragraph, with the arithmetic shown."""
+        return [line for fact in self._facts() for line in titled(*fact, width)]
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        search, confirm = self.search, self.confirmation
+        runs = search.runs + (confirm.runs if confirm else 0)
+        yield "rollouts per step", f"{self.rollouts_per_step} = prompts_per_step x group_size"
+        yield "steps", f"{self.steps} of each run, {runs * self.steps:,} in all"
+        yield (
+            "trials",
+            f"{search.trials} ({self.anchors} anchors, {search.trials - self.anchors} searched) x "
+            f"{search.seeds} seeds = {search.runs} runs",
+        )
+        if confirm:
+            yield (
+                "confirmation",
+                f"up to {confirm.trials} trials x {confirm.seeds} fresh seeds = {confirm.runs} "
+                "runs",
+            )
+        yield (
+            "responses",
+            f"{runs * self.steps * self.rollouts_per_step:,} in training, about "
+            f"{runs * self.evaluated_per_run:,} in evaluation",
+        )
+        yield "concurrency", self.concurrency
+        yield "estimated time", f"{_duration(self.seconds)}, without early stopping"
+        for index, line in enumerate(self.gpu_hours):
+            yield ("" if index else "GPU hours"), line
+        yield "disk", _size(self.disk_bytes)
+        yield (
+            "",
+            f"an ended trial keeps its last checkpoint, all of them within "
+            f"{size_text(self.checkpoint_budget)} (half of what is free, or {BUDGET}): the worst "
+            "trials' go first, the anchors' and the winner's never",
+        )
+        need = self.memory.lines() if self.memory else ["unknown for this model"]
+        for index, line in enumerate(need):
+            yield ("" if index else "memory per worker"), line
+        yield "seed-to-seed sd", _varies(self.spread)
+        for name, stage in (("search", self.search), ("confirmation", confirm)):
+            if stage is not None and (self.spread is not None or stage.seeds == 1):
+                yield "can detect", f"{name}: {_detects(stage)}"
+        for index, line in enumerate(self.margin):
+            yield ("" if index else "the margin"), line
+        for note in self.notes:
+            yield "note", note
+
+
+def titled(title: str, text: str, width: int = WIDTH) -> list[str]:
+    """A fact as a line or a paragraph with its title before it."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=f"{title:<{_TITLE}}",
+        subsequent_indent=" " * _TITLE,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def make_plan(
+    study: StudyDefinition,
+    cpus: int,
+    gpus: int,
+    *,
+    nodes: Sequence[Node] | None = None,
+    spread: PairedSpread | None = None,
+    folder: Path | None = None,
+) -> Plan:
+    """Lay out `study` on a machine or cluster of `cpus` cores and `gpus` GPUs.
+
+    nodes: how these are divided into machines; one machine by default. spread: what finished trials
+    of this study show (`measured_spread`); by default what is known of the embedded model. folder:
+    its results directory, whose disk bounds what checkpoints may take; by default the working
+    directory.
+    """
+    nodes = nodes or [Node(cpus, gpus)]
+    search, again = search_batch(study), confirmation_batch(study)
+    placement = place(search.run, nodes)
+    problems = [*placement.problems]
+    if again is not None:
+        problems += [p for p in place(again.run, nodes).problems if p not in problems]
+    slots = max(1, placement.trials)
+    # Anchors wait for nothing; anchors to confirm overlap with the last searched trials.
+    wanted = max(len(study.anchors), min(study.trials, _searched_at_once(study)))
+    concurrent = min(slots, wanted + (again.trials if again else 0))
+    spread = spread or _assumed_spread(study)
+    budget = budget_bytes(folder or Path())
+    memory = estimate_memory(search.run, search.seeds)
+    return Plan(
+        rollouts_per_step=search.run.rollout.prompts_per_step * search.run.rollout.group_size,
+        evaluated_per_run=evaluated_per_run(search.run),
+        anchors=len(study.anchors),
+        steps=search.run.train.steps,
+        search=_stage(search, spread),
+        confirmation=_stage(again, spread) if again else None,
+        concurrent=concurrent,
+        concurrency=_concurrency(study, placement),
+        seconds=study_seconds(study, slots),
+        disk_bytes=study_bytes(study, concurrent, budget),
+        checkpoint_budget=budget,
+        spread=spread,
+        gpu_hours=tuple(gpu_lines(study)),
+        memory=memory,
+        margin=tuple(margin_lines(study)),
+        notes=(
+            *_notes(study, again),
+            *_memory_notes(memory, search.run.train.workers * concurrent),
+        ),
+        problems=tuple(problems),
+    )
+
+
+def _stage(batch: Batch, spread: PairedSpread | None) -> Stage:
+    from conspo_study.statistics.power import (  # scipy: a second of importing
+        detectable_effect,
+        seeds_needed,
+    )
+
+    effect = None if spread is None else detectable_effect(spread.sd, batch.seeds)
+    half = None
+    if spread is not None and effect is not None:
+        half = seeds_needed(effect / 2, spread.sd)
+    return Stage(batch.trials, batch.seeds, effect, half)
+
+
+def _assumed_spread(study: StudyDefinition) -> PairedSpread | None:
+    found = (study.base.policy.model, study.metric, study.base.evaluation.problems_per_set)
+    if found == (EMBEDDED, ASSUMED_METRIC, ASSUMED_PROBLEMS):
+        return PairedSpread(ASSUMED_SD, "an assumption, from earlier studies of the embedded model")
+    return None
+
+
+def _concurrency(study: StudyDefinition, placement: Placement) -> str:
+    run, room = study.base, placement.trials
+    if not room:
+        return "no trial fits"
+    workers, gpus = run.train.workers, run.train.workers * run.gpus_per_worker
+    need = f"each {workers} x {run.cpus_per_worker} CPU cores" + (
+        f" and {gpus} GPUs" if gpus else ""
+    )
+    at_once = min(study.trials, _searched_at_once(study))
+    if at_once < min(room, study.trials):
+        return (
+            f"{at_once} searched trials at a time, limited by lag {study.lag} + 1; there is room "
+            f"for {room}, {need}"
+        )
+    if study.trials <= room:
+        return f"all {study.trials} trials at a time, {need}"
+    return f"{room} trials at a time, {need}, limited by {placement.limit}"
+
+
+def _searched_at_once(study: StudyDefinition) -> int:
+    return study.lag + 1 if study.waits_for_results else study.trials
+
+
+def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
+    if study.base.policy.trust_remote_code:
+        yield (
+            f"CODE THAT COMES WITH {study.base.policy.model} IS RUN, with all your rights: "
+            "policy.trust_remote_code is on"
+        )
+    if study.early_stopping is not None and not study.looks:
+        why = (
+            "one seed gives no paired evidence"
+            if len(study.seeds) == 1
+            else "no evaluation lies between its first allowed step and the last"
+        )
+        yield f"early stopping never stops a trial: {why}"
+    yield from space_notes(study)
+    if again is None:
+        yield (
+            "no confirmation: the best value is flattered by having been selected, and by how much "
+            "stays unknown"
+        )
+        return
+    same = _sets_used_twice(study.base.evaluation, again.run.evaluation)
+    if same:
+        yield (
+            f"the confirmation measures {', '.join(same)} on the problems that selected: put "
+            "{split} into the path of the file, or set evaluation.split in its overrides"
+        )
+
+
+def _memory_notes(memory: Memory | None, workers: int) -> Iterator[str]:
+    """What is to be said where `workers` workers may need more than this machine lends."""
+    if memory is None or memory.where != IN_MEMORY or named_cluster():
+        return
+    need, have = workers * memory.bytes, usable_memory()
+    if need > have:
+        yield (
+            f"{workers} workers at a time may need {size_text(need)} of memory, and this process "
+            f"may use {size_text(have)}: lower rollout.batch_rows, or give it fewer cores (taskset)"
+        )
+
+
+def space_notes(study: StudyDefinition) -> Iterator[str]:
+    """What of the space and the anchors will not be tried, or is tried twice."""
+    by_hash: dict[str, list[str]] = {}
+    for anchor in study.anchors:
+        found = config_hash(with_overrides(study.base, anchor.params))
+        by_hash.setdefault(found, []).append(anchor.label)
+    for labels in by_hash.values():
+        if len(labels) > 1:
+            names = " and ".join(map(repr, labels))
+            yield f"anchors {names} are the same configuration, and each of them is run"
+    if not study.space or study.trials == len(study.anchors):
+        return
+    seen = census(study.space, study.base)
+    if seen.invalid:
+        share = (
+            f"{seen.invalid} of the {seen.points} points of the space "
+            + ("is" if seen.invalid == 1 else "are")
+            if seen.whole
+            else f"about {seen.invalid / seen.points:.1%} of the space "
+            f"({seen.invalid} of {seen.points} random points) is"
+        )
+        yield f"{share} invalid and never tried, such as {seen.example}"
+    taken = len(seen.hashes & by_hash.keys())
+    unused = study.trials - len(study.anchors) - (len(seen.hashes) - taken)
+    if seen.whole and unused > 0:
+        valid = "valid points" if seen.invalid else "points"
+        yield (
+            f"the space has {len(seen.hashes)} {valid}, of which anchors take {taken}: {unused} of "
+            f"{study.trials} trials cannot be used"
+        )
+
+
+def _sets_used_twice(search: EvaluationConfig, again: EvaluationConfig) -> list[str]:
+    """Tracked sets whose problems are the same in search and confirmation."""
+    return [
+        name
+        for name in again.tracked_sets
+        if name in search.tracked_sets and search.source(name) == again.source(name)
+    ]
+
+
+def _varies(spread: PairedSpread | None) -> str:
+    if spread is None:
+        return "unknown until two seeds of two trials have finished"
+    return f"{spread.sd:.3f} of a paired difference ({spread.source})"
+
+
+def _detects(stage: Stage) -> str:
+    if stage.detectable is None:
+        return ONE_SEED
+    half = f"; half of it needs {stage.half} seeds" if stage.half else ""
+    return (
+        f"differences of two settings from {stage.detectable:.3f} up, over {stage.seeds} seeds "
+        f"(paired t-test, two-sided 5 %, power 80 %){half}"
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown for this model"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return "unknown for this model"
+    return f"about {size_text(count)}: checkpoints and rows of all trials"

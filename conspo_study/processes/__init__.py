@@ -1,0 +1,1 @@
+"""Processes that outlive, end, watch or start others, and their standard streams."""

@@ -1,0 +1,59 @@
+"""The types that cross wings: plain, frozen, free of heavy libraries.
+
+Problems, rollouts and verdicts; metrics in parts; the events of the results log.
+"""
+
+from conspo_study.records.events import EventKind, StudyError, TrialEvent, TrialRole, TrialState
+from conspo_study.records.metrics import (
+    Correlation,
+    Least,
+    Mean,
+    Part,
+    Peak,
+    Quantile,
+    Spread,
+    add_parts,
+    is_number,
+)
+from conspo_study.records.problem_sets import set_name, set_source
+from conspo_study.records.rollouts import (
+    Answered,
+    CreditRow,
+    EvalRow,
+    FinishStatus,
+    Group,
+    Judgement,
+    Problem,
+    Rollout,
+    RolloutRow,
+    Verdict,
+)
+
+__all__ = [
+    "Answered",
+    "Correlation",
+    "CreditRow",
+    "EvalRow",
+    "EventKind",
+    "FinishStatus",
+    "Group",
+    "Judgement",
+    "Least",
+    "Mean",
+    "Part",
+    "Peak",
+    "Problem",
+    "Quantile",
+    "Rollout",
+    "RolloutRow",
+    "Spread",
+    "StudyError",
+    "TrialEvent",
+    "TrialRole",
+    "TrialState",
+    "Verdict",
+    "add_parts",
+    "is_number",
+    "set_name",
+    "set_source",
+]

@@ -1,0 +1,61 @@
+"""What can happen to a study or a trial, as the results log stores it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class EventKind(StrEnum):
+    """What can happen to a study or a trial; the alphabet of the results log."""
+
+    STUDY_STARTED = "study_started"
+    SUGGESTED = "suggested"
+    STARTED = "started"
+    REPORTED = "reported"
+    FINISHED = "finished"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    INCIDENT = "incident"
+    """A failure that was absorbed, such as a worker that was restarted; counted, never hidden."""
+    STUDY_FINISHED = "study_finished"
+
+
+class TrialRole(StrEnum):
+    """Why a trial runs."""
+
+    SEARCH = "search"
+    """To find the best setting; what it measures is what the winner is selected by."""
+    CONFIRMATION = "confirmation"
+    """To measure a chosen setting again, on seeds and problems that did not choose it."""
+
+
+class TrialState(StrEnum):
+    """State of a trial, derived from its last event."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the trial will not run again."""
+        return self in (TrialState.FINISHED, TrialState.PRUNED, TrialState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEvent:
+    """One line of the results log, without the sequence number and checksum that the log adds."""
+
+    kind: EventKind
+    trial: str = ""
+    """Trial id such as `t0003`; empty for events of the whole study."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """JSON-serialisable payload."""
+
+
+class StudyError(RuntimeError):
+    """A study cannot start, with the reason and what to do; no trial was run."""

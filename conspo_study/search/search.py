@@ -1,0 +1,251 @@
+"""Which trial comes next: a pure function of the definition, the trial's number and the log.
+
+Everything that is decided about trial n follows from the results of the trials 0, ..., n - 1 - lag
+and the settings of the others before it. It waits for those results, so neither the machine's
+speed nor the number of trials at a time nor the death of a driver changes any trial.
+
+The results log is the only truth. Every suggestion is logged before it is handed out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from statistics import fmean
+from typing import Any
+
+from conspo_study.config import ConfigError, RunConfig, config_hash, with_overrides
+from conspo_study.definition import StudyDefinition
+from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState, is_number
+from conspo_study.results.log import ResultsLog
+from conspo_study.results.table import StudyTable, TrialRow
+from conspo_study.search.racing import Curves, bars
+from conspo_study.search.samplers import Ended, Params, Past, make_proposer
+
+
+class Wait(Enum):
+    """There will be another trial, once one that is running has ended."""
+
+    WAIT = "wait"
+
+
+WAIT = Wait.WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A trial to run."""
+
+    trial: str
+    params: Params
+    """Dotted settings in which it differs from the study's base configuration."""
+    config: RunConfig
+    seeds: tuple[int, ...]
+    label: str = ""
+    """The anchor's name; empty for what the sampler chose."""
+    bars: Mapping[int, float] = field(default_factory=dict)
+    """Step -> where the trial stops when its mean over seeds is worse."""
+    of: str = ""
+    """The search trial that it confirms; empty for a search trial."""
+
+    def event(self) -> TrialEvent:
+        """Its line in the log."""
+        role = TrialRole.CONFIRMATION if self.of else TrialRole.SEARCH
+        data = {
+            "params": dict(self.params),
+            "seeds": list(self.seeds),
+            "label": self.label,
+            "config_hash": config_hash(self.config),
+            "bars": {str(step): value for step, value in self.bars.items()},
+            "role": role.value,
+            "of": self.of,
+        }
+        return TrialEvent(EventKind.SUGGESTED, self.trial, data)
+
+
+class Search:
+    """Suggests trials of a study and records what becomes of them.
+
+    Not thread-safe: Ray Tune calls its searcher from one thread.
+    """
+
+    def __init__(self, definition: StudyDefinition, log: ResultsLog):
+        self.definition = definition
+        self.log = log
+        self._proposer = make_proposer(definition)
+        self._curves = Curves(definition)
+        self._hashes: dict[str, str] = {}
+        """Configuration hash by search trial, to compute each once."""
+        self._invalid: set[str] = set()
+        """Proposals that were none, to try each once."""
+        self._used_up_at: int | None = None
+        """Number of the trial for which the space had nothing left."""
+        self._decided: tuple[int, Suggestion | Wait | None] = (-1, None)
+        """Length of the log, and what comes next after it."""
+        self._unfinished = deque(row for row in self._asked_for if not row.state.ended)
+
+    def suggest(self) -> Suggestion | Wait | None:
+        """The next trial, logged; WAIT while it depends on trials that are running; None when
+        there is none.
+
+        Trials that a previous process left unfinished come first, as they were suggested. Then the
+        anchors, what the sampler proposes, and the confirmations.
+        """
+        if self._unfinished:
+            return self._again(self._unfinished.popleft())
+        found = self._next()
+        if isinstance(found, Suggestion):
+            self.log.append(found.event())
+        return found
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial of the budget, or of a space that is used up, and every
+        confirmation has ended."""
+        return all(row.state.ended for row in self._asked_for) and self._next() is None
+
+    def started(self, trial: str) -> None:
+        """The trial has got its resources."""
+        self.log.append(TrialEvent(EventKind.STARTED, trial))
+
+    def reported(self, trial: str, data: Mapping[str, Any]) -> None:
+        """Record a progress report: `step`, `steps` and the metrics of every seed."""
+        self.log.append(TrialEvent(EventKind.REPORTED, trial, dict(data)))
+
+    def incidents(self, trial: str, totals: Iterable[Mapping[str, Any]]) -> None:
+        """Record the failures that the trial's processes absorbed over its whole life, as objects
+        with `type`, `count` and `detail`. What the log has already is not counted again."""
+        logged = dict(self.log.table.row(trial).incidents)
+        for incident in totals:
+            kind, count = incident["type"], incident["count"]
+            known = min(count, logged.get(kind, 0))
+            logged[kind] = logged.get(kind, 0) - known
+            if count > known:
+                data = {**incident, "count": count - known}
+                self.log.append(TrialEvent(EventKind.INCIDENT, trial, data))
+
+    def ended(self, trial: str, kind: EventKind, data: Mapping[str, Any]) -> None:
+        """Record the ending: FINISHED, PRUNED or FAILED."""
+        self.log.append(TrialEvent(kind, trial, dict(data)))
+
+    @property
+    def _asked_for(self) -> tuple[TrialRow, ...]:
+        """The trials that the definition asks for; it may have given up confirmation."""
+        table = self.log.table
+        return table.all_rows if self.definition.confirm else table.rows
+
+    def _again(self, row: TrialRow) -> Suggestion:
+        config = self._config(row.params, confirmation=bool(row.of))
+        return Suggestion(row.id, row.params, config, row.seeds, row.label, row.bars, row.of)
+
+    def _next(self) -> Suggestion | Wait | None:
+        """What the log says comes next; nothing is recorded."""
+        length = len(self.log.events)
+        if self._decided[0] != length:
+            table = self.log.table
+            found = self._searched(table.rows)
+            found = self._confirmation(table) if found is None else found
+            self._decided = length, found
+        return self._decided[1]
+
+    def _searched(self, rows: Sequence[TrialRow]) -> Suggestion | Wait | None:
+        study, number = self.definition, len(rows)
+        if number >= study.trials or number == self._used_up_at:
+            return None
+        trial = f"t{number:04d}"
+        if number < len(study.anchors):
+            anchor = study.anchors[number]
+            config = self._config(anchor.params)
+            return Suggestion(trial, anchor.params, config, study.seeds, anchor.label)
+        decided = max(0, number - study.lag) if study.waits_for_results else 0
+        if not all(row.state.ended for row in rows[:decided]):
+            return WAIT
+        proposal = self._proposal(rows, decided)
+        if proposal is None:
+            self._used_up_at = number
+            return None
+        self._curves.update(self.log.events)
+        rivals = [row.id for row in rows[:decided] if row.state is not TrialState.FAILED]
+        return Suggestion(trial, *proposal, study.seeds, bars=bars(self._curves, study, rivals))
+
+    def _proposal(self, rows: Sequence[TrialRow], decided: int) -> tuple[Params, RunConfig] | None:
+        """The first proposal whose configuration is valid and has not been run: the same numbers
+        would come out, or the same failure."""
+        past = Past(
+            number=len(rows),
+            ended=tuple(self._ending(row) for row in rows[:decided]),
+            running=tuple(row.params for row in rows[decided:]),
+        )
+        known = {self._hash_of(row) for row in rows}
+        for params in self._proposer.candidates(past):
+            written = json.dumps(params, sort_keys=True)
+            if written in self._invalid:
+                continue
+            try:
+                config = self._config(params)
+            except ConfigError:  # settings that are valid one by one, but not together
+                self._invalid.add(written)
+                continue
+            if config_hash(config) not in known:
+                return params, config
+        return None
+
+    def _ending(self, row: TrialRow) -> Ended:
+        """What a sampler may know of an ended trial."""
+        means: list[float | None] = [row.value]
+        for aim in self.definition.also:
+            by_seed = row.also.get(aim.metric, {})
+            means.append(fmean(by_seed.values()) if by_seed else None)
+        values = tuple(mean for mean in means if mean is not None)
+        failed = row.state is TrialState.FAILED or len(values) < len(means)
+        return Ended(row.params, row.state, row.step, () if failed else values)
+
+    def _confirmation(self, table: StudyTable) -> Suggestion | Wait | None:
+        """The next confirmation once all search trials are suggested: of an anchor at once, of the
+        winner when there is one."""
+        confirm = self.definition.confirm
+        if confirm is None:
+            return None
+        confirmed = {row.of for row in table.confirmations}
+        for row in table.rows:
+            wanted = confirm.anchors is None or row.label in confirm.anchors
+            if row.label and wanted and row.id not in confirmed:
+                return self._confirmed(row, table, confirm.seeds)
+        if not all(row.state.ended for row in table.rows):
+            return WAIT
+        winner = table.best(self.definition.direction)
+        if winner is None or winner.id in confirmed:
+            return None
+        return self._confirmed(winner, table, confirm.seeds)
+
+    def _confirmed(self, row: TrialRow, table: StudyTable, seeds: tuple[int, ...]) -> Suggestion:
+        config = self._config(row.params, confirmation=True)
+        trial = f"c{len(table.confirmations):04d}"
+        return Suggestion(trial, row.params, config, seeds, row.label, of=row.id)
+
+    def _config(self, params: Params, confirmation: bool = False) -> RunConfig:
+        confirm = self.definition.confirm
+        changes = confirm.overrides if confirm and confirmation else {}
+        return with_overrides(self.definition.base, {**params, **changes})
+
+    def _hash_of(self, row: TrialRow) -> str:
+        if row.id not in self._hashes:
+            self._hashes[row.id] = config_hash(self._config(row.params))
+        return self._hashes[row.id]
+
+
+def mean_value(
+    seeds: Mapping[str, Mapping[str, Any]], metric: str, expected: Iterable[int]
+) -> tuple[float, dict[str, float]]:
+    """The mean of `metric` over the `expected` seeds, and its value by seed. Raises ValueError when
+    a seed's is missing or not a finite number: a mean over some of the seeds is not comparable."""
+    values = {}
+    for seed in map(str, expected):
+        value = seeds.get(seed, {}).get(metric)
+        if not is_number(value):
+            raise ValueError(f"seed {seed} reported {metric} = {value!r}, not a finite number")
+        values[seed] = float(value)
+    return fmean(values.values()), values

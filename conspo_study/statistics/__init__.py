@@ -1,0 +1,1 @@
+"""Arithmetic of experiments: accuracy over samples, paired spread, power of the paired test."""

@@ -1,0 +1,5 @@
+"""`Study`: what a script declares, plans and runs, and whether a results directory is its own."""
+
+from conspo_study.study.study import Outcome, Study, StudyStopped
+
+__all__ = ["Outcome", "Study", "StudyStopped"]

@@ -1,0 +1,58 @@
+"""What to do with a results directory next: commands as a person would type them here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from conspo_study.tracking.known import how_to_look
+
+
+def after_the_end(
+    folder: Path, trials: int, track: Sequence[str] = (), used_up: bool = False
+) -> list[str]:
+    """For a study that came to its end under a budget of `trials`, sent to the trackers `track`.
+    used_up: more trials would find nothing to try."""
+    place = typed(folder)
+    more = ("more trials", f"conspo extend {place} --trials {2 * trials}")
+    return _lines(
+        ("watch", f"conspo watch {place}"),
+        *([] if used_up else [more]),
+        ("report again", f"conspo report {place}"),
+        ("compare", f"conspo compare {place} {typed(folder.parent)}/ANOTHER_STUDY"),
+        *_looks(folder, track),
+    )
+
+
+def after_a_stop(folder: Path, track: Sequence[str] = (), taken_over: bool = False) -> list[str]:
+    """For one that was interrupted or could not go on. taken_over: by another driver, which goes on
+    with it."""
+    place = typed(folder)
+    resume = f"conspo resume {place}"
+    return _lines(
+        *([] if taken_over else [("go on", resume)]),
+        ("where it is", f"conspo status {place}"),
+        ("watch", f"conspo watch {place}"),
+        ("report so far", f"conspo report {place}"),
+        *_looks(folder, track),
+    )
+
+
+def typed(folder: Path) -> str:
+    """The path as one would type it in the working directory, quoted for a shell if need be."""
+    return shlex.quote(str(_short(folder)))
+
+
+def _short(folder: Path) -> Path:
+    resolved, here = folder.resolve(), Path.cwd()
+    return resolved.relative_to(here) if resolved.is_relative_to(here) else resolved
+
+
+def _looks(folder: Path, track: Sequence[str]) -> list[tuple[str, str]]:
+    return [(name, how_to_look(name, _short(folder), folder.name)) for name in track]
+
+
+def _lines(*steps: tuple[str, str]) -> list[str]:
+    width = max(len(what) for what, _ in steps)
+    return [f"  {what:<{width}}  {command}" for what, command in steps]

@@ -1,0 +1,340 @@
+"""A study from declaration to results directory.
+
+results/<name>/
+  study.json       the frozen definition, hashes of data, models and code, accepted changes
+  snapshot.json    code, packages, hardware, hashes of data and models
+  quarantine.jsonl rows of problem sets that take no part, with reasons; when there are any
+  log.jsonl        every event, checksummed: the truth
+  driver.json      who drives the study; only while it runs
+  trials/<id>/     configuration, one row per step, one row per evaluated response
+  ray/             checkpoints and whatever Ray keeps; never read back except checkpoints
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import PrivateAttr, ValidationError
+
+from conspo_study.cluster.surroundings import settle
+from conspo_study.definition import StudyDefinition, definition_problems
+from conspo_study.forecast.plan import Plan, make_plan, space_notes
+from conspo_study.machine import usable_cores, usable_gpus
+from conspo_study.plugins import SHIPPED, PluginError, missing_modules, refuse_while_importing
+from conspo_study.processes.interrupts import Interrupts, interrupts, stop
+from conspo_study.processes.output import lasting_output
+from conspo_study.records import EventKind, StudyError, TrialEvent, TrialState
+from conspo_study.results.folder import (
+    LEASE,
+    LOG,
+    make_folder,
+    read_definition,
+    read_table,
+    remove_leftovers,
+)
+from conspo_study.results.lease import Lease
+from conspo_study.results.log import LeaseLost, LogDamaged, LogLocked, ResultsLog
+from conspo_study.statistics.paired_spread import PairedSpread
+from conspo_study.study.claim import Claim, claim
+from conspo_study.study.next_steps import after_a_stop
+from conspo_study.study.preflight import Preflight, preflight
+from conspo_study.terminal.console import Console
+from conspo_study.tracking.known import check_trackers
+from conspo_study.tracking.processes import tracking
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class StudyStopped(RuntimeError):
+    """A running study could not go on. All that it logged stands, and `--resume` continues it."""
+
+    def __init__(self, message: str, next_steps: Sequence[str] = ()):
+        super().__init__(message)
+        self.next_steps = next_steps
+        """Lines with the commands that make sense now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How `Study.run` ended."""
+
+    folder: Path
+    complete: bool
+    """False when it was interrupted and can be resumed."""
+    ran: bool = True
+    """False when there was nothing to do."""
+    track: tuple[str, ...] = ()
+    """Trackers that it was sent to, without those that failed."""
+    finished: int = 0
+    """Trials of the search that ran to their end."""
+    failed: tuple[str, ...] = ()
+    """Trials, confirmations included, that failed."""
+    signalled: int = 0
+    """128 plus the number of the signal that interrupted it."""
+
+    @property
+    def exit_status(self) -> int:
+        """Of the process: 0 when a trial finished, 1 when none did, 128 plus the number of the
+        signal for a study that was interrupted."""
+        if not self.complete:
+            return self.signalled
+        return 0 if self.finished else 1
+
+
+class Study(StudyDefinition):
+    """A declared study that can be planned and run."""
+
+    _begins_at: Path = PrivateAttr(default_factory=Path.cwd)
+    """The folder that relative paths of the configuration begin at."""
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Self:
+        """The study that a results directory holds, from its `study.json` alone.
+
+        Raises StudyError when that is unreadable or means nothing to this version.
+        """
+        stored = read_definition(folder)
+        _require_modules(folder, stored)
+        try:
+            study = cls.model_validate(stored["definition"])
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                if isinstance(fault := detail.get("ctx", {}).get("error"), PluginError):
+                    raise StudyError(str(fault)) from error
+            problems = "; ".join(definition_problems(error))
+            raise StudyError(
+                f"this version does not understand the definition in {folder}: {problems}; use the "
+                "version that began the study (its commit is in snapshot.json)"
+            ) from error
+        begun = stored.get("started_in")
+        if isinstance(begun, str) and (folder.resolve() / begun).is_dir():
+            study._begins_at = (folder.resolve() / begun).resolve()
+        return study
+
+    def plan(
+        self,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        spread: PairedSpread | None = None,
+        folder: Path | None = None,
+    ) -> Plan:
+        """What running this study means, computed without starting anything.
+
+        cpus, gpus: by default those of this machine. spread: what finished trials of the study show
+        of the noise between seeds (`measured_spread`). folder: its results directory, by default
+        one on the disk of the working directory.
+        """
+        with chdir(self._begins_at):
+            return self._plan(spread, cpus, gpus, folder)
+
+    def preflight(self, plan: Plan | None = None) -> Preflight:
+        """What forbids this study here, found without starting or fetching anything."""
+        with chdir(self._begins_at):
+            return preflight(self, plan or self._plan(None), fetch=False)
+
+    def _plan(
+        self,
+        spread: PairedSpread | None,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        folder: Path | None = None,
+    ) -> Plan:
+        return make_plan(
+            self,
+            cpus if cpus is not None else usable_cores(),
+            gpus if gpus is not None else usable_gpus(),
+            spread=spread,
+            folder=folder,
+        )
+
+    def run(
+        self,
+        results_root: Path,
+        *,
+        resume: bool = False,
+        takeover: bool = False,
+        allow_changes: bool = False,
+        track: Sequence[str] = (),
+        console: Console | None = None,
+    ) -> Outcome:
+        """`run_in` the folder of this study's name inside `results_root`."""
+        return self.run_in(
+            results_root / self.name,
+            resume=resume,
+            takeover=takeover,
+            allow_changes=allow_changes,
+            track=track,
+            console=console,
+        )
+
+    def run_in(
+        self,
+        folder: Path,
+        *,
+        resume: bool = False,
+        takeover: bool = False,
+        allow_changes: bool = False,
+        track: Sequence[str] = (),
+        console: Console | None = None,
+    ) -> Outcome:
+        """Run all trials that the results directory does not already hold.
+
+        resume: continue a study that has begun. takeover: continue one whose driver, on another
+        host, shows no sign of life. allow_changes: continue although settings, data or code are not
+        what the study began with. track: names of trackers to send it to, such as `tensorboard`;
+        they change nothing of the study.
+
+        Raises StudyError before any work when the definition, the data, the machine, the directory
+        or a missing package does not allow it, StudyStopped when it cannot go on for want of disk
+        space or because another driver took over.
+        """
+        refuse_while_importing()
+        console = console or Console()
+        settle()
+        folder = folder.expanduser().resolve()
+        try:
+            check_trackers(track)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
+        with chdir(self._begins_at), lasting_output():
+            return self._run(folder, resume, takeover, allow_changes, track, console)
+
+    def _run(
+        self,
+        folder: Path,
+        resume: bool,
+        takeover: bool,
+        allow_changes: bool,
+        track: Sequence[str],
+        console: Console,
+    ) -> Outcome:
+        plan = self._plan(None, folder=folder)
+        found = preflight(self, plan, fetch=True)
+        if found.problems:
+            raise StudyError("\n".join(found.problems))
+        for line in [*found.lines(), *space_notes(self)]:
+            console.line(line)
+
+        def check() -> Claim:
+            return claim(
+                *(folder, self, found.data),
+                resume=resume,
+                allow_changes=allow_changes,
+                plugins=found.plugins,
+            )
+
+        if check().done:
+            return _outcome(folder, complete=True, ran=False)
+        make_folder(folder, plan.disk_bytes)
+        lease = Lease(folder / LEASE, takeover=takeover, on_lost=stop)
+        with interrupts() as received, _driving(folder, lease) as log:
+            for notice in log.notices:
+                console.line(notice)
+            complete, sent = False, tuple(track)
+            with _stopping_in_order(log, lease, received):
+                remove_leftovers(folder)
+                # Checked again, now that nobody else can write here.
+                start = {
+                    "hash": self.hash,
+                    "trials": self.trials,
+                    "resumed": bool(log.events),
+                    "changes": list(check().write()),
+                }
+                log.append(TrialEvent(EventKind.STUDY_STARTED, data=start))
+                from conspo_study.cluster.launch import launch
+
+                with tracking(folder, track, console.notice) as trackers:
+                    complete = launch(self, folder, log, console)
+                    if complete:
+                        log.append(TrialEvent(EventKind.STUDY_FINISHED))
+                sent = tuple(name for name in track if name not in trackers.failed)
+        signalled = 0 if complete else received.exit_status
+        return _outcome(folder, complete=complete, track=sent, signalled=signalled)
+
+
+def _outcome(folder: Path, **how: Any) -> Outcome:
+    table = read_table(folder)
+    failed = tuple(row.id for row in table.all_rows if row.state is TrialState.FAILED)
+    return Outcome(folder, finished=table.counts[TrialState.FINISHED], failed=failed, **how)
+
+
+def _require_modules(folder: Path, stored: Mapping[str, Any]) -> None:
+    """Raise StudyError where a module that the study runs is not found here."""
+    modules = stored.get("modules")
+    if not isinstance(modules, dict):
+        return
+    missing = missing_modules(modules)
+    if not missing:
+        return
+    places = [folder.resolve() / str(modules[name]) for name in missing if modules[name]]
+    there = sorted({str(place.resolve()) for place in places if place.is_dir()})
+    how = f"add its folder to PYTHONPATH (PYTHONPATH={':'.join(there)})" if there else "bring it"
+    raise StudyError(
+        f"the study in {folder} runs code of the module {', '.join(missing)}, which is not found "
+        f"here: {how}, run the study's own script with --resume, or install its package. What ran "
+        f"is kept in {folder / SHIPPED}, to be read, and to be added there if you trust it"
+    )
+
+
+@contextmanager
+def _driving(folder: Path, lease: Lease) -> Iterator[ResultsLog]:
+    """The log, open for this driver alone."""
+    try:
+        log = ResultsLog(folder / LOG, lease)
+    except (LogLocked, LogDamaged) as error:
+        raise StudyError(str(error)) from error
+    except OSError as error:
+        raise StudyError(f"{error.filename}: {error.strerror}") from error
+    with log:
+        yield log
+
+
+@contextmanager
+def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> Iterator[None]:
+    """Turn what can stop a study in its course into StudyStopped, and an interrupt into the end of
+    the block. Whatever raised it may have been wrapped or swallowed on its way through Ray."""
+    folder = log.path.parent
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    except SystemExit as leaving:
+        if leaving.code != signal.SIGTERM:  # what Ray's own handler of it raises
+            raise
+        received.received = signal.SIGTERM
+    except Exception as error:
+        if log.failure is None and not _is_about_space(error):
+            error.add_note("\n".join(["All that was logged is kept.", *after_a_stop(folder)]))
+            raise
+        raise _stopped(log.failure or error, folder) from error
+    try:
+        lease.check()
+    except LeaseLost as error:
+        raise _stopped(error, folder) from error
+    if isinstance(log.failure, Exception):
+        raise _stopped(log.failure, folder)
+
+
+def _stopped(cause: BaseException, folder: Path) -> StudyStopped:
+    if isinstance(cause, LeaseLost):
+        steps = after_a_stop(folder, taken_over=True)
+        return StudyStopped(f"{cause}; this driver has stopped", steps)
+    what = "no space left" if _is_about_space(cause) else "cannot write"
+    return StudyStopped(
+        f"{what}: {cause}. All that was logged stands; make room, then continue with --resume",
+        after_a_stop(folder),
+    )
+
+
+def _is_about_space(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

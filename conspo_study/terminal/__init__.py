@@ -1,0 +1,1 @@
+"""A study in a terminal or a notebook: while it runs, its status afterwards, what to type next."""

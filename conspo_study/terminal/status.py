@@ -1,0 +1,241 @@
+"""Where a study stands, from its results directory alone: nothing is written, nothing disturbed."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from conspo_study.records import EventKind, StudyError, TrialState
+from conspo_study.results.folder import DEFINITION, LEASE, LOG, read_definition, read_table
+from conspo_study.results.lease import beats, read_lease
+from conspo_study.results.log import LoggedEvent, read_log
+from conspo_study.results.outcome import failure_lines, missing_lines, used_up
+from conspo_study.results.own_code import missing_code_lines
+from conspo_study.results.pace import seconds_left
+from conspo_study.results.table import TrialRow, settings_of
+from conspo_study.text import first_line, printable
+
+DriverState = Literal["running", "none", "dead", "silent", "unreadable"]
+_LONGEST_CAUSE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Who drives the study, and whether they live."""
+
+    state: DriverState
+    """`none` without a lease; `dead` when its process on this machine is gone; `silent` when a
+    driver elsewhere sends no heartbeats."""
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A trial that has begun and not ended."""
+
+    trial: str
+    settings: str
+    step: int
+    steps: int | None
+    seconds_left: float | None
+    """From the times of its reports; None while they do not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A trial and its value."""
+
+    trial: str
+    of: str
+    settings: str
+    state: TrialState
+    value: float | None
+    spread: float | None
+    n: int
+    """Seeds that `value` is the mean of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A study at one moment; plain data, `as_json` for machines and `lines` for people."""
+
+    alarms: tuple[str, ...]
+    """What comes before all else: that no trial finished, or how many failed and why."""
+    name: str
+    folder: str
+    metric: str
+    """Empty when the definition does not tell it."""
+    driver: Driver
+    finished: bool
+    trials: int | None
+    """Budget, confirmations not included; None when it is not known."""
+    used_up: str
+    """That nothing is left to try before the budget is; empty otherwise."""
+    counts: Mapping[str, int]
+    open: tuple[Progress, ...]
+    failed: Mapping[str, str]
+    """Trial -> step and cause, in one line."""
+    missing: tuple[str, ...]
+    """What cannot be read of the study, or is gone, and what to restore."""
+    incidents: Mapping[str, int]
+    best: Measured | None
+    confirmations: tuple[Measured, ...]
+    changes: tuple[str, ...]
+    next: str
+    """What to do, mostly a command."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain JSON data."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """One fact a line."""
+        said = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
+        driver = f"{self.driver.state} {self.driver.who}".strip()
+        facts = [("failed", line) for line in self.alarms]
+        facts += [("study", f"{self.name} in {self.folder}"), ("driver", driver)]
+        budget = "not known" if self.trials is None else self.trials
+        facts.append(("trials", f"{said or 'none begun'}; budget {budget}"))
+        facts += [("missing", line) for line in self.missing]
+        facts += [("space", self.used_up)] if self.used_up else []
+        facts += [("open", _progress(trial)) for trial in self.open]
+        facts += [("failed", f"{trial} at {cause}") for trial, cause in self.failed.items()]
+        incidents = ", ".join(f"{count} x {kind}" for kind, count in self.incidents.items())
+        facts += [("incidents", f"{incidents}, all absorbed")] if incidents else []
+        facts += [("best", f"{_measured(self.best)}  by {self.metric}")] if self.best else []
+        facts += [("confirmed", f"{row.of} as {_measured(row)}") for row in self.confirmations]
+        facts += [("accepted", change) for change in self.changes]
+        facts.append(("next", self.next))
+        return [f"{title:<11}{printable(text)}" for title, text in facts]
+
+
+def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> Status:
+    """The status of the study in `folder`, whether it runs or not. A driver on another machine is
+    watched for a few heartbeats, with `wait` between two looks.
+
+    Without a readable definition the log still tells most of it. Raises StudyError when the folder
+    holds no study, or its log cannot be read.
+    """
+    table = read_table(folder)
+    stored, problems = _declared(folder, bool(table.rows))
+    definition: Mapping[str, Any] = stored.get("definition", {})
+    events = read_log(folder / LOG) if (folder / LOG).exists() else []
+    driver = driver_of(folder, wait)
+    budget = table.trials if problems else int(definition["trials"])
+    finished = table.finished and (budget or 0) <= max(len(table.rows), table.trials or 0)
+    rows = table.all_rows
+    best = table.best("min" if definition.get("direction") == "min" else "max")
+    return Status(
+        alarms=tuple(failure_lines(folder, table)),
+        name=str(stored.get("name", folder.name)),
+        folder=str(folder),
+        metric=str(definition.get("metric", "")),
+        driver=driver,
+        finished=finished,
+        trials=budget,
+        used_up=used_up(table, budget) if finished and budget else "",
+        counts={state.value: count for state, count in table.counts.items()},
+        open=tuple(_open(row, events) for row in rows if row.state is TrialState.RUNNING),
+        failed={
+            row.id: f"step {row.step}: {first_line(row.cause)[:_LONGEST_CAUSE]}"
+            for row in rows
+            if row.state is TrialState.FAILED
+        },
+        incidents=table.all_incidents,
+        missing=(
+            *problems,
+            *missing_lines(folder, table, definition),
+            *missing_code_lines(definition),
+        ),
+        # Without a definition it is not known whether more of the metric is better.
+        best=None if best is None or problems else _measurement(best),
+        confirmations=tuple(_measurement(row) for row in table.confirmations),
+        changes=table.changes,
+        next=_next(folder, driver, finished),
+    )
+
+
+def _declared(folder: Path, begun: bool) -> tuple[Mapping[str, Any], list[str]]:
+    """What `study.json` holds, and why that is nothing of use. Raises StudyError where no trial is
+    in the log either."""
+    try:
+        stored = read_definition(folder)
+        definition = stored["definition"]
+        if not isinstance(definition, dict) or not isinstance(definition.get("trials"), int):
+            raise StudyError(f"{folder / DEFINITION} holds no definition; restore it from a copy")
+    except StudyError as error:
+        if not begun:
+            raise
+        return {}, [f"{error}. What follows is from the log alone"]
+    return stored, []
+
+
+def driver_of(folder: Path, wait: Callable[[float], None] = time.sleep) -> Driver:
+    """Who drives the study in `folder`, and whether they live; `wait` as for `study_status`."""
+    path = folder / LEASE
+    try:
+        holder = read_lease(path)
+    except ValueError:
+        return Driver("unreadable", str(path))
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror}") from error
+    if holder is None:
+        return Driver("none")
+    if holder.here:
+        return Driver("running" if holder.alive else "dead", str(holder))
+    if beats(path, wait=wait):
+        return Driver("running", str(holder)) if path.exists() else Driver("none")
+    return Driver("silent", str(holder))
+
+
+def _open(row: TrialRow, events: Sequence[LoggedEvent]) -> Progress:
+    return Progress(row.id, settings_of(row), row.step, row.steps, _seconds_left(row, events))
+
+
+def _seconds_left(row: TrialRow, events: Sequence[LoggedEvent]) -> float | None:
+    """See `pace.seconds_left`."""
+    reports: list[tuple[float, int]] = []
+    for logged in events:
+        if logged.event.trial != row.id:
+            continue
+        if logged.event.kind is EventKind.STARTED:
+            reports = []
+        elif logged.event.kind is EventKind.REPORTED:
+            moment = datetime.fromisoformat(logged.time).timestamp()
+            reports.append((moment, int(logged.event.data.get("step", 0))))
+    return seconds_left(row, reports[0], reports[-1]) if reports else None
+
+
+def _measurement(row: TrialRow) -> Measured:
+    return Measured(
+        row.id, row.of, settings_of(row), row.state, row.value, row.spread, len(row.values)
+    )
+
+
+def _next(folder: Path, driver: Driver, finished: bool) -> str:
+    typed = shlex.quote(str(folder))
+    command = f"conspo resume {typed}"
+    if driver.state == "running":
+        return "it runs; Ctrl-C in its terminal, or kill with its process number, stops it in order"
+    if finished:
+        return f"conspo report {typed}"
+    if driver.state in ("silent", "unreadable"):
+        return f"if that driver is dead: {command} --takeover"
+    return command
+
+
+def _progress(trial: Progress) -> str:
+    left = "" if trial.seconds_left is None else f", about {trial.seconds_left:.0f} s left"
+    return f"{trial.trial} at step {trial.step} of {trial.steps or '?'}{left}  {trial.settings}"
+
+
+def _measured(row: Measured) -> str:
+    if row.value is None:
+        return f"{row.trial} {row.state.value}  {row.settings}"
+    spread = f" ± {row.spread:.3f}" if row.spread is not None else ""
+    return f"{row.trial} {row.value:.3f}{spread} (n = {row.n}, {row.state.value})  {row.settings}"

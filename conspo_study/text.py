@@ -1,0 +1,141 @@
+"""Values as people read them, and untrusted text made safe to show in a terminal."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import sys
+import unicodedata
+from typing import Any
+
+LONGEST_TITLE = 160
+"""Characters of a title; a table of Ray's dashboard has no room for more."""
+_LONGEST_LINE = 400
+_IN_SECONDS, _IN_MINUTES = 90, 2 * 3600
+_SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_POLICY = "conspo-look-alike"
+_LOOK_ALIKES = {
+    "±": "+-",
+    "×": "x",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+    "†": "+",
+    "★": "*",
+    "•": "*",
+    "·": ".",
+    "→": "->",
+    "←": "<-",
+    "≤": "<=",
+    "≥": ">=",
+    "≠": "!=",
+    "µ": "u",
+    "α": "alpha",
+    "β": "beta",
+    "τ": "tau",
+    "─": "-",
+    "━": "-",
+    "═": "=",
+    "│": "|",
+    "┃": "|",
+    "║": "|",
+}
+
+
+def printable(text: str) -> str:
+    """The text without what could move a terminal's cursor: such characters are spelled out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def first_line(text: str) -> str:
+    """The first line that says anything, of a cause that may have several, made printable; a line
+    that ends with a colon goes on with the next."""
+    said: list[str] = []
+    for line in map(str.strip, text.splitlines()):
+        if line:
+            said.append(line.removeprefix("- ") if said else line)
+            if not line.endswith(":"):
+                break
+    return printable(" ".join(said))
+
+
+def setting_text(value: Any, digits: int = 6) -> str:
+    """The value of a setting as one would type it: `null`, `true`, `["a", "b"]`, `0.3`, and text as
+    it is. Text that would be read as something else is quoted, so that no two values look alike."""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.{digits}g}"
+    if isinstance(value, str) and not _is_json(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's message that says anything, shortened; the name of its type
+    where it has no message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:_LONGEST_LINE] if lines else type(error).__name__
+
+
+def title(*parts: str) -> str:
+    """The parts in one line of printable text, shortened."""
+    line = " ".join(" ".join(parts).split())
+    line = "".join(c if c.isprintable() else "?" for c in line)
+    return line if len(line) <= LONGEST_TITLE else f"{line[: LONGEST_TITLE - 1]}…"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.5 h`."""
+    if seconds > _IN_MINUTES:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds > _IN_SECONDS else f"{seconds:.0f} s"
+
+
+def size_text(count: float) -> str:
+    """Bytes, in decimal units: `1.23 GB`."""
+    for unit, name in _SIZES:
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return f"{count:.0f} B"
+
+
+def speak_plainly() -> None:
+    """Let standard output and error write look-alikes, `+-` for `±`, where their encoding lacks a
+    character, instead of raising UnicodeEncodeError; the code point where nothing looks like it."""
+    codecs.register_error(_POLICY, _replaced)
+    for stream in (sys.stdout, sys.stderr):
+        # A notebook's streams, or those of whoever captures output, take any text.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_POLICY)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text[:1] in ("[", "{", '"') or text in ("null", "true", "false")
+    return True
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(map(_look_alike, text)), error.end
+
+
+def _look_alike(character: str) -> str:
+    """ASCII, which every encoding of a terminal holds."""
+    if character in _LOOK_ALIKES:
+        return _LOOK_ALIKES[character]
+    if "\u2500" <= character <= "\u259f":  # lines of boxes, blocks of bars
+        return "+" if character <= "\u257f" else "#"
+    if "\u2800" <= character <= "\u28ff":  # dots that turn while one waits
+        return "*"
+    bare = unicodedata.normalize("NFD", character)[0]  # a letter without its accent
+    return bare if bare.isascii() else character.encode("ascii", "backslashreplace").decode()

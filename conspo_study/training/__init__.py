@@ -1,0 +1,1 @@
+"""A trial: a pure function of its configuration and seeds. `loop.py` reads top to bottom."""

@@ -1,0 +1,256 @@
+"""The training loop: data -> rollouts -> verdicts -> objective -> update -> evaluation -> results.
+
+A run is a pure function of (configuration, seed). The runs of a trial's seeds advance together, so
+that every report carries all of them and no decision ever rests on one seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from conspo_study.config import RunConfig, config_hash
+from conspo_study.evaluation.metrics import evaluation_metrics
+from conspo_study.records import CreditRow, EvalRow, RolloutRow, Verdict
+from conspo_study.results.incidents import Incident, IncidentType
+from conspo_study.reward import Judge, make_judge
+from conspo_study.training.allocator import keep_freed_memory
+from conspo_study.training.bars import Bars
+from conspo_study.training.engines import rollout_engines
+from conspo_study.training.seed_run import SeedRun
+from conspo_study.update.checkpoint_store import CheckpointStore
+from conspo_study.update.world import World
+
+Metrics = dict[str, Any]
+
+_LOST_CHECKS = {
+    Verdict.TIMEOUT: IncidentType.VERIFIER_TIMEOUT,
+    Verdict.KILLED: IncidentType.VERIFIER_KILLED,
+    Verdict.UNDECIDED: IncidentType.UNREWARDED,
+    Verdict.ERROR: IncidentType.UNREWARDED,
+}
+
+
+class Outlet(Protocol):
+    """Where a trial's results go. Every worker calls `report`; only rank 0 calls the others."""
+
+    def step_rows(self, rows: Sequence[Metrics]) -> None:
+        """One row per seed after a training step."""
+
+    def credits(self, seed: int, step: int, rows: Sequence[CreditRow]) -> None:
+        """The credits that a training step gave to the rollouts of one seed, where they are due."""
+
+    def rollouts(self, seed: int, step: int, rows: Sequence[RolloutRow]) -> None:
+        """Responses of a training step of one seed that are kept for reading, where any are."""
+
+    def evaluation(self, rows: Sequence[EvalRow]) -> None:
+        """All responses of one seed's evaluation."""
+
+    def untrained(self, seed: int) -> list[EvalRow] | None:
+        """The evaluation at step 0, if another trial of the same policy and seed has made it."""
+
+    def incident(self, incident: Incident) -> None:
+        """A failure that was absorbed."""
+
+    def totals(self, totals: Sequence[Incident]) -> None:
+        """Absorbed failures that are counted over the whole trial, so far."""
+
+    def report(self, step: int, latest: dict[int, Metrics]) -> None:
+        """The latest metrics by seed."""
+
+
+def train(
+    config: RunConfig,
+    seeds: Sequence[int],
+    outlet: Outlet,
+    *,
+    policy_folder: Path,
+    checkpoints: Path,
+    bars: Bars | None = None,
+    world: World | None = None,
+) -> None:
+    """Train one policy per seed, from `policy_folder`, for `config.train.steps` steps.
+
+    It ends early at the first evaluation that misses its bar. It continues from the newest good
+    checkpoint in the folder `checkpoints`, which it keeps filled, and, on a CPU, ends bit for bit
+    where an uninterrupted run would have ended. Raises CheckpointError when a checkpoint is another
+    run's or does not fit, DivergedError when gradients stay non-finite, FloatingPointError when the
+    policy's logits are not numbers, MismatchError when sampler and trainer compute different
+    things, PolicyError and PromptRefused when the model or a prompt cannot be used, NoContrastError
+    when there is nothing to learn from, EngineFailed when a generation engine was lost and its
+    replacement, too, OSError when a disk is full.
+    """
+    torch.set_num_threads(config.train.cpus_per_worker)
+    keep_freed_memory()
+    world = world or World()
+    identity = {"config_hash": config_hash(config), "seeds": list(seeds)}
+    shards = {"shards": world.size} if world.sharded else {}
+    logs = checkpoints / f"engines-{world.rank}"
+    with (
+        make_judge(config.reward) as judge,
+        _examiner(config, judge) as examiner,
+        rollout_engines(config, logs) as engine_of,
+    ):
+        judges = (judge, examiner)
+        runs = [SeedRun(config, seed, policy_folder, judges, engine_of, world) for seed in seeds]
+        writers = world if world.sharded else World()
+        store = CheckpointStore(checkpoints, shards | identity, writers)
+        loop = _Loop(config, runs, outlet, store, bars, world)
+        try:
+            loop.run()
+        finally:
+            loop.tell_totals()
+
+
+@contextmanager
+def _examiner(config: RunConfig, judge: Judge) -> Iterator[Judge]:
+    """What judges evaluations: mostly what judges training, too."""
+    if config.evaluation_reward == config.reward:
+        yield judge
+        return
+    with make_judge(config.evaluation_reward) as own:
+        yield own
+
+
+class _Loop:
+    """The steps of a trial, on one of its workers."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        runs: Sequence[SeedRun],
+        outlet: Outlet,
+        store: CheckpointStore,
+        bars: Bars | None,
+        world: World,
+    ):
+        self.config, self.runs, self.outlet, self.store = config, runs, outlet, store
+        self.bars, self.world = bars or Bars(), world
+        self.main = world.rank == 0
+        self.latest: dict[int, Metrics] = {run.seed: {} for run in runs}
+
+    def run(self) -> None:
+        every, steps = self.config.train, self.config.train.steps
+        done = self._restore()
+        if not done:
+            self._evaluate(0)
+        if self._report(done):
+            return
+        for step in range(done + 1, steps + 1):
+            self._train(step)
+            evaluated = _due(step, self.config.evaluation.every, steps)
+            saved = _due(step, every.checkpoint_every, steps)
+            if evaluated:
+                self._evaluate(step)
+            if saved:
+                for run in self.runs:
+                    run.settle()
+                if self.main or self.world.sharded:
+                    self.store.write(step, self._save)
+            due = evaluated or saved or _due(step, every.report_every, steps)
+            if due and self._report(step):
+                return
+
+    def tell_totals(self) -> None:
+        """Record how often each kind of failure was absorbed in steps."""
+        if not self.main:
+            return
+        kinds = Counter[str]()
+        for run in self.runs:
+            kinds += run.absorbed
+        self.outlet.totals(
+            [
+                Incident(IncidentType(kind), self._detail(kind), count)
+                for kind, count in sorted(kinds.items())
+            ]
+        )
+
+    def _detail(self, kind: str) -> str:
+        counts = ", ".join(f"seed {run.seed}: {run.absorbed[kind]}" for run in self.runs)
+        errors = [judge.last_error for run in self.runs for judge in run.judges if judge.last_error]
+        if kind == IncidentType.UNREWARDED and errors:
+            return f"{counts}; the last error of the reward: {errors[-1]}"
+        return counts
+
+    def _restore(self) -> int:
+        """Continue from the newest good checkpoint, the same on all workers; the step it is of."""
+        found = self.world.gather(self.store.newest() if self.main else None)[0]
+        assert found is not None
+        if self.main:
+            for damage in found.damages:
+                self.outlet.incident(Incident(IncidentType.CHECKPOINT_DAMAGED, damage))
+            if found.damages and found.folder is None:
+                detail = "no checkpoint was good; training began at step 0"
+                self.outlet.incident(Incident(IncidentType.RESTARTED_FROM_SCRATCH, detail))
+        if found.folder is None:
+            return 0
+        for run in self.runs:
+            kept = found.state["runs"][str(run.seed)]
+            run.load(found.folder / f"seed-{run.seed}", kept)
+            self.latest[run.seed] = kept["latest"]
+        return int(found.state["step"])
+
+    def _train(self, step: int) -> None:
+        rows = [{"seed": run.seed, "step": step, **run.train_step(step - 1)} for run in self.runs]
+        for row in rows:
+            self.latest[row["seed"]] |= row
+        if self.main:
+            self.outlet.step_rows(rows)
+            for run in self.runs:
+                if run.policy_update.credits:
+                    self.outlet.credits(run.seed, step, run.policy_update.credits)
+                if run.kept:
+                    self.outlet.rollouts(run.seed, step, run.kept)
+        for run in self.runs:
+            run.require_contrast()
+
+    def _evaluate(self, step: int) -> None:
+        for run in self.runs:
+            known = self.outlet.untrained(run.seed) if self.main and step == 0 else None
+            start = time.perf_counter()
+            rows = self.world.gather(known)[0] or run.evaluate(step)
+            for verdict, kind in _LOST_CHECKS.items():
+                run.absorbed[kind] += sum(row.verdict == verdict for row in rows)
+            # What this evaluation did not measure is out of date.
+            kept = {k: v for k, v in self.latest[run.seed].items() if not k.startswith("eval/")}
+            measured = evaluation_metrics(rows, self.config.evaluation.samples_for)
+            spent = {"time/evaluate_s": time.perf_counter() - start}
+            self.latest[run.seed] = kept | measured | spent
+            if self.main:
+                self.outlet.evaluation(rows)
+
+    def _save(self, folder: Path) -> dict[str, Any]:
+        return {
+            "runs": {
+                str(run.seed): {
+                    **run.save(folder / f"seed-{run.seed}"),
+                    "latest": self.latest[run.seed],
+                }
+                for run in self.runs
+            }
+        }
+
+    def _report(self, step: int) -> bool:
+        """Report; whether training ends here.
+
+        The decision rests on what was measured at this step alone, so a trial that was killed after
+        it wrote this step's checkpoint decides again as it would have done.
+        """
+        steps = self.config.train.steps
+        measured = _due(step, self.config.evaluation.every, steps)
+        missed = measured and self.bars.missed(step, self.latest)
+        last = self.world.gather(missed or step == steps)[0]
+        if last:
+            self.tell_totals()
+        self.outlet.report(step, self.latest)
+        return last
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return step % every == 0 or step == last

@@ -1,0 +1,58 @@
+"""Getting a policy ready to be trained: a warm start, a download, a conversion, or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from conspo_study.config import PolicyConfig
+from conspo_study.policy.models import EMBEDDED
+from conspo_study.text import speak_plainly
+
+OnProgress = Callable[[int, int, float], None]
+
+
+def prepare_policy(config: PolicyConfig, on_progress: OnProgress | None = None) -> Path:
+    """The folder to load the policy from.
+
+    The embedded model's warm start is cached; `on_progress(step, steps, loss)` is called where one
+    that does not come with the package is trained. A model of the hub is downloaded, and a GGUF
+    file converted, once. Safe to call from many processes at once. Raises ValueError, OSError or
+    ModuleNotFoundError in one line when the policy cannot be had.
+    """
+    if config.model != EMBEDDED:
+        from conspo_study.policy.sources import model_folder
+
+        return model_folder(config)
+    from conspo_study.data.arithmetic import demonstrations
+    from conspo_study.policy.warm_start import warm_start
+
+    return warm_start(
+        demonstrations,
+        steps=config.warm_start_steps,
+        seed=config.warm_start_seed,
+        on_progress=on_progress,
+    )
+
+
+def ship_warm_start() -> None:
+    """Train the default warm start and make it the one that comes with the package."""
+    from conspo_study.data.arithmetic import demonstrations
+    from conspo_study.policy.embedded import embedded_tokenizer
+    from conspo_study.policy.shipped import PATH, ship
+    from conspo_study.policy.warm_start import fingerprint, train
+
+    config = PolicyConfig()
+    steps, seed = config.warm_start_steps, config.warm_start_seed
+    model = train(embedded_tokenizer(), demonstrations, steps, seed, _show)
+    ship(model, fingerprint(demonstrations, steps, seed))
+    print(f"wrote {PATH}")
+
+
+def _show(step: int, steps: int, loss: float) -> None:
+    print(f"step {step} of {steps}, loss {loss:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    speak_plainly()
+    ship_warm_start()

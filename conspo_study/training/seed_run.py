@@ -1,0 +1,225 @@
+"""One seed's policy on its way through the stages: a training step and an evaluation.
+
+Every random draw is derived from (seed, purpose, step or problem), never from a shared generator,
+so a step needs no random state to be resumed and does not depend on the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from conspo_study.config import RunConfig
+from conspo_study.data.prompts import prompt_text, prompt_tokens
+from conspo_study.data.sources import evaluation_sets, training_stream
+from conspo_study.evaluation.evaluate import evaluate
+from conspo_study.objective import Progress
+from conspo_study.policy.load import load_policy, restore_policy, save_policy
+from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weights
+from conspo_study.policy.weights import named_weights
+from conspo_study.records import EvalRow, Group, Problem, Rollout, RolloutRow
+from conspo_study.results.incidents import IncidentType
+from conspo_study.reward import Judge
+from conspo_study.rollout.engine import PolicyWeights, Sampling
+from conspo_study.rollout.groups import GroupCounts
+from conspo_study.rollout.metrics import derived_metrics
+from conspo_study.seeds import derive_seed
+from conspo_study.training.clock import Clock
+from conspo_study.training.collect import Collector
+from conspo_study.training.engines import EngineFactory
+from conspo_study.training.kept_rollouts import kept_positions, kept_rows
+from conspo_study.training.policy_update import PolicyUpdate
+from conspo_study.update.checkpoint import load_run, save_run
+from conspo_study.update.errors import NoContrastError
+from conspo_study.update.shards import load_weights
+from conspo_study.update.step import Updater
+from conspo_study.update.world import World
+
+
+class SeedRun:
+    """A policy, its optimiser and its data; the same on every worker of the trial."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        seed: int,
+        policy_folder: Path,
+        judges: tuple[Judge, Judge],
+        engine_of: EngineFactory,
+        world: World,
+    ):
+        """judges: of responses in training and in evaluations; mostly the same one twice."""
+        self.config, self.seed, self.judges, self.world = config, seed, judges, world
+        self.model, self.tokenizer = load_policy(config.policy, policy_folder)
+        world.copy_from_first(self.model.parameters())
+        device = "cuda" if config.train.gpus_per_worker else "cpu"
+        if world.sharded:
+            shard(self.model, world.size, config.policy.precision, device)
+        else:
+            self.model.to(device)
+        self.updater = Updater(self.model, config.update, world)
+        weights = PolicyWeights(
+            f"seed {seed}", lambda: self.updater.applied, partial(named_weights, self.model)
+        )
+        self.engine = engine_of(self.model, self.tokenizer, weights)
+        self.policy_update = PolicyUpdate(config, self.model, self.updater)
+        stream = training_stream(config.data, config.evaluation, derive_seed(seed, "order"))
+        self.collector = Collector(
+            config, seed, stream, self.tokenizer, self.engine, judges[0], world
+        )
+        self.evaluation_sets = evaluation_sets(config.data, config.evaluation)
+        self.absorbed: Counter[str] = Counter()
+        """Failures that this run has absorbed so far, by type of incident."""
+        self.kept: list[RolloutRow] = []
+        """Responses of the last step that are kept for reading, over all workers; mostly none."""
+        self.without_contrast = 0
+        """Steps in a row in which no group had contrast, and not because all answers were right."""
+
+    def train_step(self, step: int) -> dict[str, Any]:
+        """Sample, verify and update once; `step` counts from 0. Returns the step's metrics."""
+        clock = Clock()
+        with clock.stage("other"):
+            row = self._step(step, clock)
+        row["tokens_per_s"] = row["tokens"] / clock.total()
+        return row | clock.metrics()
+
+    def _step(self, step: int, clock: Clock) -> dict[str, Any]:
+        with whole_weights(self.model):
+            groups, counts, parts = self.collector.collect(step, self.updater.applied, clock)
+        self.engine.rest()
+        progress = Progress(step, self.config.train.steps)
+        epoch = derive_seed(self.seed, "epoch", step)
+        untrained = not self.updater.applied
+        update = self.policy_update.run(groups, progress, epoch, clock)
+        if untrained:
+            self.policy_update.refuse_absurd_mismatch(update)
+        self._keep(groups, step)
+        self._count(counts, update)
+        self._count_restarts()
+        row: dict[str, Any] = counts.fractions() | update
+        row |= self.world.metrics(parts)
+        refilled = self.config.rollout.refill_rounds > 0
+        row |= derived_metrics(row, counts.sampled if refilled else None)
+        return row | {
+            "progress": progress.fraction,
+            "tokens": row["response_length"] * counts.rollouts,
+        }
+
+    def evaluate(self, step: int) -> list[EvalRow]:
+        """Rows of the evaluation sets that are due, on every worker.
+
+        A problem meets the same random numbers at every step and in every trial of this seed, so
+        that differences are the policy's.
+        """
+        settings = self.config.evaluation
+        sampling = Sampling(settings.temperature, settings.max_new_tokens, settings.top_p)
+        greedy = Sampling(temperature=0, max_new_tokens=settings.max_new_tokens)
+        rows: list[EvalRow] = []
+        ends = step in (0, self.config.train.steps)
+        with whole_weights(self.model):
+            for name, problems in self.evaluation_sets.items():
+                if not ends and name not in settings.tracked_sets:
+                    continue
+                k = settings.samples_for(name)
+                rows += evaluate(
+                    name,
+                    problems[self.world.rank :: self.world.size],
+                    partial(self._respond, n=k, sampling=sampling),
+                    partial(self._respond, n=1, sampling=greedy) if settings.greedy else None,
+                    self.judges[1].judge,
+                    partial(prompt_text, config=self.config.data),
+                    seed=self.seed,
+                    step=step,
+                )
+        self._count_restarts()
+        gathered = chain.from_iterable(self.world.gather(rows))
+        return sorted(gathered, key=lambda row: (row.problem_set, row.problem_id, row.sample))
+
+    def require_contrast(self) -> None:
+        """Raise NoContrastError when too many steps in a row had nothing to learn from."""
+        if self.without_contrast >= self.config.train.max_steps_without_contrast:
+            failed = self.judges[0].last_error
+            raise NoContrastError(
+                f"all groups of seed {self.seed} were all correct/all wrong for "
+                f"{self.without_contrast} steps in a row; choose easier problems, a lower "
+                "update.learning_rate or a larger rollout.group_size"
+                + (f". The reward has failed, the last time with:\n{failed}" if failed else "")
+            )
+
+    def settle(self) -> None:
+        """Wait for what goes on beside the trainer, so that `save` finds it. Collective."""
+        if self.config.rollout.ahead:
+            with whole_weights(self.model):  # which an engine that is replaced must be sent
+                self.collector.settle()
+            self._count_restarts()
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write policy, tokenizer and optimiser into `folder`; returns what else must be kept.
+
+        Collective for a sharded model, of which every worker writes a part.
+        """
+        save = partial(save_policy, self.model, self.tokenizer)
+        if self.world.sharded:
+            part = self.world.rank, self.world.size
+            save = partial(save_sharded_policy, self.model, self.tokenizer, *part)
+        counters = save_run(folder, save, self.updater)
+        own: dict[str, Any] = {
+            "absorbed": dict(self.absorbed),
+            "without_contrast": self.without_contrast,
+        }
+        if self.world.rank == 0 and (ahead := self.collector.save(folder)):
+            own["ahead"] = ahead
+        return counters | own
+
+    def load(self, folder: Path, kept: Mapping[str, Any]) -> None:
+        """Restore what `save` wrote and returned. Raises CheckpointError when it does not fit."""
+        restore = load_weights if self.world.sharded else restore_policy
+        load_run(folder, partial(restore, self.model), self.updater, kept)
+        self.collector.load(folder, kept.get("ahead", {}))
+        self.absorbed = Counter(kept["absorbed"])
+        self.without_contrast = kept["without_contrast"]
+
+    def _keep(self, groups: Sequence[Group], step: int) -> None:
+        """Make the rows that are kept of this step; on every worker."""
+        self.kept = []
+        if not kept_positions(self.config, step):
+            return
+        pushes = {
+            id(rollout): push
+            for group, pushed in zip(groups, self.policy_update.pushes, strict=True)
+            for rollout, push in zip(group.rollouts, pushed, strict=True)
+        }
+        samples = self.collector.samples
+        rows = kept_rows(self.seed, step + 1, samples, pushes, self.tokenizer.decode)
+        gathered = chain.from_iterable(self.world.gather(list(rows)))
+        self.kept = sorted(gathered, key=lambda row: (row.group, row.rollout))
+
+    def _count(self, counts: GroupCounts, update: Mapping[str, float]) -> None:
+        """Count what this step absorbed; the same on every worker."""
+        self.absorbed[IncidentType.VERIFIER_TIMEOUT] += counts.timed_out
+        self.absorbed[IncidentType.VERIFIER_KILLED] += counts.killed
+        self.absorbed[IncidentType.UNREWARDED] += counts.unrewarded
+        skipped = update.get("step_skipped", 0.0) * update.get("updates", 0.0)
+        self.absorbed[IncidentType.STEP_SKIPPED] += round(skipped)
+        halved = update.get("micro_batches_halved", 0.0)
+        self.absorbed[IncidentType.MICRO_BATCHES_HALVED] += round(halved)
+        self.absorbed[IncidentType.DEGENERATE_STEP] += not counts.valid
+        # A policy that answers everything right has nothing to learn either, and has not failed.
+        stuck = not counts.valid and counts.all_correct < counts.sampled
+        self.without_contrast = self.without_contrast + 1 if stuck else 0
+
+    def _count_restarts(self) -> None:
+        """Count the engine processes that were replaced; the same on every worker."""
+        restarts = self.world.sum([len(self.engine.take_restarts())])
+        self.absorbed[IncidentType.ENGINE_RESTARTED] += round(restarts[0])
+
+    def _respond(
+        self, problems: Sequence[Problem], n: int, sampling: Sampling
+    ) -> list[tuple[Rollout, ...]]:
+        prompts = prompt_tokens(problems, self.config.data, self.tokenizer)
+        seeds = [derive_seed(self.seed, "evaluation", problem.id) for problem in problems]
+        return self.engine.generate(prompts, n, sampling, seeds)

@@ -1,0 +1,138 @@
+"""The data step of figures: means and bands, slices of a search, shares of variance, pass@k."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis.figures.data_methods import method_frame, pass_curves
+from analysis.figures.data_search import importance, search_frame, slices
+from analysis.figures.data_training import bands, cost_curves, credits_frame, smoothing
+from analysis.findings.frames import evaluation_curves
+from analysis.findings.measured import labelled, measured
+from analysis.load.study import StudyUnreadable, load_study
+
+
+def curve(trial: str, seed: int, values: dict[int, float]) -> list[tuple[str, int, int, float]]:
+    return [(trial, seed, step, value) for step, value in values.items()]
+
+
+def frame(*curves: list[tuple[str, int, int, float]]) -> pd.DataFrame:
+    rows = [row for own in curves for row in own]
+    return pd.DataFrame(rows, columns=["trial", "seed", "step", "value"])
+
+
+def test_bands_are_of_the_steps_that_all_seeds_have() -> None:
+    found = bands(frame(curve("a", 0, {0: 1.0, 1: 2.0, 2: 9.0}), curve("a", 1, {0: 3.0, 1: 2.0})))
+    assert found["step"].tolist() == [0, 1]
+    assert found["mean"].tolist() == [2.0, 2.0]
+    assert found["sd"].tolist() == pytest.approx([math.sqrt(2), 0.0])
+    assert found["n"].tolist() == [2, 2]
+
+
+def test_one_seed_has_no_sd() -> None:
+    assert bands(frame(curve("a", 0, {0: 1.0, 1: 2.0})))["sd"].isna().all()
+
+
+def test_smoothing_averages_each_seed_over_its_neighbours() -> None:
+    found = bands(frame(curve("a", 0, {1: 0.0, 2: 3.0, 3: 6.0, 4: 3.0})), window=3)
+    assert found["mean"].tolist() == pytest.approx([1.5, 3.0, 4.0, 4.5])
+    assert smoothing(pd.DataFrame({"step": [1, 80]})) == 5
+    assert smoothing(pd.DataFrame({"step": [1, 10]})) == 1
+
+
+def trials(**columns: Any) -> pd.DataFrame:
+    defaults = {"ratio": 1.0, "tau": 1.0, "schedule": "cosine", "alpha": 0.3, "usable": True}
+    return pd.DataFrame(
+        {**{n: [v] * len(columns["value"]) for n, v in defaults.items()}, **columns}
+    )
+
+
+def test_slices_join_trials_that_differ_in_one_setting_and_start_without_a_margin() -> None:
+    found = trials(
+        value=[0.1, 0.2, 0.3, 0.4, 0.9],
+        tau=[1.0, 1.0, 1.0, 2.0, 1.0],
+        ratio=[0.0, 1.0, 5.0, 5.0, 9.0],
+        schedule=[None, "cosine", "cosine", "cosine", "cosine"],
+        alpha=[None, 0.3, 0.3, 0.3, 0.3],
+        usable=[True, True, True, True, False],
+    )
+    settings = ["tau", "ratio", "schedule", "alpha"]
+    assert [line["ratio"].tolist() for line in slices(found, settings, "ratio")] == [[0, 1, 5]]
+    assert [line["value"].tolist() for line in slices(found, settings, "tau")] == [[0.3, 0.4]]
+    assert slices(found, settings, "alpha") == []
+
+
+def test_importance_finds_the_setting_that_decides_and_says_what_chance_does() -> None:
+    value = [0.1, 0.2, 0.1, 0.2, 0.8, 0.9, 0.8, 0.9]
+    found = importance(
+        trials(value=value, tau=[1.0] * 4 + [2.0] * 4, ratio=[1.0, 2.0, 2.0, 1.0] * 2),
+        ["tau", "ratio"],
+    ).set_index("setting")
+    # Means 0.15 and 0.85 around 0.5: 0.98 of a sum of squares of 1.
+    assert found.loc["tau", "share"] == pytest.approx(0.98)
+    assert found.loc["tau", "share"] > found.loc["tau", "chance"]
+    assert found.loc["ratio", "share"] == pytest.approx(0.0)
+    assert found.loc["ratio", "share"] < found.loc["ratio", "chance"]
+
+
+def test_importance_needs_trials_that_share_a_setting() -> None:
+    value = [0.1 * index for index in range(8)]
+    assert importance(trials(value=value[:7], tau=[1.0, 2.0] * 3 + [1.0]), ["tau"]).empty
+    assert importance(trials(value=value, schedule=list("abcdefgh")), ["schedule"]).empty
+
+
+def test_search_frame_keeps_the_order_of_the_search_and_what_varies(full_study: Path) -> None:
+    found, settings = search_frame(load_study(full_study))
+    assert found["trial"].tolist() == sorted(found["trial"])
+    assert settings == ["tau", "ratio", "schedule", "alpha"]
+    ended = found[found["state"] != "finished"]
+    assert len(ended) and not ended["usable"].any()
+    paper = found[found["label"] == "paper"].iloc[0]
+    assert paper["margin"] == pytest.approx(paper["ratio"] * paper["tau"])
+
+
+def test_pass_curves_use_every_k_that_the_samples_allow(full_study: Path) -> None:
+    study = load_study(full_study)
+    found = pass_curves(study, ["t0000"])
+    assert sorted(found["k"].unique()) == [1, 2]
+    wide = found.pivot(index="seed", columns="k", values="value")
+    assert (wide[2] >= wide[1]).all()
+    rows = study.evaluations_of(["t0000"], steps=[study.table.row("t0000").step])
+    sampled = rows[rows["sample"] >= 0]
+    right = (sampled["verdict"] == "correct").groupby(sampled["seed"]).mean()
+    assert wide[1].to_dict() == pytest.approx(right.to_dict())
+    assert pass_curves(study, []).empty
+
+
+def test_costs_are_rollouts_and_seconds_before_the_evaluation(make_study: Any, trial: Any) -> None:
+    study = load_study(make_study([trial(1.0, 1.0, params={"rollout.group_size": 4})]))
+    for row in (folder := study.trial_folder("t0000") / "steps.jsonl").read_text().splitlines():
+        timed = json.loads(row) | {"tokens": 100.0, "tokens_per_s": 50.0}
+        with folder.open("a") as file:
+            file.write(json.dumps(timed) + "\n")
+    found = cost_curves(study, evaluation_curves(study, study.metric))
+    own = found[found["seed"] == 0].sort_values("step")
+    assert own["rollouts"].tolist() == [0, 10 * 8 * 4, 20 * 8 * 4]
+    assert own["seconds"].tolist() == pytest.approx([0.0, 20.0, 40.0])
+
+
+def test_a_damaged_line_of_credits_is_named(make_study: Any, trial: Any) -> None:
+    study = load_study(make_study([trial(1.0, 1.0)]))
+    assert credits_frame(study, ["t0000"]).empty
+    (study.trial_folder("t0000") / "credits.jsonl").write_text('{"seed": 0, "step": 1}\n')
+    with pytest.raises(StudyUnreadable, match=r"credits\.jsonl.*seed 0, step 1"):
+        credits_frame(study, ["t0000"])
+
+
+def test_methods_have_the_mean_of_their_seeds(make_study: Any, trial: Any) -> None:
+    labels = [trial(1.0, 0.0, "off", label="a"), trial(1.0, 5.0, label="b")]
+    study = load_study(make_study(labels, problems=4))
+    found = method_frame(measured(labelled(study))).set_index("method")
+    assert set(found.index) == {"a", "b"}
+    for row in found.to_dict("records"):
+        assert row["value"] == pytest.approx(sum(row["by_seed"]) / 2)
+        assert row["low"] <= row["value"] <= row["high"] or row["refused"]

@@ -1,0 +1,128 @@
+"""Two studies are compared where that means something, and refused where it does not."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.findings.matching import definition_differences, matched
+from analysis.load.study import load_study
+from analysis.report.compare import NotComparable, compare, comparison_lines, comparison_text
+from conspo_study.commands.manage import main
+
+Make = Callable[..., Path]
+DATA = {"chain/hard": "d47a"}
+
+
+@pytest.fixture
+def pair(make_study: Make, trial: Any, tmp_path: Path) -> Callable[..., Any]:
+    def make(first: Any, second: Any, one: Any = None, other: Any = None) -> Any:
+        folders = []
+        for name, trials, options in (("a", first, one), ("b", second, other)):
+            options = {"problems": 12, "seeds": [0, 1, 2], **(options or {})}
+            fields = {"data": DATA, **options.pop("fields", {})}
+            made = make_study(trials, name=name, **options)
+            path = made / "study.json"
+            path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+            folders.append(Path(shutil.move(made, tmp_path / name)))
+        return [load_study(folder) for folder in folders]
+
+    return make
+
+
+def test_trials_are_matched_once_by_configuration_then_by_label(pair: Any, trial: Any) -> None:
+    first, second = pair(
+        [trial(1.0, 1.0, label="x"), trial(1.0, 5.0, label="y")], [trial(1.0, 5.0, label="y")]
+    )
+    # The fixture gives all trials the same configuration hash.
+    found = matched(first, second)
+    assert [(m.first.id, m.second.id, m.by) for m in found] == [("t0000", "t0000", "configuration")]
+
+
+def test_a_study_compared_with_itself_shows_no_difference(pair: Any, trial: Any) -> None:
+    first, second = pair([trial(1.0, 1.0)], [trial(1.0, 1.0)])
+    comparison = compare(first, second)
+    lines = comparison_lines(comparison)
+    assert "Definitions, sources and packages are the same." in lines
+    assert any("equal on 3 shared seeds" in line for line in lines)
+
+
+def test_a_difference_has_an_interval_and_its_seeds_and_problems(pair: Any, trial: Any) -> None:
+    first, second = pair([trial(0.1, 0.0, schedule="off")], [trial(1.0, 20.0)])
+    comparison = compare(first, second)
+    (one,) = comparison.differences
+    assert one.found is not None and one.found.problems == 12 and one.found.seeds == 3
+    assert one.found.low is not None and one.adjusted == one.found.p_value
+    assert one.by_seed is not None and one.by_seed.mean == pytest.approx(0.58, abs=0.05)
+    line = next(line for line in comparison_lines(comparison) if "minus t0000" in line)
+    assert "3 shared seeds and 12 problems, 95 % interval [" in line
+    table = comparison_text(comparison)
+    assert len(table.titles) == len(table.rows[0])
+
+
+def test_two_seeds_make_no_claim(pair: Any, trial: Any) -> None:
+    seeds = {"seeds": [0, 1]}
+    first, second = pair([trial(0.1, 0.0, schedule="off")], [trial(1.0, 20.0)], seeds, seeds)
+    assert any(
+        "too few seeds for a claim" in line for line in comparison_lines(compare(first, second))
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "seeds", "says"),
+    [("failed", [0, 1], "t0000 of b is failed"), ("finished", [7, 8], "they share no seed")],
+)
+def test_what_cannot_be_compared_says_why(
+    pair: Any, trial: Any, end: str, seeds: list[int], says: str
+) -> None:
+    first, second = pair([trial(1.0, 1.0)], [trial(1.0, 1.0, end=end)], None, {"seeds": seeds})
+    assert any(says in line for line in comparison_lines(compare(first, second)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"data": {"chain/hard": "other"}}, "measured on different problems in chain/hard"),
+        ({"data": {}}, "does not say which problems"),
+        ({"definition": {"metric": "eval/chain/easy/avg@8"}}, "have the metric"),
+    ],
+)
+def test_studies_about_different_things_are_refused(
+    pair: Any, trial: Any, fields: Any, says: str
+) -> None:
+    first, second = pair([trial(1.0, 1.0)], [trial(1.0, 1.0)], None, {"fields": fields})
+    with pytest.raises(NotComparable, match=says):
+        compare(first, second)
+
+
+def test_trials_measured_on_different_splits_are_not_subtracted(pair: Any, trial: Any) -> None:
+    first, second = pair([trial(1.0, 1.0)], [trial(1.0, 1.0)])
+    second.configs["t0000"]["evaluation"]["split"] = "test"
+    (one,) = compare(first, second).differences
+    assert one.by_seed is None and one.reason == "they were measured differently: evaluation.split"
+
+
+def test_definitions_are_diffed_by_setting(pair: Any, trial: Any) -> None:
+    first, second = pair(
+        [trial(1.0, 1.0)], [trial(1.0, 1.0)], None, {"fields": {"code": {"hash": "77b0"}}}
+    )
+    second.definition["seeds"].append(9)  # type: ignore[index]
+    assert definition_differences(first, second) == [
+        "seeds: [0, 1, 2] there, [0, 1, 2, 9] here",
+        'sources: null there, "77b0" here',
+    ]
+
+
+def test_the_command_compares_or_says_why_not(
+    pair: Any, trial: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = pair([trial(1.0, 1.0)], [trial(1.0, 1.0), trial(1.0, 5.0)])
+    folders = [str(study.folder) for study in (first, second)]
+    assert main(["compare", *folders, "--markdown"]) == 0
+    said = capsys.readouterr().out
+    assert "| there | here |" in said and "Only in b" in said and "t0001" in said
+    assert main(["compare", folders[0], folders[0]]) == 2
+    assert "named twice" in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""Tables of text in all formats: nothing in a cell is a command, a formula or markup."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.findings.gaps import gap_notes
+from analysis.load.study import load_study
+from analysis.tables.text_formats import to_longtable, write_text_table
+from analysis.tables.text_table import TextTable
+
+HOSTILE = [r"\input{/etc/passwd}", "a & b \\\\ c", "=1+1", "@x", "|a|", "<b>", "\x1b[2J", "50 %"]
+
+
+@pytest.mark.parametrize("cell", HOSTILE)
+def test_hostile_cells_are_text_in_every_format(tmp_path: Path, cell: str) -> None:
+    table = TextTable(("name", cell), ((cell, "1"),))
+    frame = pd.DataFrame({"name": [cell], cell: [1]})
+    write_text_table(table, frame, cell, [cell], tmp_path / "v1.2")
+    texts = {path.suffix: path.read_text() for path in tmp_path.iterdir()}
+    assert set(texts) == {".md", ".csv", ".tex"}
+    assert all("\x1b" not in text for text in texts.values())
+    assert r"\input" not in texts[".tex"] and "<b>" not in texts[".md"]
+    assert texts[".tex"].count("\\\\\n") == 3, "caption, head and one row"
+    row = list(csv.reader(io.StringIO(texts[".csv"])))[1]
+    assert not row[0].startswith(("=", "@"))
+
+
+@given(st.lists(st.text(), min_size=2, max_size=2))
+def test_a_row_of_latex_has_its_cells_and_no_more(cells: list[str]) -> None:
+    text = to_longtable(TextTable(("a", "b"), (tuple(cells),)), "c")
+    row = text.splitlines()[7 - 1]
+    assert len(text.splitlines()) == 9 and row.endswith(r"\\")
+    assert row.replace(r"\&", "").count("&") == 1
+
+
+def test_seeds_and_cells_that_are_missing_are_named(
+    make_study: Callable[..., Path], trial: Any
+) -> None:
+    study = load_study(make_study([trial(1.0, 1.0), trial(1.0, 5.0, end="pruned")]))
+    assert gap_notes(study) == []
+    row = study.table.rows[0]
+    row.values.pop(1)  # type: ignore[attr-defined]
+    row.seed_metrics[1].pop("eval/chain/easy/avg@8")  # type: ignore[attr-defined]
+    study.configs["t0000"]["evaluation"]["sets"].append("chain/far")
+    assert gap_notes(study) == [
+        "t0000 has no value of seed 1: it can neither win nor be ranked.",
+        "t0000 has no eval/chain/easy/avg@8 of seed 1.",
+        "t0000 reported nothing about chain/far at its last step.",
+    ]

@@ -1,0 +1,149 @@
+"""A cluster that is not there is an error at once, and what killed writers left is removed."""
+
+import socket
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+
+from conspo_study.cluster import launch
+from conspo_study.cluster.launch import (
+    METRICS_PORT,
+    RAY_SETTINGS,
+    Cluster,
+    metrics_port,
+    ray_cluster,
+)
+from conspo_study.records import StudyError
+from conspo_study.results.retention import BUDGET
+from conspo_study.terminal.console import Console
+
+
+@pytest.fixture
+def closed_port():
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        return reserved.getsockname()[1]
+
+
+def test_a_cluster_that_nobody_runs_is_an_error_with_advice(monkeypatch, closed_port):
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port}")
+    with (
+        pytest.raises(StudyError, match=r"cannot be used: .*refused.*ray start --head"),
+        ray_cluster(),
+    ):
+        pass
+
+
+def test_what_processes_of_a_cluster_need_is_passed_on_and_nothing_else(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", "/shared/cache")
+    monkeypatch.setenv("SECRET", "token")
+    monkeypatch.setenv("HF_TOKEN", "token")
+    monkeypatch.setenv("HF_HOME", "/shared/hub")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    for name, value in RAY_SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    passed = launch._passed_on()
+    assert passed == {
+        **RAY_SETTINGS,
+        "RAY_ADDRESS": "head:6379",
+        "CONSPO_STUDY_CACHE": "/shared/cache",
+        "HF_HOME": "/shared/hub",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def test_unfinished_files_of_killed_writers_are_removed_and_others_stay(tmp_path):
+    stay = ["trials/t0000/steps.jsonl", "trials/t0000/notes.tmp", "untrained/ab-0/eval.parquet"]
+    go = ["trials/t0000/.eval-0-00000.parquet.x1.tmp", "untrained/ab-0/.eval-0-00000.parquet.x.tmp"]
+    for name in stay + go:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    launch._remove_unfinished_files(tmp_path)
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert left == sorted(stay)
+
+
+def test_a_budget_that_is_no_amount_stops_a_study_before_ray_starts(monkeypatch, tmp_path):
+    monkeypatch.setenv(BUDGET, "plenty")
+    monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
+    with pytest.raises(StudyError, match="plenty"):
+        launch.launch(None, tmp_path, None, Console(quiet=True))
+
+
+@pytest.mark.parametrize("root", ["/proc/nosuch/cache", "/dev/null/cache"])
+def test_a_cache_that_cannot_be_made_stops_a_study_before_ray_starts(monkeypatch, tmp_path, root):
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", root)
+    monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
+    with pytest.raises(StudyError, match=f"cache {root} cannot be made .*set CONSPO_STUDY_CACHE"):
+        launch.launch(None, tmp_path, None, Console(quiet=True))
+
+
+def test_a_policy_that_cannot_be_had_is_bad_input_in_one_line():
+    for error in (OSError("the cache is full"), ValueError("no such model")):
+        policy = Future()
+        policy.set_exception(error)
+        with pytest.raises(StudyError, match=str(error)):
+            launch._policy_of(policy)
+
+
+def test_ray_s_object_store_goes_to_the_disk_where_shared_memory_is_small(monkeypatch):
+    free = SimpleNamespace(free=64 << 20)
+    monkeypatch.setattr(launch, "disk_usage", lambda path: free)
+    monkeypatch.setenv("RAY_TMPDIR", "/scratch")
+    small = {"object_store_memory": launch.OBJECT_STORE_BYTES, "_plasma_directory": "/scratch"}
+    assert launch._object_store() == small
+    free.free = 8 << 30
+    assert launch._object_store() == {}
+
+    def absent(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(launch, "disk_usage", absent)
+    assert launch._object_store() == small
+
+
+def test_folders_of_this_process_alone_are_not_passed_on_to_other_nodes(monkeypatch, tmp_path):
+    monkeypatch.setattr(launch, "private_folder_if_any", lambda: tmp_path)
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HOME", "/shared/hub")
+    passed = launch._passed_on()
+    assert "CONSPO_STUDY_CACHE" not in passed and passed["HF_HOME"] == "/shared/hub"
+
+
+@pytest.mark.parametrize("text", ["many", "0", "65536", "-1", "80.5", "", "८०८०"])
+def test_what_is_no_port_stops_a_study_before_ray_starts(monkeypatch, tmp_path, text):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv(METRICS_PORT, text)
+    monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
+    with pytest.raises(StudyError, match=rf"{METRICS_PORT} is .*1 to 65535"):
+        launch.launch(None, tmp_path, None, Console(quiet=True))
+
+
+def test_a_port_for_metrics_must_be_free_unless_a_cluster_has_its_own(monkeypatch, closed_port):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv(METRICS_PORT, raising=False)
+    assert metrics_port() is None
+    monkeypatch.setenv(METRICS_PORT, str(closed_port))
+    assert metrics_port() == closed_port
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", closed_port))
+        taken.listen()
+        with pytest.raises(StudyError, match=f"{closed_port}, a port that cannot be used"):
+            metrics_port()
+        monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+        assert metrics_port() is None
+
+
+def test_the_dashboard_s_address_says_how_to_get_the_token_and_not_the_token(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    cluster = Cluster([], "127.0.0.1:8265")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    (line,) = cluster.lines()
+    assert "http://127.0.0.1:8265" in line and "`ray get-auth-token`" in line
+    assert "secret" not in line
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert cluster.lines() == ["Ray dashboard: http://127.0.0.1:8265"]
+    assert Cluster([], "").lines() == []

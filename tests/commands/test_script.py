@@ -1,0 +1,146 @@
+"""Bad input ends with one message and status 2, before anything is written or started."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conspo_study.commands.script import carry_out
+from conspo_study.terminal.console import Console
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "studies" / "margin_sweep.py"
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "objective.tua=1"), "did you mean objective.tau?"),
+        (("--set", "rollout.group_size=1"), "rollout.group_size = 1"),
+        (("--set", "nonsense"), "'nonsense' is not of the form stage.field=value"),
+        (("--set", "objective.tau=1"), "objective.tau: this study searches it"),
+        (("--preset", "huge"), "unknown preset 'huge'; known: embedded, paper/llama-3b"),
+        (("--trials", "2"), "5 anchors always run, but the budget is 2 trials"),
+        (("--seeds", "1", "1"), "seeds must be distinct"),
+        (("--set", "train.cpus_per_worker=4096"), "a trial needs 4096 CPU cores"),
+        (("--set", "train.gpus_per_worker=1"), "a trial needs 1 GPUs, there are 0"),
+        (("--set", "data.train=missing.jsonl"), "missing.jsonl"),
+        (("--set", 'evaluation.sets=["chain/hard","chain/none"]'), "unknown level 'none'"),
+        (("--takeover",), "--takeover is about a study that has begun: add --resume"),
+        (("--allow-changes",), "--allow-changes is about a study that has begun: add --resume"),
+        (("--trials", "0"), "trials = 0: should be greater than or equal to 1"),
+        (("--track", "tensorbord"), "unknown tracker 'tensorbord'; known: tensorboard, wandb"),
+        (("--name", "a/b"), "for example a-b"),
+        (("--sampler", "magic"), "sampler.name = 'magic': should be 'tpe', 'gp'"),
+    ],
+)
+def test_bad_input_is_refused_with_status_2(tmp_path, arguments, message):
+    result = run("--results", tmp_path, *arguments)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_results_directory_is_refused(tmp_path):
+    (tmp_path / "results").write_text("a file, not a folder")
+    result = run("--results", tmp_path / "results")
+    assert result.returncode == 2
+    assert "cannot be written" in result.stderr
+
+
+def test_a_malformed_problem_file_is_refused_by_row(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"id": "a", "problem": "1+1=?", "answer": "2"}\n{"id": "a", "problem": "x"}\n')
+    result = run("--results", tmp_path / "r", "--set", f"data.train={path}")
+    assert result.returncode == 2
+    assert "train.jsonl" in result.stderr
+    assert "row 2" in result.stderr or "line 2" in result.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_training_problems_that_are_also_evaluated_are_refused(tmp_path):
+    row = '{"id": "a", "problem": "1+1=?", "answer": "2"}\n'
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(row)
+    sets = f'["{tmp_path}/test.jsonl", "chain/hard"]'
+    result = run(
+        *("--results", tmp_path / "r", "--set", f"data.train={tmp_path}/train.jsonl"),
+        *("--set", f"evaluation.sets={sets}"),
+    )
+    assert result.returncode == 2
+    assert "also in the training file (a = a)" in result.stderr
+
+
+def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(tmp_path):
+    more = ("--set", "rollout.group_size=8", "--trials", "14")
+    result = run("--results", tmp_path, "--dry-run", *more)
+    assert result.returncode == 0
+    assert "rollout.group_size = 8" in result.stdout
+    assert "64 = prompts_per_step x group_size" in result.stdout
+    assert "14 (5 anchors, 9 searched) x 2 seeds = 28 runs" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(tmp_path):
+    (tmp_path / "math500.jsonl").write_text('{"id": "a", "problem": "1+1=?", "answer": "2"}\n')
+    only = ("--set", 'evaluation.sets=["math500"]', "--set", "data.train=chain")
+    result = run(
+        *("--preset", "paper/qwen-1.5b", "--data-dir", tmp_path, "--dry-run", "--no-confirm"),
+        *("--set", 'objective.margin_unit="tau"', *only),
+    )
+    assert result.returncode == 2, "a trial needs more than this machine has"
+    shown = result.stdout
+    assert "update.learning_rate = 2e-06  (published)" in shown
+    assert "rollout.group_size = 8  (ours)" in shown
+    assert "data.train = 'chain'  (ours)" in shown
+    assert f"data.folder = {str(tmp_path)!r}" in shown
+    assert "GPU hours" in shown and "assumed" in shown
+    assert "data                math500: 1 rows, where 500 are known" in shown
+    assert "cannot run: a trial needs 8 GPUs, there are 0" in result.stderr
+
+
+def test_a_dry_run_fetches_nothing_and_says_what_the_study_will_fetch(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
+    result = run("--dry-run", "--set", 'evaluation.sets=["chain/hard", "aime24"]')
+    assert result.returncode == 0, result.stderr
+    assert "aime24: fetched from the hub when the study starts" in result.stdout
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_sampler_and_the_confirmation_are_chosen_on_the_command_line(tmp_path):
+    def shown(*arguments):
+        result = run("--results", tmp_path, "--dry-run", *arguments)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    chosen = shown("--sampler", "random")
+    assert "fresh seeds" in chosen and "sampler = {'name': 'random'" in chosen
+    assert "fresh seeds" not in shown("--no-confirm")
+
+
+def test_an_interrupt_before_anything_runs_is_not_a_traceback(tmp_path, capsys):
+    def run():
+        raise KeyboardInterrupt
+
+    assert carry_out(run, print, Console()) == 130
+    assert capsys.readouterr().out == "Interrupted.\n"
+
+
+def test_help_is_quick_and_says_what_the_study_asks():
+    result = run("--help")
+    assert result.returncode == 0
+    assert "How much does ConSPO's margin matter" in result.stdout
+    assert "--set" in result.stdout

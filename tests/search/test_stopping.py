@@ -1,0 +1,239 @@
+"""What ends a study in its course: signals, a full disk, another driver. It can always go on.
+
+Real processes and real signals; only what Ray would run is replaced.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from conspo_study.results.log import read_log
+from conspo_study.results.table import build_table
+
+TESTS = Path(__file__).resolve().parents[1]
+PATIENCE_S = 60
+DRIVER = """
+import resource, signal, sys, time, types
+from pathlib import Path
+from study_fixtures import TAU, definition
+from conspo_study.processes import interrupts
+from conspo_study.study import claim
+from conspo_study.commands.script import carry_out
+from conspo_study.terminal.console import Console
+from conspo_study.records import EventKind, TrialEvent
+from conspo_study.study import Study
+
+def suggest(log, number):
+    data = {{"params": {{TAU: 1.0}}, "seeds": [0, 1]}}
+    log.append(TrialEvent(EventKind.SUGGESTED, f"t{{number:04d}}", data))
+
+def launch(study, folder, log, console):
+    if not log.table.rows:
+        suggest(log, 0)
+{body}
+
+# These tests must not fail because somebody edits a file while they run.
+claim.code_identity = lambda **_: {{"hash": "c0de", "git": None, "files": {{}}}}
+sys.modules["conspo_study.cluster.launch"] = types.SimpleNamespace(launch=launch)
+study = definition(Study)
+run = lambda: study.run(Path(sys.argv[1]), resume="resume" in sys.argv)
+raise SystemExit(carry_out(run, lambda folder: print("reported"), Console()))
+"""
+WAITS = """
+    print("running", flush=True)
+    while True:
+        time.sleep(0.01)
+"""
+TUNE = """
+    stopped = []
+    signal.signal(signal.SIGUSR1, lambda number, frame: stopped.append(number))
+    print("running", flush=True)
+    while not stopped:
+        time.sleep(0.01)
+    print("stopping", flush=True)
+{after}
+    return False
+"""
+FILLS = """
+    size = log.path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 400, limits[1]))
+    for number in range(1, 100):
+        try:
+            suggest(log, number)
+        except OSError:
+            if {swallows}:
+                return False
+            raise RuntimeError("wrapped by somebody")
+"""
+COMPLETES = """
+    return True
+"""
+
+
+def command(results, body, *arguments):
+    return [sys.executable, "-c", DRIVER.format(body=body), str(results), *arguments]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS / "support")}
+
+
+def run(results, body, *arguments):
+    return subprocess.run(
+        command(results, body, *arguments),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env=ENVIRONMENT,
+    )
+
+
+@contextmanager
+def running(results, body):
+    """A study that has said that it is running."""
+    with subprocess.Popen(
+        command(results, body),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as process:
+        try:
+            assert process.stdout.readline() == "running\n", process.stderr.read()
+            yield process
+        finally:
+            process.kill()
+
+
+def assert_it_goes_on(results):
+    folder = results / "test"
+    read_log(folder / "log.jsonl")
+    resumed = run(results, COMPLETES, "resume")
+    assert resumed.stderr == ""
+    assert resumed.returncode == 1, "it is complete, and none of its trials has finished"
+    assert "reported" in resumed.stdout
+    assert build_table(read_log(folder / "log.jsonl")).finished
+    assert not (folder / "driver.json").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_study_that_can_be_resumed(tmp_path, number, status):
+    with running(tmp_path, WAITS) as study:
+        study.send_signal(number)
+        output, errors = study.communicate(timeout=PATIENCE_S)
+    assert study.returncode == status
+    assert errors == ""
+    assert f"conspo resume {tmp_path / 'test'}" in output
+    assert not (tmp_path / "test" / "driver.json").exists(), "the lease was given back"
+    assert_it_goes_on(tmp_path)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_tune_is_asked_to_stop_in_order(tmp_path, number, status):
+    with running(tmp_path, TUNE.format(after="")) as study:
+        study.send_signal(number)
+        output, errors = study.communicate(timeout=PATIENCE_S)
+    assert study.returncode == status
+    assert output.startswith("stopping\n") and errors == ""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_it_at_once(tmp_path, number, status):
+    hangs = "    try:\n        time.sleep(60)\n    finally:\n        time.sleep(60)"
+    with running(tmp_path, TUNE.format(after=hangs)) as study:
+        study.send_signal(number)
+        assert study.stdout.readline() == "stopping\n"
+        study.send_signal(number)
+        _, errors = study.communicate(timeout=PATIENCE_S)
+    assert study.returncode == status
+    assert "stopped at once; continue with --resume" in errors and "Traceback" not in errors
+    assert_it_goes_on(tmp_path)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_after_tune_has_ended_a_signal_interrupts_at_once(tmp_path, number, status):
+    ended = "    signal.signal(signal.SIGUSR1, lambda *_: None)\n    interrupts.tune_has_ended()"
+    with running(tmp_path, ended + WAITS) as study:
+        study.send_signal(number)
+        _, errors = study.communicate(timeout=PATIENCE_S)
+    assert (study.returncode, errors) == (status, "")
+    assert_it_goes_on(tmp_path)
+
+
+def test_handlers_that_a_library_set_are_taken_back(tmp_path):
+    library = "    signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
+    with running(tmp_path, library + "    interrupts.handle_again()" + WAITS) as study:
+        study.terminate()
+        study.communicate(timeout=PATIENCE_S)
+    assert study.returncode == 143
+
+
+def test_a_library_that_exits_on_sigterm_interrupts_the_study(tmp_path):
+    library = "    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))\n"
+    with running(tmp_path, library + WAITS) as study:
+        study.terminate()
+        output, _ = study.communicate(timeout=PATIENCE_S)
+    assert study.returncode == 143 and "--resume" in output
+
+
+@pytest.mark.parametrize("swallows", [True, False])
+def test_a_full_disk_stops_the_study_with_one_message(tmp_path, swallows):
+    study = run(tmp_path, FILLS.format(swallows=swallows))
+    assert study.returncode == 1
+    assert "Traceback" not in study.stderr
+    line, *steps = study.stderr.splitlines()
+    assert "conspo resume" in steps[0] and len(steps) == 4
+    assert line.startswith("error: no space left: ")
+    assert "log.jsonl" in line and "--resume" in line
+    assert "reported" not in study.stdout
+    before = len(read_log(tmp_path / "test" / "log.jsonl"))
+    assert_it_goes_on(tmp_path)
+    assert len(read_log(tmp_path / "test" / "log.jsonl")) == before + 2
+
+
+def test_a_full_disk_elsewhere_stops_the_study_too(tmp_path):
+    body = '    raise OSError(28, "No space left on device", "trials/t0000/config.json")'
+    study = run(tmp_path, body)
+    assert study.returncode == 1
+    assert study.stderr.startswith("error: no space left: ") and "config.json" in study.stderr
+
+
+def test_a_driver_that_was_replaced_stops_and_says_by_whom(tmp_path):
+    with running(tmp_path, WAITS) as study:
+        lease = tmp_path / "test" / "driver.json"
+        theirs = {**json.loads(lease.read_text()), "host": "elsewhere", "token": "theirs"}
+        other = tmp_path / "theirs.json"
+        other.write_text(json.dumps(theirs))
+        other.replace(lease)
+        _, errors = study.communicate(timeout=PATIENCE_S)
+    assert study.returncode == 1
+    assert "was taken over by process" in errors and "on host elsewhere" in errors
+    assert "Traceback" not in errors
+    assert json.loads(lease.read_text()) == theirs
+
+
+def test_a_killed_driver_is_followed_by_the_next(tmp_path):
+    with running(tmp_path, WAITS) as study:
+        pid = study.pid
+        study.kill()
+        study.communicate()
+    resumed = run(tmp_path, COMPLETES, "resume")
+    assert f"process {pid}" in resumed.stdout and "died" in resumed.stdout
+    assert "reported" in resumed.stdout
+
+
+def test_a_second_driver_is_refused_and_told_the_first(tmp_path):
+    with running(tmp_path, WAITS) as study:
+        started = time.strftime("%Y-", time.gmtime())
+        second = run(tmp_path, COMPLETES, "resume")
+        assert second.returncode == 2
+        for part in (f"process {study.pid} on host", f"which began at {started}"):
+            assert part in second.stderr
+        assert study.poll() is None

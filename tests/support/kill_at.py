@@ -1,0 +1,133 @@
+"""Run a study script whose driver kills itself with SIGKILL: `kill_at.py POINT SCRIPT ARGUMENT...`.
+
+The driver is the real one; only at POINT, somewhere inside the search or the log, the process sends
+itself the signal that no code can catch. Its threads, its Ray and its workers learn of it as they
+would of a kill from outside or of a machine that ran out of memory.
+"""
+
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from conspo_study.records import EventKind
+from conspo_study.results.log import ResultsLog
+from conspo_study.search import Search
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)  # the signal is delivered before this ends
+
+
+def before_ask():
+    """The third suggestion of this process was asked for and not yet made."""
+    asked = 0
+    suggest = Search.suggest
+
+    def wrapper(self):
+        nonlocal asked
+        asked += 1
+        return die() if asked == 3 else suggest(self)
+
+    Search.suggest = wrapper
+
+
+def after(kind, count=1):
+    """An event is on disk, and nothing has acted on it."""
+
+    def point():
+        seen = 0
+        append = ResultsLog.append
+
+        def wrapper(self, event):
+            nonlocal seen
+            result = append(self, event)
+            seen += event.kind is kind
+            return die() if seen == count else result
+
+        ResultsLog.append = wrapper
+
+    return point
+
+
+def half_a_line(kind, count):
+    """Half of the bytes of an event have reached the file."""
+
+    def point():
+        seen = 0
+        write = ResultsLog._write
+
+        def wrapper(self, line):
+            nonlocal seen
+            seen += f'"event":"{kind.value}"'.encode() in line
+            if seen == count:
+                os.write(self._fd, line[: len(line) // 2])
+                die()
+            write(self, line)
+
+        ResultsLog._write = wrapper
+
+    return point
+
+
+def before_fsync():
+    """The end of a trial is written and not yet synced."""
+    fsync = os.fsync
+    write = ResultsLog._write
+
+    def wrapper(self, line):
+        if b'"event":"finished"' in line:
+            os.fsync = lambda fd: die() if fd == self._fd else fsync(fd)
+        write(self, line)
+
+    ResultsLog._write = wrapper
+
+
+def during_checkpoint():
+    """A checkpoint's folder is there and its manifest is not: it is being copied."""
+    results = Path(sys.argv[sys.argv.index("--results") + 1])
+
+    def watch():
+        known = set()
+        while True:
+            for folder in results.glob("*/ray/*/checkpoint_*"):
+                if folder in known:
+                    continue
+                if not (folder / "manifest.json").exists():
+                    die()
+                known.add(folder)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def before_the_end():
+    """All trials have ended; that the study has is not written."""
+    append = ResultsLog.append
+
+    def wrapper(self, event):
+        return die() if event.kind is EventKind.STUDY_FINISHED else append(self, event)
+
+    ResultsLog.append = wrapper
+
+
+POINTS = {
+    "before a suggestion": before_ask,
+    "after a suggestion": after(EventKind.SUGGESTED, 2),
+    "after the first report": after(EventKind.REPORTED),
+    "in the middle of writing a report": half_a_line(EventKind.REPORTED, 3),
+    "after the end of a trial": after(EventKind.FINISHED),
+    "before the end of a trial is synced": before_fsync,
+    "while a checkpoint is copied": during_checkpoint,
+    "before the end of the study": before_the_end,
+}
+
+if __name__ == "__main__":
+    point, script = sys.argv[1:3]
+    sys.argv = sys.argv[2:]
+    POINTS[point]()
+    sys.path[0] = str(Path(script).resolve().parent)
+    runpy.run_path(script, run_name="__main__")
