@@ -2,7 +2,7 @@
 
 Ray starts about six Python processes for every trial, and on two cores importing Ray, torch and
 transformers in each of them takes longer than training the embedded model. This process imports
-everything once and forks itself for each worker that `spawn_client` asks for. It starts no threads
+everything once and forks itself for each worker that `fork_client` asks for. It starts no threads
 and touches no device, so a fork is as good as a fresh process.
 """
 
@@ -47,7 +47,7 @@ def fork_server() -> Iterator[ForkServer]:
         server = ForkServer(str(Path(folder) / "socket"))
         os.environ[SERVER] = server.address
         try:
-            with _worker_starts_by(Path(__file__).with_name("spawn_client.py")):
+            with _worker_starts_by(Path(__file__).with_name("fork_client.py")):
                 yield server
         finally:
             del os.environ[SERVER]
