@@ -1,12 +1,12 @@
-"""Asks the study page of a large study what a browser asks it, and says how long the answers take.
+"""Measures how fast the page of a large study answers a browser's questions.
 
     python benchmarks/watch_page.py [--trials 200] [--steps 1000] [--json results.json]
 
-The study is made up in a temporary folder: two seeds, a report every five steps, 45 metrics, the
-last trial still running. Its numbers mean nothing. "first view" is what a browser needs to draw the
-whole overview (page, scripts, study and curves) from a server that knows the log already; "cold" is
-a server that has just been started: its first answer, which draws the page, and the time until it
-knows the whole log. "poll" is one report being logged and what the page then asks.
+The study is synthetic, in a temporary folder: two seeds, a report every five steps, 45 metrics, the
+last trial still running. "first view" is all that a browser needs to draw the overview (page,
+scripts, study and curves) from a server that has read the log; "cold" is a server that was just
+started: its first answer, which draws the page, and the time until it has read the whole log.
+"poll" is one report being logged and the two questions that follow.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from conspo_study.records import EventKind, RolloutRow, TrialEvent
 from conspo_study.results.kept import rollouts_path, write_rollouts
 from conspo_study.results.lines import encode_line
 from conspo_study.update.resident import peak_resident_bytes
-from conspo_study.watch import make_server
+from conspo_study.watch import make_server, server
 
+PAGE = Path(server.__file__).parent / "page"
 METRIC = "eval/chain/hard/avg@8"
 SEEDS, EVERY, EVALUATED, METRICS = (0, 1), 5, 20, 45
 NAMES = [f"metric_{number}" for number in range(METRICS - 1)]
@@ -60,13 +61,13 @@ def make_study(folder: Path, trials: int, steps: int) -> None:
         for number, event in enumerate(events(trials, steps, rng), start=1):
             file.write(encode_line(number, "2026-01-01T00:00:00.000Z", event)[0])
     for index in range(trials):
-        own = folder / "trials" / f"t{index:04d}"
-        own.mkdir(parents=True)
-        (own / "steps.jsonl").hardlink_to(shared)
+        trial = folder / "trials" / f"t{index:04d}"
+        trial.mkdir(parents=True)
+        (trial / "steps.jsonl").hardlink_to(shared)
     for seed in SEEDS:
         for step in range(1, steps, 10):
             rows = [response(seed, step, group, i, rng) for group in range(2) for i in range(16)]
-            write_rollouts(rollouts_path(own, seed, step), rows, 1_000_000)
+            write_rollouts(rollouts_path(trial, seed, step), rows, 1_000_000)
 
 
 def write_steps(path: Path, steps: int, rng: random.Random) -> None:
@@ -79,7 +80,7 @@ def write_steps(path: Path, steps: int, rng: random.Random) -> None:
 
 
 def events(trials: int, steps: int, rng: random.Random) -> Iterator[TrialEvent]:
-    """The log: trials one after the other, without the end of the last one."""
+    """The events of the log, trial by trial; the last one has not ended."""
     yield TrialEvent(EventKind.STUDY_STARTED, data={"hash": "5ca1e", "trials": trials})
     for index in range(trials):
         trial, tau, margin = f"t{index:04d}", rng.choice((0.1, 1.0, 10.0)), 5 * rng.random()
@@ -94,7 +95,7 @@ def events(trials: int, steps: int, rng: random.Random) -> Iterator[TrialEvent]:
 
 
 def report(step: int, steps: int, margin: float, rng: random.Random) -> dict[str, Any]:
-    """What a trial reports."""
+    """The data of one report."""
     level = 1 - math.exp(-step * margin / steps)
     metrics = {
         str(seed): {**{name: rng.random() for name in NAMES}, METRIC: level + rng.gauss(0, 0.02)}
@@ -104,7 +105,7 @@ def report(step: int, steps: int, margin: float, rng: random.Random) -> dict[str
 
 
 def response(seed: int, step: int, group: int, i: int, rng: random.Random) -> RolloutRow:
-    """A response of some sixty words."""
+    """A response of sixty words."""
     text = " ".join(str(rng.randrange(1000)) for _ in range(60))
     verdict = rng.choice(("correct", "wrong"))
     numbers = (-rng.random(), rng.gauss(0, 0.1), None)
@@ -113,7 +114,7 @@ def response(seed: int, step: int, group: int, i: int, rng: random.Random) -> Ro
 
 
 def ask(url: str) -> tuple[float, bytes]:
-    """Wall seconds and body of one request."""
+    """Seconds and body of one request."""
     start = time.perf_counter()
     with urllib.request.urlopen(url) as answer:
         body = answer.read()
@@ -121,19 +122,18 @@ def ask(url: str) -> tuple[float, bytes]:
 
 
 def first_view(url: str) -> tuple[float, int]:
-    """Seconds and bytes of all that the overview needs, asked one after the other."""
+    """Seconds and bytes of all that the overview needs, requested one after the other."""
     seconds, size = 0.0, 0
-    page = ["", "style.css", "main.js", "api.js", "colours.js", "curves.js", "dom.js", "format.js"]
-    page += ["linechart.js", "responses.js", "scales.js", "search.js", "store.js", "table.js"]
-    curves = f"api/curves?metric={METRIC}&points=100"
-    for name in [*page, "trial.js", "api/study", curves]:
+    files = [path for path in PAGE.rglob("*") if path.suffix in (".css", ".js")]
+    page = ["", *(str(path.relative_to(PAGE)) for path in files)]
+    for name in [*page, "api/study", f"api/curves?metric={METRIC}&points=100"]:
         took, body = ask(url + name)
         seconds, size = seconds + took, size + len(body)
     return seconds, size
 
 
 def read_all(url: str) -> tuple[float, float, float]:
-    """Until the first answer, until all of the log is known, and the slowest answer on the way."""
+    """Seconds to the first answer, until the whole log is read, and of the slowest answer."""
     start, slowest, first = time.perf_counter(), 0.0, 0.0
     while True:
         took, body = ask(url + "api/study")
@@ -149,18 +149,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     arguments = parser.parse_args()
-    found: dict[str, float] = {"trials": arguments.trials, "steps": arguments.steps}
+    measured: dict[str, float] = {"trials": arguments.trials, "steps": arguments.steps}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "scale"
         make_study(folder, arguments.trials, arguments.steps)
-        found["log_mb"] = (folder / "log.jsonl").stat().st_size / 1e6
-        with make_server(folder) as server:
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
+        measured["log_mb"] = (folder / "log.jsonl").stat().st_size / 1e6
+        with make_server(folder) as page:
+            thread = threading.Thread(target=page.serve_forever, daemon=True)
             thread.start()
-            url = server.url
-            found["cold_first_s"], found["cold_all_s"], found["cold_slowest_s"] = read_all(url)
-            found["first_view_s"], size = first_view(url)
-            found["first_view_mb"] = size / 1e6
+            url = page.url
+            measured["cold_first_s"], measured["cold_all_s"], measured["cold_slowest_s"] = read_all(
+                url
+            )
+            measured["first_view_s"], size = first_view(url)
+            measured["first_view_mb"] = size / 1e6
             study = json.loads(ask(url + "api/study")[1])
             cursor = f"epoch={study['epoch']}&since={study['seq']}"
             polls = []
@@ -175,17 +177,20 @@ def main() -> None:
                     took = ask(f"{url}api/study?{cursor}")[0]
                     took += ask(f"{url}api/curves?metric={METRIC}&points=100&{cursor}")[0]
                     polls.append(took)
-            found["poll_median_s"], found["poll_slowest_s"] = statistics.median(polls), max(polls)
+            measured["poll_median_s"], measured["poll_slowest_s"] = (
+                statistics.median(polls),
+                max(polls),
+            )
             trial = f"{url}api/trial/t{arguments.trials - 1:04d}"
-            found["trial_s"] = ask(trial)[0] + ask(f"{trial}/curves?points=160")[0]
-            found["responses_first_s"] = ask(f"{trial}/responses")[0]
-            found["responses_s"] = ask(f"{trial}/responses?verdict=correct&offset=200")[0]
-            server.shutdown()
-    found["peak_gib"] = peak_resident_bytes() / 2**30
-    for name, value in found.items():
+            measured["trial_s"] = ask(trial)[0] + ask(f"{trial}/curves?points=160")[0]
+            measured["responses_first_s"] = ask(f"{trial}/responses")[0]
+            measured["responses_s"] = ask(f"{trial}/responses?verdict=correct&offset=200")[0]
+            page.shutdown()
+    measured["peak_gib"] = peak_resident_bytes() / 2**30
+    for name, value in measured.items():
         print(f"{name:20s} {value:10.3f}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        arguments.json.write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

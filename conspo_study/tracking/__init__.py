@@ -1,5 +1,5 @@
-"""A study in TensorBoard, Weights & Biases or trackio, sent there from its results directory.
+"""Sends a study to TensorBoard, Weights & Biases or trackio, from its results directory.
 
-Each tracker is a process of its own that reads what the study has stored: whatever becomes of it,
-training neither waits for it nor notices. For the same reason a study that has ended can be sent.
+Each tracker is a separate process that reads the stored results: training never waits for it and is
+not affected by its failure, and an ended study can be sent as well.
 """

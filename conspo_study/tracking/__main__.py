@@ -1,10 +1,10 @@
-"""The process that sends one study to one tracker, until its standard input ends.
+"""The process that sends one study to one tracker until its standard input is closed.
 
     python -m conspo_study.tracking RESULTS_DIR TRACKER
 
-Standard input is held open by whoever knows whether the study goes on. It ends with that process,
-too, however that ends. What is left is then sent. The last line on standard error says what went
-wrong, if anything did, with exit status 1.
+The parent holds standard input open while the study runs; it closes even if the parent is killed.
+The remaining results are then sent. On failure the exit status is 1, and the last line on standard
+error names the cause.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from conspo_study.tracking.processes import LOOK_S
 
 
 def main() -> int:
-    """Send until the end; returns the exit status."""
+    """Send everything; returns the exit status."""
     folder, name = Path(sys.argv[1]), sys.argv[2]
     try:
         follow(folder, name, make_tracker(name, folder), _wait)
     except Exception as error:
         traceback.print_exc()
-        said = next(iter(str(error).strip().splitlines()), "")
-        print(f"{type(error).__name__}: {said}", file=sys.stderr)
+        first_line = next(iter(str(error).strip().splitlines()), "")
+        print(f"{type(error).__name__}: {first_line}", file=sys.stderr)
         return 1
     return 0
 

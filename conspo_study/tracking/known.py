@@ -1,4 +1,4 @@
-"""The trackers that there are, and whether this environment has them."""
+"""The supported trackers, and checks that this environment has them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from conspo_study.tracking.runs import Tracker
 
 TRACKERS = ("tensorboard", "wandb", "trackio")
-"""Each is also the name of the package that it needs, and of the extra that installs it."""
+"""Also the names of the packages they need, and of the extras that install them."""
 _REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 
 
 def parse_trackers(text: str) -> tuple[str, ...]:
-    """Names separated by commas, each once.
+    """The trackers in a comma-separated list, without repetitions.
 
-    Raises ValueError listing everything that is wrong: unknown names, packages that are missing.
+    Raises ValueError listing all unknown names and missing packages.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     check_trackers(names)
@@ -27,14 +27,14 @@ def parse_trackers(text: str) -> tuple[str, ...]:
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Raises ValueError unless all trackers can be used."""
+    """Raises ValueError unless all trackers are known and installed."""
     problems = [problem for name in names if (problem := _problem(name))]
     if problems:
         raise ValueError("\n".join(problems))
 
 
 def how_to_look(name: str, folder: Path, study: str) -> str:
-    """The command that shows what the tracker has of the study in `folder`."""
+    """The command, or the place, that shows the study in `folder` in the tracker."""
     place = folder / "tracking"
     if name == "tensorboard":
         return f"tensorboard --logdir {shlex.quote(str(place / name))}"
@@ -47,7 +47,7 @@ def how_to_look(name: str, folder: Path, study: str) -> str:
 
 
 def make_tracker(name: str, folder: Path) -> Tracker:
-    """The tracker of that name for the study in `folder`; imports its package."""
+    """The tracker `name` for the study in `folder`; imports its package."""
     if name == "tensorboard":
         from conspo_study.tracking.to_tensorboard import TensorBoard
 
@@ -65,7 +65,7 @@ def _problem(name: str) -> str:
     if name not in TRACKERS:
         return f"unknown tracker {name!r}; known: {', '.join(TRACKERS)}"
     spec = find_spec(name)
-    # A folder of that name, such as the one that W&B writes, is no package.
+    # A mere folder of that name, such as W&B's output, has no origin.
     if spec is None or spec.origin is None:
         return (
             f"tracking to {name} needs the package {name}, which {sys.executable} does not have: "

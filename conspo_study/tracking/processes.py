@@ -1,4 +1,4 @@
-"""One process per tracker beside a study, each free to fail, hang or be killed."""
+"""One process per tracker beside a study: its failure or hang never affects the study."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from pathlib import Path
 from conspo_study.text import printable
 
 LOOK_S = 2.0
-"""Between two looks at what the study has stored."""
+"""Seconds between two readings of the results."""
 END_S = 30.0
-"""Longest that the end of a study waits for its trackers, all together."""
+"""Longest that a study waits at its end for all its trackers together."""
 _KILLED_S = 5.0
-"""Longest wait for the end of what was killed: the kernel may be waiting for a disk."""
+"""Longest wait for a killed process: it may be blocked on a disk."""
 _LAST_BYTES = 4096
 
 Tell = Callable[[str, str], None]
-"""Takes what went wrong, and a command that helps."""
+"""Called with a problem, and a command that helps."""
 
 
 @contextmanager
 def tracking(
     folder: Path, names: Sequence[str], tell: Tell, end_s: float | None = END_S
 ) -> Iterator[Trackers]:
-    """Send what becomes of the study in `folder` to each of the trackers until the block ends, and
-    then what is left, for at most `end_s` (None: however long it takes).
+    """Send the study in `folder` to each tracker while the block runs, and then the remaining
+    results, for at most `end_s` seconds (None: without limit).
 
-    tell: told once of each tracker that fails. Nothing else comes of it.
+    tell: called once for each tracker that fails, without any other effect.
     """
     trackers = Trackers(folder, tell)
     for name in names:
@@ -44,27 +44,27 @@ def tracking(
 
 
 class Trackers:
-    """The processes, and what they came to."""
+    """The trackers' processes."""
 
     def __init__(self, folder: Path, tell: Tell):
         self.failed: list[str] = []
-        """Names of trackers that did not come to their end."""
+        """Names of trackers that did not send everything."""
         self._folder, self._tell = folder, tell
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._watchers: list[threading.Thread] = []
 
     def start(self, name: str) -> None:
-        """Start one; that it cannot be started is a failure of the tracker."""
+        """Start a tracker; an error is reported like any other failure of it."""
         try:
             place = self._folder / "tracking"
             place.mkdir(exist_ok=True)
-            with self._said(name).open("wb") as output:
+            with self._log(name).open("wb") as output:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "conspo_study.tracking", str(self._folder), name],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=output,
-                    # Out of reach of Ctrl-C: it ends when its standard input does.
+                    # Not reached by Ctrl-C: it ends when its standard input is closed.
                     start_new_session=True,
                 )
         except OSError as error:
@@ -77,11 +77,11 @@ class Trackers:
 
     @property
     def all_ended(self) -> bool:
-        """Whether none is left that could send anything."""
+        """Whether all processes have ended."""
         return all(process.poll() is not None for process in self._processes.values())
 
     def end(self, seconds: float | None) -> None:
-        """Let all come to their end; kill what needs longer than `seconds`."""
+        """Let all send the remaining results; kill those that need longer than `seconds`."""
         for process in self._processes.values():
             assert process.stdin is not None
             process.stdin.close()
@@ -90,11 +90,11 @@ class Trackers:
             try:
                 process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self._fail(name, f"it did not come to its end within {seconds:.0f} s")
+                self._fail(name, f"not done within {seconds:.0f} s")
                 process.kill()
             except BaseException:  # an interrupt while waiting
-                for one in self._processes.values():
-                    one.kill()
+                for other in self._processes.values():
+                    other.kill()
                 raise
         for watcher in self._watchers:
             watcher.join(_KILLED_S)
@@ -107,19 +107,19 @@ class Trackers:
     def _fail(self, name: str, why: str) -> None:
         self.failed.append(name)
         self._tell(
-            f"tracking to {name} ended: {why}. No study is touched by it. What it said "
-            f"is in {self._said(name)}. To send everything later:",
+            f"tracking to {name} failed: {why}. The study is not affected. "
+            f"Log: {self._log(name)}. To send everything later:",
             f"conspo track {shlex.quote(str(self._folder))} --to {name}",
         )
 
-    def _said(self, name: str) -> Path:
+    def _log(self, name: str) -> Path:
         return self._folder / "tracking" / f"{name}.log"
 
     def _last_words(self, name: str) -> str:
         try:
-            said = self._said(name).read_bytes()[-_LAST_BYTES:].decode(errors="replace")
+            output = self._log(name).read_bytes()[-_LAST_BYTES:].decode(errors="replace")
         except OSError:
             return ""
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
         last = lines[-1][:300] if lines else ""
         return printable(last).rstrip(".")

@@ -1,4 +1,4 @@
-"""What is sent to a tracker: runs, their points and their ends."""
+"""The data sent to a tracker, runs with their points and ends, and the interface of a tracker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from conspo_study.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One seed of one trial, which is what trackers call a run."""
+    """One seed of one trial: a run, in the words of trackers."""
 
     study: str
     metric: str
@@ -24,18 +24,18 @@ class Run:
     of: str
     """Id of the trial that this one confirms; empty for a search trial."""
     label: str
-    """Name of the anchor that the trial is, empty for a searched one."""
+    """Name of the baseline; empty for a searched trial."""
     params: Mapping[str, Any]
     """Dotted settings that distinguish the trial."""
     searched: tuple[str, ...] = ()
-    """All dotted settings that trials of the study may differ in."""
+    """All dotted settings in which trials of the study may differ."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The trial's whole configuration by stage."""
 
     @property
     def group(self) -> str:
-        """The trial's id and label in letters that folders and addresses can hold: its seeds have
-        it in common."""
+        """The trial's id and label, in characters that are safe in paths and URLs; shared by its
+        seeds."""
         label = re.sub(r"[^A-Za-z0-9.]+", "_", self.label).strip("_.")
         return f"{self.trial}-{label}" if label else self.trial
 
@@ -46,7 +46,7 @@ class Run:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """What to filter runs by."""
+        """Tags to filter runs by."""
         confirms = [f"confirms {self.of}"] if self.of else []
         return (self.role.value, *confirms, *([self.label] if self.label else []))
 
@@ -71,11 +71,11 @@ class Ending:
     """Why it failed. Untrusted text."""
     wall_s: float | None = None
     incidents: int = 0
-    """Failures that the trial absorbed."""
+    """Failures from which the trial recovered."""
 
     @property
     def sentence(self) -> str:
-        """In one line without control characters."""
+        """State, step and cause in one line without control characters."""
         cause = printable(self.cause)
         return f"{self.state.value} at step {self.step}" + (f": {cause}" if cause else "")
 
@@ -84,20 +84,20 @@ class Tracked(Protocol):
     """A run inside a tracker, open for points."""
 
     last: int
-    """The last step that the tracker holds of it; -1 for none."""
+    """The last step that the tracker has; -1 for none."""
 
     def log(self, points: Sequence[Point]) -> None:
-        """Take points with rising steps, all after `last`."""
+        """Add points with ascending steps, all after `last`."""
 
     def close(self, ending: Ending | None) -> None:
-        """Take no more; None when the trial has not ended and may be continued."""
+        """Close the run; `ending` is None if the trial has not ended and may be continued."""
 
 
 class Tracker(Protocol):
-    """Somewhere that runs are sent to. Any error ends the tracking, not the study."""
+    """A destination for runs. Any error ends the tracking, not the study."""
 
     def holds(self, run: Run) -> bool:
-        """Whether something of the run is there."""
+        """Whether the tracker has any data of the run."""
 
     def begin(self, run: Run) -> Tracked:
-        """Open the run, in place of what is there of it or after it: never twice the same."""
+        """Open the run, replacing or continuing the stored data, so that nothing is there twice."""

@@ -1,4 +1,4 @@
-"""TensorBoard: one folder of event files per run, written by tensorboard's own writer."""
+"""Writes to TensorBoard: one folder of event files per run, with tensorboard's own writer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from conspo_study.tracking.runs import Ending, Point, Run
 
 
 class TensorBoard:
-    """A log directory: `tensorboard --logdir FOLDER` shows it, grouped by trial."""
+    """A log directory for `tensorboard --logdir FOLDER`, with runs grouped by trial."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -56,9 +56,9 @@ class _Open:
     def __init__(self, folder: Path, run: Run):
         self.last = -1
         self._writer = EventFileWriter(str(folder))
-        own: dict[str, Any] = {**run.params, "seed": run.seed}
-        # The columns are those of whichever run is read first: so each names all of them.
-        columns = {path: _setting(run, path) for path in run.searched} | own
+        settings: dict[str, Any] = {**run.params, "seed": run.seed}
+        # TensorBoard takes the columns from the first run it reads: each run names all of them.
+        columns = {path: _setting(run, path) for path in run.searched} | settings
         experiment = Experiment(
             hparam_infos=[HParamInfo(name=name, type=_type(v)) for name, v in columns.items()],
             metric_infos=[
@@ -66,7 +66,7 @@ class _Open:
             ],
         )
         start = SessionStartInfo(group_name=run.group, start_time_secs=time.time())
-        for name, value in own.items():
+        for name, value in settings.items():
             _set(start, name, value)
         self._plugin(hparams.EXPERIMENT_TAG, experiment=experiment)
         self._plugin(hparams.SESSION_START_INFO_TAG, session_start_info=start)
@@ -104,7 +104,7 @@ class _Open:
         self._add([Summary.Value(tag=tag, metadata=metadata)], 0)
 
     def _text(self, tag: str, text: str, code: bool = False) -> None:
-        # Four blanks are Markdown for text as it is: a cause is not to be read as markup.
+        # Indented by four blanks, Markdown shows text verbatim: a cause must not be markup.
         lines = [f"    {line}" for line in text.splitlines()] if code else [text]
         tensor = TensorProto(
             dtype=DT_STRING,

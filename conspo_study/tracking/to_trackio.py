@@ -1,4 +1,4 @@
-"""trackio: a project per study, a group per trial, a run per seed, in its local database."""
+"""Writes to trackio's local database: a project per study, a group per trial, a run per seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from conspo_study.tracking.runs import Ending, Point, Run
 
 
 class Trackio:
-    """Runs in the database of `TRACKIO_DIR`; `trackio show` shows them."""
+    """Runs in the database in `TRACKIO_DIR`, for `trackio show`."""
 
     def holds(self, run: Run) -> bool:
         return bool(_stored(run))
@@ -33,7 +33,7 @@ class Trackio:
             "auto_log_gpu": False,
             "auto_log_cpu": False,
         }
-        # In a context of its own, or it would end the run that was begun before.
+        # In a context of its own, or trackio would end the run that was opened before.
         return _Open(Context().run(trackio.init, **arguments))
 
 
@@ -48,16 +48,15 @@ class _Open:
             self.last = point.step
 
     def close(self, ending: Ending | None) -> None:
-        if ending is not None:
-            failed = ending.state is TrialState.FAILED
-            level = trackio.AlertLevel.ERROR if failed else trackio.AlertLevel.INFO
-            self._run.alert(ending.state.value, ending.sentence, level=level, step=ending.step)
+        if ending is not None and ending.state is TrialState.FAILED:
+            error = trackio.AlertLevel.ERROR
+            self._run.alert("failed", ending.sentence, level=error, step=ending.step)
         self._run.finish()
 
 
 def _stored(run: Run) -> list[Any]:
     try:
-        return [one for one in trackio.Api().runs(run.study) if one.name == run.name]
+        return [stored for stored in trackio.Api().runs(run.study) if stored.name == run.name]
     except ValueError:  # no such project yet
         return []
 

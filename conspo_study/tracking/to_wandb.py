@@ -1,6 +1,6 @@
-"""Weights & Biases: a project per study, a group per trial, a run per seed.
+"""Writes to Weights & Biases: a project per study, a group per trial, a run per seed.
 
-`WANDB_MODE=offline` keeps everything in the study's results directory, for `wandb sync` later.
+`WANDB_MODE=offline` keeps everything in the study's results directory, for a later `wandb sync`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ INIT_S = 60.0
 
 
 class WandB:
-    """Runs as W&B keeps them: in its folder `wandb` inside `folder`, and on its server if online.
+    """Runs in W&B's folder `wandb` inside `folder`, and on its server if online.
 
-    The server, the account and the project are W&B's own business: `wandb login`, `WANDB_ENTITY`,
+    Server, account and project are configured as usual: `wandb login`, `WANDB_ENTITY`,
     `WANDB_PROJECT`.
     """
 
@@ -37,7 +37,7 @@ class WandB:
     def begin(self, run: Run) -> _Open:
         project = os.environ.get("WANDB_PROJECT") or run.study
         if os.environ.get("WANDB_MODE") == "offline":
-            # Nothing could tell the second of two folders with the same run from the first.
+            # `wandb sync` would send both of two folders with the same run.
             for path in self._local(run):
                 shutil.rmtree(path)
         opened = wandb.init(
@@ -52,7 +52,7 @@ class WandB:
                 **run.config,
                 **{"trial": run.trial, "seed": run.seed, "label": run.label, "of": run.of},
             },
-            # What the server has of the run stands, and it goes on from there.
+            # The run continues after the last step that the server has.
             resume="allow",
             # Several runs are open at once.
             reinit="create_new",
@@ -62,7 +62,7 @@ class WandB:
                 silent=True,
                 disable_code=True,
                 disable_git=True,
-                # This process is not the one that trains.
+                # This process does not train: its statistics would mislead.
                 x_disable_stats=True,
                 x_disable_machine_info=True,
             ),
@@ -78,7 +78,7 @@ class WandB:
 class _Open:
     def __init__(self, run: Any, metric: str):
         self._run, self._metric = run, metric
-        # A run's step is the one that is next; a new run's is 0.
+        # The step of a run is its next one; 0 for a new run.
         self.last = int(run.step) - 1
 
     def log(self, points: Sequence[Point]) -> None:
@@ -104,8 +104,8 @@ class _Open:
 
 
 def _id(run: Run) -> str:
-    """The same for the same run of the same study, and unlike that of any other study: two of the
-    same name may share a project."""
+    """An id that is stable for a run and differs between studies: two of the same name may share a
+    project."""
     settings = repr((sorted(run.params.items()), sorted(run.config.items())))
     digest = hashlib.sha256(f"{run.study} {run.name} {settings}".encode()).hexdigest()
     return f"{run.trial}-{run.seed}-{digest[:10]}"

@@ -1,4 +1,6 @@
-"""A local web page of a study, live or ended, from its results directory alone. It only reads."""
+"""A local web page of a running or ended study, read-only, from its results directory alone.
+
+Reads records, results, text and files; imports nothing that trains."""
 
 from conspo_study.watch.server import PORT, make_server, serve
 

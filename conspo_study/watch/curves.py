@@ -1,6 +1,6 @@
-"""Curves in memory: values of all metrics of a trial by step and seed, and what a plot can show.
+"""Curves in memory: all metrics of a trial by step and seed, thinned to what a plot can show.
 
-Arrays of doubles, since a large study has millions of values; not a number where one is missing.
+Arrays of doubles, since a large study has millions of values; NaN where one is missing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GAP = math.nan
 
 
 class Curves:
-    """Every metric of one trial. Steps ascend; one that is added again replaces what it was."""
+    """Every metric of one trial. Steps ascend; adding a step again replaces its values."""
 
     def __init__(self) -> None:
         self.steps = array("q")
@@ -28,7 +28,7 @@ class Curves:
         return self._values.keys()
 
     def add(self, step: int, seed: int, metrics: Mapping[str, Any]) -> None:
-        """What one seed measured at a step; what is not a number is a gap."""
+        """Add what one seed measured at a step; values that are not numbers become gaps."""
         place = bisect_left(self.steps, step)
         if place == len(self.steps):
             self.steps.append(step)
@@ -40,21 +40,21 @@ class Curves:
             if type(value) not in (float, int):
                 continue
             values = self._values.setdefault(name, {}).setdefault(seed, array("d"))
-            # Series end where they were last measured; what is behind that is a gap.
+            # A series ends where it was last measured.
             while len(values) <= place:
                 values.append(GAP)
             try:
                 values[place] = value
-            except OverflowError:  # an integer beyond all floats
+            except OverflowError:  # an integer too large for a float
                 values[place] = GAP
 
     def shown(
         self, metric: str, points: int, steps: Collection[int] | None = None
     ) -> dict[str, Any] | None:
-        """The curve as JSON data, of about `points` steps at most: `steps`, and by seed a list of
-        equal length with null for gaps. None when nothing is there.
+        """The curve of a metric as JSON data, with about `points` steps at most: `steps`, and
+        `seeds`, by seed a list of the same length with None for gaps. None without any value.
 
-        steps: where it was measured; by default everywhere.
+        steps: the steps to show; all by default.
         """
         seeds = {
             seed: values[:] + array("d", [GAP]) * (len(self.steps) - len(values))
@@ -80,8 +80,8 @@ class Curves:
 
 
 def thinned(values: Sequence[float], points: int) -> list[int]:
-    """Indices of about `points` of the values: both ends, and the lowest and the highest of each of
-    equal stretches between them, so that no spike is lost."""
+    """Indices of about `points` of the values: both ends, and the lowest and highest value of each
+    of equally long stretches in between, so that no spike is lost."""
     if len(values) <= max(points, 4):
         return list(range(len(values)))
     stretches = max(1, (points - 2) // 2)
@@ -96,7 +96,7 @@ def thinned(values: Sequence[float], points: int) -> list[int]:
 
 
 def rounded(value: float) -> float | None:
-    """Five digits, more than a plot shows; None for what is not finite."""
+    """The value with five digits, more than a plot shows; None if it is not finite."""
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 

@@ -1,5 +1,6 @@
-"""Responses of a trial by page: those of training that were kept for reading, and those of
-evaluations. Filters are applied here, so that a page never carries more than it shows."""
+"""Responses of a trial, page by page: those kept from training, and those of evaluations.
+
+Filters are applied here, so that the browser never loads more than it shows."""
 
 from __future__ import annotations
 
@@ -14,28 +15,28 @@ from conspo_study.results.rows import read_eval_table, stored_evaluations
 
 PAGE, LARGEST_PAGE = 20, 200
 TEXT = 20_000
-"""Characters of a prompt or response that are sent; of a longer one, so many and how many more."""
+"""Longest prompt or response that is sent whole; a longer one is cut, with a note."""
 _FILTERS = {"source", "seed", "step", "verdict", "shortest", "longest", "offset", "limit"}
 
 
 def find_responses(folder: Path, question: Mapping[str, str]) -> dict[str, Any]:
-    """The responses that `question` asks for: `rows` of one page, `total` and `verdicts` (how many
-    of each) over all pages.
+    """The responses that match `question`: the `rows` of one page; over all pages `total`, and
+    `verdicts`, the count of each before the filter by verdict.
 
-    question: `source` (training, evaluation), `seed` and `step` (by default all), `verdict`,
-    `shortest` and `longest` (tokens), `offset`, `limit`. Raises ValueError naming what is wrong
-    with it, or the file that cannot be read.
+    question: `source` (training, evaluation), `seed` and `step` (all by default), `verdict`,
+    `shortest` and `longest` (tokens), `offset`, `limit`. Raises ValueError for a malformed question
+    or an unreadable file, naming it.
     """
     import pyarrow.compute as pc
 
-    strange = question.keys() - _FILTERS
-    if strange:
-        raise ValueError(f"unknown filter {sorted(strange)[0]}")
+    unknown = question.keys() - _FILTERS
+    if unknown:
+        raise ValueError(f"unknown filter {min(unknown)}; known: {', '.join(sorted(_FILTERS))}")
     source, verdict = question.get("source", "training"), question.get("verdict", "")
     if source not in ("training", "evaluation"):
-        raise ValueError(f"source {source!r} is neither training nor evaluation")
+        raise ValueError(f"unknown source {source[:40]!r}; known: training, evaluation")
     if verdict and verdict not in list(Verdict):
-        raise ValueError(f"verdict {verdict!r} is none of {', '.join(Verdict)}")
+        raise ValueError(f"unknown verdict {verdict[:40]!r}; known: {', '.join(Verdict)}")
     seed, step = _number(question, "seed"), _number(question, "step")
     stored = stored_rollouts(folder) if source == "training" else stored_evaluations(folder)
     chosen = [pair for pair in stored if seed in (None, pair[0]) and step in (None, pair[1])]

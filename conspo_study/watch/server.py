@@ -1,8 +1,8 @@
-"""The server: a few static files and a few questions with JSON answers, to this machine only.
+"""The page's server: static files, and questions with JSON answers.
 
-Pages of other sites must not read a study through the browser of whoever watches it: only requests
-that name this machine in their Host header are answered (DNS rebinding), no other origin is allowed
-to read an answer, and the page itself loads nothing from elsewhere.
+Another site must not read a study through the visitor's browser: only requests whose Host header
+names this machine are answered (against DNS rebinding), no other origin may read an answer, and the
+page loads nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
 }
 IDLE_S = 60
-"""Seconds after which a connection that asks nothing is closed."""
+"""Seconds after which an idle connection is closed."""
 MOST_POINTS = 2000
 NICENESS = 10
-"""How far training comes before whoever watches it, on the same machine."""
-STRANGE_NAME = "ask for this server by its address, as localhost, or by the name given with --host"
+"""Added to the process's niceness: training on the same machine goes first."""
+WRONG_HOST = "use this server's address, localhost, or the name given with --host"
 
 Question = Mapping[str, str]
 
@@ -67,18 +67,18 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The page's address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.server_address[1]}/"
 
     def server_bind(self) -> None:
-        """Bind without asking a name server who we are, which may take seconds."""
+        """Bind without a name lookup of this machine, which may take seconds."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.host, self.server_address[1]
 
-    def is_asked_for(self, host: str) -> bool:
-        """Whether a Host header names this machine: as an address, which no name server can make
-        up, as localhost, or as it was named by whoever started the server."""
+    def names_this_machine(self, host: str) -> bool:
+        """Whether a Host header names this machine: an IP address, which no name server can forge,
+        localhost, this machine's name, or the name that the server was started with."""
         name = re.sub(r":\d+$", "", host).strip("[]").lower()
         if name in ("localhost", self.host.lower(), socket.gethostname().lower()):
             return True
@@ -89,15 +89,16 @@ class PageServer(ThreadingHTTPServer):
         return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is no error of ours."""
+        """Ignore browsers that went away."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
 def make_server(folder: Path, host: str = "127.0.0.1", port: int = 0) -> PageServer:
-    """A server of the study in `folder` that has its port and does not serve yet; port 0 is any.
+    """A server of the study in `folder`, bound to its port and not serving yet; port 0 is any free
+    one.
 
-    Raises OSError when the port cannot be had.
+    Raises OSError when the port is not available.
     """
     return PageServer(StudyView(folder), host, port)
 
@@ -108,15 +109,14 @@ def serve(
     port: int = PORT,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the page of the study in `folder` until Ctrl-C, with this process's priority lowered.
-    say: takes lines for the terminal.
+    """Serve the page of the study in `folder` until Ctrl-C, at a lowered priority.
 
-    Raises OSError when the port cannot be had.
+    say: prints a line. Raises OSError when the port is not available.
     """
     with suppress(KeyboardInterrupt), make_server(folder, host, port) as server:
-        say(f"watch {folder} at {server.url}  (Ctrl-C ends it; the study goes on)")
+        say(f"watch {folder} at {server.url}  (Ctrl-C stops the page, not the study)")
         if not _is_loopback(host):
-            say("whoever can reach this port can read the study: there is no password")
+            say("anyone who can reach this port can read the study: there is no password")
         os.nice(NICENESS)
         server.serve_forever(poll_interval=0.2)
 
@@ -130,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a question or send a file."""
-        if not self.server.is_asked_for(self.headers.get("Host", "")):
-            self._send(HTTPStatus.FORBIDDEN, {"error": STRANGE_NAME})
+        if not self.server.names_this_machine(self.headers.get("Host", "")):
+            self._send(HTTPStatus.FORBIDDEN, {"error": WRONG_HOST})
             return
         try:
             url = urlsplit(self.path)
@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._send_file("/".join(parts) or "index.html")
         except KeyError:
-            self._send(HTTPStatus.NOT_FOUND, {"error": f"there is no {self.path[:200]}"})
+            self._send(HTTPStatus.NOT_FOUND, {"error": f"not found: {self.path[:200]}"})
         except ValueError as error:
             self._send(HTTPStatus.BAD_REQUEST, {"error": str(error)})
         except OSError as error:
@@ -150,10 +150,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": what})
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the terminal is the user's."""
+        """Log nothing: the terminal is the user's."""
 
     def _answer(self, parts: list[str], question: Question) -> dict[str, Any]:
-        """Raises KeyError for what there is not, ValueError for what makes no sense."""
+        """Raises KeyError for an unknown question, ValueError for a malformed one."""
         view = self.server.view
         epoch, since = _whole(question, "epoch", 0), _whole(question, "since", 0)
         points = min(_whole(question, "points", 200), MOST_POINTS)
@@ -196,14 +196,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 @cache
 def _page() -> dict[str, tuple[bytes, str, str]]:
-    """The files of the page: name to content, tag and type."""
-    found = {}
-    for file in files("conspo_study.watch").joinpath("page").iterdir():
-        kind = TYPES.get(Path(file.name).suffix)
-        if kind:
-            content = file.read_bytes()
-            found[file.name] = content, f'"{sha256(content).hexdigest()[:16]}"', kind
-    return found
+    """The files of the page, by name: content, ETag and type."""
+    page = files("conspo_study.watch").joinpath("page")
+    named = [("", page), ("vendor/", page.joinpath("vendor"))]
+    content = {
+        prefix + file.name: file.read_bytes()
+        for prefix, folder in named
+        for file in folder.iterdir()
+        if Path(file.name).suffix in TYPES
+    }
+    return {
+        name: (data, f'"{sha256(data).hexdigest()[:16]}"', TYPES[Path(name).suffix])
+        for name, data in content.items()
+    }
 
 
 def _is_loopback(host: str) -> bool:
@@ -223,7 +228,7 @@ def _whole(question: Question, name: str, default: int) -> int:
 
 
 def _strict(value: Any) -> Any:
-    """What JSON can express: null for numbers that are not finite."""
+    """Replace non-finite numbers by None, which JSON can express."""
     if isinstance(value, Mapping):
         return {str(name): _strict(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

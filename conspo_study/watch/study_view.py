@@ -1,5 +1,4 @@
-"""A study as the page shows it: plain data, asked for again and again, of which only what has
-changed is told."""
+"""A study as plain data for the page, which polls and receives only what has changed."""
 
 from __future__ import annotations
 
@@ -18,15 +17,15 @@ from conspo_study.watch.stored import read_stored
 from conspo_study.watch.trial_view import TrialView
 
 READING_S = 0.25
-"""Longest time that one question spends on reading what is new in the log."""
+"""Longest time that one question spends on reading new lines of the log."""
 OPEN_TRIALS = 8
 """Trials whose files are kept in memory."""
 MOSTLY_READ = 1 << 16
-"""Bytes of the log that may be left without a word: a line that is being written is."""
+"""Unread bytes of the log that are not reported: usually a line that is being written."""
 
 
 class StudyView:
-    """The study in `folder`. Any thread may ask; the answers are JSON data."""
+    """The study in `folder`. Thread-safe; answers are JSON data."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -36,14 +35,14 @@ class StudyView:
         self._trials: dict[str, TrialView] = {}
 
     def study(self, epoch: int, since: int) -> dict[str, Any]:
-        """All of the study, and the trials to which something happened after event `since` of the
-        log's `epoch`; all trials for another epoch."""
+        """The study, and the trials with events after event `since` of the log's `epoch`; all
+        trials if the epoch is another one."""
         with self._mutex:
             log = self._read()
             stored = read_stored(self.folder)
             table = log.builder.table
             known = since if epoch == log.epoch else 0
-            # Without a definition it is not known whether more of the metric is better.
+            # Only the definition tells whether the metric is to be maximised.
             best = None if stored.problem else table.best(stored.direction)
             return {
                 "epoch": log.epoch,
@@ -75,29 +74,29 @@ class StudyView:
             }
 
     def curves(self, metric: str, points: int, epoch: int, since: int) -> dict[str, Any]:
-        """The curves of a metric of all trials that something happened to after event `since`."""
+        """Curves of a metric, of all trials with events after event `since`."""
         with self._mutex:
             log = self._read()
             known = since if epoch == log.epoch else 0
-            # Reports between two evaluations repeat what the earlier one measured.
+            # Reports between two evaluations repeat the values of the earlier one.
             every = read_stored(self.folder).evaluated_every if metric.startswith("eval/") else None
-            found = {}
+            shown = {}
             for row in log.builder.table.all_rows:
                 curves = log.curves.get(row.id)
                 if curves is None or log.events[row.id][-1].seq <= known:
                     continue
                 steps = every and {s for s in curves.steps if s % every == 0 or s == row.steps}
-                found[row.id] = curves.shown(metric, points, steps or None)
+                shown[row.id] = curves.shown(metric, points, steps or None)
             return {
                 "epoch": log.epoch,
                 "seq": log.seq,
                 "reset": known != since,
                 "metric": metric,
-                "curves": {trial: curve for trial, curve in found.items() if curve},
+                "curves": {trial: curve for trial, curve in shown.items() if curve},
             }
 
     def trial(self, trial: str) -> dict[str, Any]:
-        """What there is to say of one trial. Raises KeyError for one that the log does not know."""
+        """One trial in detail. Raises KeyError if it is not in the log."""
         with self._mutex:
             log = self._read()
             stored = read_stored(self.folder)
@@ -115,7 +114,7 @@ class StudyView:
                         "time": str(event.time),
                         "event": event.kind.value,
                         "step": event.step,
-                        "said": event.said,
+                        "data": event.said,
                     }
                     for event in happened
                     if event.kind is not EventKind.REPORTED or event is happened[-1]
@@ -124,8 +123,8 @@ class StudyView:
             }
 
     def trial_curves(self, trial: str, points: int, version: int) -> dict[str, Any]:
-        """All metrics of one trial's steps and evaluations; without curves when its version is
-        `version`. Raises KeyError as `trial`."""
+        """Curves of all metrics of one trial; without curves if nothing changed since `version`.
+        Raises KeyError like `trial`."""
         with self._mutex:
             log = self._read()
             row, reported = log.builder.row(trial), log.curves.get(trial)
@@ -134,15 +133,15 @@ class StudyView:
             )
 
     def responses(self, trial: str, question: Mapping[str, str]) -> dict[str, Any]:
-        """Kept or evaluated responses of a trial, by page. Raises KeyError as `trial`, ValueError
-        for a question that makes no sense."""
+        """A page of a trial's responses; see `find_responses`. Raises KeyError like `trial`,
+        ValueError for a malformed question."""
         with self._mutex:
             self._read().builder.row(trial)
             view = self._open(trial)
         return view.responses(question)
 
     def _read(self) -> LogTail:
-        """The log with what is new in it."""
+        """The log, after reading its new lines."""
         self._log.advance(READING_S)
         return self._log
 
@@ -181,7 +180,7 @@ class StudyView:
 
 
 def _latest(row: TrialRow, metric: str) -> float | None:
-    """Mean over the seeds of what was last reported; None unless all seeds have it."""
+    """Mean over the seeds of the last report; None unless all seeds have the metric."""
     values = [metrics[metric] for metrics in row.seed_metrics.values() if metric in metrics]
     complete = len(values) == len(row.seeds) > 0
     return statistics.fmean(values) if complete else None

@@ -1,5 +1,6 @@
-"""One trial as its page shows it, from the files in its folder. They are untrusted, and may be
-written while they are read."""
+"""One trial as plain data for its page, from the files in its folder.
+
+The files are untrusted, and may be written while they are read."""
 
 from __future__ import annotations
 
@@ -16,11 +17,11 @@ from conspo_study.watch.curves import Curves
 from conspo_study.watch.responses import find_responses
 
 INCIDENTS = 1000
-"""Incidents that are shown of a trial, the last ones."""
+"""The most incidents shown of a trial: the latest ones."""
 
 
 class TrialView:
-    """The trial in `folder`; what was read of its rows is not read again."""
+    """The trial in `folder`; every row of `steps.jsonl` is read once."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -30,7 +31,7 @@ class TrialView:
         self._problem = ""
 
     def about(self) -> dict[str, Any]:
-        """Configuration, incidents, and which responses are there to read."""
+        """Configuration, incidents, and the (seed, step) pairs with stored responses."""
         config, problem = self._object("config.json")
         return {
             "config": config.get("config", {}),
@@ -45,30 +46,33 @@ class TrialView:
     def curves(
         self, points: int, version: int, reported: Curves | None, steps: int | None, every: int
     ) -> dict[str, Any]:
-        """Curves of all metrics, of evaluations as they were reported; `version` changes when they
-        do. steps, every: steps of the whole run, and between evaluations."""
+        """Curves of all metrics: of training from `steps.jsonl`, of evaluations from `reported`.
+
+        version: of the curves that the caller has; none are returned if it is current. steps: of
+        the whole run. every: steps between evaluations.
+        """
         with self._mutex:
             self._read_steps()
             now = self._rows + (len(reported.steps) if reported else 0)
             answer = {"version": now, "problem": self._problem, "steps": steps, "curves": {}}
             if now == version:
                 return answer
-            found = {name: self._steps.shown(name, points) for name in self._steps.metrics}
+            shown = {name: self._steps.shown(name, points) for name in self._steps.metrics}
             if reported is not None:
                 measured = {s for s in reported.steps if s % every == 0 or s == steps}
                 for name in reported.metrics:
                     if name.startswith("eval/"):
-                        found[name] = reported.shown(name, points, measured)
-                    elif name not in found:
-                        found[name] = reported.shown(name, points)
-            return answer | {"curves": {name: curve for name, curve in found.items() if curve}}
+                        shown[name] = reported.shown(name, points, measured)
+                    elif name not in shown:
+                        shown[name] = reported.shown(name, points)
+            return answer | {"curves": {name: curve for name, curve in shown.items() if curve}}
 
     def responses(self, question: Mapping[str, str]) -> dict[str, Any]:
         """A page of the trial's responses; see `find_responses`."""
         return find_responses(self.folder, question)
 
     def _read_steps(self) -> None:
-        """Take in new whole lines of `steps.jsonl`; a line that is no row is told and passed."""
+        """Read the new complete lines of `steps.jsonl`; malformed ones are reported and skipped."""
         try:
             with (self.folder / "steps.jsonl").open("rb") as file:
                 inode = os.fstat(file.fileno()).st_ino
@@ -92,7 +96,7 @@ class TrialView:
                 step, seed = int(row.pop("step")), int(row.pop("seed"))
                 self._steps.add(step, seed, row)
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-                self._problem = f"line {self._rows} of steps.jsonl is not a row; it is left out"
+                self._problem = f"line {self._rows} of steps.jsonl is malformed and was skipped"
 
     def _incidents(self) -> list[dict[str, Any]]:
         try:
@@ -109,13 +113,13 @@ class TrialView:
         return rows
 
     def _object(self, name: str) -> tuple[dict[str, Any], str]:
-        """A JSON object of the folder, and what is wrong with it."""
+        """A JSON object in the folder, and why it cannot be read; empty if it can."""
         try:
-            found = json.loads((self.folder / name).read_bytes())
-            if not isinstance(found, dict):
-                raise ValueError("it holds no object")
+            content = json.loads((self.folder / name).read_bytes())
+            if not isinstance(content, dict):
+                raise ValueError("not a JSON object")
         except FileNotFoundError:
             return {}, ""
         except (OSError, ValueError, RecursionError) as error:
             return {}, f"{name} cannot be read: {error}"
-        return found, ""
+        return content, ""

@@ -18,7 +18,7 @@ TRACKIO = """
 import json, os, time
 
 class AlertLevel:
-    ERROR = INFO = 0
+    ERROR = 0
 
 class Api:
     def runs(self, project):
@@ -78,7 +78,7 @@ def test_one_that_fails_is_told_once_and_the_other_has_everything(study, package
     assert trackers.failed == ["wandb"]
     assert len(told) == 1
     what, command = told[0]
-    assert what.startswith("tracking to wandb ended: RuntimeError: the server is on fire. ")
+    assert what.startswith("tracking to wandb failed: RuntimeError: the server is on fire. ")
     assert command == f"conspo track {study.folder} --to wandb"
     assert recorded(tmp_path, "t0000-seed0") == WHOLE
 
@@ -92,7 +92,7 @@ def test_one_that_hangs_is_given_up_and_holds_nobody_up_for_long(study, packages
         pass
     assert 3.0 <= time.monotonic() - began < 60
     assert trackers.failed == ["trackio"]
-    assert len(told) == 1 and "did not come to its end within 3 s" in told[0][0]
+    assert len(told) == 1 and "not done within 3 s" in told[0][0]
     assert trackers.all_ended
 
 

@@ -1,4 +1,4 @@
-"""The page itself: its files, and what a browser makes of them."""
+"""The page itself: its files, and how a browser shows them."""
 
 import html
 import json
@@ -33,6 +33,16 @@ def test_scripts_make_no_markup_and_load_only_each_other(path):
     for module in re.findall(r'from "([^"]+)"', text):
         assert module.startswith("./") and (PAGE / module).is_file(), module
     assert len(text.splitlines()) <= 400
+
+
+def test_the_vendored_library_is_told_with_version_and_licence():
+    script = (PAGE / "vendor/uPlot.iife.min.js").read_text()
+    version = re.search(r"\(v([\d.]+)\)", script)[1]
+    told = (PAGE / "vendor/README.md").read_text()
+    assert f"uPlot](https://github.com/leeoniya/uPlot) {version}, MIT" in told
+    assert "The MIT License" in (PAGE / "vendor/LICENSE").read_text()
+    forbidden = r"innerHTML|document\.write|\beval\(|Function\(|fetch\(|setAttribute|insertRule"
+    assert not re.search(forbidden, script), "the page's security policy would refuse it"
 
 
 def test_the_page_loads_only_its_own_files():
@@ -74,7 +84,8 @@ def test_the_overview_shows_trials_curves_settings_and_map(study, watch, tmp_pat
         assert words in said, words
     assert f"it said {HOSTILE}" in said, "the cause is text"
     assert document.count("<script") == 1 and "<img" not in document
-    assert re.search(r'<g class="series[^"]*" data-trial="t0002"', document), "curves"
+    assert re.search(r'<g class="series[^"]*" data-trial="t0002"', document), "parallel coordinates"
+    assert document.count("<canvas") == 1, "curves"
     assert document.count('class="cell') == 3, "the map of tau and margin"
     assert "holds no study" not in said
 
@@ -89,7 +100,8 @@ def test_what_a_model_wrote_is_shown_as_text(study, watch, tmp_path):
     assert "t0000 · mini" in re.search("<title>(.*?)</title>", document)[1]
     for words in ("step 11, seed 0", "12 responses", "credit +0.100", "no answer", "suggested"):
         assert words in said, words
-    assert "loss" in re.findall("<figcaption>([^<]*)", document)
+    assert "loss" in (names := re.findall("<figcaption>([^<]*)", document))
+    assert document.count("<canvas") == len(names)
 
 
 @browser
@@ -104,7 +116,7 @@ def test_the_page_tells_what_is_wrong_with_a_study(study, watch, tmp_path):
     with pytest.raises(ValueError, match="line 10"):
         read_log(study / "log.jsonl")
     said = text_of(dom(watch(tmp_path / "nothing").url, tmp_path / "browser"))
-    assert "holds no study" in said and "no trial has begun" in said
+    assert "holds no study" in said and "No trial has started" in said
 
 
 @pytest.mark.skipif(NODE is None, reason="no Node is installed")

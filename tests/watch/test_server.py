@@ -103,7 +103,7 @@ def test_rows_that_are_added_torn_or_damaged_are_read_as_far_as_they_are_rows(st
         file.write('s": 0.5}\nnonsense\n{"seed": 0, "step": 23, "loss": 1e999, "x": [1]}\n')
     now = page.ask("trial/t0002/curves?points=1000")
     assert now["curves"]["loss"]["steps"][-2:] == [20, 22]
-    assert "line 43 of steps.jsonl is not a row" in now["problem"]
+    assert "line 43 of steps.jsonl is malformed" in now["problem"]
 
 
 def test_responses_come_by_page_and_filter(study, watch):
@@ -128,12 +128,12 @@ def test_responses_come_by_page_and_filter(study, watch):
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ("source=memory", "neither training nor evaluation"),
-        ("verdict=nice", "none of correct"),
+        ("source=memory", "unknown source 'memory'; known: training, evaluation"),
+        ("verdict=nice", "unknown verdict 'nice'; known: correct"),
         ("step=-1", "not a whole number"),
         ("offset=1e9", "not a whole number"),
         ("step=" + "9" * 40, "not a whole number"),
-        ("sorted=yes", "unknown filter"),
+        ("sorted=yes", "unknown filter sorted; known: limit, longest"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_answered_so(study, watch, question, said):
@@ -152,7 +152,7 @@ def test_a_damaged_file_of_responses_is_named(study, watch):
 @pytest.mark.parametrize(
     "path",
     ["api/trial/t9999", "api/trial/..%2F..", "api/trial/t0000/x", "api/", "..%2F..%2Fserver.py",
-     "../study.json", "study.json", "page/main.js", "server.py"],
+     "../study.json", "study.json", "page/main.js", "server.py", "vendor/", "vendor/LICENSE"],
 )  # fmt: skip
 def test_there_is_nothing_beside_the_page_and_its_questions(study, watch, path):
     assert watch(study).request(path)[0] == 404
@@ -172,7 +172,9 @@ def test_nothing_can_be_sent(study, watch, method):
     assert watch(study).request("api/study", method=method)[0] == 501
 
 
-@pytest.mark.parametrize("path", ["", "main.js", "style.css", "api/study", "api/nothing"])
+@pytest.mark.parametrize(
+    "path", ["", "main.js", "style.css", "vendor/uPlot.iife.min.js", "api/study", "api/nothing"]
+)
 def test_every_answer_carries_the_policy(study, watch, path):
     _, headers, _ = watch(study).request(path)
     policy = headers["Content-Security-Policy"]

@@ -1,6 +1,6 @@
-// Questions to the server this page came from.
+// Questions to this page's server.
 
-/** The JSON answer. Raises Error with the server's words, or that it does not answer. */
+/** The JSON answer. Throws an Error with the server's message, or that the server does not answer. */
 export async function ask(path, question = {}, signal = undefined) {
   const query = new URLSearchParams(question).toString();
   let reply;
@@ -8,7 +8,7 @@ export async function ask(path, question = {}, signal = undefined) {
     reply = await fetch(`/api/${path}${query ? `?${query}` : ""}`, { signal, cache: "no-store" });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Error("the server does not answer; is `watch` still running?");
+    throw new Error("The server does not answer. Is `conspo watch` still running?");
   }
   const answer = await reply.json();
   if (!reply.ok) throw new Error(answer.error ?? reply.statusText);

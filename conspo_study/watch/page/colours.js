@@ -1,4 +1,4 @@
-// Colours that people with the common colour vision deficiencies can tell apart.
+// Colours that remain distinguishable with the common colour vision deficiencies.
 
 import { searched, store, worth } from "./store.js";
 
@@ -7,11 +7,17 @@ const dark = window.matchMedia("(prefers-color-scheme: dark)");
 /** Okabe and Ito's palette, without the yellow that is too pale for a line. */
 const PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
 const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#fee838"];
-// What is better stands out from the paper more.
+// Better results contrast more with the background.
 const ON_LIGHT = ["#aeb9c6", "#6fa8cf", "#1f78b4", "#003f6f"];
 const ON_DARK = ["#67737f", "#2f6f9f", "#56a9de", "#c2e6ff"];
 
 export const GREY = "var(--faint)";
+
+/** A colour that a canvas accepts: a style sheet's variable is replaced by its current value. */
+export function painted(colour) {
+  const name = /^var\((.*)\)$/.exec(colour)?.[1];
+  return name ? getComputedStyle(document.documentElement).getPropertyValue(name).trim() : colour;
+}
 
 export function onSchemeChange(listener) {
   dark.addEventListener("change", listener);
@@ -41,7 +47,7 @@ export function seedColour(index) {
   return PALETTE[index % PALETTE.length];
 }
 
-/** Trial to colour, and what colours mean: [[colour, text]]. */
+/** `of` maps a trial to its colour; `legend` is a list of [colour, value]. */
 export function colouring() {
   return store.colourBy === "value" ? byValue() : byParameter(store.colourBy);
 }
@@ -60,7 +66,7 @@ function byValue() {
 }
 
 function byParameter(path) {
-  // A setting that a trial does not have is undefined; it may have it and be null.
+  // undefined where a trial lacks the setting; null is a value.
   const key = (trial) => JSON.stringify(trial.params[path]) ?? "";
   const parsed = (text) => (text ? JSON.parse(text) : undefined);
   const values = [...new Set(searched().map(key))].sort((a, b) => order(parsed(a), parsed(b)));
@@ -72,13 +78,13 @@ function byParameter(path) {
   return { of, legend: shown.filter((_, index) => index % every === 0 || index === shown.length - 1) };
 }
 
-/** What is absent first, then null, numbers by size, text, and anything else. */
+/** Sort order of values: absent, null, numbers, text, anything else. */
 export function order(a, b) {
   if (typeof a === "number" && typeof b === "number") return a - b;
   const [kind, other] = [a, b].map(rank);
   if (kind !== other) return kind - other;
-  const [one, two] = [a, b].map((value) => (typeof value === "string" ? value : String(JSON.stringify(value))));
-  return one < two ? -1 : one > two ? 1 : 0;
+  const [left, right] = [a, b].map((value) => (typeof value === "string" ? value : String(JSON.stringify(value))));
+  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 function rank(value) {

@@ -1,9 +1,9 @@
-// The curves of all trials, by a metric of choice.
+// Curves of all trials for one metric.
 
+import { LineChart, meanOf, ZOOM } from "./chart.js";
 import { colouring } from "./colours.js";
-import { card, choice, el } from "./dom.js";
+import { card, choice, el, swatch, toggle } from "./dom.js";
 import { measured, plain, short } from "./format.js";
-import { LineChart, meanOf } from "./linechart.js";
 import { hover, light, on, searched, select, store, tell, varied } from "./store.js";
 
 let seedsApart = false;
@@ -11,7 +11,7 @@ let seedsApart = false;
 export function curvesCard(refetch) {
   const chart = new LineChart({
     height: 320,
-    label: "Curves of all trials over training steps; the table names their values",
+    label: "Curves of all trials over training steps; the table has their values",
     onhover: hover,
     onchoose: select,
   });
@@ -34,8 +34,12 @@ export function curvesCard(refetch) {
         store.colourBy = value;
         tell("look");
       }),
-      choice("seeds", [["mean", "mean and range"], ["apart", "one line each"]], seedsApart ? "apart" : "mean", (value) => {
+      choice("seeds", [["mean", "mean and range"], ["apart", "one line per seed"]], seedsApart ? "apart" : "mean", (value) => {
         seedsApart = value === "apart";
+        draw();
+      }),
+      toggle("log axis", store.log, (log) => {
+        store.log = log;
         draw();
       }),
     );
@@ -45,25 +49,16 @@ export function curvesCard(refetch) {
     offer();
     const { of, legend: meaning } = colouring();
     const few = store.curves.size <= 4;
-    const series = searched()
-      .filter((trial) => store.curves.has(trial.id))
-      .map((trial) => {
-        const curve = store.curves.get(trial.id);
-        const { mean, band } = meanOf(curve);
-        const best = trial.id === store.study.best;
-        return {
-          id: trial.id,
-          trial: trial.id,
-          name: `${trial.id} ${trial.label}${best ? " (best)" : ""}`,
-          colour: of(trial),
-          steps: curve.steps,
-          lines: seedsApart ? Object.values(curve.seeds) : [mean],
-          band: seedsApart ? null : band,
-          wide: best || few,
-        };
-      });
-    series.sort((a, b) => (a.trial === store.study.best) - (b.trial === store.study.best));
-    chart.update(series);
+    const isBest = ({ id }) => id === store.study.best;
+    // The last is drawn on top.
+    const trials = searched().filter((trial) => store.curves.has(trial.id)).sort((a, b) => isBest(a) - isBest(b));
+    const lines = trials.flatMap((trial) => {
+      const { steps, seeds } = store.curves.get(trial.id);
+      const line = { id: trial.id, detail: `${trial.label}${isBest(trial) ? " (best)" : ""}`, colour: of(trial), steps, wide: isBest(trial) || few };
+      if (!seedsApart) return { ...line, name: trial.id, ...meanOf({ steps, seeds }) };
+      return Object.entries(seeds).map(([seed, values]) => ({ ...line, name: `${trial.id} seed ${seed}`, values }));
+    });
+    chart.update(lines, store.log);
     const title = store.colourBy === "value" ? `${short(store.study.metric)}:` : `${short(store.colourBy)}:`;
     legend.replaceChildren(
       title,
@@ -74,13 +69,7 @@ export function curvesCard(refetch) {
     light();
   };
   for (const kind of ["data", "curves", "look"]) on(kind, draw);
+  on("highlight", (trial) => chart.light(trial));
   draw();
-  return card("Curves", controls, chart.node, legend);
-}
-
-/** A spot of colour; a style attribute would be refused by the page's own policy. */
-export function swatch(colour) {
-  const spot = el("span", { class: "swatch" });
-  spot.style.background = colour;
-  return spot;
+  return card("Curves", controls, chart.node, legend, el("p", { class: "meta" }, ZOOM));
 }

@@ -1,8 +1,8 @@
-// Elements without markup: whatever a model, a data set or a file says becomes text, never HTML.
+// Elements made without markup: text from models, data sets and files never becomes HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An HTML element. Properties beginning with "on" are listeners, `class` and others attributes. */
+/** An HTML element. Properties that begin with "on" are listeners, others attributes. */
 export function el(tag, properties = {}, ...children) {
   return finish(document.createElement(tag), properties, children);
 }
@@ -26,11 +26,24 @@ function finish(node, properties, children) {
 export function choice(label, options, value, onchange) {
   const select = el("select", { onchange: () => onchange(select.value) });
   for (const option of options) {
-    const [own, text] = Array.isArray(option) ? option : [option, option];
-    select.append(el("option", { value: own }, text));
+    const [value, text] = Array.isArray(option) ? option : [option, option];
+    select.append(el("option", { value }, text));
   }
   select.value = value;
   return el("label", {}, `${label} `, select);
+}
+
+/** A labelled switch. */
+export function toggle(label, on, onchange) {
+  const box = el("input", { type: "checkbox", checked: on, onchange: () => onchange(box.checked) });
+  return el("label", {}, box, ` ${label}`);
+}
+
+/** A spot of colour. The page's security policy forbids style attributes, not styles set by script. */
+export function swatch(colour) {
+  const spot = el("span", { class: "swatch" });
+  spot.style.background = colour;
+  return spot;
 }
 
 /** A card with a heading. */
@@ -49,6 +62,6 @@ export function onWidth(host, draw) {
       draw(width);
     }
   };
-  // In the next frame: drawing changes sizes, which must not be watched while they change.
+  // In the next frame: drawing changes sizes, which an observer must not cause in its own callback.
   new ResizeObserver(() => window.requestAnimationFrame(look)).observe(host);
 }

@@ -1,4 +1,4 @@
-// How values are written.
+// Values as text.
 
 export const ABSENT = "–";
 
@@ -16,8 +16,8 @@ export function measured(value, spread = null) {
   return typeof spread === "number" ? `${text} ± ${spread.toFixed(3)}` : text;
 }
 
-/** Any JSON value on one line, as one would type it; text that would be read as something else is
- * quoted, so that no two values look alike. */
+/** Any JSON value on one line, as one would type it. Text that looks like another type is quoted, so
+ * that no two values look alike. */
 export function plain(value) {
   if (value === undefined) return ABSENT;
   if (typeof value === "number") return number(value);
@@ -28,11 +28,11 @@ function looksTyped(text) {
   return (text.trim() !== "" && !Number.isNaN(Number(text))) || /^(null|true|false)$|^[[{"]/.test(text);
 }
 
-/** The first line of a cause that says anything; one that ends with a colon goes on with the next. */
+/** The first non-empty line of a cause, continued while it ends with a colon. */
 export function firstLine(text) {
   const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
-  const last = lines.findIndex((line) => !line.endsWith(":"));
-  const [first = "", ...more] = last < 0 ? lines : lines.slice(0, last + 1);
+  const end = lines.findIndex((line) => !line.endsWith(":"));
+  const [first = "", ...more] = end < 0 ? lines : lines.slice(0, end + 1);
   return [first, ...more.map((line) => line.replace(/^- /, ""))].join(" ");
 }
 

@@ -1,6 +1,7 @@
-// Asks the server again and again what has changed, and shows the view that the address names.
+// Polls the server for changes, and shows the view that the address names.
 
 import { ask } from "./api.js";
+import { closeCharts } from "./chart.js";
 import { onSchemeChange } from "./colours.js";
 import { curvesCard } from "./curves.js";
 import { el } from "./dom.js";
@@ -59,7 +60,7 @@ async function poll() {
   window.setTimeout(next, again);
 }
 
-/** A page that nobody sees asks nothing. */
+/** Poll again, or wait until the page is visible. */
 function next() {
   if (!document.hidden) poll();
   else document.addEventListener("visibilitychange", next, { once: true });
@@ -75,20 +76,20 @@ function showHead() {
   const done = Object.entries(study.counts).filter(([, n]) => n);
   const ended = ["finished", "pruned", "failed"].reduce((sum, name) => sum + (study.counts[name] ?? 0), 0);
   const running = [...store.trials.values()].filter((trial) => trial.state === "running" && trial.left_s !== null);
-  const driver = { running: "running", none: study.finished ? "finished" : "not running", dead: "its driver died", silent: "its driver is silent", unreadable: "unknown: its lease cannot be read" };
+  const driver = { running: "running", none: study.finished ? "finished" : "not running", dead: "driver died", silent: "driver does not respond", unreadable: "unknown: the lease file is unreadable" };
   const facts = [
-    ["driver", el("span", { class: `state ${study.driver.state === "none" && study.finished ? "finished" : study.driver.state}`, title: study.driver.who }, driver[study.driver.state])],
+    ["status", el("span", { class: `state ${study.driver.state === "none" && study.finished ? "finished" : study.driver.state}`, title: study.driver.who }, driver[study.driver.state])],
     ["trials", `${ended} of ${study.budget ?? "?"}${done.length ? `: ${done.map(([name, n]) => `${n} ${name}`).join(", ")}` : ""}`],
-    running.length > 0 && ["open trials", `${left(running.map((trial) => trial.left_s))} left`],
+    running.length > 0 && ["running trials", `${left(running.map((trial) => trial.left_s))} left`],
     best && ["best so far", el("span", {}, el("a", { href: `#/trial/${best.id}` }, best.id), ` ${measured(best.value, best.spread)} `, el("span", { class: "meta" }, best.label))],
-    ["metric", `${shortMetric(study.metric)} (${study.direction === "min" ? "less" : "more"} is better)`],
-    total(study.incidents) > 0 && ["incidents", `${list(study.incidents)}, all absorbed`],
+    ["metric", `${shortMetric(study.metric)} (${study.direction === "min" ? "lower" : "higher"} is better)`],
+    total(study.incidents) > 0 && ["incidents", `${list(study.incidents)}, all recovered`],
   ].filter(Boolean);
-  const reading = study.bytes_left ? `still reading the log: ${(study.bytes_left / 1e6).toFixed(0)} MB left` : "";
-  const damage = study.damage && `${study.damage}. What is before it is shown, what follows is not. See what can be saved: python -m conspo_study.study.study repair ${study.folder}`;
+  const reading = study.bytes_left ? `Reading the log: ${(study.bytes_left / 1e6).toFixed(0)} MB left` : "";
+  const damage = study.damage && `${study.damage}. Only the lines before it are shown. To recover the others: conspo repair ${study.folder}`;
   const alarms = [store.offline, study.problem, damage, ...study.alarms].filter(Boolean);
   const budget = Number(study.budget) || 0;
-  const bar = el("progress", { max: Math.max(1, budget), value: Math.min(ended, budget), "aria-label": "trials that have ended" });
+  const bar = el("progress", { max: Math.max(1, budget), value: Math.min(ended, budget), "aria-label": "ended trials" });
   head.replaceChildren(
     el("p", { class: "title" }, el("a", { href: "#/" }, study.name), el("span", { class: "meta" }, ` ${study.folder}`)),
     bar,
@@ -99,7 +100,7 @@ function showHead() {
   );
 }
 
-/** "40 s to 3 min" of several trials. */
+/** A range of durations: "40 s to 3 min". */
 function left(seconds) {
   const [low, high] = [Math.min(...seconds), Math.max(...seconds)].map(duration);
   return low === high ? low : `${low} to ${high}`;
@@ -109,11 +110,12 @@ async function route() {
   view.abort.abort();
   view = { overview: false, waiting: false, abort: new AbortController() };
   forget();
+  closeCharts();
   const { signal } = view.abort;
   const match = /^#\/trial\/([^/]+)$/.exec(location.hash);
   if (match) {
     const id = decodeURIComponent(match[1]);
-    // The log of a large study takes a few questions to read, and the trial may stand at its end.
+    // A large log takes several polls to read, and the trial may come late in it.
     view.waiting = !store.trials.has(id) && store.study.bytes_left > 0;
     if (view.waiting) return;
     try {

@@ -1,4 +1,4 @@
-// What the model wrote, a page at a time. All of it is shown as text.
+// Responses of a trial, page by page. All of it is shown as text.
 
 import { ask } from "./api.js";
 import { card, choice, el } from "./dom.js";
@@ -10,7 +10,7 @@ const PAGE = 24;
 export function responsesCard(path, stored, signal) {
   const question = { source: stored.training.length ? "training" : "evaluation", seed: "", step: "", verdict: "", shortest: "", longest: "", offset: 0 };
   const controls = el("div", { class: "filters" });
-  const found = el("p", { class: "meta", role: "status" });
+  const summary = el("p", { class: "meta", role: "status" });
   const list = el("div", { class: "responses" });
   const pages = el("p", { class: "pages" });
   let latest = 0;
@@ -31,20 +31,20 @@ export function responsesCard(path, stored, signal) {
       choice("from", [["training", `training (${counted(stored.training.length, "file")})`], ["evaluation", `evaluations (${counted(stored.evaluation.length, "file")})`]], question.source, set("source")),
       choice("seed", [["", "all"], ...distinct(0)], question.seed, set("seed")),
       choice("step", [["", "all"], ...distinct(1)], question.step, set("step")),
-      choice("verdict", [["", "all"], ...VERDICTS.map((one) => [one, one.replace("_", " ")])], question.verdict, set("verdict")),
+      choice("verdict", [["", "all"], ...VERDICTS.map((name) => [name, name.replace("_", " ")])], question.verdict, set("verdict")),
       length("shortest", "tokens from"),
       length("longest", "to"),
     );
   };
   const fetchPage = async () => {
-    const mine = (latest += 1);
+    const asking = (latest += 1);
     try {
       const asked = Object.fromEntries(Object.entries({ ...question, limit: PAGE }).filter(([, value]) => value !== ""));
       const answer = await ask(`${path}/responses`, asked, signal);
-      if (mine === latest) show(answer);
+      if (asking === latest) show(answer);
     } catch (error) {
-      if (!signal.aborted && mine === latest) {
-        found.textContent = error.message;
+      if (!signal.aborted && asking === latest) {
+        summary.textContent = error.message;
         list.replaceChildren();
         pages.replaceChildren();
       }
@@ -52,7 +52,7 @@ export function responsesCard(path, stored, signal) {
   };
   const show = ({ total, offset, limit, rows, verdicts }) => {
     const by = Object.entries(verdicts).sort((a, b) => b[1] - a[1]).map(([verdict, n]) => `${n} ${verdict.replace("_", " ")}`);
-    found.textContent = total ? `${counted(total, "response")}; of these lengths: ${by.join(", ")}` : nothing(by);
+    summary.textContent = total ? `${counted(total, "response")}; before the filter by verdict: ${by.join(", ")}` : nothing(by);
     list.replaceChildren(question.source === "training" ? groups(rows) : evaluated(rows));
     const turn = (to, text) =>
       el("button", { disabled: to < 0 || to >= total || to === offset, onclick: () => { question.offset = to; fetchPage(); } }, text);
@@ -60,13 +60,13 @@ export function responsesCard(path, stored, signal) {
     pages.replaceChildren(...(total > limit ? [turn(Math.max(0, offset - limit), "← earlier"), ` ${offset + 1} to ${last} of ${total} `, turn(offset + limit, "later →")] : []));
   };
   const nothing = (by) => {
-    if (by.length) return `none of these; of these lengths: ${by.join(", ")}`;
-    return stored[question.source].length ? "none of these" : `no responses of ${question.source === "training" ? "training steps are kept" : "evaluations are there"} yet`;
+    if (by.length) return `No response matches; before the filter by verdict: ${by.join(", ")}`;
+    return stored[question.source].length ? "No response matches." : `No responses of ${question.source} are stored yet.`;
   };
   offer();
   fetchPage();
   return {
-    node: card("Responses", null, controls, found, list, pages),
+    node: card("Responses", null, controls, summary, list, pages),
     stored: (now) => {
       if (JSON.stringify(now) === JSON.stringify(stored)) return;
       const nothingYet = !stored[question.source].length;
@@ -77,31 +77,31 @@ export function responsesCard(path, stored, signal) {
   };
 }
 
-/** Responses to one prompt together, under the prompt. */
+/** Responses grouped under their prompt. */
 function groups(rows) {
-  const found = [];
+  const prompts = [];
   for (const row of rows) {
     const key = [row.seed, row.step, row.group].join();
-    if (found.at(-1)?.key !== key) found.push({ key, rows: [] });
-    found.at(-1).rows.push(row);
+    if (prompts.at(-1)?.key !== key) prompts.push({ key, responses: [] });
+    prompts.at(-1).responses.push(row);
   }
-  return el("div", {}, found.map(({ rows: own }) => {
-    const [{ seed, step, problem_id: problem, prompt }] = own;
+  return el("div", {}, prompts.map(({ responses }) => {
+    const [{ seed, step, problem_id: problem, prompt }] = responses;
     return el(
       "article",
       { class: "group" },
       el("h3", {}, `step ${step}, seed ${seed}, `, el("span", { class: "text" }, problem)),
       el("pre", { class: "prompt text" }, prompt),
-      el("div", { class: "answers" }, own.map(response)),
+      el("div", { class: "answers" }, responses.map(response)),
     );
   }));
 }
 
 function response(row) {
   const facts = [
-    ["s", row.score, "score: mean log-probability of its tokens"],
-    ["credit", row.credit, "how strongly the step pushed it, up or down"],
-    ["advantage", row.advantage, "what the objective weighed its ratios with"],
+    ["s", row.score, "score: mean log-probability of the response's tokens"],
+    ["credit", row.credit, "how strongly the step raised (+) or lowered (-) its probability"],
+    ["advantage", row.advantage, "the objective's weight of its probability ratios"],
   ].filter(([, value]) => value !== null);
   const not = row.credit === null ? [el("span", { class: "meta" }, "not trained on")] : [];
   return el(

@@ -1,39 +1,32 @@
-// Axes: where a value lies and which values are named.
+// Axes of settings: positions of values, and tick labels.
 
 import { order } from "./colours.js";
 import { number, plain } from "./format.js";
 
 const MOST_CATEGORIES = 8;
 
-/** About `count` round numbers from low to high. */
+/** About `count` round numbers between low and high. */
 export function ticks(low, high, count) {
   if (!(high > low)) return [low];
   const raw = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw);
-  const found = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n += 1) found.push(Number((n * step).toPrecision(12)));
-  return found;
+  const [first, last] = [Math.ceil(low / step - 1e-9), Math.floor(high / step + 1e-9)];
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
-/** [low, high] with some room; never empty. */
-export function extent(values, room = 0.04) {
-  let low = Infinity;
-  let high = -Infinity;
-  for (const value of values) {
-    if (Number.isFinite(value)) {
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-  }
-  if (low > high) return [0, 1];
-  const pad = high > low ? (high - low) * room : Math.abs(low) * 0.1 || 0.5;
+/** [low, high] of the finite values with some margin; never empty. */
+export function extent(values) {
+  const finite = values.filter(Number.isFinite);
+  if (!finite.length) return [0, 1];
+  const [low, high] = [Math.min(...finite), Math.max(...finite)];
+  const pad = high > low ? (high - low) * 0.04 : Math.abs(low) * 0.1 || 0.5;
   return [low - pad, high + pad];
 }
 
-/** An axis for the values of a setting: `place(value)` in 0..1, or null for what has none; `marks`
- * are [place, text]. Few values, or text, are evenly spaced; many numbers are on a line, logarithmic
- * where the search is. */
+/** An axis for the values of a setting: `place(value)` in 0..1, or null for an unknown value; `marks`
+ * are [place, text]. Few values, and text, are evenly spaced; many numbers lie on a line, logarithmic
+ * where the search space is. */
 export function settingAxis(values, dimension) {
   const distinct = [...new Set(values.filter((v) => v !== undefined).map((v) => JSON.stringify(v)))]
     .map((text) => JSON.parse(text))

@@ -1,4 +1,4 @@
-// The searched settings against the result: parallel coordinates, and a map over two of them.
+// Settings against results: parallel coordinates, and a map over two settings.
 
 import { colouring, GREY, heat, onHeat, order } from "./colours.js";
 import { card, choice, el, onWidth, svg } from "./dom.js";
@@ -11,7 +11,7 @@ const HEIGHT = 300;
 const [TOP, BOTTOM] = [34, 30];
 const MOST_CELLS = 12;
 
-/** Redraw `host` when its width or what is known changes. */
+/** Draw into `host`, again whenever its width or the data change. */
 function redrawn(host, draw) {
   let width = 0;
   const redraw = () => {
@@ -41,7 +41,7 @@ function parallel(width) {
     ...settingAxis(trials.map((t) => t.params[path]), store.study.space[path]),
     of: (trial) => trial.params[path],
   }));
-  const [low, high] = extent(trials.map(worth).filter(Number.isFinite));
+  const [low, high] = extent(trials.map(worth));
   axes.push({
     title: shortMetric(store.study.metric),
     place: (value) => (Number.isFinite(value) ? (value - low) / (high - low) : null),
@@ -50,7 +50,7 @@ function parallel(width) {
   });
   const pad = 70;
   const x = (i) => (axes.length > 1 ? pad + (i * (width - 2 * pad)) / (axes.length - 1) : width / 2);
-  // Below every axis is a place for trials that do not have its value.
+  // Below every axis is a place for trials without a value on it.
   const y = (place) => (place === null ? HEIGHT - 8 : TOP + (1 - place) * (HEIGHT - TOP - BOTTOM));
   const root = svg("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, class: "lights" });
   const { of } = colouring();
@@ -64,7 +64,7 @@ function parallel(width) {
     });
     const worthless = !Number.isFinite(worth(trial));
     const path = svg("path", { d: d.join(""), stroke: worthless ? GREY : of(trial), class: worthless && "worthless" });
-    // A wider line that is not seen takes the pointer.
+    // A wider, invisible line takes the pointer.
     const reach = svg("path", { d: d.join(""), class: "reach" });
     const said = svg("title", {}, `${trial.id} ${trial.label}: ${measured(worth(trial))}`);
     const best = trial.id === store.study.best;
@@ -106,7 +106,7 @@ export function heatCard() {
       };
       controls.replaceChildren(choice("across", options, axes.x, set("x")), choice("up", options, axes.y, set("y")));
     }
-    return axes.y ? heatMap(width, said) : el("p", { class: "meta" }, "A map needs two settings that are searched.");
+    return axes.y ? heatMap(width, said) : el("p", { class: "meta" }, "A map needs two searched settings.");
   });
   return card("Result by two settings", controls, host, said);
 }
@@ -116,7 +116,7 @@ function preferred(paths, name, otherwise) {
   return paths.find((path) => short(path) === name) ?? numeric[otherwise] ?? paths[otherwise];
 }
 
-/** Values as places of a grid: themselves while they are few, else equal stretches of their axis. */
+/** Rows or columns for a setting: its values if they are few, else equal stretches of its axis. */
 function grid(path) {
   const values = searched().map((t) => t.params[path]).filter((value) => value !== undefined);
   const axis = settingAxis(values, store.study.space[path]);

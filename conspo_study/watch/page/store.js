@@ -1,4 +1,4 @@
-// What the page knows of the study, what is highlighted, and who wants to hear of changes.
+// State of the page: the study's data, the highlighted trial, and listeners to changes.
 
 const listeners = { data: new Set(), curves: new Set(), highlight: new Set(), look: new Set() };
 
@@ -7,10 +7,12 @@ export const store = {
   trials: new Map(),
   curves: new Map(),
   metric: null,
-  /** The trial under the pointer or the focus, and the one that was chosen. */
+  /** Ids: the trial under the pointer or the keyboard's focus, and the one chosen by a click. */
   hovered: null,
   selected: null,
   colourBy: "value",
+  /** Whether charts have a logarithmic vertical axis. */
+  log: false,
   offline: "",
 };
 
@@ -18,13 +20,13 @@ export function on(kind, listener) {
   listeners[kind].add(listener);
 }
 
-/** Forget all listeners: another view is drawn. */
+/** Remove all listeners: another view is shown. */
 export function forget() {
   for (const set of Object.values(listeners)) set.clear();
 }
 
-export function tell(kind) {
-  for (const listener of listeners[kind]) listener();
+export function tell(kind, what) {
+  for (const listener of listeners[kind]) listener(what);
 }
 
 export function hover(trial) {
@@ -38,22 +40,22 @@ export function select(trial) {
   light();
 }
 
-/** Show everywhere which trial is meant. */
+/** Highlight the hovered or else the selected trial in every view. */
 export function light() {
   const lit = store.hovered ?? store.selected;
   for (const root of document.querySelectorAll(".lights")) {
     root.classList.toggle("has-lit", lit !== null);
     for (const node of root.querySelectorAll("[data-trial], [data-trials]")) {
-      const mine = node.dataset.trial === lit || (lit !== null && (node.dataset.trials ?? "").split(" ").includes(lit));
-      node.classList.toggle("lit", mine);
-      // Later is on top; moving a row would take its focus.
-      if (mine && node.ownerSVGElement && node.parentNode.lastChild !== node) node.parentNode.append(node);
+      const matches = node.dataset.trial === lit || (lit !== null && (node.dataset.trials ?? "").split(" ").includes(lit));
+      node.classList.toggle("lit", matches);
+      // The last one is drawn on top; a table's row would lose its focus.
+      if (matches && node.ownerSVGElement && node.parentNode.lastChild !== node) node.parentNode.append(node);
     }
     for (const row of root.querySelectorAll("tr[data-trial]")) {
       row.classList.toggle("chosen", row.dataset.trial === store.selected);
     }
   }
-  tell("highlight");
+  tell("highlight", lit);
 }
 
 /** Search trials in the order of the study. */
@@ -61,7 +63,7 @@ export function searched() {
   return [...store.trials.values()].filter((trial) => trial.role === "search");
 }
 
-/** What a trial is worth: its value at its end, while it runs its last measured one. */
+/** The trial's final value; while it runs, the latest one. */
 export function worth(trial) {
   return trial.value ?? (trial.state === "running" ? trial.latest : null);
 }

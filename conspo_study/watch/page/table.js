@@ -1,4 +1,4 @@
-// All trials, their states, and why some failed.
+// The table of all trials.
 
 import { order } from "./colours.js";
 import { card, el } from "./dom.js";
@@ -19,7 +19,7 @@ export function tableCard() {
   };
   on("data", draw);
   draw();
-  return card("Trials", el("span", { class: "meta" }, "Enter opens, space or a click marks"), host);
+  return card("Trials", el("span", { class: "meta" }, "Click or space: highlight. Enter: open the trial."), host);
 }
 
 function columns() {
@@ -44,7 +44,7 @@ function columns() {
       show: (t) => plain(t.params[path]),
       right: [...store.trials.values()].every((t) => ["number", "undefined"].includes(typeof t.params[path])),
     })),
-    { key: "reward", title: "reward", hint: "of the last report", of: (t) => t.reward, show: (t) => measured(t.reward), right: true },
+    { key: "reward", title: "reward", hint: "mean reward in the latest report", of: (t) => t.reward, show: (t) => measured(t.reward), right: true },
     { key: "step", title: "step", of: (t) => t.step, show: (t) => `${t.step}/${t.steps ?? "?"}`, right: true },
     {
       key: "time",
@@ -66,25 +66,25 @@ function columns() {
 
 function table(redraw) {
   const shown = columns();
-  const column = shown.find((one) => one.key === sorting.by) ?? shown[0];
+  const column = shown.find(({ key }) => key === sorting.by) ?? shown[0];
   const rows = [...store.trials.values()];
   const sign = sorting.up ? 1 : -1;
-  // Confirmations measure on other problems, so they are not ranked among the search trials; what
-  // has no value is last, whichever way round.
+  // Confirmations are measured on other problems and not ranked with search trials. Trials without a
+  // value come last in either direction.
   const missing = (trial) => (column.of(trial) ?? null) === null;
   const again = (trial) => trial.of !== "";
   rows.sort((a, b) => again(a) - again(b) || missing(a) - missing(b) || sign * order(column.of(a), column.of(b)) || order(a.id, b.id));
-  const head = shown.map((one) => {
-    const on = one === column;
+  const heads = shown.map((head) => {
+    const on = head === column;
     const press = () => {
-      const better = one.key === "value" && store.study.direction === "max";
-      Object.assign(sorting, { by: one.key, up: on ? !sorting.up : !better });
+      const better = head.key === "value" && store.study.direction === "max";
+      Object.assign(sorting, { by: head.key, up: on ? !sorting.up : !better });
       redraw();
     };
     return el(
       "th",
-      { class: one.right && "number", "aria-sort": on && (sorting.up ? "ascending" : "descending"), title: one.hint },
-      el("button", { onclick: press }, one.title, el("span", { "aria-hidden": "true" }, on ? (sorting.up ? " ▲" : " ▼") : "")),
+      { class: head.right && "number", "aria-sort": on && (sorting.up ? "ascending" : "descending"), title: head.hint },
+      el("button", { onclick: press }, head.title, el("span", { "aria-hidden": "true" }, on ? (sorting.up ? " ▲" : " ▼") : "")),
     );
   });
   const body = rows.map((trial) =>
@@ -108,11 +108,11 @@ function table(redraw) {
           }
         },
       },
-      shown.map((one) => el("td", { class: one.right && "number" }, one.show(trial))),
+      shown.map(({ right, show }) => el("td", { class: right && "number" }, show(trial))),
     ),
   );
-  if (!rows.length) body.push(el("tr", {}, el("td", { colspan: shown.length, class: "meta" }, "no trial has begun")));
-  return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
+  if (!rows.length) body.push(el("tr", {}, el("td", { colspan: shown.length, class: "meta" }, "No trial has started.")));
+  return el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, body));
 }
 
 function name(trial) {

@@ -1,20 +1,19 @@
-// One trial: settings, seeds, events, incidents, curves of all metrics, and what the model wrote.
+// The page of one trial: settings, seeds, events, incidents, curves and responses.
 
 import { ask } from "./api.js";
+import { LineChart, meanOf, ZOOM } from "./chart.js";
 import { GREY, seedColour } from "./colours.js";
-import { card, el } from "./dom.js";
+import { card, el, swatch, toggle } from "./dom.js";
 import { counted, duration, measured, plain } from "./format.js";
-import { LineChart, meanOf } from "./linechart.js";
 import { responsesCard } from "./responses.js";
 import { on, store } from "./store.js";
 import { state, total } from "./table.js";
-import { swatch } from "./curves.js";
 
 const POINTS = 160;
-/** Charts that are shown unless more are asked for. */
+/** Charts shown at first. */
 const FIRST = 12;
 
-/** The page of `id`; ends its questions when `signal` is aborted. */
+/** Show the page of trial `id`; `signal` aborts its requests. */
 export async function trialPage(app, id, signal) {
   const path = `trial/${encodeURIComponent(id)}`;
   let about = await ask(path, {}, signal);
@@ -27,12 +26,12 @@ export async function trialPage(app, id, signal) {
   const show = () => {
     const { row } = about;
     document.title = `${row.id} · ${store.study.name}`;
-    // Made once: what a reader has opened stays open.
+    // Kept while unchanged, so that opened sections stay open.
     if (configured !== JSON.stringify(about.config)) {
       configured = JSON.stringify(about.config);
       configuration = configurationCard(about);
     }
-    facts.replaceChildren(heading(about), el("div", { class: "columns" }, seedsCard(about), configuration), happenedCard(about));
+    facts.replaceChildren(heading(about), el("div", { class: "columns" }, seedsCard(about), configuration), eventsCard(about));
   };
   let version = -1;
   const fetchCurves = async () => {
@@ -65,8 +64,8 @@ function heading({ row, problem, bars }) {
     row.left_s !== null && `about ${duration(row.left_s)} left`,
     row.wall_s !== null && `took ${duration(row.wall_s)}`,
     row.tokens_per_s !== null && `${Math.round(row.tokens_per_s)} tokens/s`,
-    Object.keys(bars).length > 0 && counted(Object.keys(bars).length, "bar"),
-    total(row.incidents) > 0 && counted(total(row.incidents), "absorbed incident"),
+    Object.keys(bars).length > 0 && counted(Object.keys(bars).length, "pruning threshold"),
+    total(row.incidents) > 0 && counted(total(row.incidents), "recovered incident"),
   ].filter(Boolean);
   return el(
     "div",
@@ -91,7 +90,7 @@ function seedsCard({ row, also, bars }) {
     null,
     el("div", { class: "wide" }, el("table", {}, el("tbody", {}, settings))),
     el("div", { class: "wide" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
-    thresholds.length > 0 && el("p", { class: "meta" }, `It stops unless it reaches ${thresholds.join(", ")}`),
+    thresholds.length > 0 && el("p", { class: "meta" }, `Pruned unless it reaches ${thresholds.join(", ")}.`),
   );
 }
 
@@ -100,41 +99,41 @@ function configurationCard({ config, base, row }) {
     const entries = Object.entries(fields ?? {});
     const changed = entries.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(base[stage]?.[name]));
     const rows = entries.map(([name, value]) =>
-      el("tr", { class: changed.some(([own]) => own === name) && "changed" }, el("th", { scope: "row" }, name), el("td", {}, plain(value))),
+      el("tr", { class: changed.some(([other]) => other === name) && "changed" }, el("th", { scope: "row" }, name), el("td", {}, plain(value))),
     );
     const says = changed.length ? ` differs from the study's base: ${changed.map(([name]) => name).join(", ")}` : "";
     return el("details", {}, el("summary", {}, stage, el("span", { class: "meta" }, says)), el("div", { class: "wide" }, el("table", {}, el("tbody", {}, rows))));
   });
-  if (!stages.length) stages.push(el("p", { class: "meta" }, "The trial has not been given its configuration yet."));
+  if (!stages.length) stages.push(el("p", { class: "meta" }, "The trial has no configuration yet."));
   return card("Configuration", el("span", { class: "meta" }, row.config_hash), stages);
 }
 
-function happenedCard({ events, incidents }) {
-  const rows = events.map((one) =>
+function eventsCard({ events, incidents }) {
+  const rows = events.map((event) =>
     el(
       "tr",
       {},
-      el("td", { class: "number" }, String(one.seq)),
-      el("td", { class: "nowrap" }, one.time.replace("T", " ").replace(/\.\d+Z$/, "Z")),
-      el("td", {}, one.event),
-      el("td", { class: "number" }, one.step === null ? "" : String(one.step)),
-      el("td", { class: "words" }, said(one)),
+      el("td", { class: "number" }, String(event.seq)),
+      el("td", { class: "nowrap" }, event.time.replace("T", " ").replace(/\.\d+Z$/, "Z")),
+      el("td", {}, event.event),
+      el("td", { class: "number" }, event.step === null ? "" : String(event.step)),
+      el("td", { class: "words" }, detail(event)),
     ),
   );
-  const absorbed = incidents.map((one) =>
-    el("tr", {}, el("td", {}, one.type.replaceAll("_", " ")), el("td", { class: "number" }, String(one.count)), el("td", { class: "words" }, one.detail)),
+  const recovered = incidents.map(({ type, count, detail: what }) =>
+    el("tr", {}, el("td", {}, type.replaceAll("_", " ")), el("td", { class: "number" }, String(count)), el("td", { class: "words" }, what)),
   );
   const head = (...names) => el("thead", {}, el("tr", {}, names.map((name) => el("th", {}, name))));
   return card(
-    "What happened",
+    "Events",
     null,
-    el("div", { class: "wide low" }, el("table", {}, head("event", "time (UTC)", "", "step", ""), el("tbody", {}, rows))),
-    absorbed.length > 0 && el("h3", {}, "Absorbed incidents"),
-    absorbed.length > 0 && el("div", { class: "wide low" }, el("table", {}, head("type", "count", ""), el("tbody", {}, absorbed))),
+    el("div", { class: "wide low" }, el("table", {}, head("#", "time (UTC)", "event", "step", "detail"), el("tbody", {}, rows))),
+    recovered.length > 0 && el("h3", {}, "Recovered incidents"),
+    recovered.length > 0 && el("div", { class: "wide low" }, el("table", {}, head("type", "count", "detail"), el("tbody", {}, recovered))),
   );
 }
 
-function said({ event, said: data }) {
+function detail({ event, data }) {
   if (event === "suggested") return Object.entries(data.params ?? {}).map(([name, value]) => `${name} = ${plain(value)}`).join(", ");
   if (data.cause) return String(data.cause);
   if (event === "incident") return `${data.type}: ${data.detail ?? ""}`;
@@ -168,29 +167,37 @@ function allCurves(seeds) {
       filter();
     },
   });
-  const node = card("Metrics", [more, el("label", {}, "find ", find)], problem, grid);
+  let latest = null;
+  const log = toggle("log axis", store.log, (on) => {
+    store.log = on;
+    if (latest) update(latest);
+  });
+  const node = card("Metrics", [more, log, el("label", {}, "find ", find)], problem, grid, el("p", { class: "meta" }, ZOOM));
   const update = (answer) => {
+    latest = answer;
     problem.hidden = !answer.problem;
     problem.textContent = answer.problem;
     const names = Object.keys(answer.curves).sort((a, b) => rank(a) - rank(b));
-    if (!names.length) grid.replaceChildren(el("p", { class: "meta" }, "Nothing has been measured yet."));
+    if (!names.length) grid.replaceChildren(el("p", { class: "meta" }, "Nothing measured yet."));
     for (const name of names) {
       if (!charts.has(name)) {
         if (!charts.size) grid.replaceChildren();
-        const chart = new LineChart({ height: 130, label: `${name} over training steps`, left: 46 });
+        const chart = new LineChart({ height: 150, label: `${name} over training steps` });
         charts.set(name, { chart, figure: el("figure", {}, el("figcaption", {}, name), chart.node) });
         grid.append(charts.get(name).figure);
       }
       const curve = answer.curves[name];
-      const own = Object.entries(curve.seeds).map(([seed, values]) => ({
+      const { steps } = curve;
+      const bySeed = Object.entries(curve.seeds).map(([seed, values]) => ({
         id: seed,
         name: `seed ${seed}`,
+        detail: "",
         colour: seedColour(Math.max(0, seeds.map(String).indexOf(seed))),
-        steps: curve.steps,
-        lines: [values],
+        steps,
+        values,
       }));
-      const mean = { id: "mean", name: "mean", colour: GREY, steps: curve.steps, lines: [meanOf(curve).mean], wide: true };
-      charts.get(name).chart.update(own.length > 1 ? [mean, ...own] : own);
+      const mean = { id: "mean", name: "mean", detail: "", colour: GREY, steps, values: meanOf(curve).values, wide: true };
+      charts.get(name).chart.update(bySeed.length > 1 ? [mean, ...bySeed] : bySeed, store.log);
     }
     filter();
   };
@@ -199,7 +206,7 @@ function allCurves(seeds) {
 
 const FIRST_NAMES = ["reward", "loss", "grad_norm", "score_gap", "valid_fraction", "response_length", "entropy", "tokens_per_s"];
 
-/** The study's metric first, then accuracies, then what is looked at most; times last. */
+/** Order of the charts: the study's metric, accuracies, the most used metrics, others, times. */
 function rank(name) {
   if (name === store.study.metric) return 0;
   if (name.startsWith("eval/")) return name.includes("/avg@") ? 1 : 40;
