@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from watched_study import METRIC
 
 from conspo_study.commands.manage import main
 from conspo_study.records import EventKind, TrialEvent
@@ -16,7 +17,6 @@ from conspo_study.results.log import ResultsLog
 from conspo_study.terminal.status import study_status
 
 ROOT = Path(__file__).resolve().parents[2]
-METRIC = "eval/chain/hard/avg@2"
 
 
 def contents(folder):

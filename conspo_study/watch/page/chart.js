@@ -2,14 +2,23 @@
 
 /* global uPlot */
 
-import { onSchemeChange, painted } from "./colours.js";
-import { el, onWidth, swatch } from "./dom.js";
+import { painted } from "./colours.js";
+import { el, onWidth, swatch, toggle } from "./dom.js";
 import { measured, number } from "./format.js";
+import { extent } from "./scales.js";
+import { store, tell } from "./store.js";
 
 const [NEAR_PX, FADED, MOST_NAMED] = [24, 0.22, 10];
 const charts = new Set();
 export const ZOOM = "Drag to zoom, double-click to reset.";
-onSchemeChange(() => charts.forEach((chart) => chart.plot?.redraw(false)));
+
+/** The switch of all charts between a linear and a logarithmic vertical axis. */
+export function logSwitch() {
+  return toggle("log y", store.log, (log) => {
+    store.log = log;
+    tell("look");
+  });
+}
 
 /** Destroy all charts: another view is shown. */
 export function closeCharts() {
@@ -24,7 +33,7 @@ export function closeCharts() {
  */
 export class LineChart {
   constructor({ height, label, onhover = () => {}, onchoose = () => {} }) {
-    Object.assign(this, { height, onhover, onchoose, lines: [], log: false, lit: null, near: null });
+    Object.assign(this, { height, onhover, onchoose, lines: [], log: store.log, lit: null, near: null });
     this.host = el("div", { class: "plot" });
     this.readout = el("p", { class: "readout" });
     this.node = el("div", { class: "chart", role: "img", "aria-label": label }, this.host, this.readout);
@@ -36,12 +45,12 @@ export class LineChart {
     });
   }
 
-  /** Show these lines; a zoom is kept. log: of the vertical axis, on which zero and below are gaps. */
-  update(lines, log = false) {
+  /** Show these lines; a zoom is kept. On a logarithmic axis, values of zero and below are gaps. */
+  update(lines) {
     // Edges of bands are lines without a stroke; uPlot fills the space between them.
     const edges = lines.flatMap((line) => (line.band ?? []).map((values) => ({ ...line, values, edge: true })));
-    const same = this.plot && lines.length + edges.length === this.lines.length && log === this.log;
-    Object.assign(this, { lines: [...lines, ...edges], log });
+    const same = this.plot && lines.length + edges.length === this.lines.length && this.log === store.log;
+    Object.assign(this, { lines: [...lines, ...edges], log: store.log });
     if (same) this.keepZoom((zoom) => this.plot.setData(this.data(), !zoom));
     else this.draw();
   }
@@ -52,6 +61,8 @@ export class LineChart {
     this.plot?.series.slice(1).forEach((drawn, i) => {
       const line = this.lines[i];
       drawn.alpha = id === null || line.id === id ? 1 : FADED;
+      // An invisible band costs time, too: uPlot clips along its edges.
+      drawn.show = !line.edge || line.wide || line.id === id;
       drawn.width = line.edge ? 0 : line.id === id ? 2.8 : line.wide ? 2.4 : 1.3;
     });
     this.plot?.redraw(false);
@@ -75,38 +86,46 @@ export class LineChart {
     const line = (i) => this.lines[i - 1];
     const edges = this.lines.map((_, i) => i + 1).filter((i) => line(i).edge);
     const axis = { stroke: () => painted("var(--faint)"), font: "11px system-ui, sans-serif", ticks: { show: false } };
+    const grid = { stroke: () => painted("var(--line)"), width: 1, filter: (plot, ...splits) => plot.axes[1].filter(plot, ...splits) };
     const whole = (_, steps) => steps.map((step) => (Number.isInteger(step) ? step : ""));
     const short = (_, values) => values.map((value) => (value === null ? "" : number(value, 3)));
-    const fill = (i) => (line(i).wide || line(i).id === this.lit ? `color-mix(in srgb, ${painted(line(i).colour)} 16%, transparent)` : null);
+    const stroke = (_, i) => (line(i).edge ? null : painted(line(i).colour));
+    const alone = (_, i) => !line(i).edge && line(i).values.filter(Number.isFinite).length === 1;
+    const fill = (i) => `color-mix(in srgb, ${painted(line(i).colour)} 16%, transparent)`;
     return {
       width: this.width,
       height: this.height,
       legend: { show: false },
-      scales: { x: { time: false }, y: { distr: this.log ? 3 : 1 } },
+      scales: { x: { time: false }, y: { distr: this.log ? 3 : 1, range: (_, low, high) => this.range(low, high) } },
       axes: [
-        { ...axis, size: 24, gap: 4, space: 70, grid: { show: false }, values: whole },
-        { ...axis, size: 52, grid: { stroke: () => painted("var(--line)"), width: 1 }, values: short },
+        { ...axis, size: 24, gap: 4, space: 45, grid: { show: false }, values: whole },
+        { ...axis, size: 52, grid, values: short },
       ],
-      series: [null, ...this.lines].map((_, i) => ({
-        stroke: () => (line(i).edge ? null : painted(line(i).colour)),
-        points: { show: () => !line(i).edge && line(i).values.filter(Number.isFinite).length === 1, size: 5 },
-      })),
+      series: [{}, ...this.lines.map(() => ({ stroke, points: { show: alone, size: 5, fill: stroke } }))],
       bands: edges.filter((_, n) => n % 2).map((high) => ({ series: [high, high - 1], fill: () => fill(high) })),
       focus: { alpha: 1 },
       cursor: {
-        sync: { key: "steps" },
+        // Charts have steps in common, and no heights.
+        sync: { key: "steps", scales: ["x", "y"], match: [() => true, () => false] },
         hover: { skip: [null] },
         focus: { prox: NEAR_PX, dist: (_, i, __, place, cursor) => (line(i).edge ? Infinity : place - cursor) },
         points: { one: true },
-        drag: { dist: 5, click: (_, event) => this.dragged && event.stopPropagation() },
-        bind: { mousedown: (_, __, handler) => (event) => ((this.dragged = false), handler(event)) },
+        drag: { dist: 5, click: (_, event) => this.endDrag(event) },
       },
       hooks: {
-        setCursor: [() => this.read()],
+        setCursor: [(plot) => this.read(plot)],
         setSelect: [() => (this.dragged = true)],
-        setSeries: [(_, i) => this.approach(i ? line(i).id : null)],
+        setSeries: [(_, i) => this.point(i ? line(i).id : null)],
       },
     };
+  }
+
+  range(low, high) {
+    if (low === null) return [null, null];
+    if (!this.log) return extent([low, high]);
+    // uPlot counts its ticks from the lower end, so that is a round number.
+    const unit = 10 ** Math.floor(Math.log10(low));
+    return [Math.floor(low / unit) * unit, 1.1 * high];
   }
 
   data() {
@@ -123,37 +142,36 @@ export class LineChart {
     if (zoom) this.plot?.setScale("x", zoom);
   }
 
-  approach(id) {
-    if (id === this.near) return;
-    this.near = id;
-    this.onhover(id);
+  /** Keep the click that ends a drag from choosing a line. */
+  endDrag(event) {
+    if (this.dragged) event.stopPropagation();
+    this.dragged = false;
   }
 
-  /** Write the values at the cursor's step: of the line that is pointed at first, then the highest. */
-  read() {
-    const { data, cursor } = this.plot;
+  point(id) {
+    if (id !== this.near) this.onhover((this.near = id));
+  }
+
+  /** Write the values at the cursor's step; of many lines, the nearest one and the highest ones. */
+  read({ data, cursor }) {
     const step = data[0][cursor.idx];
     const there = this.lines
       .map((line, i) => ({ ...line, value: data[i + 1][cursor.idxs[i + 1]], at: line.steps.indexOf(data[0][cursor.idxs[i + 1]]) }))
-      .filter(({ edge, steps, value }) => !edge && Number.isFinite(value) && steps[0] <= step && step <= steps.at(-1))
-      .sort((a, b) => (b.id === this.near) - (a.id === this.near) || b.value - a.value);
+      .filter(({ edge, steps, value }) => !edge && Number.isFinite(value) && steps[0] <= step && step <= steps.at(-1));
+    if (there.length > MOST_NAMED) there.sort((a, b) => (b.id === this.near) - (a.id === this.near) || b.value - a.value);
     const key = ({ id, name, detail, colour, band, value, at }) => {
       const more = band && id === this.near ? ` (${number(band[0][at], 3)} to ${number(band[1][at], 3)})` : "";
-      return el("span", { class: "key" }, swatch(colour), `${name} ${id === this.near ? detail : ""} ${measured(value)}${more}`);
+      return el("span", { class: id === this.near && "near" }, swatch(colour), [name, id === this.near && detail, measured(value) + more].filter(Boolean).join(" "));
     };
-    const others = there.length > MOST_NAMED ? ` and ${there.length - MOST_NAMED} more` : "";
-    this.readout.replaceChildren(...(there.length ? [`step ${step}`, ...there.slice(0, MOST_NAMED).map(key), others] : []));
+    const others = there.length > MOST_NAMED ? `and ${there.length - MOST_NAMED} more` : "";
+    this.readout.replaceChildren(...(there.length ? [el("span", {}, `step ${step}`), ...there.slice(0, MOST_NAMED).map(key), others] : []));
   }
 }
 
 /** Mean of a curve over its seeds, and the lowest and highest seed as a band. */
-export function meanOf(curve) {
-  const seeds = Object.values(curve.seeds);
-  const over = (what) =>
-    curve.steps.map((_, i) => {
-      const values = seeds.map((seed) => seed[i]).filter((value) => value !== null);
-      return values.length ? what(values) : null;
-    });
+export function meanOf({ steps, seeds }) {
+  const bySteps = steps.map((_, i) => Object.values(seeds).map((values) => values[i]).filter((value) => value !== null));
+  const over = (what) => bySteps.map((values) => (values.length ? what(values) : null));
   const band = [over((values) => Math.min(...values)), over((values) => Math.max(...values))];
-  return { values: over((values) => values.reduce((a, b) => a + b, 0) / values.length), band: seeds.length > 1 ? band : null };
+  return { values: over((values) => values.reduce((a, b) => a + b, 0) / values.length), band: Object.keys(seeds).length > 1 ? band : null };
 }

@@ -1,8 +1,8 @@
 // Curves of all trials for one metric.
 
-import { LineChart, meanOf, ZOOM } from "./chart.js";
+import { LineChart, logSwitch, meanOf, ZOOM } from "./chart.js";
 import { colouring } from "./colours.js";
-import { card, choice, el, swatch, toggle } from "./dom.js";
+import { card, choice, el, swatch } from "./dom.js";
 import { measured, plain, short } from "./format.js";
 import { hover, light, on, searched, select, store, tell, varied } from "./store.js";
 
@@ -34,14 +34,11 @@ export function curvesCard(refetch) {
         store.colourBy = value;
         tell("look");
       }),
-      choice("seeds", [["mean", "mean and range"], ["apart", "one line per seed"]], seedsApart ? "apart" : "mean", (value) => {
+      choice("seeds", [["mean", "mean, range"], ["apart", "each"]], seedsApart ? "apart" : "mean", (value) => {
         seedsApart = value === "apart";
         draw();
       }),
-      toggle("log axis", store.log, (log) => {
-        store.log = log;
-        draw();
-      }),
+      logSwitch(),
     );
   };
 
@@ -58,7 +55,7 @@ export function curvesCard(refetch) {
       if (!seedsApart) return { ...line, name: trial.id, ...meanOf({ steps, seeds }) };
       return Object.entries(seeds).map(([seed, values]) => ({ ...line, name: `${trial.id} seed ${seed}`, values }));
     });
-    chart.update(lines, store.log);
+    chart.update(lines);
     const title = store.colourBy === "value" ? `${short(store.study.metric)}:` : `${short(store.colourBy)}:`;
     legend.replaceChildren(
       title,

@@ -1,9 +1,9 @@
 // The page of one trial: settings, seeds, events, incidents, curves and responses.
 
 import { ask } from "./api.js";
-import { LineChart, meanOf, ZOOM } from "./chart.js";
+import { LineChart, logSwitch, meanOf, ZOOM } from "./chart.js";
 import { GREY, seedColour } from "./colours.js";
-import { card, el, swatch, toggle } from "./dom.js";
+import { card, el, swatch } from "./dom.js";
 import { counted, duration, measured, plain } from "./format.js";
 import { responsesCard } from "./responses.js";
 import { on, store } from "./store.js";
@@ -168,11 +168,8 @@ function allCurves(seeds) {
     },
   });
   let latest = null;
-  const log = toggle("log axis", store.log, (on) => {
-    store.log = on;
-    if (latest) update(latest);
-  });
-  const node = card("Metrics", [more, log, el("label", {}, "find ", find)], problem, grid, el("p", { class: "meta" }, ZOOM));
+  on("look", () => latest && update(latest));
+  const node = card("Metrics", [more, logSwitch(), el("label", {}, "find ", find)], problem, grid, el("p", { class: "meta" }, ZOOM));
   const update = (answer) => {
     latest = answer;
     problem.hidden = !answer.problem;
@@ -187,17 +184,10 @@ function allCurves(seeds) {
         grid.append(charts.get(name).figure);
       }
       const curve = answer.curves[name];
-      const { steps } = curve;
-      const bySeed = Object.entries(curve.seeds).map(([seed, values]) => ({
-        id: seed,
-        name: `seed ${seed}`,
-        detail: "",
-        colour: seedColour(Math.max(0, seeds.map(String).indexOf(seed))),
-        steps,
-        values,
-      }));
-      const mean = { id: "mean", name: "mean", detail: "", colour: GREY, steps, values: meanOf(curve).values, wide: true };
-      charts.get(name).chart.update(bySeed.length > 1 ? [mean, ...bySeed] : bySeed, store.log);
+      const colour = (seed) => seedColour(Math.max(0, seeds.map(String).indexOf(seed)));
+      const lines = Object.entries(curve.seeds).map(([seed, values]) => ({ id: seed, name: `seed ${seed}`, colour: colour(seed), steps: curve.steps, values }));
+      const mean = { id: "mean", name: "mean", colour: GREY, steps: curve.steps, values: meanOf(curve).values, wide: true };
+      charts.get(name).chart.update(lines.length > 1 ? [mean, ...lines] : lines);
     }
     filter();
   };
