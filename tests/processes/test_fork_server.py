@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conspo_study.processes import fork_client as spawn_client
+from conspo_study.processes import fork_client
 from conspo_study.processes.fork_client import SERVER
 from conspo_study.processes.fork_server import fork_server
 
@@ -25,7 +25,7 @@ def run_client(script, *arguments, folder=None, context=None, **environment):
     if context is not None:
         arguments += ("--language=PYTHON", f"--serialized-runtime-env-context={context}")
     return subprocess.run(
-        [sys.executable, spawn_client.__file__, str(script), *arguments],
+        [sys.executable, fork_client.__file__, str(script), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -71,13 +71,13 @@ def test_only_environment_variables_are_left_to_the_fork(asked, variables):
     context = json.dumps(NOTHING | asked)
     arguments = ["/ray/default_worker.py", "--x", f"--serialized-runtime-env-context={context}"]
     expected = None if variables is None else {**os.environ, **variables}
-    assert spawn_client._environment(arguments) == expected
+    assert fork_client._environment(arguments) == expected
 
 
 def test_workers_of_other_languages_and_scripts_are_left_to_ray():
-    assert spawn_client._environment(["/ray/default_worker.py", "--language=JAVA"]) is None
-    assert spawn_client._environment(["-s", "/ray/default_worker.py"]) is None
-    assert spawn_client._environment([]) is None
+    assert fork_client._environment(["/ray/default_worker.py", "--language=JAVA"]) is None
+    assert fork_client._environment(["-s", "/ray/default_worker.py"]) is None
+    assert fork_client._environment([]) is None
 
 
 @pytest.mark.slow
