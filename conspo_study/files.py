@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def free_path(path: Path, purpose: str) -> Path:
 
 def sync_directory(folder: Path) -> None:
     """Make the names in `folder` durable: a synced file is lost when its entry is not."""
+    if sys.platform == "win32":
+        return  # where a folder cannot be opened
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

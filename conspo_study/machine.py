@@ -1,4 +1,4 @@
-"""What this process may use of its machine: cores, memory and GPUs, whatever else there is.
+"""Cores, memory and GPUs that this process may use, and whether a study can run here at all.
 
 A CPU mask (`taskset`, Slurm), a container's quota or `CUDA_VISIBLE_DEVICES` leave less than the
 machine has. The plan and the Ray that a study starts both count with what is left.
@@ -7,12 +7,30 @@ machine has. The plan and the Ray that a study starts both count with what is le
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from ctypes import CDLL, byref, c_uint
 from pathlib import Path
 
 _NVML = "libnvidia-ml.so.1"
+_SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
+
+
+def why_no_study_runs_here() -> str | None:
+    """The reason why this operating system cannot run a study, and what it can do; None on
+    Linux."""
+    if sys.platform == "linux":
+        return None
+    system = _SYSTEMS.get(sys.platform, sys.platform)
+    linux = (
+        "WSL 2 or a Linux machine" if sys.platform == "win32" else "a Linux machine or container"
+    )
+    return (
+        f"{system} cannot run a study, since starting and ending its processes needs Linux: use "
+        f"{linux}. Plans (`conspo plan`, `--dry-run`) and results (`conspo status`, `watch`, "
+        f"`report`, `compare`, `export`) work on {system}"
+    )
 
 
 def usable_cores(root: Path = Path("/")) -> int:
@@ -20,7 +38,7 @@ def usable_cores(root: Path = Path("/")) -> int:
 
     root: where /proc and /sys are.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = _cores()
     for folder in _control_groups(root, "cpu"):
         quota = _numbers(folder / "cpu.max") or [
             *_numbers(folder / "cpu.cfs_quota_us"),
@@ -33,7 +51,9 @@ def usable_cores(root: Path = Path("/")) -> int:
 
 def usable_memory(root: Path = Path("/")) -> int:
     """Bytes of memory: the machine's, or fewer where a control group has a limit."""
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    from psutil import virtual_memory
+
+    size: int = virtual_memory().total
     for folder in _control_groups(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
             size = min([size, *_numbers(folder / name)])
@@ -42,43 +62,51 @@ def usable_memory(root: Path = Path("/")) -> int:
 
 def usable_gpus() -> int:
     """GPUs that CUDA would find here, without loading PyTorch to ask."""
-    found = _gpus_of_the_machine()
+    count = _gpus_of_the_machine()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return found if visible is None else _visible(visible, found)
+    return count if visible is None else _visible(visible, count)
 
 
-def _visible(text: str, found: int) -> int:
-    """How many of `found` GPUs CUDA_VISIBLE_DEVICES leaves: it ends at the first entry that names
-    none, such as -1 or NoDevFiles. Names of GPUs and of parts of them (MIG) are taken for real."""
-    if not found:
+def _cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _visible(text: str, count: int) -> int:
+    """Number of `count` GPUs that CUDA_VISIBLE_DEVICES leaves: the list ends at the first entry
+    that names none, such as -1 or NoDevFiles. Names of GPUs, and of parts of them (MIG), are
+    taken to exist."""
+    if not count:
         return 0
     seen: dict[str, None] = {}
     for entry in text.split(","):
         name = entry.strip()
         number = int(name) if name.isascii() and name.isdigit() else None
-        known = number < found if number is not None else name.startswith(("GPU-", "MIG-"))
+        known = number < count if number is not None else name.startswith(("GPU-", "MIG-"))
         if not known or name in seen:
             break
         seen[name] = None
     parts = any(name.startswith("MIG-") for name in seen)
-    return len(seen) if parts else min(found, len(seen))
+    return len(seen) if parts else min(count, len(seen))
 
 
 def _gpus_of_the_machine() -> int:
-    """What NVIDIA's library counts, which knows those of Windows' Linux, too; or device files."""
+    """The number of GPUs by NVIDIA's library, which knows those under WSL, too; without it, by
+    device files."""
     with suppress(OSError, AttributeError):
         library, count = CDLL(_NVML), c_uint()
         if library.nvmlInit_v2() == 0:
-            known = library.nvmlDeviceGetCount_v2(byref(count)) == 0
+            counted = library.nvmlDeviceGetCount_v2(byref(count)) == 0
             library.nvmlShutdown()
-            if known:
+            if counted:
                 return count.value
     return len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
 
 
 def _control_groups(root: Path, controller: str) -> Iterator[Path]:
-    """Folders of the control groups that this process is in, from its own to the outermost; of
-    version 2 and of version 1's `controller`."""
+    """Folders of the control groups that this process is in, from its own to the outermost, for
+    version 2 and for version 1's `controller`."""
     with suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text("utf-8", "replace").splitlines():
             number, names, path = line.split(":", 2)

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from conspo_study.definition import StudyDefinition
 from conspo_study.forecast.placement import Node
 from conspo_study.forecast.plan import make_plan
 from conspo_study.machine import usable_cores, usable_gpus
+from conspo_study.processes.forked_workers import fork_server_wanted, forked_workers
 from conspo_study.processes.interrupts import handle_again, tune_has_ended
 from conspo_study.processes.watchdog import end_at_once, watching
 from conspo_study.records import StudyError
@@ -96,13 +97,15 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
     _make_cache()
     budget_bytes(folder)  # refuses nonsense before anything starts
     metrics_port()
+    fork_server_wanted()
     _remove_unfinished_files(folder)
     with ExitStack() as stack:
         with console.preparing() as shown, _in_background(study, shown) as policy:
             with shown.task("starting Ray"):
                 # The dashboard's list of jobs shows the name.
+                messages = folder / RAY_MESSAGES
                 about = {"job_name": study.name, "study": study.name, "results": folder.name}
-                cluster = stack.enter_context(ray_cluster(about, folder / RAY_MESSAGES))
+                cluster = stack.enter_context(ray_cluster(about, messages, console.prose))
                 handle_again()  # Ray handles SIGTERM itself
                 from conspo_study.cluster.prometheus import exporting
                 from conspo_study.cluster.tune import run_search
@@ -207,16 +210,17 @@ def metrics_port() -> int | None:
 
 @contextmanager
 def ray_cluster(
-    about: Mapping[str, str] | None = None, messages: Path | None = None
+    about: Mapping[str, str] | None = None,
+    messages: Path | None = None,
+    tell: Callable[[str], None] = lambda notice: None,
 ) -> Iterator[Cluster]:
     """Connect to the cluster of `RAY_ADDRESS`, or start one on this machine for the length of the
     block. about: what the cluster's list of jobs is to say of this one. messages: the file for what
-    Ray itself has to say, by default none."""
+    Ray itself has to say, by default none. tell: gets notices for people, from any thread."""
     import ray
     from ray.job_config import JobConfig
 
     from conspo_study.cluster.messages import ray_messages_to
-    from conspo_study.processes.fork_server import fork_server
     from conspo_study.processes.reaper import reaper
 
     with ExitStack() as stack:
@@ -234,7 +238,7 @@ def ray_cluster(
                 )
         else:
             stack.enter_context(reaper(private_folder_if_any()))
-            server = stack.enter_context(fork_server())
+            server = stack.enter_context(forked_workers(tell))
             stack.callback(ray.shutdown)
             with _explained("Ray cannot be started on this machine", _start_advice()):
                 context = ray.init(
@@ -251,10 +255,12 @@ def ray_cluster(
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-                environment = ray.remote(num_cpus=0)(lambda: dict(os.environ)).remote()
-                server.start(ray.get(environment, timeout=WORKER_START_S))
+                if server is not None:
+                    environment = ray.remote(num_cpus=0)(lambda: dict(os.environ)).remote()
+                    server.start(ray.get(environment, timeout=WORKER_START_S))
             import_module("conspo_study.cluster.tune")  # on another core than the server imports
-            server.wait_until_ready(WORKER_START_S)
+            if server is not None:
+                server.wait_until_ready(WORKER_START_S)
         stack.enter_context(watching(_what_is_wrong_with_ray, _give_up))
         nodes = [
             Node(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))

@@ -21,6 +21,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from conspo_study.config.places import cache_root, named_cluster
+from conspo_study.machine import why_no_study_runs_here
 from conspo_study.records import StudyError
 
 _SOCKET_BYTES = 107
@@ -31,6 +32,12 @@ ROOM = _SOCKET_BYTES - len(_LONGEST_SOCKET)
 _PROBE_BYTES = 1 << 16
 
 
+def require_linux() -> None:
+    """Raise StudyError where the operating system cannot run a study."""
+    if reason := why_no_study_runs_here():
+        raise StudyError(reason)
+
+
 @cache
 def settle() -> tuple[str, ...]:
     """Give this process, and what it starts, a home, a user's name and a temporary folder, as far
@@ -39,6 +46,8 @@ def settle() -> tuple[str, ...]:
     Raises StudyError when no folder for temporary files can be written, or the working directory
     is gone.
     """
+    if why_no_study_runs_here():
+        return ()
     try:
         Path.cwd()
     except FileNotFoundError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import threading
 from contextlib import suppress
@@ -127,6 +126,8 @@ class ResultsLog:
         self.close()
 
     def _lock(self) -> None:
+        import fcntl  # here, since Windows, where logs are read, has none
+
         # flock, not lockf: a POSIX lock would vanish as soon as a reader in this process closed
         # its own handle of the file.
         try:

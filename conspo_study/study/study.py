@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from pydantic import PrivateAttr, ValidationError
 
-from conspo_study.cluster.surroundings import settle
+from conspo_study.cluster.surroundings import require_linux, settle
 from conspo_study.definition import StudyDefinition, definition_problems
 from conspo_study.forecast.plan import Plan, make_plan, space_notes
 from conspo_study.machine import usable_cores, usable_gpus
@@ -195,6 +195,7 @@ class Study(StudyDefinition):
         space or because another driver took over.
         """
         refuse_while_importing()
+        require_linux()
         console = console or Console()
         settle()
         folder = folder.expanduser().resolve()

@@ -3,16 +3,18 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from conspo_study.processes import fork_client as spawn_client
+from conspo_study.processes import fork_client
 from conspo_study.processes.fork_client import SERVER
-from conspo_study.processes.fork_server import fork_server
+from conspo_study.processes.forked_workers import forked_workers
 
 SCRIPT = """
 import os, sys
@@ -25,7 +27,7 @@ def run_client(script, *arguments, folder=None, context=None, **environment):
     if context is not None:
         arguments += ("--language=PYTHON", f"--serialized-runtime-env-context={context}")
     return subprocess.run(
-        [sys.executable, spawn_client.__file__, str(script), *arguments],
+        [sys.executable, fork_client.__file__, str(script), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -51,6 +53,79 @@ def test_without_a_server_the_client_becomes_rays_own_script(script, tmp_path, a
     assert result.stdout.strip() == f"set up {given}"
 
 
+def hang_up_at_once(connection):
+    connection.close()
+
+
+def hang_up_after_the_request(connection):
+    connection.recv(1 << 20)
+    connection.close()
+
+
+def answer_nonsense(connection):
+    connection.recv(1 << 20)  # and lets go of the client's streams
+    connection.sendall(b"?")
+
+
+@pytest.mark.parametrize("answer", [hang_up_at_once, hang_up_after_the_request, answer_nonsense])
+def test_a_server_that_fails_leaves_the_worker_to_rays_own_script(script, tmp_path, answer):
+    address = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        kept = []  # a connection that is collected is closed
+
+        def serve():
+            kept.append(listener.accept()[0])
+            answer(kept[0])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        result = run_client(script, folder=tmp_path, **{SERVER: address})
+        thread.join()
+    assert result.stdout.strip() == f"set up {[str(script)]}"
+
+
+def test_a_server_that_does_not_answer_leaves_the_worker_to_rays_own_script(script, tmp_path):
+    address = str(tmp_path / "socket")
+    code = (
+        "import sys; from conspo_study.processes import fork_client\n"
+        f"sys.argv = ['', {str(script)!r}]\n"
+        "fork_client.ANSWER_S = 0.2; fork_client.main()"
+    )
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        # A file: the streams that are on their way to the server would keep a pipe open.
+        with (tmp_path / "output").open("w") as output:
+            environment = {**os.environ, SERVER: address}
+            subprocess.run([sys.executable, "-c", code], stdout=output, env=environment, timeout=60)
+    assert (tmp_path / "output").read_text().strip() == f"set up {[str(script)]}"
+
+
+@pytest.mark.parametrize(("go", "output"), [(b"g", "ran\n"), (b"", "")])
+def test_a_fork_becomes_the_worker_only_if_its_client_still_waits(tmp_path, go, output):
+    script = tmp_path / "default_worker.py"
+    script.write_text("print('ran')")
+    request = {"argv": [str(script)], "environ": {}, "folder": str(tmp_path)}
+    code = (
+        "import os, socket; from conspo_study.processes.fork_server import _become_worker\n"
+        "client, server = socket.socketpair()\n"
+        f"payload = {json.dumps(request).encode()!r}\n"
+        "socket.send_fds(client, [len(payload).to_bytes(4, 'big')], [0, 1, 2])\n"
+        "client.sendall(payload)\n"
+        "if os.fork() == 0:\n"
+        "    client.close(); _become_worker(server)\n"
+        "server.close()\n"
+        "assert client.recv(1) == b'r'\n"
+        f"client.sendall({go!r})\n"
+        f"{'' if go else 'client.close()'}\n"
+        "os.wait()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (output, "")
+
+
 NOTHING = {"command_prefix": [], "env_vars": {}, "override_worker_entrypoint": None}
 
 
@@ -71,36 +146,47 @@ def test_only_environment_variables_are_left_to_the_fork(asked, variables):
     context = json.dumps(NOTHING | asked)
     arguments = ["/ray/default_worker.py", "--x", f"--serialized-runtime-env-context={context}"]
     expected = None if variables is None else {**os.environ, **variables}
-    assert spawn_client._environment(arguments) == expected
+    assert fork_client.worker_environment(arguments) == expected
 
 
 def test_workers_of_other_languages_and_scripts_are_left_to_ray():
-    assert spawn_client._environment(["/ray/default_worker.py", "--language=JAVA"]) is None
-    assert spawn_client._environment(["-s", "/ray/default_worker.py"]) is None
-    assert spawn_client._environment([]) is None
+    assert fork_client.worker_environment(["/ray/default_worker.py", "--language=JAVA"]) is None
+    assert fork_client.worker_environment(["-s", "/ray/default_worker.py"]) is None
+    assert fork_client.worker_environment([]) is None
 
 
 @pytest.mark.slow
 def test_ray_starts_workers_through_the_client(monkeypatch, tmp_path):
-    """What Ray hands over is what the client reads: no worker takes the slow way."""
+    """Ray hands over what the client reads: no worker takes the slow way, until the server dies."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     code = (
-        "import os, ray\n"
+        "import os, ray, signal\n"
         "from conspo_study.cluster.launch import ray_cluster\n"
-        "def parent(): return open(f'/proc/{os.getppid()}/cmdline').read()\n"
-        "with ray_cluster():\n"
-        "    fresh = ray.remote(num_cpus=0, runtime_env={'env_vars': {'A': 'b'}})(parent)\n"
-        "    print(ray.get(fresh.remote()))\n"
+        "def parent():\n"
+        "    return os.getppid(), open(f'/proc/{os.getppid()}/cmdline').read()\n"
+        "def started_by(value):\n"
+        "    fresh = ray.remote(num_cpus=0, runtime_env={'env_vars': {'A': value}})(parent)\n"
+        "    return ray.get(fresh.remote(), timeout=100)\n"
+        "with ray_cluster(tell=print):\n"
+        "    pid, command = started_by('b')\n"
+        "    print('before', command)\n"
+        "    os.kill(pid, signal.SIGKILL)\n"
+        "    print('after', started_by('c')[1])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, cwd=tmp_path
     )
-    assert "conspo_study.processes.fork_server" in done.stdout, done.stdout + done.stderr
+    lines = sorted(done.stdout.splitlines())
+    assert len(lines) == 3, done.stdout + done.stderr
+    assert lines[0].startswith("Trials start more slowly")
+    assert "SIGKILL" in lines[0]
+    assert "fork_server" not in lines[1]
+    assert "conspo_study.processes.fork_server" in lines[2]
 
 
 @pytest.fixture(scope="module")
 def server():
-    with fork_server() as server:
+    with forked_workers(pytest.fail) as server:
         server.start(os.environ)
         server.wait_until_ready(120)
         assert Path(server.address).exists(), "the fork server refused to serve"
@@ -148,8 +234,8 @@ def test_the_client_lives_as_long_as_its_worker_and_the_worker_can_have_children
 def test_the_server_ends_with_the_process_that_started_it(tmp_path):
     code = (
         "import os, time\n"
-        "from conspo_study.processes.fork_server import fork_server\n"
-        "with fork_server() as server:\n"
+        "from conspo_study.processes.forked_workers import forked_workers\n"
+        "with forked_workers(print) as server:\n"
         "    server.start(os.environ)\n"
         "    print(server._process.pid, flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
