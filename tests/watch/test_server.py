@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conspo_study.commands.manage import main
+from conspo_study.commands.command_line import main
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.lease import Lease
 from conspo_study.results.log import ResultsLog

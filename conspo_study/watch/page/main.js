@@ -85,7 +85,7 @@ function showHead() {
     total(study.incidents) > 0 && ["incidents", `${list(study.incidents)}, all absorbed`],
   ].filter(Boolean);
   const reading = study.bytes_left ? `still reading the log: ${(study.bytes_left / 1e6).toFixed(0)} MB left` : "";
-  const damage = study.damage && `${study.damage}. What is before it is shown, what follows is not. See what can be saved: python -m conspo_study.study.study repair ${study.folder}`;
+  const damage = study.damage && `${study.damage}. What is before it is shown, what follows is not. See what can be saved: conspo repair ${study.folder}`;
   const alarms = [store.offline, study.problem, damage, ...study.alarms].filter(Boolean);
   const budget = Number(study.budget) || 0;
   const bar = el("progress", { max: Math.max(1, budget), value: Math.min(ended, budget), "aria-label": "trials that have ended" });
