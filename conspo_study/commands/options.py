@@ -60,13 +60,9 @@ _ASSIGNMENTS = PrimitiveConstructorSpec(
 )
 """Not split at commas: a value may be a list."""
 
-Names = Annotated[
-    tuple[Annotated[tuple[str, ...], _NAMES], ...], tyro.conf.UseAppendAction, _QUIET
-]
+Names = Annotated[tuple[Annotated[tuple[str, ...], _NAMES], ...], tyro.conf.UseAppendAction, _QUIET]
 """`--sets a,b`, `--sets a b` and `--sets a --sets b` are the same; see `joined`."""
-Seeds = Annotated[
-    tuple[Annotated[tuple[int, ...], _SEEDS], ...], tyro.conf.UseAppendAction, _QUIET
-]
+Seeds = Annotated[tuple[Annotated[tuple[int, ...], _SEEDS], ...], tyro.conf.UseAppendAction, _QUIET]
 Assignments = Annotated[
     tuple[Annotated[tuple[str, ...], _ASSIGNMENTS], ...], tyro.conf.UseAppendAction, _QUIET
 ]

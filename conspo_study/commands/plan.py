@@ -47,7 +47,9 @@ class Plan(StudyChoice, Verb):
             self._plan_folder(folder, console)
             return exits.OK
         choice = {field.name: getattr(self, field.name) for field in fields(StudyChoice)}
-        return run_study_file(study_file(self.study), StudyOptions(**choice, dry_run=True, all=self.all))
+        return run_study_file(
+            study_file(self.study), StudyOptions(**choice, dry_run=True, all=self.all)
+        )
 
     def _plan_folder(self, folder: Path, console: Console) -> None:
         from conspo_study.commands.plan_text import print_plan
@@ -76,4 +78,5 @@ def _holds_study(folder: Path) -> bool:
 def _is_study(word: str) -> bool:
     """Whether a word that names no study that has begun is meant as one to begin."""
     path = typed_path(word)
-    return word in packaged_studies() or is_file_name(word) or (path.name == word and not path.exists())
+    named = word in packaged_studies() or is_file_name(word)
+    return named or (path.name == word and not path.exists())

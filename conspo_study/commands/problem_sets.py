@@ -62,4 +62,3 @@ def overlap_lines(train: str, sets: Sequence[str], data: DataConfig) -> list[str
         pairs = [f"{overlap.id} = {overlap.same_as}" for overlap in shared if overlap.set == name]
         lines.append(f"{train} and {name} share {len(pairs)}: {', '.join(pairs)}")
     return lines or [f"{train} shares no problem with these sets"]
-

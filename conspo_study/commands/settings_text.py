@@ -42,7 +42,7 @@ def overview(width: int) -> Iterator[str]:
 
 def of_group(group: Group, width: int) -> Iterator[str]:
     """The settings of a group with their whole text."""
-    yield from textwrap.wrap(f"{group.title}: {group.text}", width)
+    yield from _lines(f"{group.title}: {group.text}", width)
     yield ""
     if not group.settings:
         yield "  nothing to set"
@@ -50,15 +50,9 @@ def of_group(group: Group, width: int) -> Iterator[str]:
     column = max(len(setting.name) for setting in group.settings) + 4
     for setting in group.settings:
         kind = " | ".join(setting.choices) or setting.type
-        yield from textwrap.wrap(
-            f"{kind}, default {setting.default or 'empty'}",
-            width,
-            initial_indent=f"  {setting.name:<{column - 2}}",
-            subsequent_indent=" " * column,
-        )
-        yield from textwrap.wrap(
-            setting.text, width, initial_indent="      ", subsequent_indent="      "
-        )
+        head = f"{kind}, default {setting.default or 'empty'}"
+        yield from _lines(head, width, f"  {setting.name:<{column - 2}}", " " * column)
+        yield from _lines(setting.text, width, " " * 6, " " * 6)
 
 
 def of_setting(found: Sequence[tuple[Group, Setting]], width: int) -> Iterator[str]:
@@ -75,10 +69,8 @@ def of_setting(found: Sequence[tuple[Group, Setting]], width: int) -> Iterator[s
         facts = [("takes", takes), ("default", default)]
         facts += [("of", ", ".join(objectives))] if objectives[0] else []
         for title, fact in facts:
-            yield from textwrap.wrap(
-                fact, width, initial_indent=f"  {title:<10}", subsequent_indent=" " * 12
-            )
-        yield from textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ")
+            yield from _lines(fact, width, f"  {title:<10}", " " * 12)
+        yield from _lines(text, width, "  ", "  ")
 
 
 def page() -> str:
@@ -126,12 +118,16 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else "empty"
 
 
-def _wrapped(text: str, first: str = "", others: str = "") -> str:
-    return textwrap.fill(
+def _lines(text: str, width: int, first: str = "", others: str = "") -> list[str]:
+    return textwrap.wrap(
         text,
-        PAGE_WIDTH,
+        width,
         initial_indent=first,
         subsequent_indent=others,
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _wrapped(text: str, first: str = "", others: str = "") -> str:
+    return "\n".join(_lines(text, PAGE_WIDTH, first, others))

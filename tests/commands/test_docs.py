@@ -16,6 +16,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from conspo_study.commands.command_line import main, parse_command
 
 ROOT = Path(__file__).resolve().parents[2]

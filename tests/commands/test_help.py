@@ -128,7 +128,7 @@ def test_completion_knows_the_verbs(shell):
         cwd=ROOT,
     )
     assert done.returncode == 0 and done.stderr == ""
-    assert all(name in done.stdout for name in VERBS) and "--dry-run" in done.stdout
+    assert all(name in done.stdout for name in VERBS) and "dry-run" in done.stdout
 
 
 def test_the_version_is_told(capsys):

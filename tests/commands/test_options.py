@@ -23,7 +23,9 @@ def test_a_seed_that_is_no_number_is_named(capsys):
     assert "'x' is no whole number" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", ["--to wandb,trackio", "--to wandb trackio", "--to wandb --to trackio"])
+@pytest.mark.parametrize(
+    "words", ["--to wandb,trackio", "--to wandb trackio", "--to wandb --to trackio"]
+)
 def test_trackers(words):
     assert joined(parse(Track, ["results/x", *words.split()]).to) == ("wandb", "trackio")
 

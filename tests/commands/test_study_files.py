@@ -107,7 +107,10 @@ def test_the_status_is_that_of_the_study_with_or_without_a_guard(place, end, cap
         (STUDY, "runs no study: it should end with `if __name__"),
         ("", "runs no study"),
         (STUDY.replace("trials=2", "trials=0") + GUARDED, "trials = 0"),
-        (STUDY.replace("rates = (", "raise ValueError('nonsense')\n    rates = (") + GUARDED, "error: nonsense"),
+        (
+            STUDY.replace("rates = (", "raise ValueError('nonsense')\n    rates = (") + GUARDED,
+            "error: nonsense",
+        ),
     ],
 )
 def test_a_broken_file_is_one_message(place, text, message, capsys):
