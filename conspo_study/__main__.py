@@ -1,5 +1,5 @@
 """`python -m conspo_study` is the command `conspo`."""
 
-from conspo_study.commands.manage import main
+from conspo_study.commands.command_line import main
 
 raise SystemExit(main())

@@ -16,7 +16,8 @@ ALPHAS = (0.1, 0.3, 0.6, 1.0)
 def parameter_study(base: RunConfig) -> Study:
     """The preset's point, and three lines through it."""
     center = base.objective
-    assert isinstance(center, ConSPOOptions)
+    if not isinstance(center, ConSPOOptions):
+        raise ValueError("this study varies settings of ConSPO: leave objective.name as it is")
     values = {
         name: [getattr(center, name) * factor for factor in factors]
         for name, factors in FACTORS.items()

@@ -1,90 +1,107 @@
-"""The commands that read results and write tables and figures."""
+"""The verbs that read results and write tables and figures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from conspo_study.commands.typed_paths import TypedPath
+from conspo_study.commands import exits
+from conspo_study.commands.options import Flag, Name, OptionalPath
+from conspo_study.commands.typed_paths import Folder, TypedPath
+from conspo_study.commands.verb import Verb
+from conspo_study.records import StudyError
+
+if TYPE_CHECKING:
+    from conspo_study.terminal.console import Console
+
+Folders = Annotated[
+    tuple[TypedPath, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="PATH ...", help_behavior_hint=""),
+]
 
 
 @dataclass(frozen=True)
-class Report:
-    """Write tables, figures and one HTML page of a study, or of several in one folder."""
+class Report(Verb):
+    """Write tables, figures and one HTML page of studies.
 
-    folders: Annotated[tuple[TypedPath, ...], tyro.conf.Positional]
-    """Results directories."""
-    out: TypedPath | None = None
-    """Where to write; by default into the results directory. Several studies need it."""
+        conspo report results/margin_sweep
+        conspo report results/baselines results/ablation --out both
+
+    The exit status is 1 when some figure or table could not be made.
+    """
+
+    folders: Folders = ()
+    """Results directories, one or several."""
+    out: OptionalPath = None
+    """Folder to write to; several studies need one. Else the results directory."""
+
+    def run(self, console: Console) -> int:
+        from analysis.report.report import print_reports
+
+        if not self.folders:
+            raise StudyError("name a results directory: conspo report results/STUDY")
+        if self.out is None and len(self.folders) > 1:
+            raise StudyError(
+                "several studies need a folder of their own for the report: add --out FOLDER"
+            )
+        made = print_reports(self.folders, self.out or self.folders[0])
+        return exits.OK if made else exits.NO_RESULT
 
 
 @dataclass(frozen=True)
-class Compare:
-    """Print the differences between two studies, trial by trial."""
+class Compare(Verb):
+    """Print the differences between two studies.
 
-    first: Annotated[TypedPath, tyro.conf.Positional]
+    Trial by trial.
+    """
+
+    first: Folder
     """A results directory."""
-    second: Annotated[TypedPath, tyro.conf.Positional]
+    second: Folder
     """The results directory that is subtracted from it."""
-    markdown: bool = False
+    markdown: Flag = False
     """Print a Markdown table."""
 
+    def run(self, console: Console) -> int:
+        from analysis.report.compare import print_comparison
+
+        print_comparison(self.first, self.second, markdown=self.markdown)
+        return exits.OK
+
 
 @dataclass(frozen=True)
-class Paper:
-    """Write the tables of the paper, and beside them what studies measured."""
+class Paper(Verb):
+    """Write the paper's tables beside what studies measured."""
 
-    out: Annotated[TypedPath, tyro.conf.Positional]
-    """The folder to write to."""
-    studies: Annotated[tuple[TypedPath, ...], tyro.conf.Positional] = ()
-    """Results directories."""
-    table: Literal[1, 2, 3, 4, 5, 6, 9] = 1
-    """The published table to stand beside."""
-    model: str | None = None
-    """Which of the table's models, if it has several."""
-    metric: str = "avg"
+    out: Folder
+    """Folder to write to."""
+    studies: Folders = ()
+    """Results directories, none or several."""
+    table: Annotated[Literal[1, 2, 3, 4, 5, 6, 9], tyro.conf.arg(metavar="N")] = 1
+    """The published table to stand beside: 1 to 6, or 9."""
+    model: Name = None
+    """The model of that table, where it has several."""
+    metric: Annotated[str, tyro.conf.arg(metavar="NAME")] = "avg"
     """avg, pass@K, maj@K or greedy."""
-    reference: str | None = None
-    """Compare methods with this one, not every pair."""
-    confirmed: bool = False
+    reference: Name = None
+    """Compare methods with this one instead of every pair."""
+    confirmed: Flag = False
     """Use confirmations instead of the search's trials."""
 
+    def run(self, console: Console) -> int:
+        from analysis.report.paper import write_paper
 
-def report(command: Report) -> int:
-    """Returns 1 when some figure or table could not be made."""
-    from analysis.report.report import print_reports
-
-    if command.out is None and len(command.folders) > 1:
-        raise ValueError(
-            "several studies need a folder of their own for the report: add --out FOLDER"
-        )
-    if not command.folders:
-        raise ValueError("name a results directory")
-    return 0 if print_reports(command.folders, command.out or command.folders[0]) else 1
-
-
-def compare(command: Compare) -> int:
-    """Print the comparison."""
-    from analysis.report.compare import print_comparison
-
-    print_comparison(command.first, command.second, markdown=command.markdown)
-    return 0
-
-
-def paper(command: Paper) -> int:
-    """Write the tables, and print their paths."""
-    from analysis.report.paper import write_paper
-
-    for path in write_paper(
-        command.out,
-        command.studies,
-        number=command.table,
-        model=command.model,
-        metric=command.metric,
-        reference=command.reference,
-        confirmed=command.confirmed,
-    ):
-        print(f"wrote {path}")
-    return 0
+        for path in write_paper(
+            self.out,
+            self.studies,
+            number=self.table,
+            model=self.model,
+            metric=self.metric,
+            reference=self.reference,
+            confirmed=self.confirmed,
+        ):
+            print(f"wrote {path}")
+        return exits.OK

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Annotated
 
+import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 
@@ -33,3 +34,5 @@ TypedPath = Annotated[
     ),
 ]
 """A path on a command line."""
+Folder = Annotated[TypedPath, tyro.conf.Positional]
+"""A path without an option's name before it."""

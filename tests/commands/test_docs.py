@@ -16,9 +16,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import tyro
 
-from conspo_study.commands.manage import Command, main
+from conspo_study.commands.command_line import main, parse_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -150,7 +149,7 @@ def tracker(words):
 @pytest.mark.parametrize(("page", "words"), VERBS, ids=named)
 def test_a_command_that_is_documented_is_one(page, words, place, monkeypatch, capsys):
     if words[1] in LONG:
-        chosen = tyro.cli(Command, args=list(words[1:]))
+        chosen = parse_command(words[1:])
         assert str(chosen.folder).startswith("results/")
         return
     if words[1] == "paper":  # the study at hand has no table of the paper

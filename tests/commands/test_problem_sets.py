@@ -2,7 +2,7 @@
 
 import json
 
-from conspo_study.commands.problem_sets import main
+from conspo_study.commands.command_line import main
 
 
 def write(path, *rows):
@@ -17,7 +17,7 @@ def test_rows_gold_answers_and_overlap_are_told_by_id(tmp_path, capsys):
         {"id": "c", "problem": "None?"},
     )
     write(tmp_path / "gsm8k_train.jsonl", {"id": "t", "problem": "how  many?", "answer": "7"})
-    assert main(["--data-dir", str(tmp_path)]) == 0
+    assert main(["data", "check", "--data-dir", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "aime24: 3 of 30 rows, 1 left out, 1 gold answers unreadable",
         "  row 3: answer is missing",
@@ -28,5 +28,5 @@ def test_rows_gold_answers_and_overlap_are_told_by_id(tmp_path, capsys):
 
 
 def test_a_set_that_is_not_here_is_an_error_in_one_line(tmp_path, capsys):
-    assert main(["--data-dir", str(tmp_path), "--sets", "aime24"]) == 1
+    assert main(["data", "check", "--data-dir", str(tmp_path), "--sets", "aime24"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

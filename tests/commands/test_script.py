@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conspo_study.commands.script import carry_out
+from conspo_study.commands.carry_out import carry_out
 from conspo_study.terminal.console import Console
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +43,8 @@ def run(*arguments):
         (("--trials", "0"), "trials = 0: should be greater than or equal to 1"),
         (("--track", "tensorbord"), "unknown tracker 'tensorbord'; known: tensorboard, wandb"),
         (("--name", "a/b"), "for example a-b"),
+        (("--name", "my study"), "for example my-study"),
+        (("--set", "objective.name=grpo"), "which the objective grpo does not have"),
         (("--sampler", "magic"), "sampler.name = 'magic': should be 'tpe', 'gp'"),
     ],
 )
@@ -85,7 +87,7 @@ def test_training_problems_that_are_also_evaluated_are_refused(tmp_path):
 
 
 def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(tmp_path):
-    more = ("--set", "rollout.group_size=8", "--trials", "14")
+    more = ("--set", "rollout.group_size=8", "--trials", "14", "--all")
     result = run("--results", tmp_path, "--dry-run", *more)
     assert result.returncode == 0
     assert "rollout.group_size = 8" in result.stdout
@@ -98,15 +100,23 @@ def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(tmp_p
     (tmp_path / "math500.jsonl").write_text('{"id": "a", "problem": "1+1=?", "answer": "2"}\n')
     only = ("--set", 'evaluation.sets=["math500"]', "--set", "data.train=chain")
     result = run(
-        *("--preset", "paper/qwen-1.5b", "--data-dir", tmp_path, "--dry-run", "--no-confirm"),
+        *(
+            "--preset",
+            "paper/qwen-1.5b",
+            "--data-dir",
+            tmp_path,
+            "--dry-run",
+            "--no-confirm",
+            "--all",
+        ),
         *("--set", 'objective.margin_unit="tau"', *only),
     )
     assert result.returncode == 2, "a trial needs more than this machine has"
     shown = result.stdout
     assert "update.learning_rate = 2e-06  (published)" in shown
     assert "rollout.group_size = 8  (ours)" in shown
-    assert "data.train = 'chain'  (ours)" in shown
-    assert f"data.folder = {str(tmp_path)!r}" in shown
+    assert "data.train = chain  (ours; preset: " in shown
+    assert f"data.folder = {tmp_path}" in shown
     assert "GPU hours" in shown and "assumed" in shown
     assert "data                math500: 1 rows, where 500 are known" in shown
     assert "cannot run: a trial needs 8 GPUs, there are 0" in result.stderr
@@ -127,7 +137,7 @@ def test_the_sampler_and_the_confirmation_are_chosen_on_the_command_line(tmp_pat
         return result.stdout
 
     chosen = shown("--sampler", "random")
-    assert "fresh seeds" in chosen and "sampler = {'name': 'random'" in chosen
+    assert "fresh seeds" in chosen and "sampler             name=random" in chosen
     assert "fresh seeds" not in shown("--no-confirm")
 
 

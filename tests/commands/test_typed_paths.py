@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import tyro
 
-from conspo_study.commands.manage import Export, Status
-from conspo_study.commands.script import Arguments
+from conspo_study.commands.look import Status
+from conspo_study.commands.options import StudyOptions
 from conspo_study.commands.typed_paths import NoSuchHome, typed_path
+from conspo_study.commands.upkeep import Export
 
 
 @pytest.fixture
@@ -24,9 +25,9 @@ def test_the_home_directory_is_meant_by_its_sign(home):
 
 @pytest.mark.parametrize("options", [["--results=~/x"], ["--results", "~/x"]])
 def test_options_of_a_study_take_it(home, options):
-    assert tyro.cli(Arguments, args=options).results == home / "x"
-    assert tyro.cli(Arguments, args=["--data-dir=~/d"]).data_dir == home / "d"
-    assert tyro.cli(Arguments, args=[]).data_dir is None
+    assert tyro.cli(StudyOptions, args=options).results == home / "x"
+    assert tyro.cli(StudyOptions, args=["--data-dir=~/d"]).data_dir == home / "d"
+    assert tyro.cli(StudyOptions, args=[]).data_dir is None
 
 
 def test_folders_of_commands_take_it(home):

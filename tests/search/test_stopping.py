@@ -25,7 +25,7 @@ from pathlib import Path
 from study_fixtures import TAU, definition
 from conspo_study.processes import interrupts
 from conspo_study.study import claim
-from conspo_study.commands.script import carry_out
+from conspo_study.commands.carry_out import carry_out
 from conspo_study.terminal.console import Console
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.study import Study

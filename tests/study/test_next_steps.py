@@ -5,12 +5,11 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from conspo_study.commands.manage import Command, main
-from conspo_study.commands.script import carry_out
+from conspo_study.commands.carry_out import carry_out
+from conspo_study.commands.command_line import VERBS, main
 from conspo_study.results.folder import read_table
 from conspo_study.results.lease import LeaseLost
 from conspo_study.results.outcome import used_up
@@ -21,7 +20,6 @@ from conspo_study.terminal.console import Console
 from conspo_study.terminal.status import study_status
 
 FROZEN = Path(__file__).resolve().parents[1] / "assets" / "results_v2"
-COMMANDS = {get_args(one)[1].name for one in get_args(Command)}
 
 
 @pytest.fixture
@@ -46,7 +44,7 @@ def test_the_path_is_as_one_would_type_it_and_survives_a_shell(folder, tmp_path,
 def test_every_command_is_one_of_those_there_are(folder):
     for line in {**commands(after_the_end(folder, 6)), **commands(after_a_stop(folder))}.values():
         words = shlex.split(line)
-        assert words[0] == "conspo" and words[1] in COMMANDS
+        assert words[0] == "conspo" and words[1] in VERBS
         assert Path(words[2]).is_dir()
 
 
@@ -95,7 +93,7 @@ def test_nothing_more_is_advised_where_the_space_is_used_up(folder, capsys, monk
     spent = f"space is used up: {ended} of {asked} trials; nothing is left to try"
     assert used_up(table, asked) == f"the {spent}"
     assert used_up(table, ended) == used_up(replace(table, finished=False), asked) == ""
-    for module in ("commands.script", "terminal.status"):
+    for module in ("commands.carry_out", "terminal.status"):
         found = replace(table, trials=asked)
         monkeypatch.setattr(f"conspo_study.{module}.read_table", lambda folder, found=found: found)
     done = Outcome(folder, complete=True, finished=1)

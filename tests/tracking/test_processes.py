@@ -8,7 +8,7 @@ import pytest
 from growing_study import WHOLE
 from study_fixtures import TAU, definition
 
-from conspo_study.commands.manage import main
+from conspo_study.commands.command_line import main
 from conspo_study.records import EventKind, StudyError, TrialEvent
 from conspo_study.study import Study
 from conspo_study.tracking.known import parse_trackers

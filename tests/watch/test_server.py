@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from watched_study import METRIC
 
-from conspo_study.commands.manage import main
+from conspo_study.commands.command_line import main
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.lease import Lease
 from conspo_study.results.log import ResultsLog

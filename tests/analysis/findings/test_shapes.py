@@ -11,7 +11,7 @@ import pytest
 from study_shapes import CAUSE, shapes, write_shape
 
 from analysis.figures import gallery
-from conspo_study.commands.manage import main as manage
+from conspo_study.commands.command_line import main as manage
 from conspo_study.text import first_line, setting_text
 from conspo_study.watch.study_view import StudyView
 

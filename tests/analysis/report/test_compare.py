@@ -11,7 +11,7 @@ import pytest
 from analysis.findings.matching import definition_differences, matched
 from analysis.load.study import load_study
 from analysis.report.compare import NotComparable, compare, comparison_lines, comparison_text
-from conspo_study.commands.manage import main
+from conspo_study.commands.command_line import main
 
 Make = Callable[..., Path]
 DATA = {"chain/hard": "d47a"}

@@ -8,7 +8,7 @@ import pytest
 from analysis.findings.measured import labelled
 from analysis.load.study import load_study
 from analysis.report.paper import write_method_tables
-from conspo_study.commands.manage import main
+from conspo_study.commands.command_line import main
 
 FROZEN = Path(__file__).parents[2] / "assets" / "results_v1"
 

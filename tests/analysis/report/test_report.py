@@ -15,7 +15,7 @@ import pytest
 from analysis.findings.summary import no_margin_reference, summary_lines
 from analysis.load.study import load_study
 from analysis.report.report import write_report, write_reports
-from conspo_study.commands.manage import main
+from conspo_study.commands.command_line import main
 from conspo_study.results.log import ResultsLog, read_log
 
 pytestmark = pytest.mark.usefixtures("few_figures")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from study_fixtures import TAU, definition
 
-from conspo_study.commands.manage import main
+from conspo_study.commands.command_line import main
 from conspo_study.records import EventKind, StudyError, TrialEvent
 from conspo_study.results.lease import Lease
 from conspo_study.results.lines import LoggedEvent
@@ -54,7 +54,7 @@ def launched(monkeypatch):
 
     monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)
     monkeypatch.setattr(
-        "conspo_study.commands.manage._report", lambda folder: print("report of", folder)
+        "conspo_study.commands.run.report", lambda folder: print("report of", folder)
     )
     return calls
 

@@ -1,0 +1,60 @@
+"""Running a study from a command line: what is said at its end, and the exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from conspo_study.commands import exits
+from conspo_study.config import ConfigError
+from conspo_study.records import StudyError
+from conspo_study.results.folder import read_definition, read_table
+from conspo_study.results.outcome import used_up
+from conspo_study.study import Outcome, StudyStopped
+from conspo_study.study.next_steps import after_a_stop, after_the_end
+from conspo_study.terminal.console import Console
+
+Report = Callable[[Path], None]
+"""Writes and prints tables and figures of a results directory."""
+
+
+def carry_out(run: Callable[[], Outcome | None], report: Report, console: Console) -> int:
+    """Run a study, report it, print what can be done next, and return the exit status.
+
+    run: None from it leaves nothing to report. Errors that are a user's to mend are printed.
+    """
+    try:
+        outcome = run()
+        if outcome is None:
+            return exits.OK
+        if not outcome.complete:
+            console.prose(
+                "Interrupted; all that was logged is kept. The study's script continues with "
+                "--resume, and from anywhere:"
+            )
+            console.lines(after_a_stop(outcome.folder, outcome.track))
+            return outcome.exit_status
+        if not outcome.ran:
+            console.line(f"Nothing to do: all trials of {outcome.folder.name} have ended.")
+        report(outcome.folder)
+        if not console.quiet:
+            _say_what_is_next(outcome, console)
+        return outcome.exit_status
+    except (ConfigError, StudyError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return exits.BAD_INPUT
+    except StudyStopped as error:
+        print("\n".join([f"error: {error}", *error.next_steps]), file=sys.stderr)
+        return exits.NO_RESULT
+    except KeyboardInterrupt:
+        console.line("Interrupted.")
+        return exits.INTERRUPTED
+
+
+def _say_what_is_next(outcome: Outcome, console: Console) -> None:
+    trials = read_definition(outcome.folder)["definition"]["trials"]
+    if spent := used_up(read_table(outcome.folder), trials):
+        console.prose(f"{spent[0].upper()}{spent[1:]}.")
+    console.line("Next:")
+    console.lines(after_the_end(outcome.folder, trials, outcome.track, bool(spent)))

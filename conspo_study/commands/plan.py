@@ -1,0 +1,82 @@
+"""The verb `plan`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from conspo_study.commands import exits
+from conspo_study.commands.options import Flag, StudyChoice, StudyOptions
+from conspo_study.commands.study_files import (
+    is_file_name,
+    packaged_studies,
+    run_study_file,
+    study_file,
+)
+from conspo_study.commands.typed_paths import typed_path
+from conspo_study.commands.verb import Verb
+from conspo_study.records import StudyError
+
+if TYPE_CHECKING:
+    from conspo_study.terminal.console import Console
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(StudyChoice, Verb):
+    """Show what a study will do: settings, work, time, disk.
+
+        conspo plan margin_sweep --preset quick
+        conspo plan my_study.py
+        conspo plan results/margin_sweep --all
+
+    First what differs from the preset, then work, time, disk, memory, and the differences that the
+    study can detect. Nothing is started, written or fetched.
+    """
+
+    study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY|PATH")]
+    """A packaged study, a study file or a results directory. Comes before the options."""
+    all: Flag = False
+    """Print every setting, not only what differs from the preset."""
+
+    def run(self, console: Console) -> int:
+        folder = typed_path(self.study)
+        if _holds_study(folder) or not _is_study(self.study):
+            self._plan_folder(folder, console)
+            return exits.OK
+        choice = {field.name: getattr(self, field.name) for field in fields(StudyChoice)}
+        return run_study_file(
+            study_file(self.study), StudyOptions(**choice, dry_run=True, all=self.all)
+        )
+
+    def _plan_folder(self, folder: Path, console: Console) -> None:
+        from conspo_study.commands.plan_text import print_plan
+        from conspo_study.results.folder import read_table
+        from conspo_study.results.spread import measured_spread
+        from conspo_study.study import Study
+
+        for field in fields(StudyChoice):
+            if getattr(self, field.name) != field.default:
+                raise StudyError(
+                    f"{folder} holds a study that has begun, which is planned as it is: leave out "
+                    f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}"
+                )
+        spread = measured_spread(read_table(folder).rows)
+        study = Study.of_folder(folder)
+        place = folder.resolve()
+        print_plan(study, console, every_setting=self.all, spread=spread, folder=place)
+
+
+def _holds_study(folder: Path) -> bool:
+    from conspo_study.results.folder import DEFINITION, LOG
+
+    return any((folder / name).exists() for name in (DEFINITION, LOG))
+
+
+def _is_study(word: str) -> bool:
+    """Whether a word that names no study that has begun is meant as one to begin."""
+    path = typed_path(word)
+    named = word in packaged_studies() or is_file_name(word)
+    return named or (path.name == word and not path.exists())

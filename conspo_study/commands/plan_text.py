@@ -1,0 +1,156 @@
+"""A study before it runs, as text: what differs from the preset, then what running it means."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from conspo_study.config import RunConfig, flatten
+from conspo_study.definition import Anchor, Choice, StudyDefinition
+from conspo_study.definition.paper_runs import PAPER_RUNS
+from conspo_study.definition.presets import PRESETS
+from conspo_study.definition.space import Dimension
+from conspo_study.forecast.plan import WIDTH, titled
+from conspo_study.records import StudyError
+from conspo_study.statistics.paired_spread import PairedSpread
+from conspo_study.study import Study
+from conspo_study.terminal.console import Console
+from conspo_study.text import setting_text
+
+_RULES = ("direction", "also", "sampler", "lag", "early_stopping", "root_seed")
+"""Fields of a definition that are named where they are not at their defaults."""
+
+
+def print_plan(
+    study: Study,
+    console: Console,
+    *,
+    preset: str | None = None,
+    every_setting: bool = False,
+    spread: PairedSpread | None = None,
+    folder: Path | None = None,
+) -> None:
+    """Print what differs from the preset and what a run would do.
+
+    preset: by default the one that differs least. every_setting: print all settings. spread,
+    folder: as for `Study.plan`. Raises StudyError, at the end, with what forbids a run here.
+    """
+    width = min(WIDTH, shutil.get_terminal_size().columns)
+    for title, text in [*declared(study, preset or nearest_preset(study.base), every_setting)]:
+        console.lines(titled(title, text, width))
+    console.line("")
+    plan = study.plan(spread=spread, folder=folder)
+    checked = study.preflight(plan)
+    console.lines(plan.lines(width))
+    for text in checked.lines():
+        console.lines(titled("data", text, width))
+    if checked.problems:
+        raise StudyError("\n".join(f"cannot run: {problem}" for problem in checked.problems))
+
+
+def declared(
+    study: StudyDefinition, preset: str, every_setting: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Titles and texts of what the study's declaration says."""
+    yield "study", f"{study.name}, by {study.metric}"
+    changed = changes(study, preset)
+    yield "preset", preset + (", with" if changed or every_setting else " as it is")
+    if every_setting:
+        yield from (("", text) for text in every(study, preset))
+    else:
+        yield from (
+            ("", f"{path} = {setting_text(value)}  (preset: {before})")
+            for path, (value, before) in changed.items()
+        )
+    yield from _named("searched", (f"{p}: {in_words(d)}" for p, d in study.space.items()))
+    yield from _named("anchors", map(_anchor, study.anchors))
+    yield "seeds", ", ".join(map(str, study.seeds))
+    if study.confirm is not None:
+        chosen = study.confirm.anchors
+        against = "all anchors" if chosen is None else ", ".join(chosen) or "no anchor"
+        settings = _assigned(study.confirm.overrides)
+        seeds = ", ".join(map(str, study.confirm.seeds))
+        yield "confirmed", f"winner and {against}, on seeds {seeds} with {settings or 'no change'}"
+    fields = StudyDefinition.model_fields
+    for name in _RULES:
+        value = getattr(study, name)
+        if every_setting or value != fields[name].get_default(call_default_factory=True):
+            yield name.replace("_", " "), _rule(value)
+
+
+def changes(study: StudyDefinition, preset: str) -> dict[str, tuple[Any, str]]:
+    """Setting -> its value in the study and the preset's, as text, where these differ; without
+    what is searched."""
+    before = flatten(PRESETS[preset])
+    return {
+        path: (value, setting_text(before[path]) if path in before else "has no such setting")
+        for path, value in flatten(study.base).items()
+        if path not in study.space and (path not in before or before[path] != value)
+    }
+
+
+def every(study: StudyDefinition, preset: str) -> Iterator[str]:
+    """All settings that are not searched, marked where they differ from the preset, and with their
+    origin where that is a run of the paper."""
+    paper, changed = PAPER_RUNS.get(preset), changes(study, preset)
+    origins = paper.origins(study.base) if paper else {}
+    for path, value in flatten(study.base).items():
+        if path in study.space:
+            continue
+        marks = [origins[path]] if path in origins else []
+        marks += [f"preset: {changed[path][1]}"] if path in changed else []
+        mark = f"  ({'; '.join(marks)})" if marks else ""
+        yield f"{path} = {setting_text(value)}{mark}"
+
+
+def nearest_preset(base: RunConfig) -> str:
+    """The preset from which the fewest settings of `base` differ; the first of several."""
+    settings = flatten(base)
+
+    def distance(name: str) -> int:
+        preset = flatten(PRESETS[name])
+        return sum(path not in preset or preset[path] != settings[path] for path in settings)
+
+    return min(PRESETS, key=distance)
+
+
+def in_words(dimension: Dimension) -> str:
+    """A dimension of the space as a person reads it."""
+    if isinstance(dimension, Choice):
+        text = _listed(dimension.values)
+    else:
+        kind = ", whole numbers" if dimension.integer else ""
+        scale = ", on a logarithmic scale" if dimension.log else ""
+        text = f"{dimension.low:g} to {dimension.high:g}{kind}{scale}"
+    where = " and ".join(f"{when.path} is {_listed(when.values)}" for when in dimension.conditions)
+    return f"{text}; where {where}" if where else text
+
+
+def _named(title: str, texts: Iterator[str]) -> Iterator[tuple[str, str]]:
+    for number, text in enumerate(texts):
+        yield ("" if number else title), text
+
+
+def _anchor(anchor: Anchor) -> str:
+    return f"{anchor.label}: {_assigned(anchor.params) or 'the preset'}"
+
+
+def _assigned(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path}={setting_text(value)}" for path, value in params.items())
+
+
+def _listed(values: Any) -> str:
+    *others, last = map(setting_text, values)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _rule(value: Any) -> str:
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return _assigned(value)
+    if isinstance(value, tuple):
+        return "; ".join(map(_rule, value)) or "none"
+    return "none" if value is None else setting_text(value)

@@ -1,0 +1,76 @@
+"""`conspo init`: a study file that runs as it is."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conspo_study.commands.command_line import main
+from conspo_study.commands.new_study import _valid
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("word", ["my_study", "my_study.py", "a folder/my_study"])
+def test_the_file_can_be_planned_in_both_ways(place, word, monkeypatch, capsys):
+    (place / "a folder").mkdir()
+    assert main(["init", word]) == 0
+    path = Path(word).with_name("my_study.py")
+    assert f"wrote {path}" in capsys.readouterr().out
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for command in ([str(path)], ["-m", "conspo_study", "run", str(path)]):
+        done = subprocess.run(
+            [sys.executable, *command, "--preset", "quick", "--dry-run"],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "8 (1 anchors, 7 searched) x 2 seeds" in done.stdout
+
+
+def test_the_file_is_short_and_imports_one_line(place):
+    main(["init", "my_study"])
+    text = (place / "my_study.py").read_text()
+    assert len(text.splitlines()) < 35
+    imports = [n for n in ast.parse(text).body if isinstance(n, ast.Import | ast.ImportFrom)]
+    assert [node.module for node in imports] == ["conspo_study"]
+
+
+def test_nothing_is_overwritten(place, capsys):
+    (place / "mine.py").write_text("precious")
+    assert main(["init", "mine"]) == 2
+    assert "mine.py is there already" in capsys.readouterr().err
+    assert (place / "mine.py").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my study", "for example my_study"),
+        ("class", "for example study_class"),
+        ("1st", "for example study_1st"),
+        ("größe", "for example gr_e"),
+        ("_x", "for example x"),
+        ("margin_sweep", "margin_sweep is a packaged study"),
+        ("random", "would be imported in place of the module random"),
+        ("torch", "would be imported in place of the module torch"),
+        ("nowhere/x", "nowhere/x.py cannot be written: No such file or directory"),
+    ],
+)
+def test_a_name_that_would_not_work_is_refused(place, name, message, capsys):
+    assert main(["init", name]) == 2
+    assert message in capsys.readouterr().err
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "!!!", "a" * 99, "for"])
+def test_what_is_suggested_is_a_name(name):
+    assert _valid(name).isidentifier() and 0 < len(_valid(name)) <= 64
