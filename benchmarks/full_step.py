@@ -196,7 +196,7 @@ def ours(job: Job) -> Told:
         run = SeedRun(config, SEED, Path(job.model), (judge, judge), engine_of, World())
         for step in range(job.warm_up + job.steps):
             start = time.perf_counter()
-            row = run.train_step(step)
+            row = run.train_step(step).metrics
             told.seconds.append(time.perf_counter() - start)
             told.tokens.append(round(row["tokens"]))
             told.rewards.append(row["reward"])

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def measure(folder: Path, precision: str, activity: str) -> float:
     from conspo_study.policy.logprobs import response_logprobs
     from conspo_study.rollout.engine import Sampling
     from conspo_study.rollout.transformers_engine import TransformersEngine
-    from conspo_study.update.gradient import Budget, accumulate_gradient
+    from conspo_study.update.gradient import MicroBatchedPolicy
+    from conspo_study.update.micro_batches import Budget
     from conspo_study.update.resident import peak_resident_bytes
     from conspo_study.update.step import Updater
     from conspo_study.update.world import World
@@ -101,14 +103,13 @@ def measure(folder: Path, precision: str, activity: str) -> float:
         return torch.randint(vocabulary, (count, length)).tolist()
 
     def update(count: int) -> None:
-        accumulate_gradient(
-            lambda p, r: response_logprobs(model, p, r, precision=precision),
-            rows(count, PROMPT),
-            rows(count, RESPONSE),
-            torch.sum,
-            Budget(config.update.micro_batch_tokens),
+        policy = MicroBatchedPolicy(
+            partial(response_logprobs, model, precision=precision),
             updater.parameters,
+            Budget(config.update.micro_batch_tokens),
         )
+        scores = policy.score(rows(count, PROMPT), rows(count, RESPONSE))
+        policy.backward(scores, torch.ones_like(scores.logprobs_T))
         updater.step()
 
     update(1)  # brings the optimiser's state

@@ -24,7 +24,7 @@ from harness import Spread, in_turn, parser, ratio, write
 from torch import Tensor
 
 from conspo_study.config.objectives import OPTIONS
-from conspo_study.objective import GroupBatch, Progress, objective_named
+from conspo_study.objective import GroupBatch, Progress, objective_named, token_weights
 from conspo_study.objective.diagnostics import (
     grpo_identity_gap,
     mismatch_metrics,
@@ -32,7 +32,6 @@ from conspo_study.objective.diagnostics import (
     score_metrics,
 )
 from conspo_study.training.allocator import keep_freed_memory
-from conspo_study.update.gradient import token_weights
 
 GROUP, SHORTEST, LONGEST = 16, 4, 44
 SIZES = (64, 512, 4096, 16384, 65536)
@@ -82,12 +81,8 @@ def objective_ways(inputs: Inputs) -> dict[str, Callable[[], Any]]:
     """By name of the objective, from log-probabilities to weights."""
 
     def weights(name: str) -> Any:
-        objective, options = objective_named(name), OPTIONS[name](name=name)
-
-        def loss_of(logprobs_T: Tensor) -> Tensor:
-            return objective(inputs.batch(logprobs_T), options, PROGRESS).loss
-
-        return token_weights(inputs.logprobs_T, loss_of)
+        batch = inputs.batch(inputs.logprobs_T)
+        return token_weights(batch, objective_named(name), OPTIONS[name](name=name), PROGRESS)
 
     return {name: partial(weights, name) for name in sorted(OPTIONS)}
 

@@ -31,6 +31,7 @@ HEAVY = {
     # library -> the only modules that may import it
     "ray": {
         *(f"conspo_study.cluster.{name}" for name in ("trial", "tune", "launch", "names")),
+        "conspo_study.cluster.outlet",
         *(f"conspo_study.cluster.{name}" for name in ("prometheus", "messages", "report_relay")),
         "conspo_study.cluster.worker_processes",
         "conspo_study.processes.fork_server",

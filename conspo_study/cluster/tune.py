@@ -20,15 +20,9 @@ from ray.tune.search import Searcher
 
 from conspo_study.cluster.failures import DISK_FULL
 from conspo_study.cluster.names import trial_driver
-from conspo_study.cluster.trial import (
-    DETAILS,
-    FAILURE,
-    INCIDENTS,
-    STEP,
-    TrialSpec,
-    payload_of,
-    run_trial,
-)
+from conspo_study.cluster.outlet import INCIDENTS, STEP
+from conspo_study.cluster.trial import DETAILS, FAILURE, run_trial
+from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.foreign_code import imports_of
 from conspo_study.files import write_atomic, write_json_atomic
@@ -152,7 +146,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         )
         self._running[trial_id] = _Running(suggestion, time.monotonic())
         self.search.started(suggestion.trial)
-        return payload_of(spec)
+        return spec.payload()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Log a progress report and what it says of absorbed failures; one that carries the

@@ -16,12 +16,14 @@ from conspo_study.objective import (
 )
 from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, Totals
 from conspo_study.objective.registry import Objective, objective_named, objective_of, register
+from conspo_study.objective.token_weights import TokenWeights, token_weights
 
 __all__ = [
     "GroupBatch",
     "Objective",
     "ObjectiveOutput",
     "Progress",
+    "TokenWeights",
     "Totals",
     "cispo",
     "conspo",
@@ -37,4 +39,5 @@ __all__ = [
     "objective_of",
     "register",
     "sapo",
+    "token_weights",
 ]

@@ -12,6 +12,7 @@ from conspo_study.objective.advantages import normalised_advantages
 from conspo_study.objective.base import GroupBatch, Progress, least_of, mean_of, peak_of
 from conspo_study.objective.grpo import rollout_losses
 from conspo_study.objective.registry import Objective
+from conspo_study.objective.token_weights import token_weights
 from conspo_study.records import Correlation, Part, Quantile
 
 RATIO_RESOLUTION = 1e-3
@@ -104,10 +105,7 @@ def rollout_credits(
     batch: GroupBatch, objective: Objective, options: ObjectiveOptions, progress: Progress
 ) -> Tensor:
     """How strongly an objective pushes each rollout: see `credits_of`."""
-    leaf_T = batch.logprobs_T.detach().requires_grad_()
-    loss = objective(replace(batch, logprobs_T=leaf_T), options, progress).loss
-    (weights_T,) = torch.autograd.grad(loss, leaf_T)
-    return credits_of(batch, weights_T)
+    return credits_of(batch, token_weights(batch, objective, options, progress).weights_T)
 
 
 def credits_of(batch: GroupBatch, weights_T: Tensor) -> Tensor:

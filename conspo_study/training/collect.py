@@ -1,8 +1,7 @@
 """The rollout batch of a training step: prompts, responses, verdicts, groups.
 
-With `rollout.ahead` the responses of a step are asked for before the update of the step before it,
-from the weights as they are then: vLLM draws them while the trainer computes. Those of the first
-step are not.
+With `rollout.ahead` the responses of every step but the first are requested before the update of
+the step before it, from the weights as they are then: vLLM draws them while the trainer computes.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
+from transformers import PreTrainedTokenizerBase
 
 from conspo_study.config import RunConfig
 from conspo_study.data.order import TrainingStream
@@ -31,35 +30,51 @@ from conspo_study.update.errors import CheckpointError
 from conspo_study.update.world import World
 
 AHEAD_FILE = "ahead.safetensors"
-"""In a checkpoint's folder of a seed: the responses of the step after it, of all workers."""
+"""File of a checkpoint, in its folder for a seed: responses of the next step, of all workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutBatch:
+    """The rollouts of a training step on one worker."""
+
+    groups: list[Group]
+    """Groups with contrast, at most this worker's share of the step's prompts."""
+    samples: list[Sample]
+    """All responses to the prompts that are kept for reading; in most steps none."""
+    counts: GroupCounts
+    """Over all workers."""
+    parts: dict[str, Part]
+    """Metrics of this worker's rollouts."""
 
 
 @dataclass(slots=True)
-class _Asked:
-    """What the engine has been asked to answer for a step, or for a round that refills it."""
+class _Request:
+    """A request to the engine: the responses of a step, or of a round that refills it."""
 
     step: int
     first: int
-    """Where this worker's problems begin in the training stream."""
+    """Position of this worker's first problem in the training stream."""
     problems: list[Problem]
     prompts: list[tuple[int, ...]]
     updates: int
-    """Optimiser steps behind the weights that were asked."""
+    """Optimiser steps behind the weights that were to draw."""
     fetch: Draw
     clock: Clock
-    """What the trainer has spent on the answers, also before their step."""
+    """Time that the trainer has spent on the responses, also before their step."""
 
 
 class Collector:
-    """Collects the groups of one seed, this worker's share of them. Collective: all workers call
-    `collect` together, and `settle`."""
+    """Collects the rollout batches of one seed, this worker's share of them.
+
+    Collective: all workers call `collect` together, and `settle`.
+    """
 
     def __init__(
         self,
         config: RunConfig,
         seed: int,
         stream: TrainingStream,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         engine: RolloutEngine,
         judge: Judge,
         world: World,
@@ -68,70 +83,67 @@ class Collector:
         self.tokenizer, self.engine, self.judge = tokenizer, engine, judge
         self.share = config.rollout.prompts_per_step // world.size
         """Prompts of this worker in a step."""
-        self.samples: list[Sample] = []
-        """What the last step drew for the prompts whose responses are kept for reading."""
-        self._ahead: _Asked | None = None
+        self._ahead: _Request | None = None
         self._settled: list[tuple[Rollout, ...]] = []
 
-    def collect(
-        self, step: int, updates: int, clock: Clock
-    ) -> tuple[list[Group], GroupCounts, dict[str, Part]]:
-        """Groups with contrast of step `step`, from 0, refilled if configured.
+    def collect(self, step: int, updates: int, clock: Clock) -> RolloutBatch:
+        """The rollout batch of step `step`, from 0, refilled if configured.
 
-        updates: optimiser steps that have been applied so far. clock: counts the stages, those of
-        drawing ahead in the step that was drawn for.
-        Raises what the engine raises, and RuntimeError when it draws from weights that it should
-        not have.
+        updates: optimiser steps that have been applied so far. clock: counts the stages; those of
+        drawing ahead count in the step that the responses are for. Raises what the engine raises,
+        and RuntimeError when the engine draws from other weights than it was given.
         """
         settings = self.config.rollout
-        kept: list[Group] = []
+        groups: list[Group] = []
+        samples: list[Sample] = []
         counts = GroupCounts()
         parts: dict[str, Part] = {}
-        self.samples = []
         reading = kept_positions(self.config, step)
         for attempt in range(settings.refill_rounds + 1):
             with clock.apart():
-                asked = self._asked_ahead(step) or self._ask(step, attempt, updates)
-                rollouts = self._answers(asked, updates)
-            clock.include(asked.clock)
-            problems, prompts = asked.problems, asked.prompts
+                request = self._take_ahead(step) or self._request(step, attempt, updates)
+                rollouts = self._responses(request, updates)
+            clock.include(request.clock)
             with clock.stage("reward"):
-                judgements = self._judge(problems, rollouts)
-            self.samples += [
-                Sample(position - reading.start, problems[i].id, prompts[i], rollouts[i], judged)
-                for i, judged in enumerate(judgements)
-                if (position := asked.first + i) in reading
-            ]
-            groups, found = form_groups(
-                problems, prompts, rollouts, judgements, self.config.objective.contrast
-            )
-            kept += groups
-            counts += found
+                judgements = self._judge(request.problems, rollouts)
+            for i, problem in enumerate(request.problems):
+                prompt, responses, verdicts = request.prompts[i], rollouts[i], judgements[i]
+                formed, counted = form_groups(
+                    [problem], [prompt], [responses], [verdicts], self.config.objective.contrast
+                )
+                if request.first + i in reading:
+                    place = request.first + i - reading.start
+                    group = len(groups) if formed else None
+                    samples.append(Sample(place, problem.id, prompt, responses, verdicts, group))
+                groups += formed
+                counts += counted
             flat = list(chain.from_iterable(rollouts)), list(chain.from_iterable(judgements))
             add_parts(parts, rollout_metrics(*flat))
-            missing = max(0, self.share - len(kept))
+            missing = max(0, self.share - len(groups))
             if settings.refill_rounds and not any(self.world.sum([missing])):
                 break
         following = step + 1
         if settings.ahead and following < self.config.train.steps:
             with clock.apart():
-                self._ahead = self._ask(following, attempt=0, updates=updates)
+                self._ahead = self._request(following, attempt=0, updates=updates)
         with clock.stage("wait"):
             totals = self.world.gather(counts)
-        return kept[: self.share], sum(totals[1:], totals[0]), parts
+        return RolloutBatch(groups[: self.share], samples, sum(totals[1:], totals[0]), parts)
 
     def settle(self) -> None:
-        """Wait for the responses that were asked for ahead, so that `save` can write them."""
+        """Wait for the responses that were requested ahead, so that `save` can write them."""
         if self._ahead:
             with self._ahead.clock.stage("generate"):
-                own = self._ahead.fetch()
-            self._ahead.fetch = lambda: own
-            gathered = self.world.gather(own)
+                share = self._ahead.fetch()
+            self._ahead.fetch = lambda: share
+            gathered = self.world.gather(share)
             self._settled = [] if self.world.rank else list(chain.from_iterable(gathered))
 
     def save(self, folder: Path) -> dict[str, int]:
-        """Write into `folder` what `settle` has waited for, on one worker; returns what else must
-        be kept."""
+        """Write the responses that `settle` has waited for into `folder`, on one worker.
+
+        Returns the other values that `load` needs, for the checkpoint's state.
+        """
         if not self._ahead:
             return {}
         save_rollouts(folder / AHEAD_FILE, self._settled)
@@ -150,21 +162,22 @@ class Collector:
             name = f"{folder.parent.name}/{folder.name}/{AHEAD_FILE}"
             raise CheckpointError(f"{name} cannot be restored: {error}") from error
         first = self.world.rank * self.share
-        own = rollouts[first : first + self.share]
-        self._ahead = _Asked(step, *self._problems(step, attempt=0), updates, lambda: own, Clock())
+        share = rollouts[first : first + self.share]
+        problems = self._problems(step, attempt=0)
+        self._ahead = _Request(step, *problems, updates, lambda: share, Clock())
 
     def _problems(
         self, step: int, attempt: int
     ) -> tuple[int, list[Problem], list[tuple[int, ...]]]:
-        """Where this worker's problems of a step, or of a round that refills it, begin in the
-        training stream; they and their prompts."""
+        """This worker's problems of a step, or of a round that refills it: the position of the
+        first in the training stream, the problems, and their prompts."""
         settings = self.config.rollout
         batch = step * (settings.refill_rounds + 1) + attempt
         first = batch * settings.prompts_per_step + self.world.rank * self.share
         problems = [self.stream.problem(first + i) for i in range(self.share)]
         return first, problems, prompt_tokens(problems, self.config.data, self.tokenizer)
 
-    def _ask(self, step: int, attempt: int, updates: int) -> _Asked:
+    def _request(self, step: int, attempt: int, updates: int) -> _Request:
         settings = self.config.rollout
         clock, sent = Clock(), self.engine.sync_s()
         with clock.stage("generate"):
@@ -175,24 +188,25 @@ class Collector:
             )
             fetch = self.engine.begin(prompts, settings.group_size, sampling, seeds)
         clock.move(self.engine.sync_s() - sent, "generate", "sync")
-        return _Asked(step, first, problems, prompts, updates, fetch, clock)
+        return _Request(step, first, problems, prompts, updates, fetch, clock)
 
-    def _asked_ahead(self, step: int) -> _Asked | None:
-        """What was asked for this step before it, if anything was; to be had once."""
+    def _take_ahead(self, step: int) -> _Request | None:
+        """The request that was made ahead for this step, if there is one; only once."""
         if self._ahead is None or self._ahead.step != step:
             return None
-        asked, self._ahead = self._ahead, None
-        return asked
+        request, self._ahead = self._ahead, None
+        return request
 
-    def _answers(self, asked: _Asked, updates: int) -> list[tuple[Rollout, ...]]:
-        """The responses, from the weights that were asked or, where those were lost, of now."""
-        with asked.clock.stage("generate"):
-            rollouts = asked.fetch()
-        allowed = {updates, asked.updates}
-        strange = {r.weights_version for r in chain.from_iterable(rollouts)} - allowed
-        if strange:
+    def _responses(self, request: _Request, updates: int) -> list[tuple[Rollout, ...]]:
+        """The requested responses: drawn from the weights of the request, or from the current ones
+        where an engine was lost and replaced."""
+        with request.clock.stage("generate"):
+            rollouts = request.fetch()
+        allowed = {updates, request.updates}
+        unexpected = {r.weights_version for r in chain.from_iterable(rollouts)} - allowed
+        if unexpected:
             raise RuntimeError(
-                f"rollouts of seed {self.seed} were drawn from weights after {sorted(strange)} "
+                f"rollouts of seed {self.seed} were drawn from weights after {sorted(unexpected)} "
                 f"optimiser steps, not {sorted(allowed)}: this is a bug of the rollout engine"
             )
         return rollouts

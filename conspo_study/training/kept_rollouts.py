@@ -1,4 +1,4 @@
-"""Which responses of a training step are kept for reading, and what is said of each.
+"""The responses of a training step that are kept for reading.
 
 The groups of a step's first prompts are kept, whatever became of them: a group that was dropped
 because all its answers were wrong says more about a run that does not learn than one that was not.
@@ -6,32 +6,27 @@ because all its answers were wrong says more about a run that does not learn tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from conspo_study.config import RunConfig
 from conspo_study.records import Judgement, Rollout, RolloutRow
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """What an optimiser step made of a rollout; the fields are those of `RolloutRow`."""
-
-    score: float
-    credit: float
-    advantage: float | None
+from conspo_study.training.step_result import Signal
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """All that was drawn for one prompt."""
+    """All responses to one prompt, with their verdicts."""
 
     place: int
-    """Of the prompt among those of the step, over all workers."""
+    """Place of the prompt among those of the step, over all workers."""
     problem_id: str
     prompt_tokens: Sequence[int]
     rollouts: Sequence[Rollout]
     judgements: Sequence[Judgement]
+    group: int | None
+    """Place, among this worker's groups of the step, of the group that its rollouts with a decided
+    verdict formed; None when they had no contrast."""
 
 
 def kept_positions(config: RunConfig, step: int) -> range:
@@ -51,16 +46,19 @@ def kept_rows(
     seed: int,
     step: int,
     samples: Sequence[Sample],
-    pushes: Mapping[int, Push],
+    signals: Sequence[Sequence[Signal]],
     decode: Callable[[Sequence[int]], str],
 ) -> Iterator[RolloutRow]:
-    """The rows of `samples`. step: as rows count, from 1. pushes: by the `id` of the rollout; equal
-    responses may stand in several groups and be pushed differently."""
+    """The rows of `samples`.
+
+    step: as rows count, from 1. signals: by group and rollout of this worker's groups of the step.
+    """
     for sample in samples:
         prompt = decode(sample.prompt_tokens)
+        of_group = iter(() if sample.group is None else signals[sample.group])
         for i, (rollout, judged) in enumerate(zip(sample.rollouts, sample.judgements, strict=True)):
-            push = pushes.get(id(rollout))
-            sampled = sum(rollout.logprobs) / len(rollout.logprobs)
+            signal = next(of_group, None) if judged.verdict.decided else None
+            sampler_score = sum(rollout.logprobs) / len(rollout.logprobs)
             yield RolloutRow(
                 seed=seed,
                 step=step,
@@ -71,9 +69,9 @@ def kept_rows(
                 response=rollout.text,
                 verdict=judged.verdict.value,
                 answer=judged.answer,
-                score=push.score if push else sampled,
-                credit=push.credit if push else None,
-                advantage=push.advantage if push else None,
+                score=signal.score if signal else sampler_score,
+                credit=signal.credit if signal else None,
+                advantage=signal.advantage if signal else None,
                 response_tokens=len(rollout.tokens),
                 status=rollout.status.value,
                 reward=judged.graded if judged.verdict.decided else None,

@@ -1,7 +1,7 @@
 """The training loop: data -> rollouts -> verdicts -> objective -> update -> evaluation -> results.
 
-A run is a pure function of (configuration, seed). The runs of a trial's seeds advance together, so
-that every report carries all of them and no decision ever rests on one seed.
+The result of a run is a pure function of (configuration, seed). The seeds of a trial advance
+together, so that every report carries all of them and no decision rests on one seed.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Outlet(Protocol):
         """One row per seed after a training step."""
 
     def credits(self, seed: int, step: int, rows: Sequence[CreditRow]) -> None:
-        """The credits that a training step gave to the rollouts of one seed, where they are due."""
+        """Credits of the rollouts of one seed at a training step that stores them."""
 
     def rollouts(self, seed: int, step: int, rows: Sequence[RolloutRow]) -> None:
-        """Responses of a training step of one seed that are kept for reading, where any are."""
+        """Responses of one seed at a training step that keeps some for reading."""
 
     def evaluation(self, rows: Sequence[EvalRow]) -> None:
         """All responses of one seed's evaluation."""
@@ -56,10 +56,10 @@ class Outlet(Protocol):
         """The evaluation at step 0, if another trial of the same policy and seed has made it."""
 
     def incident(self, incident: Incident) -> None:
-        """A failure that was absorbed."""
+        """A failure that the trial recovered from."""
 
     def totals(self, totals: Sequence[Incident]) -> None:
-        """Absorbed failures that are counted over the whole trial, so far."""
+        """Recovered failures of the kinds that are counted, over the whole trial so far."""
 
     def report(self, step: int, latest: dict[int, Metrics]) -> None:
         """The latest metrics by seed."""
@@ -77,14 +77,15 @@ def train(
 ) -> None:
     """Train one policy per seed, from `policy_folder`, for `config.train.steps` steps.
 
-    It ends early at the first evaluation that misses its bar. It continues from the newest good
-    checkpoint in the folder `checkpoints`, which it keeps filled, and, on a CPU, ends bit for bit
-    where an uninterrupted run would have ended. Raises CheckpointError when a checkpoint is another
-    run's or does not fit, DivergedError when gradients stay non-finite, FloatingPointError when the
-    policy's logits are not numbers, MismatchError when sampler and trainer compute different
-    things, PolicyError and PromptRefused when the model or a prompt cannot be used, NoContrastError
-    when there is nothing to learn from, EngineFailed when a generation engine was lost and its
-    replacement, too, OSError when a disk is full.
+    Training ends early at the first evaluation that misses its bar. It continues from the newest
+    good checkpoint in the folder `checkpoints`, where it writes its own. On a CPU the result is bit
+    for bit that of an uninterrupted run.
+
+    Raises CheckpointError when a checkpoint belongs to another run or does not fit, DivergedError
+    when gradients stay non-finite, FloatingPointError when the policy's logits are non-finite,
+    MismatchError when sampler and trainer compute different things, PolicyError and PromptRefused
+    when the model or a prompt cannot be used, NoContrastError when there is nothing to learn from,
+    EngineFailed when a generation engine and its replacement were lost, OSError for a full disk.
     """
     torch.set_num_threads(config.train.cpus_per_worker)
     keep_freed_memory()
@@ -110,12 +111,12 @@ def train(
 
 @contextmanager
 def _examiner(config: RunConfig, judge: Judge) -> Iterator[Judge]:
-    """What judges evaluations: mostly what judges training, too."""
+    """The judge of evaluations: that of training unless the configuration names another reward."""
     if config.evaluation_reward == config.reward:
         yield judge
         return
-    with make_judge(config.evaluation_reward) as own:
-        yield own
+    with make_judge(config.evaluation_reward) as examiner:
+        yield examiner
 
 
 class _Loop:
@@ -158,12 +159,12 @@ class _Loop:
                 return
 
     def tell_totals(self) -> None:
-        """Record how often each kind of failure was absorbed in steps."""
+        """Record how often steps recovered from each kind of failure."""
         if not self.main:
             return
         kinds = Counter[str]()
         for run in self.runs:
-            kinds += run.absorbed
+            kinds += run.recovered
         self.outlet.totals(
             [
                 Incident(IncidentType(kind), self._detail(kind), count)
@@ -172,14 +173,14 @@ class _Loop:
         )
 
     def _detail(self, kind: str) -> str:
-        counts = ", ".join(f"seed {run.seed}: {run.absorbed[kind]}" for run in self.runs)
+        counts = ", ".join(f"seed {run.seed}: {run.recovered[kind]}" for run in self.runs)
         errors = [judge.last_error for run in self.runs for judge in run.judges if judge.last_error]
         if kind == IncidentType.UNREWARDED and errors:
             return f"{counts}; the last error of the reward: {errors[-1]}"
         return counts
 
     def _restore(self) -> int:
-        """Continue from the newest good checkpoint, the same on all workers; the step it is of."""
+        """Continue from the newest good checkpoint, the same on all workers; returns its step."""
         found = self.world.gather(self.store.newest() if self.main else None)[0]
         assert found is not None
         if self.main:
@@ -197,16 +198,17 @@ class _Loop:
         return int(found.state["step"])
 
     def _train(self, step: int) -> None:
-        rows = [{"seed": run.seed, "step": step, **run.train_step(step - 1)} for run in self.runs]
+        results = {run.seed: run.train_step(step - 1) for run in self.runs}
+        rows = [{"seed": seed, "step": step, **done.metrics} for seed, done in results.items()]
         for row in rows:
             self.latest[row["seed"]] |= row
         if self.main:
             self.outlet.step_rows(rows)
-            for run in self.runs:
-                if run.policy_update.credits:
-                    self.outlet.credits(run.seed, step, run.policy_update.credits)
-                if run.kept:
-                    self.outlet.rollouts(run.seed, step, run.kept)
+            for seed, done in results.items():
+                if done.credits:
+                    self.outlet.credits(seed, step, done.credits)
+                if done.kept:
+                    self.outlet.rollouts(seed, step, done.kept)
         for run in self.runs:
             run.require_contrast()
 
@@ -216,8 +218,8 @@ class _Loop:
             start = time.perf_counter()
             rows = self.world.gather(known)[0] or run.evaluate(step)
             for verdict, kind in _LOST_CHECKS.items():
-                run.absorbed[kind] += sum(row.verdict == verdict for row in rows)
-            # What this evaluation did not measure is out of date.
+                run.recovered[kind] += sum(row.verdict == verdict for row in rows)
+            # Metrics that this evaluation did not measure are out of date.
             kept = {k: v for k, v in self.latest[run.seed].items() if not k.startswith("eval/")}
             measured = evaluation_metrics(rows, self.config.evaluation.samples_for)
             spent = {"time/evaluate_s": time.perf_counter() - start}
@@ -237,10 +239,10 @@ class _Loop:
         }
 
     def _report(self, step: int) -> bool:
-        """Report; whether training ends here.
+        """Report; returns whether training ends here.
 
-        The decision rests on what was measured at this step alone, so a trial that was killed after
-        it wrote this step's checkpoint decides again as it would have done.
+        The decision rests on the metrics of this step alone, so a trial that was killed after it
+        wrote this step's checkpoint comes to the same decision again.
         """
         steps = self.config.train.steps
         measured = _due(step, self.config.evaluation.every, steps)

@@ -1,4 +1,4 @@
-"""One seed's policy on its way through the stages: a training step and an evaluation.
+"""One seed of a trial: its policy, trained by steps and evaluated.
 
 Every random draw is derived from (seed, purpose, step or problem), never from a shared generator,
 so a step needs no random state to be resumed and does not depend on the number of workers.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -21,7 +22,7 @@ from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
 from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weights
 from conspo_study.policy.weights import named_weights
-from conspo_study.records import EvalRow, Group, Problem, Rollout, RolloutRow
+from conspo_study.records import EvalRow, Problem, Rollout, RolloutRow
 from conspo_study.results.incidents import IncidentType
 from conspo_study.reward import Judge
 from conspo_study.rollout.engine import PolicyWeights, Sampling
@@ -31,8 +32,10 @@ from conspo_study.seeds import derive_seed
 from conspo_study.training.clock import Clock
 from conspo_study.training.collect import Collector
 from conspo_study.training.engines import EngineFactory
-from conspo_study.training.kept_rollouts import kept_positions, kept_rows
+from conspo_study.training.kept_rollouts import Sample, kept_positions, kept_rows
+from conspo_study.training.mismatch import refuse_absurd_mismatch
 from conspo_study.training.policy_update import PolicyUpdate
+from conspo_study.training.step_result import Signal, StepResult
 from conspo_study.update.checkpoint import load_run, save_run
 from conspo_study.update.errors import NoContrastError
 from conspo_study.update.shards import load_weights
@@ -52,7 +55,7 @@ class SeedRun:
         engine_of: EngineFactory,
         world: World,
     ):
-        """judges: of responses in training and in evaluations; mostly the same one twice."""
+        """judges: of training and of evaluations; mostly the same one twice."""
         self.config, self.seed, self.judges, self.world = config, seed, judges, world
         self.model, self.tokenizer = load_policy(config.policy, policy_folder)
         world.copy_from_first(self.model.parameters())
@@ -72,42 +75,40 @@ class SeedRun:
             config, seed, stream, self.tokenizer, self.engine, judges[0], world
         )
         self.evaluation_sets = evaluation_sets(config.data, config.evaluation)
-        self.absorbed: Counter[str] = Counter()
-        """Failures that this run has absorbed so far, by type of incident."""
-        self.kept: list[RolloutRow] = []
-        """Responses of the last step that are kept for reading, over all workers; mostly none."""
+        self.recovered: Counter[str] = Counter()
+        """Failures that this run has recovered from so far, by type of incident."""
         self.without_contrast = 0
         """Steps in a row in which no group had contrast, and not because all answers were right."""
 
-    def train_step(self, step: int) -> dict[str, Any]:
-        """Sample, verify and update once; `step` counts from 0. Returns the step's metrics."""
+    def train_step(self, step: int) -> StepResult:
+        """Sample, verify and update once; `step` counts from 0."""
         clock = Clock()
         with clock.stage("other"):
-            row = self._step(step, clock)
-        row["tokens_per_s"] = row["tokens"] / clock.total()
-        return row | clock.metrics()
+            result = self._step(step, clock)
+        speed = {"tokens_per_s": result.metrics["tokens"] / clock.total()}
+        return replace(result, metrics=result.metrics | speed | clock.metrics())
 
-    def _step(self, step: int, clock: Clock) -> dict[str, Any]:
+    def _step(self, step: int, clock: Clock) -> StepResult:
         with whole_weights(self.model):
-            groups, counts, parts = self.collector.collect(step, self.updater.applied, clock)
+            batch = self.collector.collect(step, self.updater.applied, clock)
         self.engine.rest()
         progress = Progress(step, self.config.train.steps)
         epoch = derive_seed(self.seed, "epoch", step)
         untrained = not self.updater.applied
-        update = self.policy_update.run(groups, progress, epoch, clock)
+        update = self.policy_update.run(batch.groups, progress, epoch, clock)
         if untrained:
-            self.policy_update.refuse_absurd_mismatch(update)
-        self._keep(groups, step)
-        self._count(counts, update)
+            refuse_absurd_mismatch(self.config, update.metrics)
+        kept = self._kept(step, batch.samples, update.signals)
+        self._count(batch.counts, update.metrics)
         self._count_restarts()
-        row: dict[str, Any] = counts.fractions() | update
-        row |= self.world.metrics(parts)
+        metrics = batch.counts.fractions() | update.metrics | self.world.metrics(batch.parts)
         refilled = self.config.rollout.refill_rounds > 0
-        row |= derived_metrics(row, counts.sampled if refilled else None)
-        return row | {
+        metrics |= derived_metrics(metrics, batch.counts.sampled if refilled else None)
+        metrics |= {
             "progress": progress.fraction,
-            "tokens": row["response_length"] * counts.rollouts,
+            "tokens": metrics["response_length"] * batch.counts.rollouts,
         }
+        return StepResult(metrics, update.credits, kept)
 
     def evaluate(self, step: int) -> list[EvalRow]:
         """Rows of the evaluation sets that are due, on every worker.
@@ -151,63 +152,60 @@ class SeedRun:
             )
 
     def settle(self) -> None:
-        """Wait for what goes on beside the trainer, so that `save` finds it. Collective."""
+        """Wait for the responses that are drawn ahead, so that `save` finds them. Collective."""
         if self.config.rollout.ahead:
-            with whole_weights(self.model):  # which an engine that is replaced must be sent
+            with whole_weights(self.model):  # for an engine that has to be replaced
                 self.collector.settle()
             self._count_restarts()
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write policy, tokenizer and optimiser into `folder`; returns what else must be kept.
+        """Write policy, tokenizer and optimiser into `folder`.
 
-        Collective for a sharded model, of which every worker writes a part.
+        Returns the other values that `load` needs, for the checkpoint's state. Collective for a
+        sharded model, of which every worker writes a part.
         """
         save = partial(save_policy, self.model, self.tokenizer)
         if self.world.sharded:
             part = self.world.rank, self.world.size
             save = partial(save_sharded_policy, self.model, self.tokenizer, *part)
         counters = save_run(folder, save, self.updater)
-        own: dict[str, Any] = {
-            "absorbed": dict(self.absorbed),
+        state: dict[str, Any] = {
+            **counters,
+            "absorbed": dict(self.recovered),
             "without_contrast": self.without_contrast,
         }
         if self.world.rank == 0 and (ahead := self.collector.save(folder)):
-            own["ahead"] = ahead
-        return counters | own
+            state["ahead"] = ahead
+        return state
 
     def load(self, folder: Path, kept: Mapping[str, Any]) -> None:
         """Restore what `save` wrote and returned. Raises CheckpointError when it does not fit."""
         restore = load_weights if self.world.sharded else restore_policy
         load_run(folder, partial(restore, self.model), self.updater, kept)
         self.collector.load(folder, kept.get("ahead", {}))
-        self.absorbed = Counter(kept["absorbed"])
+        self.recovered = Counter(kept["absorbed"])
         self.without_contrast = kept["without_contrast"]
 
-    def _keep(self, groups: Sequence[Group], step: int) -> None:
-        """Make the rows that are kept of this step; on every worker."""
-        self.kept = []
+    def _kept(
+        self, step: int, samples: Sequence[Sample], signals: Sequence[Sequence[Signal]]
+    ) -> list[RolloutRow]:
+        """The responses of this step that are kept for reading, of all workers on each."""
         if not kept_positions(self.config, step):
-            return
-        pushes = {
-            id(rollout): push
-            for group, pushed in zip(groups, self.policy_update.pushes, strict=True)
-            for rollout, push in zip(group.rollouts, pushed, strict=True)
-        }
-        samples = self.collector.samples
-        rows = kept_rows(self.seed, step + 1, samples, pushes, self.tokenizer.decode)
+            return []
+        rows = kept_rows(self.seed, step + 1, samples, signals, self.tokenizer.decode)
         gathered = chain.from_iterable(self.world.gather(list(rows)))
-        self.kept = sorted(gathered, key=lambda row: (row.group, row.rollout))
+        return sorted(gathered, key=lambda row: (row.group, row.rollout))
 
     def _count(self, counts: GroupCounts, update: Mapping[str, float]) -> None:
-        """Count what this step absorbed; the same on every worker."""
-        self.absorbed[IncidentType.VERIFIER_TIMEOUT] += counts.timed_out
-        self.absorbed[IncidentType.VERIFIER_KILLED] += counts.killed
-        self.absorbed[IncidentType.UNREWARDED] += counts.unrewarded
+        """Count the failures that this step recovered from; the same on every worker."""
+        self.recovered[IncidentType.VERIFIER_TIMEOUT] += counts.timed_out
+        self.recovered[IncidentType.VERIFIER_KILLED] += counts.killed
+        self.recovered[IncidentType.UNREWARDED] += counts.unrewarded
         skipped = update.get("step_skipped", 0.0) * update.get("updates", 0.0)
-        self.absorbed[IncidentType.STEP_SKIPPED] += round(skipped)
+        self.recovered[IncidentType.STEP_SKIPPED] += round(skipped)
         halved = update.get("micro_batches_halved", 0.0)
-        self.absorbed[IncidentType.MICRO_BATCHES_HALVED] += round(halved)
-        self.absorbed[IncidentType.DEGENERATE_STEP] += not counts.valid
+        self.recovered[IncidentType.MICRO_BATCHES_HALVED] += round(halved)
+        self.recovered[IncidentType.DEGENERATE_STEP] += not counts.valid
         # A policy that answers everything right has nothing to learn either, and has not failed.
         stuck = not counts.valid and counts.all_correct < counts.sampled
         self.without_contrast = self.without_contrast + 1 if stuck else 0
@@ -215,7 +213,7 @@ class SeedRun:
     def _count_restarts(self) -> None:
         """Count the engine processes that were replaced; the same on every worker."""
         restarts = self.world.sum([len(self.engine.take_restarts())])
-        self.absorbed[IncidentType.ENGINE_RESTARTED] += round(restarts[0])
+        self.recovered[IncidentType.ENGINE_RESTARTED] += round(restarts[0])
 
     def _respond(
         self, problems: Sequence[Problem], n: int, sampling: Sampling

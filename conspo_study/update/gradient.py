@@ -1,16 +1,25 @@
 """The exact gradient of a group objective, in micro-batches of any size.
 
-A group loss couples all rollouts of a group, but it reaches the model only through their token
-log-probabilities. So: (1) the log-probabilities are computed; (2) the loss is differentiated with
-respect to them alone, which gives one weight per token; (3) sum(weight * log-probability) is
-back-propagated in micro-batches. The result is the gradient of the whole loss, whatever the cut.
+A loss over whole groups couples all rollouts of a group, but it reaches the parameters theta only
+through the log-probabilities l_t of the response tokens. With w_t = d loss / d l_t
+
+    d loss / d theta = sum over tokens t of w_t (d l_t / d theta)
+
+so a step takes three lines, of which only the middle one needs whole groups:
+
+    scores = policy.score(prompts, responses)                         # l_t, without a graph
+    weights = token_weights(batch_of(scores.logprobs_T), objective, options, progress)    # w_t
+    policy.backward(scores, weights.weights_T)                        # sum of w_t (d l_t / d theta)
+
+(`token_weights` is in `conspo_study.objective`.) Up to rounding this is the gradient of the whole
+loss for micro-batches of any size; on several workers the sum of their gradients is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,116 +27,130 @@ from torch import Tensor
 from conspo_study.update.micro_batches import Budget, Tokens, plan_micro_batches
 from conspo_study.update.world import World
 
-Result = TypeVar("Result")
-
-Score = Callable[[Sequence[Tokens], Sequence[Tokens]], Tensor]
-"""(prompts, responses) -> log-probabilities [T] of all response tokens, in order; differentiable
-in the parameters of the model that it closes over."""
-
-
-class TokenWeights(NamedTuple):
-    """The loss at the current policy and its derivative."""
-
-    loss: float
-    weights_T: Tensor
-    """d loss / d log pi of each response token."""
-
-
-def token_weights(logprobs_T: Tensor, loss_of: Callable[[Tensor], Tensor]) -> TokenWeights:
-    """Differentiate `loss_of(logprobs_T)`, a scalar, with respect to the log-probabilities."""
-    leaf_T = logprobs_T.detach().requires_grad_()
-    loss = loss_of(leaf_T)
-    (weights_T,) = torch.autograd.grad(loss, leaf_T)
-    return TokenWeights(float(loss.detach()), weights_T)
-
-
-def score_without_graph(
-    score: Score,
-    prompts: Sequence[Tokens],
-    responses: Sequence[Tokens],
-    budget: Budget,
-    world: World | None = None,
-) -> list[Tensor]:
-    """Log-probabilities of each response, constant, in micro-batches that keep to `budget`.
-
-    It is halved, once, and all is scored again when memory runs out; not in a sharded `world`,
-    where this is collective and a worker without responses takes part.
-    """
-    world = world or World()
-
-    def forward() -> list[Tensor]:
-        with torch.no_grad():
-            return _Share.of(prompts, responses, budget, world).scored(score)
-
-    return _sparing(forward, budget, world)[: len(responses)]
-
-
-def accumulate_gradient(
-    score: Score,
-    prompts: Sequence[Tokens],
-    responses: Sequence[Tokens],
-    loss_of: Callable[[Tensor], Tensor],
-    budget: Budget,
-    parameters: Sequence[Tensor],
-    world: World | None = None,
-) -> TokenWeights:
-    """Leave the gradient of `loss_of` in the `.grad` of `parameters`, in place of what was there.
-
-    When everything fits the budget the log-probabilities are computed once and their graphs kept;
-    otherwise they are computed without graphs first and again, micro-batch by micro-batch, with.
-    When memory runs out the budget is halved, once, and the forward or backward passes begin again;
-    `loss_of` is called once in any case. Not in a sharded `world`, where this is collective: the
-    other workers would wait for the passes that one of them repeats.
-    """
-    world = world or World()
-    count = len(responses)
-
-    def forward() -> list[Tensor]:
-        share = _Share.of(prompts, responses, budget, world)
-        # A sharded model goes forward and backward in turn, on all workers alike.
-        keep_graphs = len(share.batches) == 1 if world.sharded else share.tokens <= budget.tokens
-        with torch.set_grad_enabled(keep_graphs):
-            return share.scored(score)
-
-    rows = _sparing(forward, budget, world)
-    own_T = torch.cat(rows[:count]) if count else torch.empty(0)
-    result = token_weights(own_T, loss_of)
-    weights = [
-        *torch.split(result.weights_T, [len(response) for response in responses]),
-        *map(torch.zeros_like, rows[count:]),
-    ]
-    graphs = rows if rows and rows[0].requires_grad else []
-
-    def backward() -> None:
-        for parameter in parameters:
-            parameter.grad = None
-        if graphs:
-            kept = graphs.copy()
-            graphs.clear()
-            torch.autograd.backward(kept, weights)
-            return
-        share = _Share.of(prompts, responses, budget, world)
-        for batch in share.batches:
-            torch.autograd.backward(share.score(score, batch), [weights[i] for i in batch])
-
-    del own_T
-    _sparing(backward, budget, world)
-    return result
-
-
+LogprobsOf = Callable[[Sequence[Tokens], Sequence[Tokens]], Tensor]
+"""(prompts, responses) -> log-probabilities (nats) of all response tokens, in order: [T],
+differentiable in the parameters of a policy. `policy.logprobs.response_logprobs` of a model is one,
+as is any other that scores a response the same whatever is beside it."""
 _STAND_IN = (0,)
 """Prompt and response of a worker that has nothing left to score while others have."""
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Log-probabilities of responses under the current policy."""
+
+    prompts: Sequence[Tokens]
+    responses: Sequence[Tokens]
+    logprobs_T: Tensor
+    """Nats, of all response tokens, response after response: [T], constant."""
+    graphs: list[Tensor] = field(default_factory=list)
+    """The same with their graphs, one tensor for each response, when all of them fit the budget of
+    a micro-batch; `backward` uses them up. Otherwise empty."""
+
+
+class MicroBatchedPolicy:
+    """A policy that scores responses and back-propagates token weights in micro-batches.
+
+    logprobs_of: scores a micro-batch. parameters: those that receive gradients. budget: tokens of a
+    micro-batch. When memory runs out the budget is halved, once, and the pass is repeated; not in a
+    sharded `world`, where both methods are collective: the other workers would wait for the passes
+    that one of them repeats. There a worker without responses takes part, too.
+    """
+
+    def __init__(
+        self,
+        logprobs_of: LogprobsOf,
+        parameters: Iterable[Tensor],
+        budget: Budget,
+        world: World | None = None,
+    ):
+        self.logprobs_of = logprobs_of
+        self.parameters = list(parameters)
+        self.budget = budget
+        self.world = world or World()
+
+    def score(self, prompts: Sequence[Tokens], responses: Sequence[Tokens]) -> Scores:
+        """Score `responses[i]` behind `prompts[i]`.
+
+        When everything fits the budget, the graphs are kept, and `backward` needs no second forward
+        pass. Raises torch.OutOfMemoryError when half of the budget is too much.
+        """
+        rows = self._sparing_memory(self._rows, prompts, responses, True)
+        graphs = rows if rows and rows[0].requires_grad else []
+        return Scores(prompts, responses, _joined(rows[: len(responses)]), graphs)
+
+    def score_without_graph(self, prompts: Sequence[Tokens], responses: Sequence[Tokens]) -> Tensor:
+        """Log-probabilities of all response tokens, constant: [T]. Raises as `score`."""
+        rows = self._sparing_memory(self._rows, prompts, responses, False)
+        return _joined(rows[: len(responses)])
+
+    def backward(self, scores: Scores, weights_T: Tensor) -> None:
+        """Leave sum over tokens t of weights_t (d l_t / d theta) in the `.grad` of the parameters,
+        in place of what was there.
+
+        weights_T: [T], as `token_weights` gives them. Raises as `score`.
+        """
+        weights = torch.split(weights_T, [len(response) for response in scores.responses])
+        self._sparing_memory(self._backward, scores, weights)
+
+    def _rows(
+        self, prompts: Sequence[Tokens], responses: Sequence[Tokens], keep_graphs: bool
+    ) -> list[Tensor]:
+        """Log-probabilities of each response, those of stand-ins at the end."""
+        share = _Share.of(prompts, responses, self.budget, self.world)
+        # A sharded model goes forward and backward in turn, on all workers alike.
+        fits = len(share.batches) == 1 if self.world.sharded else share.tokens <= self.budget.tokens
+        rows = [torch.empty(0)] * len(share.responses)
+        with torch.set_grad_enabled(keep_graphs and fits):
+            for batch in share.batches:
+                for index, row in zip(batch, share.scored(self.logprobs_of, batch), strict=True):
+                    rows[index] = row
+        return rows
+
+    def _backward(self, scores: Scores, weights: Sequence[Tensor]) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+        if scores.graphs:
+            rows = scores.graphs.copy()
+            scores.graphs.clear()  # a repetition must not meet graphs that are half used up
+            _backward(rows, weights)
+            return
+        share = _Share.of(scores.prompts, scores.responses, self.budget, self.world)
+        for batch in share.batches:
+            _backward(
+                share.scored(self.logprobs_of, batch),
+                [weights[index] for index in batch if index < len(weights)],
+            )
+
+    def _sparing_memory(
+        self,
+        work: Callable[Arguments, Result],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Result:
+        """The result of `work`, repeated with half the budget if memory runs out."""
+        try:
+            return work(*arguments, **named)
+        except torch.OutOfMemoryError:
+            if self.world.sharded or not self.budget.halve():
+                raise
+        # Only here, since the error's traceback holds what the attempt had allocated.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return work(*arguments, **named)
 
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What this worker scores, and in which micro-batches."""
+    """The responses of this worker, and their micro-batches."""
 
     prompts: Sequence[Tokens]
     responses: Sequence[Tokens]
     batches: list[list[int]]
     tokens: float
-    """What all of them cost, as the budget counts."""
+    """Cost of all micro-batches, as the budget counts."""
 
     @classmethod
     def of(
@@ -139,9 +162,8 @@ class _Share:
     ) -> _Share:
         """Plan micro-batches; in a sharded world as many on every worker, stand-ins at the end."""
         plan = plan_micro_batches(prompts, responses, budget)
-        own = len(plan.batches)
-        missing = max(world.gather(own)) - own if world.sharded else 0
-        count = len(responses)
+        planned, count = len(plan.batches), len(responses)
+        missing = max(world.gather(planned)) - planned if world.sharded else 0
         return cls(
             [*prompts, *[_STAND_IN] * missing],
             [*responses, *[_STAND_IN] * missing],
@@ -149,28 +171,17 @@ class _Share:
             plan.tokens,
         )
 
-    def score(self, score: Score, batch: Sequence[int]) -> tuple[Tensor, ...]:
+    def scored(self, logprobs_of: LogprobsOf, batch: Sequence[int]) -> tuple[Tensor, ...]:
         """Log-probabilities of each response of one micro-batch."""
-        flat_T = score([self.prompts[i] for i in batch], [self.responses[i] for i in batch])
+        flat_T = logprobs_of([self.prompts[i] for i in batch], [self.responses[i] for i in batch])
         return torch.split(flat_T, [len(self.responses[i]) for i in batch])
 
-    def scored(self, score: Score) -> list[Tensor]:
-        """Log-probabilities of each response, in their order."""
-        rows: list[Tensor] = [torch.empty(0)] * len(self.responses)
-        for batch in self.batches:
-            for index, row in zip(batch, self.score(score, batch), strict=True):
-                rows[index] = row
-        return rows
+
+def _joined(rows: Sequence[Tensor]) -> Tensor:
+    return torch.cat(rows).detach() if rows else torch.empty(0)
 
 
-def _sparing(work: Callable[[], Result], budget: Budget, world: World) -> Result:
-    """The result of `work()`, which is done again with half the budget if memory runs out."""
-    try:
-        return work()
-    except torch.OutOfMemoryError:
-        if world.sharded or not budget.halve():
-            raise
-    # Only here, since the error's traceback holds what the attempt had allocated.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return work()
+def _backward(rows: Sequence[Tensor], weights: Sequence[Tensor]) -> None:
+    """Back-propagate sum(weight * log-probability); rows beyond the weights are stand-ins."""
+    stand_ins = map(torch.zeros_like, rows[len(weights) :])
+    torch.autograd.backward(tuple(rows), [*weights, *stand_ins])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from conspo_study.cluster.trial import RayOutlet, TrialSpec
+from conspo_study.cluster.outlet import RayOutlet
+from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import QUICK
 from conspo_study.records import EvalRow

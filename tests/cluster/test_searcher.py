@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from study_fixtures import METRIC, MemoryLog, definition
 
 from conspo_study.cluster import tune as ray_tune
-from conspo_study.cluster.trial import FAILURE, INCIDENTS, STEP, TrialSpec
+from conspo_study.cluster.outlet import INCIDENTS, STEP
+from conspo_study.cluster.trial import FAILURE
+from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.cluster.tune import LoggedSearcher
 from conspo_study.definition import Aim, Confirmation
 from conspo_study.records import TrialState

@@ -7,7 +7,8 @@ from study_fixtures import TAU, definition
 from tiny_models import random_model
 
 from conspo_study.cluster.failures import lasting_cause
-from conspo_study.cluster.trial import TrialSpec, _models_at_start
+from conspo_study.cluster.trial import _models_at_start
+from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.config import PolicyConfig, with_overrides
 from conspo_study.definition import Anchor
 from conspo_study.definition.presets import PRESETS, QUICK, SMOLLM2

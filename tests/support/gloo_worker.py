@@ -30,14 +30,15 @@ from conspo_study.config import (
     with_overrides,
 )
 from conspo_study.definition.presets import QUICK
-from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
+from conspo_study.objective import GroupBatch, Progress, Totals, objective_named, token_weights
 from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.sharding import full_state, save_sharded_policy, shard, whole_weights
 from conspo_study.training.loop import train
 from conspo_study.training.policy_update import PolicyUpdate
 from conspo_study.update.checkpoint import load_run, save_run
-from conspo_study.update.gradient import Budget, accumulate_gradient
+from conspo_study.update.gradient import MicroBatchedPolicy
+from conspo_study.update.micro_batches import Budget
 from conspo_study.update.shards import load_weights, whole
 from conspo_study.update.step import Updater
 from conspo_study.update.world import World
@@ -70,29 +71,25 @@ def gradient(world: World, name: str, budget: int = 12, idle: int | None = None)
     if world.sharded:
         shard(model, world.size)
 
-    def loss_of(logprobs):
-        if not mine:
-            return logprobs.sum()
+    parameters = list(model.parameters())
+    policy = MicroBatchedPolicy(
+        partial(response_logprobs, model), parameters, Budget(budget), world
+    )
+    responses = [response for _, response, _ in mine]
+    scores = policy.score([prompt for prompt, _, _ in mine], responses)
+    weights_T = scores.logprobs_T
+    if mine:
         batch = GroupBatch.of(
-            logprobs,
-            logprobs.detach() - 0.1,
-            [len(response) for _, response, _ in mine],
+            scores.logprobs_T,
+            scores.logprobs_T - 0.1,
+            [len(response) for response in responses],
             sizes,
             [correct for _, _, correct in mine],
             totals,
         )
-        return objective_named(name)(batch, OPTIONS[name], Progress(1, 2)).loss
-
-    parameters = list(model.parameters())
-    accumulate_gradient(
-        lambda p, r: response_logprobs(model, p, r),
-        [prompt for prompt, _, _ in mine],
-        [response for _, response, _ in mine],
-        loss_of,
-        Budget(budget),
-        parameters,
-        world,
-    )
+        options, progress = OPTIONS[name], Progress(1, 2)
+        weights_T = token_weights(batch, objective_named(name), options, progress).weights_T
+    policy.backward(scores, weights_T)
     world.sum_gradients(parameters)
     return torch.cat([whole(p.grad).reshape(-1) for p in parameters])
 

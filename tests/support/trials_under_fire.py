@@ -8,7 +8,8 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from conspo_study.cluster.failures import lasting_cause
-from conspo_study.cluster.trial import RayOutlet, TrialSpec
+from conspo_study.cluster.outlet import RayOutlet
+from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.config import parse_config, with_overrides
 from conspo_study.definition.presets import QUICK
 from conspo_study.results.kept import read_rollouts

@@ -69,9 +69,9 @@ def update_on(world, held, settings):
     first = sum(held[: world.rank])
     update = PolicyUpdate(config, model, Updater(model, config.update, world))
     mine = groups[first : first + held[world.rank]]
-    metrics = update.run(mine, Progress(2, 9), seed=0)
+    result = update.run(mine, Progress(2, 9), seed=0)
     machine = ("time/", "peak_memory_gib", "mfu")
-    kept = {name: value for name, value in metrics.items() if not name.startswith(machine)}
-    credits = [(astuple(row)[:5], row.score, row.credit) for row in update.credits]
+    kept = {name: value for name, value in result.metrics.items() if not name.startswith(machine)}
+    credits = [(astuple(row)[:5], row.score, row.credit) for row in result.credits]
     weights = [tensor.detach().reshape(-1) for _, tensor in full_state(model)]
     return kept, credits, torch.cat(weights)

@@ -6,7 +6,7 @@ import pytest
 from growing_study import GrowingStudy
 from study_fixtures import definition
 
-from conspo_study.cluster.trial import TrialSpec
+from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.results.table import TrialRow
 from conspo_study.terminal.activity import Activities
 

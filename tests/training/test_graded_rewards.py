@@ -134,7 +134,7 @@ def updated(world, name, model):
     share = 4 // world.size
     own = groups(model)[world.rank * share : (world.rank + 1) * share]
     updater = Updater(model, config.update, world)
-    return PolicyUpdate(config, model, updater).run(own, Progress(0, 2), seed=0)
+    return PolicyUpdate(config, model, updater).run(own, Progress(0, 2), seed=0).metrics
 
 
 @pytest.mark.parametrize("name", ["grpo", "dr_grpo"])

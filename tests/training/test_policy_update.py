@@ -23,7 +23,9 @@ from conspo_study.reward.shaping import overlong_penalty
 from conspo_study.rollout.groups import GroupCounts
 from conspo_study.rollout.metrics import derived_metrics, rollout_metrics
 from conspo_study.training.clock import STAGES
-from conspo_study.training.policy_update import AGREEMENT_NATS, PolicyUpdate
+from conspo_study.training.old_logprobs import AGREEMENT_NATS
+from conspo_study.training.policy_update import PolicyUpdate
+from conspo_study.update.gradient import MicroBatchedPolicy
 from conspo_study.update.step import Updater
 from conspo_study.update.world import World
 
@@ -65,8 +67,8 @@ def update(shift=0.0, count=4, shifted=None, **settings):
     model = random_model("Llama")
     groups = make_groups(model, count, shift, shifted)
     updater = Updater(model, config.update, World())
-    metrics = PolicyUpdate(config, model, updater).run(groups, Progress(0, 2), seed=0)
-    return metrics, torch.cat([p.detach().reshape(-1) for p in model.parameters()]), updater
+    result = PolicyUpdate(config, model, updater).run(groups, Progress(0, 2), seed=0)
+    return result.metrics, torch.cat([p.detach().reshape(-1) for p in model.parameters()]), updater
 
 
 @pytest.mark.parametrize(("mini", "epochs", "steps"), [(1, 1, 1), (2, 1, 2), (4, 2, 8), (8, 1, 4)])
@@ -113,7 +115,7 @@ def test_auto_scores_nothing_beyond_the_first_mini_batch_when_that_agrees(monkey
     def refuse(*_):
         raise AssertionError("scored again")
 
-    monkeypatch.setattr("conspo_study.training.policy_update.score_without_graph", refuse)
+    monkeypatch.setattr(MicroBatchedPolicy, "score_without_graph", refuse)
     # The difference in group 1, of the second mini-batch, is not looked for.
     settings = {"shift": 0.3, "shifted": {1}, "update__mini_batches": 2}
     metrics, _, _ = update(**settings, update__old_logprobs="auto", update__learning_rate=1e-6)
@@ -147,7 +149,7 @@ def test_workers_trust_the_sampler_together_or_not_at_all():
         groups = make_groups(policy, shift=0.3, shifted=shifted)
         mine = groups[2 * world.rank : 2 * world.rank + 2]
         policy_update = PolicyUpdate(config, policy, Updater(policy, config.update, world))
-        return policy_update.run(mine, Progress(0, 2), seed=0)["old_logprobs_sampler"]
+        return policy_update.run(mine, Progress(0, 2), seed=0).metrics["old_logprobs_sampler"]
 
     model = random_model("Llama")
     assert run_threads(2, partial(work, shifted=set())) == [1, 1]
@@ -155,7 +157,7 @@ def test_workers_trust_the_sampler_together_or_not_at_all():
 
 
 def test_a_single_step_needs_no_scoring_of_its_own(monkeypatch):
-    monkeypatch.setattr("conspo_study.training.policy_update.score_without_graph", None)
+    monkeypatch.setattr(MicroBatchedPolicy, "score_without_graph", None)
     assert update()[0]["mismatch_abs"] < typical(TERMS, LARGEST)
 
 
@@ -208,8 +210,7 @@ def credits_at(step, **settings):
     model = random_model("Llama")
     groups = make_groups(model)
     policy_update = PolicyUpdate(config, model, Updater(model, config.update, World()))
-    policy_update.run(groups, Progress(step, 9), seed=0)
-    return policy_update.credits, groups
+    return policy_update.run(groups, Progress(step, 9), seed=0).credits, groups
 
 
 @pytest.mark.parametrize("name", ["grpo", "conspo", "dr_grpo"])

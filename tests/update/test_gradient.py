@@ -1,5 +1,7 @@
 """Micro-batching and data parallelism change time and memory, never the gradient."""
 
+from functools import partial
+
 import pytest
 import torch
 from exact_models import exact_model
@@ -7,10 +9,16 @@ from thread_world import ThreadWorld
 from tolerances import assert_same, terms_of
 
 from conspo_study.config import ConSPOOptions, GRPOOptions
-from conspo_study.objective import GroupBatch, Progress, objective_named
+from conspo_study.objective import (
+    GroupBatch,
+    ObjectiveOutput,
+    Progress,
+    objective_named,
+    token_weights,
+)
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.packed_attention import enable_packing
-from conspo_study.update.gradient import accumulate_gradient, score_without_graph, token_weights
+from conspo_study.update.gradient import MicroBatchedPolicy
 from conspo_study.update.micro_batches import Budget, plan_micro_batches
 
 PROMPTS = [(3, 4, 5)] * 4 + [(6, 7)] * 4
@@ -20,23 +28,26 @@ OBJECTIVES = {"conspo": ConSPOOptions(tau=0.3, margin=0.5), "grpo": GRPOOptions(
 TERMS = terms_of(exact_model("Llama"), sum(map(len, RESPONSES)))
 
 
+def batch_of(logprobs_T):
+    lengths = [len(response) for response in RESPONSES]
+    return GroupBatch.of(logprobs_T, logprobs_T.detach() - 0.1, lengths, [4, 4], CORRECT)
+
+
+def weights_of(name, logprobs_T):
+    objective, options = objective_named(name), OBJECTIVES[name]
+    return token_weights(batch_of(logprobs_T), objective, options, Progress(1, 2)).weights_T
+
+
 def gradient(name, budget, packed=False):
     model = exact_model("Llama")
     if packed:
         enable_packing(model)
 
-    def score(prompts, responses):
-        return response_logprobs(model, prompts, responses)
-
-    def loss_of(logprobs):
-        batch = GroupBatch.of(
-            logprobs, logprobs.detach() - 0.1, [len(r) for r in RESPONSES], [4, 4], CORRECT
-        )
-        return objective_named(name)(batch, OBJECTIVES[name], Progress(1, 2)).loss
-
-    accumulate_gradient(
-        score, PROMPTS, RESPONSES, loss_of, Budget(budget, packed), list(model.parameters())
+    policy = MicroBatchedPolicy(
+        partial(response_logprobs, model), model.parameters(), Budget(budget, packed)
     )
+    scores = policy.score(PROMPTS, RESPONSES)
+    policy.backward(scores, weights_of(name, scores.logprobs_T))
     return torch.cat([p.grad.reshape(-1) for p in model.parameters()])
 
 
@@ -47,7 +58,6 @@ class SmallMachine:
         self.model = exact_model("Llama")
         self.parameters = list(self.model.parameters())
         self.forward, self.backward = largest_forward, largest_backward
-        self.asked = 0
 
     def score(self, prompts, responses):
         longest = max(len(p) + len(r) for p, r in zip(prompts, responses, strict=True))
@@ -65,16 +75,13 @@ class SmallMachine:
         self.hook.remove()
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    def loss_of(self, logprobs):
-        self.asked += 1
-        batch = GroupBatch.of(
-            logprobs, logprobs.detach() - 0.1, [len(r) for r in RESPONSES], [4, 4], CORRECT
-        )
-        return objective_named("grpo")(batch, OBJECTIVES["grpo"], Progress(1, 2)).loss
+    def policy(self, budget, world=None):
+        return MicroBatchedPolicy(self.score, self.parameters, budget, world)
 
     def gradient(self, budget):
-        arguments = PROMPTS, RESPONSES, self.loss_of, budget, self.parameters
-        accumulate_gradient(self.score, *arguments)
+        policy = self.policy(budget)
+        scores = policy.score(PROMPTS, RESPONSES)
+        policy.backward(scores, weights_of("grpo", scores.logprobs_T))
         return torch.cat([p.grad.reshape(-1) for p in self.parameters])
 
 
@@ -88,7 +95,6 @@ def test_out_of_memory_halves_the_budget_once_and_the_gradient_stays(limits, tok
         return
     gradient = machine.gradient(budget)
     assert budget == Budget(20, halved=True)
-    assert machine.asked == 1
     assert_same(gradient, direct_gradient("grpo"), TERMS)
     machine.forward = 10
     with pytest.raises(torch.OutOfMemoryError):
@@ -97,25 +103,22 @@ def test_out_of_memory_halves_the_budget_once_and_the_gradient_stays(limits, tok
 
 def test_scoring_survives_running_out_of_memory_once():
     machine, budget = SmallMachine(20), Budget(40)
-    scores = score_without_graph(machine.score, PROMPTS, RESPONSES, budget)
+    scores_T = machine.policy(budget).score_without_graph(PROMPTS, RESPONSES)
     assert budget.halved
-    expected = score_without_graph(SmallMachine().score, PROMPTS, RESPONSES, Budget(40))
-    assert_same(torch.cat(scores), torch.cat(expected), TERMS)
+    expected_T = SmallMachine().policy(Budget(40)).score_without_graph(PROMPTS, RESPONSES)
+    assert_same(scores_T, expected_T, TERMS)
 
 
 def test_workers_that_share_a_model_do_not_repeat_what_others_wait_for():
     world = ThreadWorld(0, 1, sharded=True)
     with pytest.raises(torch.OutOfMemoryError):
-        score_without_graph(SmallMachine(20).score, PROMPTS, RESPONSES, Budget(40), world)
+        SmallMachine(20).policy(Budget(40), world).score_without_graph(PROMPTS, RESPONSES)
 
 
 def direct_gradient(name):
     model = exact_model("Llama")
     logprobs = response_logprobs(model, PROMPTS, RESPONSES)
-    batch = GroupBatch.of(
-        logprobs, logprobs.detach() - 0.1, [len(r) for r in RESPONSES], [4, 4], CORRECT
-    )
-    objective_named(name)(batch, OBJECTIVES[name], Progress(1, 2)).loss.backward()
+    objective_named(name)(batch_of(logprobs), OBJECTIVES[name], Progress(1, 2)).loss.backward()
     return torch.cat([p.grad.reshape(-1) for p in model.parameters()])
 
 
@@ -132,11 +135,31 @@ def test_a_planted_per_micro_batch_mean_would_be_noticed():
 
 
 def test_token_weights_leave_no_graph_behind():
-    logprobs = torch.tensor([-1.0, -2.0], requires_grad=True)
-    result = token_weights(logprobs * 1, lambda x: (x**2).sum())
-    assert result.weights_T.tolist() == [-2.0, -4.0]
-    assert logprobs.grad is None
-    assert not result.weights_T.requires_grad
+    def squares(batch, options, progress):
+        return ObjectiveOutput((batch.logprobs_T**2).sum(), {}, batch.logprobs_T)
+
+    logprobs_T = torch.tensor([-1.0, -2.0], requires_grad=True)
+    batch = GroupBatch.of(logprobs_T * 1, logprobs_T, [1, 1], [2], [True, False])
+    weights = token_weights(batch, squares, None, Progress(0, 1))
+    assert (weights.loss, weights.weights_T.tolist()) == (5.0, [-2.0, -4.0])
+    assert logprobs_T.grad is None
+    assert not weights.weights_T.requires_grad and not weights.advantages_B.requires_grad
+
+
+def test_graphs_are_kept_only_where_everything_fits_and_are_used_once():
+    model = exact_model("Llama")
+    logprobs_of, parameters = partial(response_logprobs, model), list(model.parameters())
+    small = MicroBatchedPolicy(logprobs_of, parameters, Budget(20)).score(PROMPTS, RESPONSES)
+    assert small.graphs == [] and not small.logprobs_T.requires_grad
+    large = MicroBatchedPolicy(logprobs_of, parameters, Budget(10_000))
+    scores = large.score(PROMPTS, RESPONSES)
+    assert len(scores.graphs) == len(RESPONSES) and not scores.logprobs_T.requires_grad
+    for _ in range(2):  # the second time the responses are scored again
+        large.backward(scores, weights_of("grpo", scores.logprobs_T))
+        assert scores.graphs == []
+        assert_same(
+            torch.cat([p.grad.reshape(-1) for p in parameters]), direct_gradient("grpo"), TERMS
+        )
 
 
 def test_micro_batches_cover_every_row_once_within_the_budget():

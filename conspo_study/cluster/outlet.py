@@ -1,0 +1,92 @@
+"""The results of a trial on their way out: rows into its folder, reports to Ray Train."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from conspo_study.cluster.trial_spec import TrialSpec
+from conspo_study.config import RewardConfig, RunConfig, config_hash
+from conspo_study.records import CreditRow, EvalRow, RolloutRow
+from conspo_study.results.incidents import Incident, append_incident, read_incidents, set_totals
+from conspo_study.results.kept import rollouts_path, write_rollouts
+from conspo_study.results.rows import (
+    append_credits,
+    append_step_row,
+    eval_path,
+    read_eval_rows,
+    write_eval_rows,
+)
+
+STEP = "step"
+"""Key of a report for the training step."""
+INCIDENTS = "incidents"
+"""Key of a report for the failures that the trial recovered from over its whole life so far: JSON
+text of a list of objects with `type`, `count` and `detail`; absent while there are none."""
+
+
+class RayOutlet:
+    """Writes rows into the trial's folder and reports through Ray Train; see `loop.Outlet`."""
+
+    def __init__(self, spec: TrialSpec, config: RunConfig):
+        self.spec = spec
+        self.steps = config.train.steps
+        stores = len(spec.seeds) * max(1, config.rollout_stores)
+        self._rollout_bytes = int(config.train.store_rollouts_mb * 1e6 / stores)
+        data = config.model_dump(mode="json")
+        # The evaluation of the untrained policy depends on these and on the seed.
+        decisive = {name: data[name] for name in ("data", "policy", "evaluation")}
+        reward = {
+            name: data["reward"][name] for name in RewardConfig.LATER if name in data["reward"]
+        }
+        if reward and not config.evaluation.reward:
+            decisive["reward"] = reward
+        if config.rollout.engine != "transformers":
+            decisive["rollout"] = {name: data["rollout"][name] for name in ("engine", "vllm_dtype")}
+        self._untrained_hash = config_hash(decisive)
+
+    def step_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for row in rows:
+            append_step_row(self.spec.folder / "steps.jsonl", row)
+
+    def credits(self, seed: int, step: int, rows: Sequence[CreditRow]) -> None:
+        append_credits(self.spec.folder / "credits.jsonl", seed, step, rows)
+
+    def rollouts(self, seed: int, step: int, rows: Sequence[RolloutRow]) -> None:
+        write_rollouts(rollouts_path(self.spec.folder, seed, step), rows, self._rollout_bytes)
+
+    def evaluation(self, rows: Sequence[EvalRow]) -> None:
+        seed, step = rows[0].seed, rows[0].step
+        folders = [self.spec.folder] + ([self._untrained_folder(seed)] if step == 0 else [])
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_eval_rows(eval_path(folder, seed, step), rows)
+
+    def untrained(self, seed: int) -> list[EvalRow] | None:
+        return read_eval_rows(self._untrained_folder(seed)) or None
+
+    def _untrained_folder(self, seed: int) -> Path:
+        return Path(self.spec.results) / "untrained" / f"{self._untrained_hash}-{seed}"
+
+    def incident(self, incident: Incident) -> None:
+        append_incident(self.spec.folder, incident)
+
+    def totals(self, totals: Sequence[Incident]) -> None:
+        set_totals(self.spec.folder, totals)
+
+    def report(self, step: int, latest: Mapping[int, Mapping[str, Any]]) -> None:
+        import ray.train
+
+        # Tune flattens nested results by "/", which our metric names contain: pass them as text.
+        report: dict[str, Any] = {STEP: step, "steps": self.steps, "seeds": json.dumps(latest)}
+        # Without a checkpoint: Ray Train copies those file by file, may drop the newest when a
+        # worker dies, and its list of them can be torn or name one that is gone.
+        ray.train.report(report | incidents_report(self.spec))
+
+
+def incidents_report(spec: TrialSpec) -> dict[str, str]:
+    """The part of a report that lists recovered failures."""
+    rows = read_incidents(spec.folder)
+    return {INCIDENTS: json.dumps(rows)} if rows else {}
