@@ -108,7 +108,11 @@ def what_it_holds(base: RunConfig, space: Space, path: str) -> list[AcceptedValu
         return [] if field is None else [accepted_values(field)]
     own = path.removeprefix(_OBJECTIVE)
     kinds = [options_of(name) for name in names]
-    return [accepted_values(kind.model_fields[own]) for kind in kinds if kind and own in kind.model_fields]
+    return [
+        accepted_values(kind.model_fields[own])
+        for kind in kinds
+        if kind and own in kind.model_fields
+    ]
 
 
 def existing(space: Space, path: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
