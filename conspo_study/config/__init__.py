@@ -1,4 +1,9 @@
-"""Typed configuration of a run: one frozen class per stage, importable without torch."""
+"""Typed settings of a run: one frozen class per stage, importable without torch.
+
+`RunConfig` holds all stages. `parse_config`, `parse_assignments` and `with_overrides` build one
+from untrusted input and raise ConfigError; `flatten` lists its settings by dotted path. The options
+of an objective are a class, selected by `objective.name` and added by `register_options`.
+"""
 
 from conspo_study.config.build import (
     ConfigError,

@@ -1,4 +1,4 @@
-"""Building configurations from untrusted input: JSON, `--set` assignments, search suggestions."""
+"""Builds configurations from untrusted input: JSON, `--set` assignments, search suggestions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from conspo_study.config.fields import NAME, Holds, fields_named, holds, is_word
+from conspo_study.config.fields import NAME, AcceptedValues, accepted_values, fields_named, is_word
 from conspo_study.config.messages import described, shown, unknown
 from conspo_study.config.problem_sets import as_entries
 from conspo_study.config.stages import RunConfig
@@ -20,7 +20,7 @@ _NO_VALUE = ("none", "null", "nil")
 
 
 class ConfigError(ValueError):
-    """A configuration cannot be used. `problems` holds one line per problem."""
+    """An unusable configuration; `problems` has one line per problem."""
 
     def __init__(self, problems: Sequence[str]):
         self.problems = tuple(problems)
@@ -30,7 +30,7 @@ class ConfigError(ValueError):
 
 
 def parse_config(data: Mapping[str, Any]) -> RunConfig:
-    """Validate nested plain data. Raises ConfigError listing all problems, each with its fix."""
+    """Validate nested plain data. Raises ConfigError with all problems, each with its fix."""
     try:
         return RunConfig.model_validate(data)
     except ValidationError as error:
@@ -42,10 +42,10 @@ def with_overrides(
 ) -> RunConfig:
     """A copy with dotted settings replaced: `{"objective.tau": 0.1}`.
 
-    Choosing another `objective.name` starts from that objective's defaults, since the options of
-    the old one do not apply to it; choosing other `evaluation.sets` forgets what was tracked of
-    those before. defaults: a study's own changes, which `overrides` replace. Raises ConfigError
-    listing all problems.
+    Another `objective.name` starts from that objective's defaults, since the options of the old one
+    do not apply to it; other `evaluation.sets` reduce `evaluation.tracked` to the sets that remain.
+    defaults: the study's changes to `config`, applied before `overrides`. Raises ConfigError with
+    all problems.
     """
     given = {**(defaults or {}), **overrides}
     data = config.model_dump(mode="json")
@@ -66,25 +66,25 @@ def with_overrides(
     try:
         result = RunConfig.model_validate(data)
     except ValidationError as error:
-        own = {path for path in defaults or {} if path not in overrides}
+        from_study = {path for path in defaults or {} if path not in overrides}
         for path, line in described(error, RunConfig, data):
-            problems.append(line + (_OF_THE_STUDY if path in own else ""))
+            problems.append(line + (_SET_BY_STUDY if path in from_study else ""))
     if problems:
         raise ConfigError(problems)
     return result
 
 
-_OF_THE_STUDY = (
-    ". This study sets it itself, as its own default: choose another study, or change the default "
-    "in a copy of its file"
+_SET_BY_STUDY = (
+    ". This study sets it by default: choose another study, or change the default in a copy of "
+    "its file"
 )
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
-    """`["objective.tau=0.1", ...]` as overrides.
+    """Overrides from assignments such as `["objective.tau=0.1", ...]`.
 
-    Values are JSON, or else plain text. Where the setting's type tells more, text needs no quotes,
-    a list no brackets, and `None` is null.
+    Values are JSON or plain text. For a setting of a known type, text needs no quotes, a list needs
+    no brackets, and `None` means null. Raises ConfigError for a malformed assignment.
     """
     texts, problems = {}, []
     for assignment in assignments:
@@ -102,31 +102,31 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def _typed(text: str, path: str, objective: str | None) -> Any:
-    """What was typed for a setting, as the value that is meant."""
+    """The value that the text typed for a setting means."""
     try:
         value = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
         value = text
-    known = [holds(field) for field in fields_named(path, objective)]
-    if not known:
+    alternatives = [accepted_values(field) for field in fields_named(path, objective)]
+    if not alternatives:
         return value
-    kinds = frozenset[str]().union(*(one.kinds for one in known))
-    words = tuple(word for one in known for word in one.words)
-    return _meant(text, value, Holds(kinds, words))
+    kinds = frozenset[str]().union(*(accepted.kinds for accepted in alternatives))
+    words = tuple(word for accepted in alternatives for word in accepted.words)
+    return _converted(text, value, AcceptedValues(kinds, words))
 
 
-def _meant(text: str, value: Any, what: Holds) -> Any:
+def _converted(text: str, value: Any, accepted: AcceptedValues) -> Any:
     bare = text.strip()
-    if "null" in what.kinds and bare.lower() in _NO_VALUE:
+    if "null" in accepted.kinds and bare.lower() in _NO_VALUE:
         return None
-    if is_word(value, what.words) or (isinstance(value, str) and "text" in what.kinds):
+    if is_word(value, accepted.words) or (isinstance(value, str) and "text" in accepted.kinds):
         return value
-    if "list" in what.kinds and not isinstance(value, list | dict):
+    if "list" in accepted.kinds and not isinstance(value, list | dict):
         inner = bare[1:-1] if bare[:1] + bare[-1:] == "[]" else bare
         return [item.strip().strip("'\"") for item in inner.split(",") if item.strip()]
-    takes_text = "text" in what.kinds or any(isinstance(word, str) for word in what.words)
-    if takes_text and what.kinds <= {"text", "null"}:
-        return text  # a number, true or a bracket stands for itself
+    takes_text = "text" in accepted.kinds or any(isinstance(word, str) for word in accepted.words)
+    if takes_text and accepted.kinds <= {"text", "null"}:
+        return text  # a number, `true` or a bracket is text here
     return value
 
 
@@ -134,7 +134,7 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     """All settings as dotted paths to JSON values."""
     dumped = config.model_dump(mode="json")
     return {
-        # What is left out of a dump has its default.
+        # A setting that the dump omits has its default.
         f"{stage}.{field}": dumped[stage].get(field, getattr(getattr(config, stage), field))
         for stage in RunConfig.model_fields
         for field in type(getattr(config, stage)).model_fields
@@ -142,7 +142,7 @@ def flatten(config: RunConfig) -> dict[str, Any]:
 
 
 def config_hash(data: BaseModel | Mapping[str, Any]) -> str:
-    """12 hex digits that change exactly when a setting changes, whatever the key order."""
+    """12 hex digits that identify the settings, whatever the order of keys."""
     plain = data.model_dump(mode="json") if isinstance(data, BaseModel) else data
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

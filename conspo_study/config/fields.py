@@ -1,4 +1,4 @@
-"""What a setting may hold, read from the type of its field."""
+"""The values that a setting accepts, read from the type of its field."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ _PHRASES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Holds:
-    """What a setting may hold."""
+class AcceptedValues:
+    """The values that a setting accepts."""
 
     kinds: frozenset[str]
     """Some of: whole, number, truth, text, list, mapping, null, other."""
     words: tuple[Any, ...] = ()
-    """The values of an enumeration, besides the kinds."""
+    """The members of an enumeration, accepted besides the kinds."""
     limits: str = ""
-    """`greater than 0 and less than 1`; empty without limits."""
+    """The range in words, `greater than 0 and less than 1`; empty without one."""
     example: Any = None
     """The setting's default."""
 
     @property
     def whole(self) -> bool:
-        """Whether its numbers are whole."""
+        """True if all accepted numbers are integers."""
         return "whole" in self.kinds and not self.kinds & {"number", "other"}
 
     @property
     def numeric(self) -> bool:
-        """Whether it takes any number of a range."""
+        """True if numbers of a range are accepted."""
         return bool(self.kinds & {"whole", "number", "other"})
 
 
-def holds(field: FieldInfo) -> Holds:
-    """What a field of a configuration class may hold."""
+def accepted_values(field: FieldInfo) -> AcceptedValues:
+    """The values that a field of a configuration class accepts."""
     kinds: set[str] = set()
     words: list[Any] = []
     for part in _parts(field.annotation):
@@ -65,35 +65,35 @@ def holds(field: FieldInfo) -> Holds:
         f"{_PHRASES[name]} {limits[name]:g}" for name in _PHRASES if name in limits
     )
     example = None if field.is_required() else field.get_default(call_default_factory=True)
-    return Holds(frozenset(kinds), tuple(words), phrase, example)
+    return AcceptedValues(frozenset(kinds), tuple(words), phrase, example)
 
 
 def field_of(config: RunConfig, path: str) -> FieldInfo | None:
-    """The field of a dotted setting, as `config` has it; None where there is none."""
+    """The field of a dotted setting of `config`; None for an unknown setting."""
     stage, _, name = path.partition(".")
-    found = getattr(config, stage, None) if stage in RunConfig.model_fields else None
-    return type(found).model_fields.get(name) if found is not None else None
+    settings = getattr(config, stage, None) if stage in RunConfig.model_fields else None
+    return type(settings).model_fields.get(name) if settings is not None else None
 
 
 def options_of(name: Any) -> type[ObjectiveOptions] | None:
-    """The options of an objective, ours or a user's own; None for an unknown name."""
+    """The options class of an objective, built in or custom; None for an unknown name."""
     try:
         return type(RunConfig.model_validate({"objective": {"name": name}}).objective)
-    except (ValueError, TypeError):  # it may have settings without a default
+    except (ValueError, TypeError):  # some of its settings may have no default
         return OPTIONS.get(name) if isinstance(name, str) else None
 
 
 def fields_named(path: str, name: Any = None) -> list[FieldInfo]:
-    """The fields that a dotted setting can mean when the objective is `name`; of any objective that
-    is known when that is none."""
-    stage, _, own = path.partition(".")
+    """The fields that a dotted setting can refer to when the objective is `name`; without one, the
+    fields of all known objectives."""
+    stage, _, field = path.partition(".")
     if stage not in RunConfig.model_fields:
         return []
     chosen = None if name is None else options_of(name)
     kinds: Sequence[Any] = [RunConfig.model_fields[stage].annotation]
     if stage == "objective":
         kinds = list(OPTIONS.values()) if chosen is None else [chosen]
-    return [kind.model_fields[own] for kind in kinds if own in kind.model_fields]
+    return [kind.model_fields[field] for kind in kinds if field in kind.model_fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class _Word:
 
 
 def _parts(annotation: Any) -> Iterator[Any]:
-    """The alternatives of a type, those of an enumeration as `_Word`."""
+    """The alternatives of a union type, with the members of an enumeration as `_Word`."""
     if isinstance(annotation, TypeAliasType):
         annotation = annotation.__value__
     if isinstance(annotation, NewType):
@@ -126,7 +126,7 @@ def _kind(part: Any) -> str:
         return "null"
     if not isinstance(part, type):
         return "other"
-    for of, kind in (
+    for bases, kind in (
         (bool, "truth"),
         (int, "whole"),
         ((float, Decimal), "number"),
@@ -134,13 +134,13 @@ def _kind(part: Any) -> str:
         ((Mapping, BaseModel), "mapping"),
         ((Sequence, set, frozenset), "list"),
     ):
-        if issubclass(part, of):
+        if issubclass(part, bases):
             return kind
     return "other"
 
 
 def _nested(annotation: Any) -> Iterator[Any]:
-    """What is annotated within a type, such as the limits of `PositiveInt | None`."""
+    """Annotations inside a type, such as the limits of `PositiveInt | None`."""
     if isinstance(annotation, TypeAliasType):
         annotation = annotation.__value__
     arguments = get_args(annotation)
@@ -154,14 +154,14 @@ def _nested(annotation: Any) -> Iterator[Any]:
 
 
 def _limits(metadata: Sequence[Any]) -> Iterator[tuple[str, float]]:
-    for one in metadata:
+    for constraint in metadata:
         for name in _PHRASES:
-            if isinstance(limit := getattr(one, name, None), int | float):
+            if isinstance(limit := getattr(constraint, name, None), int | float):
                 yield name, limit
 
 
 def spelled(value: Any) -> str:
-    """A value as one types it: JSON's null, true and false, text in quotes."""
+    """A value as it is typed: JSON's null, true and false, text in quotes."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
@@ -170,5 +170,5 @@ def spelled(value: Any) -> str:
 
 
 def is_word(value: Any, words: Sequence[Any]) -> bool:
-    """Whether the value is one of an enumeration's."""
+    """True if the value is a member of the enumeration."""
     return key_of(value) in map(key_of, words)

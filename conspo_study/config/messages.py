@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in a line for each problem: where, what, and what to type."""
+"""Messages about invalid settings, one line each: where, what is wrong, and what to type."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from conspo_study.config.fields import Holds, holds, options_of, spelled
+from conspo_study.config.fields import AcceptedValues, accepted_values, options_of, spelled
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.config.stages import RunConfig
 from conspo_study.config.synonyms import setting_meant
@@ -25,12 +25,12 @@ _NOUNS = {
     "null": "null",
 }
 _STANDS_FOR = ("objective", "data")
-"""Groups whose name is typed for one setting of theirs."""
+"""Groups whose name people type for one of its settings."""
 _LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of")
 
 
 class Problems(ValueError):
-    """Several things that are wrong with one definition."""
+    """Several problems of one definition."""
 
     def __init__(self, problems: Sequence[str]):
         self.problems = tuple(problems)
@@ -38,14 +38,13 @@ class Problems(ValueError):
 
 
 def described(error: ValidationError, model: type[BaseModel], data: Any) -> list[tuple[str, str]]:
-    """The problems of `data` as a `model`: the dotted setting, or the stage that they are about,
-    and a line."""
-    found: dict[str, list[str]] = {}
+    """The problems of `data` as a `model`: pairs of a dotted setting, or of a stage, and a line."""
+    lines_by_path: dict[str, list[str]] = {}
     for detail in error.errors(include_url=False):
         location = detail["loc"]
         field, depth = _field_at(model, location, data)
         path = ".".join(map(str, location[:depth]))
-        lines = found.setdefault(path, [])
+        lines = lines_by_path.setdefault(path, [])
         if detail["type"] == "extra_forbidden":
             lines.append(f"{shown(path)}: unknown setting{_hint(path, location, model, data)}")
         elif isinstance(problems := detail.get("ctx", {}).get("error"), Problems):
@@ -53,35 +52,35 @@ def described(error: ValidationError, model: type[BaseModel], data: Any) -> list
         elif field is None or detail["type"] in ("value_error", "finite_number"):
             lines.append(_as_it_is(path, location[depth : depth + 1], detail))
         elif detail["type"] == "missing" and depth == len(location):
-            lines.append(f"{path}: is needed, {_takes(holds(field))}")
+            lines.append(f"{path}: is needed, {_takes(accepted_values(field))}")
         elif not lines:  # one line for all alternatives of a type
             given = _at(data, location[:depth], detail["input"])
             lines.append(_mismatch(path, field, given, detail, depth))
-    return [(path, line) for path, lines in found.items() for line in lines]
+    return [(path, line) for path, lines in lines_by_path.items() for line in lines]
 
 
 def shown(text: str) -> str:
-    """The text with control characters, and whatever else would not be seen, written out."""
+    """The text with control characters, and all else that is invisible, written out."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def shortened(value: Any) -> str:
-    """A value as it was given, cut where it is long."""
+    """The repr of a value, cut if it is long."""
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def settings_of_objectives() -> dict[str, list[str]]:
-    """Dotted setting -> the objectives that have it."""
-    found: dict[str, list[str]] = {}
+    """The names of the objectives that have each dotted setting."""
+    objectives: dict[str, list[str]] = {}
     for name, options in sorted(OPTIONS.items()):
         for field in options.model_fields:
-            found.setdefault(f"objective.{field}", []).append(name)
-    return found
+            objectives.setdefault(f"objective.{field}", []).append(name)
+    return objectives
 
 
 def unknown(path: str, known: Sequence[str], objective: str = "") -> str:
-    """What follows `unknown setting`: the setting or option that was probably meant."""
+    """The end of an `unknown setting` message: the setting or option that was probably meant."""
     others = settings_of_objectives()
     if path in others and objective:
         return f" of the objective {objective}; it belongs to {_some(others[path])}"
@@ -126,11 +125,11 @@ def _as_it_is(path: str, inside: Sequence[Any], detail: Any) -> str:
 
 
 def _mismatch(path: str, field: FieldInfo, given: Any, detail: Any, depth: int) -> str:
-    what = holds(field)
+    accepted = accepted_values(field)
     if detail["type"] in _LIMITS and not isinstance(given, list | tuple | Mapping):
-        message = f"should be {what.limits or detail['msg'].removeprefix('Input should be ')}"
+        message = f"should be {accepted.limits or detail['msg'].removeprefix('Input should be ')}"
     else:
-        message = _takes(what, given)
+        message = _takes(accepted, given)
     inside = detail["loc"][depth:]
     if isinstance(given, list | tuple | Mapping) and inside:
         part = detail["msg"].removeprefix("Input ")
@@ -142,43 +141,43 @@ def _place(part: Any) -> str:
     return f"item {part + 1}" if isinstance(part, int) else f"{part!r}"
 
 
-def _takes(what: Holds, given: Any = None) -> str:
-    """`takes a number greater than 0, or null`, with an example where one helps."""
-    nouns = [_NOUNS[kind] for kind in _NOUNS if kind in what.kinds and kind != "null"]
-    if what.limits and nouns:
-        nouns[0] += f" {what.limits}"
-    nouns += [spelled(word) for word in what.words]
-    nullable = "null" in what.kinds
+def _takes(accepted: AcceptedValues, given: Any = None) -> str:
+    """`takes a number greater than 0, or null`, with an example if one helps."""
+    nouns = [_NOUNS[kind] for kind in _NOUNS if kind in accepted.kinds and kind != "null"]
+    if accepted.limits and nouns:
+        nouns[0] += f" {accepted.limits}"
+    nouns += [spelled(word) for word in accepted.words]
+    nullable = "null" in accepted.kinds
     listed = _or(nouns or ["another value"]) + (", or null for none" if nullable else "")
-    text = f"should be {listed}" if what.words and len(nouns) == len(what.words) else ""
+    text = f"should be {listed}" if accepted.words and len(nouns) == len(accepted.words) else ""
     text = text or f"takes {listed}"
     close = difflib.get_close_matches(
-        str(given), [w for w in what.words if isinstance(w, str)], n=1
+        str(given), [w for w in accepted.words if isinstance(w, str)], n=1
     )
     if close:
         return f"{text} (did you mean {close[0]}?)"
-    if "list" in what.kinds:
-        example = given if isinstance(given, str) else (what.example or ["..."])[0]
+    if "list" in accepted.kinds:
+        example = given if isinstance(given, str) else (accepted.example or ["..."])[0]
         return f'{text}, such as ["{example}"]'
-    if "mapping" in what.kinds:
+    if "mapping" in accepted.kinds:
         return f'{text}, such as {{"name": 1}}'
-    if what.kinds <= {"text", "null"} and not what.words and isinstance(given, int | float):
+    if accepted.kinds <= {"text", "null"} and not accepted.words and isinstance(given, int | float):
         return f'{text}: write "{spelled(given)}"'
-    if what.words or what.example is None or what.kinds & {"text", "truth"}:
+    if accepted.words or accepted.example is None or accepted.kinds & {"text", "truth"}:
         return text
-    return f"{text}, such as {spelled(what.example)}"
+    return f"{text}, such as {spelled(accepted.example)}"
 
 
 def _field_at(model: Any, location: Sequence[Any], data: Any) -> tuple[FieldInfo | None, int]:
-    """The innermost named field on the way, and how many parts of the location lead to it."""
-    found, depth = None, len(location)
+    """The innermost field named by a location, and the number of parts that lead to it."""
+    field, depth = None, len(location)
     for index, part in enumerate(location):
         if model is None or part not in model.model_fields:
-            # What follows a field that is no group of settings lies within its value.
-            return found, index if found is not None and model is None else depth
-        found = model.model_fields[part]
-        model = _model_in(found, part, data)
-    return (found if model is None else None), depth
+            # After a single setting, the rest of the location lies inside its value.
+            return field, index if field is not None and model is None else depth
+        field = model.model_fields[part]
+        model = _model_in(field, part, data)
+    return (field if model is None else None), depth
 
 
 def _model_in(field: FieldInfo, part: Any, data: Any) -> type[BaseModel] | None:
@@ -196,7 +195,7 @@ def _objective(data: Any) -> str:
 
 
 def _at(data: Any, location: Sequence[Any], otherwise: Any) -> Any:
-    """The part of the data at a location; `otherwise` where the data is not at hand."""
+    """The part of the data at a location; `otherwise` if there is none."""
     for part in location:
         if not isinstance(data, Mapping) or part not in data:
             return otherwise

@@ -1,7 +1,7 @@
-"""The class of options that `objective.name` selects: a registered one, or a plugin's.
+"""Selects the options class of an objective by `objective.name`, registered or from a plugin.
 
-A name is one of `OPTIONS`, that of an entry point in the group `conspo_study.objectives`, or an
-import path, `my_module:GapHinge`. A path leads to a class of options or to a function.
+A name is a key of `OPTIONS`, the name of an entry point in the group `conspo_study.objectives`, or
+an import path such as `my_module:GapHinge` of an options class or a function.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from conspo_study.plugins import (
     path_of,
 )
 
-OWN = "conspo_study."
+_PACKAGE = "conspo_study."
 
 
 class ObjectiveOptions(Stage):
-    """Base of all objective options. Subclasses add their own fields.
+    """Base of all objective options; subclasses add fields.
 
-    A subclass that is chosen by its import path may be the whole objective, with a method
-    `loss(self, batch, progress) -> ObjectiveOutput`. One that is chosen by a name of its own fixes
+    A subclass selected by import path may be the whole objective, with a method
+    `loss(self, batch, progress) -> ObjectiveOutput`. A subclass selected by a short name fixes
     `name`, and its function is registered for it (`conspo_study.objective.register`).
     """
 
     name: str
-    """Which objective to minimise: a registered name, or the import path of an own one."""
+    """Objective to minimise: a registered name, or the import path of a custom one."""
 
     contrast: ClassVar[Literal["verdicts", "rewards"]] = "verdicts"
-    """What must differ within a group for the objective to learn from it: `verdicts` for one that
-    compares correct with wrong rollouts, `rewards` for one that reads rewards alone."""
+    """Quantity that must differ within a group for the objective to learn from it: `verdicts` if it
+    compares correct with wrong rollouts, `rewards` if it reads rewards alone."""
 
 
 OPTIONS: dict[str, type[ObjectiveOptions]] = {}
-"""By name; those of plugins once they have been asked for."""
+"""Options classes by name; a plugin's is added when it is first selected."""
 
 Options = TypeVar("Options", bound=ObjectiveOptions)
 
 
 def register_options(options: type[Options]) -> type[Options]:
-    """Class decorator: make the options selectable by the default of their `name` field.
+    """Class decorator that makes options selectable by the default of their `name` field.
 
     Raises ValueError when the name is taken.
     """
@@ -62,7 +62,7 @@ def register_options(options: type[Options]) -> type[Options]:
 
 
 def objective_name(given: Any) -> Any:
-    """The name of an objective that is given as a class of options or a function."""
+    """The name of an objective given as an options class or a function; other values unchanged."""
     if isinstance(given, type) and issubclass(given, ObjectiveOptions):
         registered = given.model_fields["name"].default
         return registered if OPTIONS.get(registered) is given else import_path(given)
@@ -70,23 +70,24 @@ def objective_name(given: Any) -> Any:
 
 
 def options_named(name: str) -> type[ObjectiveOptions]:
-    """The options that a name selects. Raises ValueError, PluginError for a plugin's fault."""
+    """The options class that a name selects. Raises ValueError for an unknown name, PluginError for
+    a plugin that cannot be used."""
     if name not in OPTIONS:
         path = path_of(name, OBJECTIVES)
         if path is None:
             close = difflib.get_close_matches(name, OPTIONS, n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise ValueError(
-                f"unknown objective {name!r}; known: {', '.join(sorted(OPTIONS))}{hint}; choose an "
-                "own one by its import path, my_module:MyObjective, or name its module in the "
-                "study's `plugins`"
+                f"unknown objective {name!r}; known: {', '.join(sorted(OPTIONS))}{hint}; select a "
+                "custom objective by its import path, my_module:MyObjective, or list its module in "
+                "the study's `plugins`"
             )
         OPTIONS.setdefault(name, _renamed(_options_at(path), name))
     return OPTIONS[name]
 
 
 def module_of_objective(name: str) -> str | None:
-    """The module outside of this package that an objective comes from; None for our own.
+    """The module outside of this package that defines an objective; None for a built-in one.
 
     Raises what `options_named` raises.
     """
@@ -94,34 +95,34 @@ def module_of_objective(name: str) -> str | None:
         options_named(name)
         return (path_of(name, OBJECTIVES) or name).partition(":")[0]
     module = OPTIONS[name].__module__
-    return None if module.startswith(OWN) else importable(module)
+    return None if module.startswith(_PACKAGE) else importable(module)
 
 
 def _options_at(path: str) -> type[ObjectiveOptions]:
-    found = load(path)
-    options = getattr(found, "options", found)  # of a function that is registered for them
+    target = load(path)
+    options = getattr(target, "options", target)  # a registered function names its options
     if isinstance(options, type):
         if issubclass(options, ObjectiveOptions):
             return options
         raise PluginError(
-            f"{path} is a class, but none of options: derive it from "
+            f"{path} is a class, but not of options: derive it from "
             "conspo_study.config.ObjectiveOptions and give it a method loss(self, batch, progress)"
         )
-    if not callable(found):
+    if not callable(target):
         raise PluginError(
-            f"{path} is a {type(found).__name__}: an objective is a function (batch, options, "
+            f"{path} is a {type(target).__name__}: an objective is a function (batch, options, "
             "progress) or a class of options with a method loss(self, batch, progress)"
         )
-    return _without_settings(found, path)
+    return _without_settings(target, path)
 
 
 def _without_settings(function: Callable[..., Any], path: str) -> type[ObjectiveOptions]:
-    """Options for a plain function `(batch, options, progress)`, which has nothing to set."""
+    """Options without settings, for a plain function `(batch, options, progress)`."""
     try:
         inspect.signature(function).bind(None, None, None)
     except (TypeError, ValueError) as error:
         raise PluginError(
-            f"{path} cannot be called as an objective is, with (batch, options, progress): {error}"
+            f"{path} cannot be called like an objective, with (batch, options, progress): {error}"
         ) from error
 
     def loss(self: ObjectiveOptions, batch: Any, progress: Any) -> Any:
@@ -132,7 +133,7 @@ def _without_settings(function: Callable[..., Any], path: str) -> type[Objective
 
 
 def _renamed(options: type[ObjectiveOptions], name: str) -> type[ObjectiveOptions]:
-    """The options under the name that a configuration selects them by."""
+    """The options class with `name` fixed to the name that selects it."""
     fixed: Any = (Literal[name], name)
     return create_model(
         options.__name__, __base__=options, __module__=options.__module__, name=fixed

@@ -1,7 +1,7 @@
-"""Options of the objectives on scores.
+"""Options of the objectives that contrast scores of correct and wrong rollouts.
 
-Options live apart from the objectives so that a configuration can be checked without torch. Those
-of the objectives with advantages and importance ratios are in `objectives_ratio`.
+Options are separate from objectives so that a configuration can be checked without torch. For the
+objectives on importance ratios see `objectives_ratio`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from conspo_study.config.objectives import ObjectiveOptions, register_options
 
 
 class ContrastiveOptions(ObjectiveOptions):
-    """Temperature and margin of an InfoNCE contrast; the defaults are ConSPO's published ones."""
+    """Temperature and margin of an InfoNCE contrast; the defaults are those of the ConSPO paper."""
 
     tau: float = Field(10.0, gt=0)
-    """Contrastive temperature; small values concentrate credit on the hardest rollouts."""
+    """Contrastive temperature, in units of the score (nats per token); small values concentrate
+    credit on the hardest rollouts."""
     margin: float = Field(0.01, ge=0)
-    """Target margin M, in the unit that `margin_unit` names."""
+    """Target margin M, in the unit given by `margin_unit`."""
     margin_unit: Literal["score", "tau"] = "score"
-    """`score`: M is in units of the score (nats per token), as in the paper.
-    `tau`: M is a multiple of tau. Only M/tau enters the gradient, so sweeps use this one."""
+    """Unit of `margin`. `score`: units of the score (nats per token), as in the paper. `tau`:
+    multiples of tau; sweeps use this one, because only M / tau enters the gradient."""
     schedule: Literal["cosine", "linear", "constant", "off"] = "cosine"
-    """Course of the margin from 0 to M over the warm-up; the paper uses `cosine`.
-    `constant` applies M from the first step, `off` never applies it."""
+    """Schedule of the margin. `cosine` (as in the paper) and `linear` raise it from 0 to M over the
+    warm-up, `constant` applies M from the first step, `off` applies no margin."""
     alpha: float = Field(0.3, gt=0, le=1)
-    """Fraction of training over which the margin rises to M."""
+    """Warm-up of the margin, as a fraction of the training steps."""
 
     @property
     def target_margin(self) -> float:
@@ -45,7 +46,7 @@ class ConSPOOptions(ContrastiveOptions):
 
 @register_options
 class ConSPOLinearOptions(ObjectiveOptions):
-    """ConSPO's ablation without InfoNCE: the difference of mean scores. Nothing to set."""
+    """Ablation of ConSPO without InfoNCE: the difference of mean scores. It has no settings."""
 
     name: Literal["conspo_linear"] = "conspo_linear"
     """Linear score difference."""
@@ -53,17 +54,17 @@ class ConSPOLinearOptions(ObjectiveOptions):
 
 @register_options
 class ConSPOClippedRatioOptions(ContrastiveOptions):
-    """ConSPO's ablation that contrasts GRPO's clipped ratios instead of log-likelihoods.
+    """Ablation of ConSPO that contrasts the clipped ratios of GRPO instead of log-likelihoods.
 
-    Temperature and margin are in units of the ratio here.
+    Temperature and margin are in units of the ratio.
     """
 
     name: Literal["conspo_clipped_ratio"] = "conspo_clipped_ratio"
     """InfoNCE on clipped ratios."""
     clip_low: float = Field(0.2, gt=0, le=1)
-    """Ratios of wrong rollouts below 1 - clip_low are clipped."""
+    """Lower clip range: ratios of wrong rollouts below 1 - clip_low are clipped."""
     clip_high: float = Field(0.2, gt=0)
-    """Ratios of correct rollouts above 1 + clip_high are clipped."""
+    """Upper clip range: ratios of correct rollouts above 1 + clip_high are clipped."""
 
 
 @register_options
@@ -73,15 +74,17 @@ class DisCOOptions(ObjectiveOptions):
     name: Literal["disco"] = "disco"
     """Discriminative constrained optimisation."""
     score: Literal["log_likelihood", "ratio"] = "log_likelihood"
-    """`log_likelihood`: mean over tokens of log pi. `ratio`: mean of pi / pi_old, unclipped."""
+    """Score of a rollout. `log_likelihood`: mean over tokens of log pi. `ratio`: mean over tokens
+    of pi / pi_old, unclipped."""
     aggregate: Literal["log_sum_exp", "mean"] = "log_sum_exp"
-    """How wrong rollouts are aggregated: `log_sum_exp` is DisCO, `mean` is DisCO-b."""
+    """Aggregation of wrong rollouts: `log_sum_exp` is DisCO, `mean` is DisCO-b."""
     tau: float = Field(10.0, gt=0)
-    """Temperature of `log_sum_exp`. The authors use 10 with `log_likelihood`, 1 with `ratio`."""
+    """Temperature of `log_sum_exp`, in units of the score. The authors use 10 with
+    `log_likelihood` and 1 with `ratio`."""
     kl_limit: float = Field(1e-4, ge=0)
-    """delta, the KL(pi_old || pi_theta) per token that costs nothing."""
+    """Trust region delta: largest KL(pi_old || pi_theta), in nats per token, without a penalty."""
     kl_penalty: float = Field(1e3, ge=0)
-    """beta, the weight of the KL beyond the limit; 0 switches the constraint off."""
+    """Coefficient beta of the penalty on KL above the limit; 0 disables the constraint."""
     penalty: Literal["code", "paper"] = "code"
-    """`code`: the excess, held constant, times the KL, as the released code has it.
-    `paper`: the squared excess, whose gradient is twice as large."""
+    """Form of the penalty. `code`: excess (held constant) times KL, as in the authors' code.
+    `paper`: squared excess, whose gradient is twice as large."""

@@ -1,4 +1,4 @@
-"""Problem sets as a configuration lists them."""
+"""Problem sets as listed in a configuration."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 from conspo_study.records import set_name, set_source
 
 GENERATED = "chain"
-"""The generated task; its levels are written `chain/hard`."""
+"""Name of the generated task; its levels are written as `chain/hard`."""
 
 
 def as_entries(given: Any) -> Any:
-    """`{"mine": "path"}` as `["mine=path"]`; anything else unchanged."""
+    """`{"heldout": "path"}` as `["heldout=path"]`; anything else unchanged."""
     return (
         [f"{name}={path}" for name, path in given.items()] if isinstance(given, Mapping) else given
     )
 
 
 def name_problems(entries: Iterable[str]) -> list[str]:
-    """Names that are given twice, or that mean something else already."""
+    """Problems with the names of sets: used twice, or reserved."""
     problems = []
     seen: set[str] = set()
     for entry in entries:
         name = set_name(entry)
         if name in seen:
-            problems.append(f"{name} is the name of two sets: give each a name of its own")
+            problems.append(f"{name} is the name of two sets: give them different names")
         seen.add(name)
         if name != entry and name == GENERATED:
             problems.append(f"{name} is the generated task: give {set_source(entry)} another name")

@@ -10,33 +10,33 @@ from conspo_study.config.stage import Stage
 from conspo_study.plugins import REWARDS, PluginError, import_path, path_of
 
 MATH = "math"
-"""The reward that compares final answers by math-verify."""
+"""Name of the built-in reward, which compares final answers by math-verify."""
 
 
 class RewardConfig(Stage):
-    """How responses are rewarded."""
+    """Rewards of responses."""
 
     LATER: ClassVar[tuple[str, ...]] = ("name", "threshold", "extra")
 
     name: str = MATH
-    """`math`: 1 for a final answer that equals the gold answer, else 0. Or an own function by its
-    import path, `my_module:score`, or by the name that an installed package gives it."""
+    """Reward of a response. `math`: 1 if the final answer equals the gold answer, else 0. Or a
+    custom function, by import path (`my_module:score`) or by its entry point in an installed
+    package."""
     threshold: float = 0.5
-    """Reward of `name` from which a response counts as correct, for avg@k and for objectives that
-    compare correct with wrong responses. Objectives with advantages read the reward itself."""
+    """Smallest reward of `name` that counts as correct, for avg@k and for objectives that compare
+    correct with wrong responses. Objectives with advantages read the reward itself."""
     extra: dict[str, float] = Field(default_factory=dict)
-    """Further rewards and their weights, `{"my_module:is_formatted": 0.2}`: weight times reward is
-    added to what advantages read, and does not decide what is correct."""
+    """Additional rewards with their weights, such as `{"my_module:is_formatted": 0.2}`. Their
+    weighted sum is added to the reward that advantages read; it never decides correctness."""
     workers: int = Field(1, ge=1)
-    """Verifier processes per training worker."""
+    """Verifier processes of each training worker."""
     deadline_s: float = Field(5.0, gt=0)
-    """Seconds after which a check is killed and its verdict is `timeout`."""
+    """Time limit of a check, in seconds; beyond it the check is killed with verdict `timeout`."""
     memory_mb: int = Field(1024, ge=256)
-    """Address space cap of a verifier process above its size at start-up, in MiB."""
+    """Memory limit of a verifier process, in MiB of address space beyond its size at start-up."""
     overlong_cache: int = Field(0, ge=0)
-    """Tokens before the response limit over which a length penalty grows to -1 (DAPO's soft
-    overlong punishment); 0 switches it off. It changes the reward that objectives share, so it
-    must be off when objectives are compared."""
+    """Soft overlong punishment of DAPO: length in tokens, before the response limit, over which a
+    penalty grows to -1. 0 disables it, as is needed to compare objectives on equal rewards."""
 
     @field_validator("name", mode="before")
     @classmethod
@@ -48,17 +48,17 @@ class RewardConfig(Stage):
         for name in self.names:
             reward_path(name)
         if self.name in self.extra:
-            raise ValueError(f"extra adds {self.name} to itself: leave it out of reward.extra")
+            raise ValueError(f"extra adds {self.name} to itself: remove it from reward.extra")
         return self
 
     @property
     def graded(self) -> bool:
-        """Whether a reward may be more than the verifier's verdict."""
+        """True if rewards may differ from the verifier's 0 or 1."""
         return self.names != (MATH,)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All rewards, the one that decides first."""
+        """All rewards, first the one that decides correctness."""
         return (self.name, *self.extra)
 
 
@@ -67,7 +67,7 @@ def reward_path(name: str) -> str | None:
     path = None if name == MATH else path_of(name, REWARDS)
     if path is None and name != MATH:
         raise PluginError(
-            f"unknown reward {name!r}: it is {MATH}, the import path of a function such as "
-            "my_module:score, or the name that an installed package gives one"
+            f"unknown reward {name!r}: use {MATH}, the import path of a function such as "
+            "my_module:score, or the name of an entry point of an installed package"
         )
     return path

@@ -10,48 +10,47 @@ from conspo_study.config.stage import Stage
 
 
 class RolloutConfig(Stage):
-    """How responses are sampled during training."""
+    """Sampling of responses during training."""
 
     engine: Literal["transformers", "vllm"] = "transformers"
-    """The generation engine: `transformers` samples with the model object that is trained; `vllm`
-    runs engines in processes of their own, which are sent the weights."""
+    """Generation engine. `transformers` samples from the trained model object itself; `vllm` runs
+    engines in separate processes and sends them the weights."""
     prompts_per_step: int = Field(8, ge=1)
-    """Prompts per rollout batch, over all workers."""
+    """Prompts per rollout batch, summed over all workers; a multiple of `train.workers`."""
     group_size: int = Field(16, ge=2)
-    """G, rollouts per prompt; a contrast needs at least two."""
+    """Group size G: rollouts per prompt. A contrast needs at least two."""
     temperature: float = Field(1.0, gt=0)
-    """Sampling temperature. Log-probabilities everywhere are those at this temperature.
-    Training always samples from the full distribution: truncating it (top-p, top-k) would make
-    the policy's log-probabilities wrong."""
+    """Sampling temperature; all log-probabilities in training are taken at it. There is no top-p or
+    top-k in training: truncated sampling would make the policy's log-probabilities wrong."""
     max_new_tokens: int = Field(44, ge=1)
-    """Response limit in tokens."""
+    """Maximum response length, in tokens."""
     refill_rounds: int = Field(0, ge=0)
-    """Up to this many further rounds of fresh prompts replace discarded groups; 0, as in the
-    paper, discards without refilling."""
+    """Maximum number of extra sampling rounds per step that replace discarded groups by new prompts
+    (dynamic sampling); 0, as in the paper, discards without replacement."""
     ahead: bool = False
-    """Whether the responses of a step are asked for before the update of the step before it, so
-    that vLLM engines draw while the trainer computes. They are off-policy by that update:
-    `staleness` and the mismatch metrics show it, and what ratios refer to is
-    `update.old_logprobs`."""
+    """Sample the responses of a step before the update of the previous step, so that vLLM engines
+    work while the trainer computes. Responses are then off-policy by one rollout batch; see the
+    metric `staleness` and the setting `update.old_logprobs`."""
     batch_rows: int = Field(512, ge=1)
-    """Most sequences that the engine decodes at once."""
+    """Maximum number of sequences that an engine decodes at once; at least `group_size`."""
     vllm_engines: int = Field(1, ge=1)
-    """vLLM engines of each training worker; prompts are spread over them."""
+    """vLLM engines per training worker; prompts are distributed over them."""
     vllm_cpus: int = Field(1, ge=1)
-    """CPU cores reserved for each vLLM engine; without a GPU also its thread count."""
+    """CPU cores reserved for each vLLM engine; without a GPU also its number of threads."""
     vllm_gpus: int = Field(0, ge=0)
-    """GPUs reserved for each vLLM engine, which splits the model over them."""
+    """GPUs reserved for each vLLM engine, which uses them by tensor parallelism."""
     vllm_colocated: bool = False
-    """Whether the engine shares the GPU of its training worker and sleeps while that computes."""
+    """Let the vLLM engine share the GPU of its training worker; it sleeps while the trainer
+    computes."""
     vllm_gpu_memory: float = Field(0.85, gt=0, le=1)
-    """Share of its GPU's memory that a vLLM engine may use, weights included."""
+    """Fraction of GPU memory that a vLLM engine may use, weights included."""
     vllm_cache_mib: int = Field(256, ge=16)
-    """Memory of a vLLM engine's key-value cache on a CPU, in MiB."""
+    """Key-value cache of a vLLM engine on a CPU, in MiB."""
     vllm_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Number format that vLLM computes in; the trainer keeps its own."""
+    """Data type in which vLLM computes; the trainer's is `policy.precision`."""
     vllm_deadline_s: float = Field(600.0, gt=0)
-    """Seconds without a sign of life (a start, a decoding step, loaded weights) after which a vLLM
-    engine is taken for dead."""
+    """Timeout, in seconds, after which a vLLM engine without progress (start-up, a decoding step,
+    loading weights) is replaced."""
 
     @model_validator(mode="after")
     def _a_group_fits_the_engine(self) -> Self:
@@ -66,7 +65,7 @@ class RolloutConfig(Stage):
     def _nothing_is_refilled_ahead(self) -> Self:
         if self.ahead and self.refill_rounds:
             raise ValueError(
-                "ahead draws responses before it is known which groups must be replaced, but "
+                "ahead samples responses before it is known which groups are discarded, but "
                 f"refill_rounds is {self.refill_rounds}: set refill_rounds=0 or ahead=false"
             )
         return self
@@ -75,7 +74,7 @@ class RolloutConfig(Stage):
     def _a_colocated_engine_has_no_gpu_of_its_own(self) -> Self:
         if self.vllm_colocated and (self.vllm_gpus or self.vllm_engines > 1):
             raise ValueError(
-                f"vllm_colocated engines have no GPU of their own and are one per worker, but "
+                f"with vllm_colocated each worker has one engine without its own GPU, but "
                 f"vllm_gpus is {self.vllm_gpus} and vllm_engines {self.vllm_engines}: set "
                 "vllm_gpus=0 and vllm_engines=1, or vllm_colocated=false"
             )

@@ -1,4 +1,4 @@
-"""The base of every configuration class: frozen, strict about names, documented by field."""
+"""Base of the configuration classes: frozen, strict about names, documented field by field."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 
 class Stage(BaseModel):
-    """A frozen group of settings; unknown names, NaN and infinity are refused."""
+    """A frozen group of settings; rejects unknown names, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     LATER: ClassVar[tuple[str, ...]] = ()
-    """Settings that were not there in the first version of results. At their defaults they are left
-    out of what is written and hashed, so that a study of before is still the same study."""
+    """Settings added after the first version of the results format. At their defaults they are
+    neither written nor hashed, so that an older study keeps its configuration hash."""
 
     @model_serializer(mode="wrap")
     def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

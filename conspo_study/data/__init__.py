@@ -1,1 +1,7 @@
-"""Where problems come from: the generated arithmetic task, problem files, and their order."""
+"""Problems: generated, read from files or fetched; checked, ordered, and turned into prompts.
+
+`sources` turns configured names into problems, `order` gives training problems an order, `prompts`
+turns problems into tokens, `check` reads all data of a study before it starts. `arithmetic` is the
+generated task, `problems` the file format, `benchmarks` and `hub` the named sets, `overlap` the
+comparison of training and evaluation sets.
+"""

@@ -2,8 +2,8 @@
 
 A problem is the prompt `7+5-3+8=?` and a newline; a full solution is `7+5=12-3=9+8=17`, a newline
 and `\\boxed{17}`. Operands are 1..9 and every running total stays in 0..50, so that each number is
-one token. A stable hash of the expression assigns it to the train, dev or test split: whatever is
-drawn from a split, with whatever seed, never meets an expression of another split.
+one token. A hash of the expression assigns it to the train, dev or test split, so the splits are
+disjoint whatever the seed.
 """
 
 from __future__ import annotations
@@ -22,30 +22,32 @@ TRAIN_TERMS = (2, 6)
 LEVEL_TERMS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {"easy": (3, 3), "medium": (4, 4), "hard": (6, 6), "ood": (7, 8)}
 )
-"""Fewest and most terms per evaluation level; `ood` is longer than anything trained on."""
+"""Fewest and most terms per evaluation level; `ood` is longer than any training expression."""
 SPLITS = ("train", "dev", "test")
 
 STYLES = ("full", "lazy", "direct")
 LAZY_OPERATIONS = ((1, 2, 3), (1, 2, 2))
-"""Operations that a lazy solution may do per `=`, and their weights."""
+"""Numbers of operations that a lazy solution does per `=`, and their sampling weights."""
 COMPETENCE_MIX = (0.7, 0.2, 0.1)
-"""Shares of the styles while the warm start teaches arithmetic."""
+"""Shares of the styles in the first part of the warm start, which teaches arithmetic."""
 CONCEALMENT_MIX = (0.2, 0.35, 0.45)
-"""Shares of the styles at its end. Guessing dominates, so that the careful traces, which the
-model can produce, are left for reinforcement learning to select."""
+"""Shares of the styles in the last part, where guessing dominates: careful traces, which the model
+can produce, are left for reinforcement learning to select."""
 COMPETENCE_FRACTION = 0.8
+"""Fraction of the warm start that makes up its first part."""
 
 _DRAWS_PER_PROBLEM = 400
-"""Draws after which a level counts as exhausted. About one draw in ten is of the wanted split."""
+"""Draws per requested problem after which a level counts as exhausted. About one draw in ten is of
+the requested split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """`first`, then one signed operand per operation."""
+    """A chain of sums and differences: `first`, then one signed operand per operation."""
 
     first: int
     steps: tuple[int, ...]
-    """Operands with their sign: +8 is added, -3 is subtracted."""
+    """Signed operands: +8 is added, -3 subtracted."""
 
     @property
     def text(self) -> str:
@@ -59,12 +61,12 @@ class Expression:
 
     @property
     def prompt(self) -> str:
-        """The question as the policy sees it."""
+        """The question in the form given to the policy."""
         return f"{self.text}=?\n"
 
     @property
     def split(self) -> str:
-        """Which of `SPLITS` the expression belongs to: 80 % train, 10 % dev, 10 % test."""
+        """The split of the expression: 80 % of all are train, 10 % dev, 10 % test."""
         bucket = int.from_bytes(hashlib.sha256(self.text.encode()).digest()[:8], "big") % 10
         return {0: "test", 1: "dev"}.get(bucket, "train")
 
@@ -87,14 +89,17 @@ def _draw_from_split(rng: random.Random, split: str, fewest: int, most: int) -> 
 
 
 def training_problem(seed: int, index: int) -> Problem:
-    """Problem `index` of the infinite training stream `seed`; never a held-out expression."""
+    """Problem `index` of the endless training stream `seed`; never a held-out expression."""
     rng = random.Random(f"chain-train:{seed}:{index}")
     expression = _draw_from_split(rng, "train", *TRAIN_TERMS)
     return Problem(id=f"chain-train-{index}", text=expression.prompt, answer=str(expression.total))
 
 
 def evaluation_problems(level: str, split: str = "dev", count: int = 96) -> list[Problem]:
-    """The first `count` problems of a fixed list of distinct ones, `dev` or `test`."""
+    """The first `count` problems of a fixed list of distinct problems.
+
+    split: `dev` or `test`. Raises ValueError for an unknown level or split, or too large a count.
+    """
     if level not in LEVEL_TERMS:
         raise ValueError(f"unknown level {level!r} of chain; known: {', '.join(LEVEL_TERMS)}")
     if split not in SPLITS:
@@ -116,13 +121,13 @@ def evaluation_problems(level: str, split: str = "dev", count: int = 96) -> list
     if len(problems) < count:
         raise ValueError(
             f"chain/{level} has about {len(problems)} problems in split {split!r}, fewer than the "
-            f"{count} asked for: lower problems_per_set"
+            f"{count} requested: lower evaluation.problems_per_set"
         )
     return list(problems.values())
 
 
 def solution(expression: Expression, style: str, rng: random.Random) -> str:
-    """A correct solution in one of `STYLES`; `rng` is used by the lazy style only."""
+    """A correct solution in one of `STYLES`; only the lazy style uses `rng`."""
     boxed = f"\\boxed{{{expression.total}}}"
     if style == "direct":
         return boxed
@@ -136,9 +141,9 @@ def solution(expression: Expression, style: str, rng: random.Random) -> str:
 
 
 def demonstrations(seed: int, count: int) -> Iterator[tuple[str, str]]:
-    """The warm start's `count` pairs of prompt and solution, in the order of training.
+    """The `count` pairs of prompt and solution of the warm start, in the order of training.
 
-    Every label is right; the solutions differ only in how much work they show.
+    All solutions are correct; they differ in how much work they show.
     """
     rng = random.Random(f"chain-demonstrations:{seed}")
     for index in range(count):

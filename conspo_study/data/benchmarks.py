@@ -1,7 +1,7 @@
-"""Problem sets that have a name: what they hold, their files, their place on the hub.
+"""Named problem sets: their contents, their file names, and their place on the Hugging Face hub.
 
-A named set is read from a folder of JSON-lines files or fetched from the hub. The names of the
-paper's benchmarks are those of its columns, in lower case.
+A named set is read from a folder of JSON-lines files or fetched from the hub. The paper's
+benchmarks are named like its columns, in lower case.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A dataset of the hub, and which of its columns hold what."""
+    """A dataset of the hub, and the roles of its columns."""
 
     path: str
     split: str
@@ -22,29 +22,29 @@ class Hub:
     problem: str = "problem"
     answer: str = "answer"
     id: str | None = None
-    """None numbers the rows."""
+    """Column of ids; None numbers the rows."""
     form: Literal["plain", "first", "after_hashes"] = "plain"
-    """Of the answer column: the answer itself, a list whose first element it is, or a solution
-    with the answer behind its last `####`."""
+    """Form of the answer column: the answer itself, a list with the answer first, or a solution
+    with the answer after its last `####`."""
     around: tuple[str, str] = ("", "")
-    """Instructions before and after every problem, which are removed: the prompt is ours."""
+    """Instructions before and after every problem, which are removed in favour of our prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedSet:
-    """A problem set that configurations may name."""
+    """A problem set that a configuration may name."""
 
     name: str
     title: str
     rows: int
-    """How many problems it should have."""
+    """Expected number of problems."""
     files: tuple[str, ...]
-    """What its file in a folder may be called; the first that exists is read."""
+    """Accepted names of its file in a folder; the first that exists is read."""
     hub: Hub
     samples: int | None = None
-    """k as the paper measures it; None for sets that it does not measure."""
+    """k used in the paper; None for sets that are not in the paper."""
     train: bool = False
-    """Whether it is a training set."""
+    """True for a training set."""
 
 
 def _sets(entries: Iterable[NamedSet]) -> Mapping[str, NamedSet]:
@@ -146,7 +146,7 @@ BENCHMARKS = _sets(
         ),
     ]
 )
-"""The sets to measure on."""
+"""Evaluation sets, by name."""
 
 TRAINING_SETS = _sets(
     [
@@ -191,10 +191,10 @@ TRAINING_SETS = _sets(
         ),
     ]
 )
-"""The sets to train on."""
+"""Training sets, by name."""
 
 NAMED = _sets([*BENCHMARKS.values(), *TRAINING_SETS.values()])
-"""All of them."""
+"""All named sets, by name."""
 
 PAPER_SETS = ("aime24", "aime25", "aime26", "hmmt25", "math500", "amc", "olympiadbench")
 """The paper's benchmarks, in the order of its columns."""

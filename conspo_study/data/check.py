@@ -1,4 +1,5 @@
-"""What a study reads, before it starts: hashes, what is left out and why, what may not be."""
+"""Reads all data of a study before it starts: content hashes, skipped rows, and reasons to
+refuse."""
 
 from __future__ import annotations
 
@@ -23,50 +24,50 @@ from conspo_study.data.sources import (
 from conspo_study.records import Problem, set_source
 
 IDS_SHOWN = 20
+"""Maximum number of ids in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row of a set that takes no part in the study."""
+    """A row of a set that the study does not use."""
 
     set: str
     row: int | None
-    """Line of the file, for a row that is not a usable problem."""
+    """Line of the file, for a row that is not a usable problem; else None."""
     id: str | None
-    """Of a problem that is left out of training because it is evaluated."""
+    """Id of a problem that is not trained on because it is evaluated; else None."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StudyData:
-    """The problems of a study, as far as others must know them."""
+    """A summary of the problems of a study."""
 
     hashes: Mapping[str, str]
-    """Content hash of every set that a study reads, by what it holds; of what is used of it."""
+    """Content hash of the used part of every set, by the set's source."""
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
-    """What is unexpected about a set and does not stop the study."""
+    """Remarks on sets that differ from expectation without stopping the study."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows left out, by set."""
-        return dict(Counter(one.set for one in self.left_out))
+        """Number of rows left out, by set."""
+        return dict(Counter(row.set for row in self.left_out))
 
     def lines(self) -> list[str]:
-        """For people: what is left out, and the notes."""
-        found = []
+        """A line for each set with rows left out, and the notes."""
+        lines = []
         for name, count in self.counts.items():
-            own = [one for one in self.left_out if one.set == name]
-            first = own[0]
+            first = next(row for row in self.left_out if row.set == name)
             where = f"row {first.row}" if first.id is None else first.id
             more = f", and {count - 1} more" if count > 1 else ""
-            found.append(f"{name}: {count} left out ({where}: {first.reason}{more})")
-        return [*found, *self.notes]
+            lines.append(f"{name}: {count} left out ({where}: {first.reason}{more})")
+        return [*lines, *self.notes]
 
 
 def missing_sets(data: DataConfig, *evaluations: EvaluationConfig) -> list[str]:
-    """Named sets that are in neither folder nor cache, and have to be fetched."""
-    entries = [data.train, *(entry for one in evaluations for entry in one.sets)]
+    """Named sets that are in neither folder nor cache and must be fetched."""
+    entries = [data.train, *(entry for settings in evaluations for entry in settings.sets)]
     named = [name for name in dict.fromkeys(map(set_source, entries)) if name in NAMED]
     return [name for name in named if not file_of(name, data).exists()]
 
@@ -77,22 +78,23 @@ def check_data(
     confirmation: EvaluationConfig | None = None,
     extra: bool = False,
 ) -> StudyData:
-    """Fetch what is missing, read everything, and say what the study is about to use.
+    """Fetch missing sets, read all sets, and summarise what the study uses.
 
-    extra: whether rewards read more of a row than its answer, so that all of it is hashed. Where
-    search and confirmation use more or fewer problems of one set, the larger number is hashed.
-    Raises ValueError: for a set that cannot be used; listing ids, when training shares problems
-    with an evaluation set and `data.on_overlap` does not drop them, or the two splits of a set
-    share some, which would confirm a winner on what selected it; and when search and confirmation
-    would train on different problems.
+    extra: hash all fields of a row, because rewards read more than its answer. If search and
+    confirmation use different numbers of problems of one set, the larger number is hashed.
+
+    Raises ValueError for a set that cannot be used; for problems shared by training and evaluation
+    unless `data.on_overlap` drops them; for problems shared by both splits of a set, since a winner
+    would be confirmed on the problems that selected it; and if search and confirmation would train
+    on different problems.
     """
     evaluations = [search, *([confirmation] if confirmation else [])]
     for name in missing_sets(data, *evaluations):
         fetch(NAMED[name])
     sets: dict[str, list[Problem]] = {}
-    for one in evaluations:
-        for name, problems in evaluation_sets(data, one).items():
-            source = one.source(name)
+    for settings in evaluations:
+        for name, problems in evaluation_sets(data, settings).items():
+            source = settings.source(name)
             sets[source] = max(sets.get(source, []), problems, key=len)
     if confirmation is not None:
         _refuse_shared_splits(search, confirmation, sets)
@@ -108,23 +110,23 @@ def check_data(
 def _training(
     data: DataConfig, evaluations: Sequence[EvaluationConfig]
 ) -> tuple[list[Problem], list[LeftOut]]:
-    """What is trained on, and what overlap leaves out of it."""
+    """The training problems, and those left out because they are evaluated."""
     whole, _ = load_set(data.train, data)
-    by_evaluation = [overlaps(whole, data, one) for one in evaluations]
-    shared = [*dict.fromkeys(overlap for found in by_evaluation for overlap in found)]
+    by_evaluation = [overlaps(whole, data, settings) for settings in evaluations]
+    shared = [*dict.fromkeys(overlap for part in by_evaluation for overlap in part)]
     if shared and data.on_overlap == "refuse":
         raise ValueError(_shared_text(shared))
-    gone = [{overlap.id for overlap in found} for found in by_evaluation]
-    if any(ids != gone[0] for ids in gone):
+    dropped = [{overlap.id for overlap in part} for part in by_evaluation]
+    if any(ids != dropped[0] for ids in dropped):
         raise ValueError(
-            "search and confirmation would train on different problems, since they evaluate other "
-            "sets and data.on_overlap drops what is evaluated: name all sets in evaluation.sets of "
-            "the study"
+            "search and confirmation would train on different problems, because they evaluate "
+            "different sets and data.on_overlap=drop removes evaluated problems from training: "
+            "list the sets of both in the study's evaluation.sets"
         )
     train = without(whole, shared)
     if not train:
         raise ValueError(
-            f"all problems of {data.train} are also evaluated: nothing is left to train; name "
+            f"all problems of {data.train} are also evaluated, so none remain for training: choose "
             "another data.train or other evaluation.sets"
         )
     return train, [
@@ -138,15 +140,15 @@ def _shared_text(shared: Sequence[Overlap]) -> str:
     for overlap in shared:
         by_set.setdefault(overlap.set, []).append(overlap)
     lines = [
-        f"{len(found)} problems of {name} are also in the training file ({_ids(found)})"
-        for name, found in by_set.items()
+        f"{len(group)} problems of {name} are also in the training file ({_ids(group)})"
+        for name, group in by_set.items()
     ]
     return "; ".join(lines) + ": remove them from either, or set data.on_overlap=drop"
 
 
-def _ids(found: Sequence[Overlap]) -> str:
-    shown = [f"{overlap.id} = {overlap.same_as}" for overlap in found[:IDS_SHOWN]]
-    more = len(found) - len(shown)
+def _ids(shared: Sequence[Overlap]) -> str:
+    shown = [f"{overlap.id} = {overlap.same_as}" for overlap in shared[:IDS_SHOWN]]
+    more = len(shared) - len(shown)
     return ", ".join([*shown, f"and {more} more"] if more else shown)
 
 
@@ -166,13 +168,13 @@ def _refuse_shared_splits(
 
 
 def _unusable(names: Sequence[str], data: DataConfig) -> tuple[list[LeftOut], list[str]]:
-    """Bad rows of files and named sets, and which of these have another size than is known."""
+    """Unusable rows of files and named sets, and notes on named sets of unexpected size."""
     left_out: list[LeftOut] = []
     notes = []
     for name in names:
         problems, bad = load_set(name, data)
-        left_out += [LeftOut(name, one.row, None, one.reason) for one in bad]
+        left_out += [LeftOut(name, row.row, None, row.reason) for row in bad]
         rows = len(problems) + len(bad)
         if name in NAMED and rows != NAMED[name].rows:
-            notes.append(f"{name}: {rows} rows, where {NAMED[name].rows} are known")
+            notes.append(f"{name}: {rows} rows, expected {NAMED[name].rows}")
     return left_out, notes

@@ -1,8 +1,7 @@
-"""Named sets from the hub, through the `datasets` library, as JSON-lines files in a cache.
+"""Fetches named sets from the hub, by the `datasets` library, into cached JSON-lines files.
 
-Only the driver of a study fetches. Trials read the cached file, so what they train on is a plain
-file whose content is hashed. No code of a dataset is run: the library does not offer it any more,
-and older versions ask for a permission that is never given here.
+Only the driver of a study fetches; trials read the cached file, whose content is hashed. Code that
+comes with a dataset is never run.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from conspo_study.data.benchmarks import Hub, NamedSet
 
 
 class HubError(ValueError):
-    """A set cannot be fetched; one line that says why and what to do."""
+    """A set that cannot be fetched; one line that says why and what to do."""
 
 
 def cached_file(entry: NamedSet) -> Path:
-    """Where the set lies once it is fetched. The name changes with what is fetched, and how."""
+    """The path of a fetched set; its name depends on the dataset and on the conversion."""
     digest = hashlib.sha256(repr(entry.hub).encode()).hexdigest()[:8]
     return cache_root() / "problems" / f"{entry.name}-{digest}.jsonl"
 
 
 def fetch(entry: NamedSet) -> Path:
-    """Fetch the set into the cache; returns its file. Rows are not judged: they are read like those
-    of any file. Raises HubError."""
+    """Fetch a set into the cache and return its file. Rows are not checked here but when the file
+    is read. Raises HubError."""
     path = cached_file(entry)
     rows = [converted(entry.hub, row, index) for index, row in enumerate(_rows(entry))]
     try:
@@ -40,13 +39,13 @@ def fetch(entry: NamedSet) -> Path:
     except OSError as error:
         raise HubError(
             f"{entry.name}: the cache {path.parent} cannot be written ({error.strerror}): set "
-            "CONSPO_STUDY_CACHE to a folder that can"
+            "CONSPO_STUDY_CACHE to a writable folder"
         ) from error
     return path
 
 
 def converted(hub: Hub, row: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """A row with the fields of a problem file; what it has no usable value for is None."""
+    """A row with the fields of a problem file; None for a field without a usable value."""
     return {
         "id": index if hub.id is None else row[hub.id],
         "problem": _without(row[hub.problem], hub.around),
@@ -65,7 +64,7 @@ def _rows(entry: NamedSet) -> Iterable[Mapping[str, Any]]:
         ) from error
     try:
         rows: Any = load_dataset(hub.path, hub.config, split=hub.split)
-    except Exception as error:  # its exceptions are those of the network, the hub and the disk
+    except Exception as error:  # any error of network, hub or disk
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         advice = "put its file into a folder and name that with --data-dir"
         if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
@@ -103,7 +102,7 @@ def _without(text: Any, around: tuple[str, str]) -> Any:
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """All or nothing, whoever else writes the same file."""
+    """Write the file atomically; another process may write the same file at the same time."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
         try:
             file.writelines(json.dumps(row) + "\n" for row in rows)

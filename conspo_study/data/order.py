@@ -1,6 +1,6 @@
-"""Which problem is trained on when.
+"""The order of training problems.
 
-The order is a function of the seed and the position alone, so a resumed run needs no state.
+It is a function of seed and position alone, so a resumed run needs no state.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from conspo_study.records import Problem
 
 
 class TrainingStream(Protocol):
-    """An endless sequence of training problems that can be entered anywhere."""
+    """An endless sequence of training problems with random access."""
 
     def problem(self, position: int) -> Problem:
         """The problem at `position` = 0, 1, 2, ...; always the same one."""
@@ -23,7 +23,7 @@ class TrainingStream(Protocol):
 
 
 class ChainStream:
-    """The generated task: new problems for ever."""
+    """The generated task: an endless stream of new problems."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -34,7 +34,7 @@ class ChainStream:
 
 
 class ShuffledStream:
-    """A list of problems, each visited once per epoch, in a new order every epoch."""
+    """A list of problems, each visited once per epoch, reshuffled every epoch."""
 
     def __init__(self, problems: Sequence[Problem], seed: int) -> None:
         if not problems:
@@ -48,7 +48,8 @@ class ShuffledStream:
 
 
 def problem_index(seed: int, position: int, size: int) -> int:
-    """Which of `size` problems stands at `position` of the endless shuffled order `seed`."""
+    """Index, among `size` problems, of the one at `position` of the endless shuffled order
+    `seed`."""
     epoch, offset = divmod(position, size)
     return _permutation(seed, epoch, size)[offset]
 

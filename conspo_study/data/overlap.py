@@ -1,9 +1,8 @@
-r"""Finding the same problem in two sets, however it is typeset.
+r"""Finds problems that two sets share, regardless of typesetting.
 
-Two texts are the same problem when nothing differs but what LaTeX and Markdown leave to taste:
-case, spaces and line ends, `$` and `\[`, braces, `\left`, `\dfrac` for `\frac`, sentence marks.
-Signs and numbers count, so that `z^4 + z^2` is not `z^4 - z^2`. A problem with an added sentence,
-or in other words, is another text and is not found.
+Two texts are the same problem if they differ only in layout: case, white space, `$` and `\[`,
+braces, `\left`, `\dfrac` for `\frac`, punctuation. Signs and numbers count: `z^4 + z^2` is not
+`z^4 - z^2`. A problem that is reworded or has an added sentence is not found.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ _COMMAND = re.compile(r"\\[a-z]+")
 
 
 def normalised(text: str) -> str:
-    """`text` without what typesetting leaves to taste; equal for two copies of one problem."""
+    """`text` without typesetting; equal for two copies of one problem."""
     plain = unicodedata.normalize("NFKC", text).casefold()
-    plain = _COMMAND.sub(lambda found: _SYNONYMS.get(found[0], found[0]), plain)
+    plain = _COMMAND.sub(lambda match: _SYNONYMS.get(match[0], match[0]), plain)
     return _MARKS.sub("", _LAYOUT.sub("", plain))
 
 
@@ -45,12 +44,12 @@ def overlapping_ids(
     train: Iterable[Problem], evaluation: Iterable[Problem]
 ) -> list[tuple[str, str]]:
     """Pairs `(training id, evaluation id)` of the same problem, in the order of `evaluation`; a
-    problem that is trained on several times has several."""
+    problem that occurs several times in training has several pairs."""
     trained: dict[str, list[str]] = {}
     for problem in train:
         trained.setdefault(normalised(problem.text), []).append(problem.id)
     return [
-        (own, problem.id)
+        (training_id, problem.id)
         for problem in evaluation
-        for own in trained.get(normalised(problem.text), ())
+        for training_id in trained.get(normalised(problem.text), ())
     ]

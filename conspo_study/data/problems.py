@@ -1,4 +1,5 @@
-"""Problem files: JSON lines with the fields `id`, `problem` and `answer`, checked before use."""
+"""Reads problem files: JSON lines with the fields `id`, `problem` and `answer`, checked row by
+row."""
 
 from __future__ import annotations
 
@@ -14,13 +15,15 @@ from typing import Any
 from conspo_study.records import Problem
 
 MAX_CHARACTERS = 100_000
-"""Longer fields are taken for a mistake, such as a whole file in one row."""
+"""Maximum length of a field; a longer one is probably a mistake, such as a whole file in one
+row."""
 ROWS_SHOWN = 20
+"""Maximum number of unusable rows in a message."""
 _FIELDS = frozenset({"id", "problem", "answer", "level"})
 
 
 class ProblemFileError(ValueError):
-    """A problem file cannot be used; the message says why, row by row where rows are at fault."""
+    """An unusable problem file; the message says why and lists unusable rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +38,19 @@ class BadRow:
 def read_problems(
     path: Path, max_bad_rows: float, answers_required: bool = True
 ) -> tuple[list[Problem], list[BadRow]]:
-    """The problems of the file, in its order, and the rows that are left out.
+    """The problems of a file, in order, and its unusable rows.
 
-    Besides the three fields, `level` becomes the problem's level when it is there; further fields
-    are kept as `extra`, for rewards. Numbers are accepted as `id` and `answer`. max_bad_rows: the
-    largest share of rows that may be left out. answers_required: whether a row without `answer` is
-    a bad one; else its answer is empty. Raises ProblemFileError when there are more bad rows, and
-    when no problem is left.
+    The optional field `level` becomes the problem's level; all other fields are kept in `extra`,
+    for rewards. `id` and `answer` may be numbers. max_bad_rows: largest fraction of unusable rows.
+    answers_required: count a row without `answer` as unusable; if false, its answer is empty.
+    Raises ProblemFileError for more unusable rows and for a file without usable ones.
     """
     try:
         lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     except OSError as error:
         raise ProblemFileError(
-            f"{path}: cannot be read ({error.strerror}); name a file of problems, seen from "
-            f"{Path.cwd()}, or a set"
+            f"{path}: cannot be read ({error.strerror}); give the path of a problem file, relative "
+            f"to {Path.cwd()}, or the name of a set"
         ) from error
     problems: list[Problem] = []
     bad: list[BadRow] = []
@@ -67,28 +69,28 @@ def read_problems(
         problems.append(problem)
     if len(bad) > max_bad_rows * (len(problems) + len(bad)):
         raise ProblemFileError(
-            f"{path}: {len(bad)} of {len(problems) + len(bad)} rows are bad, more than "
-            f"{max_bad_rows:.3g} of them; correct or remove them, or raise data.max_bad_rows"
+            f"{path}: {len(bad)} of {len(problems) + len(bad)} rows are unusable, more than "
+            f"data.max_bad_rows={max_bad_rows:.3g} allows: correct or remove them, or raise it"
             f"{_about_answers(bad)}\n  " + "\n  ".join(_listed(bad))
         )
     if not problems:
-        why = "; ".join(_listed(bad)) or "one JSON object a line is needed"
+        why = "; ".join(_listed(bad)) or "it needs one JSON object per line"
         raise ProblemFileError(f"{path}: the file has no problems; {why}{_about_answers(bad)}")
     return problems, bad
 
 
 def _about_answers(bad: Sequence[BadRow]) -> str:
-    without = any(one.reason == "answer is missing" for one in bad)
+    without = any(row.reason == "answer is missing" for row in bad)
     return "; if the reward reads no answers, set data.answers=optional" if without else ""
 
 
 def _listed(bad: Sequence[BadRow]) -> list[str]:
-    shown = [f"row {one.row}: {one.reason}" for one in bad[:ROWS_SHOWN]]
+    shown = [f"row {row.row}: {row.reason}" for row in bad[:ROWS_SHOWN]]
     return [*shown, f"and {len(bad) - len(shown)} more"] if len(bad) > len(shown) else shown
 
 
 def _parse(line: bytes, answers_required: bool) -> Problem:
-    """One row; raises `ValueError` with the reason when it is not a usable problem."""
+    """The problem of one row. Raises ValueError with the reason if the row is unusable."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -98,13 +100,13 @@ def _parse(line: bytes, answers_required: bool) -> Problem:
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON ({error.msg} at column {error.colno})") from error
     except (RecursionError, ValueError) as error:
-        raise ValueError("is JSON that is nested too deeply or has too long a number") from error
+        raise ValueError("is JSON with too deep nesting or too long a number") from error
     if not isinstance(row, dict):
         raise ValueError("is not a JSON object")
     level = row.get("level", "")
     name = _field(row, "id", numbers=True)
     if not name.isprintable():  # ids are shown on terminals
-        raise ValueError(f"id {name!r} has characters that cannot be printed")
+        raise ValueError(f"id {name!r} has unprintable characters")
     return Problem(
         id=name,
         text=_field(row, "problem", numbers=False),
@@ -140,14 +142,14 @@ def _field(row: dict[str, Any], name: str, *, numbers: bool) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(f"{name} holds half of a character pair (lone surrogate)") from error
+        raise ValueError(f"{name} contains a lone surrogate (half of a character pair)") from error
     return value
 
 
 def content_hash(problems: Iterable[Problem], extra: bool = False) -> str:
-    """SHA-256 over the ids, texts and answers in order: the same problems give the same hash.
+    """SHA-256 over ids, texts and answers, in order.
 
-    extra: whether the other fields of the rows count, too, as they do for own rewards.
+    extra: include the other fields of the rows, which custom rewards may read.
     """
     digest = hashlib.sha256()
     for problem in problems:

@@ -1,8 +1,7 @@
-"""From problems to the tokens that the policy is asked to continue.
+"""Turns problems into prompts: the tokens that the policy continues.
 
-The text of a problem is untrusted: whatever it contains, it is read as text. It cannot end its turn
-in a chat, begin another one, or write the marks of a model's thoughts, since the tokens that mean
-these are never made from it.
+The text of a problem is untrusted and never becomes control tokens: it cannot end its turn in a
+chat, begin another turn, or open and close a model's thoughts.
 """
 
 from __future__ import annotations
@@ -11,71 +10,74 @@ import datetime
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 from conspo_study.config import DataConfig
 from conspo_study.records import Problem
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 _PLACEHOLDER = "Q7c1e0Z"
-"""Stands for what the user says while a chat template is taken apart."""
+"""Placeholder for the user's message while a chat template is taken apart."""
 _MARKUP = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 """Added tokens of this form mean more than their letters although some tokenizers do not declare
 them special, such as `</think>`."""
 _TODAY = datetime.datetime(2024, 7, 26)
-"""For chat templates that ask for today's date: a prompt must not change from day to day."""
+"""Date given to chat templates that write today's: a prompt must not change from day to day."""
 
 
 def prompt_tokens(
-    problems: Sequence[Problem], config: DataConfig, tokenizer: Any
+    problems: Sequence[Problem], config: DataConfig, tokenizer: PreTrainedTokenizerBase
 ) -> list[tuple[int, ...]]:
-    """Token ids of each problem's prompt, inside the chat template where `config.chat` says so.
+    """Token ids of each problem's prompt, inside the chat template if `config.chat` says so.
 
-    Raises ValueError naming the first problem whose prompt is too long or cannot be read as text,
-    or saying why the chat template cannot be used.
+    Raises ValueError for a prompt that is too long or cannot be encoded as text, naming its
+    problem, and for an unusable chat template.
     """
-    read = _chat(config, tokenizer) if _is_chat(config, tokenizer) else _Plain(_Text(tokenizer))
+    encode = _chat(config, tokenizer) if _is_chat(config, tokenizer) else _Plain(_Text(tokenizer))
     prompts = []
     for problem in problems:
         try:
-            tokens = read(prompt_text(problem, config))
+            tokens = encode(prompt_text(problem, config))
         except ValueError as error:
             raise ValueError(f"the prompt of problem {problem.id!r}: {error}") from error
         if not 0 < len(tokens) <= config.max_prompt_tokens:
             raise ValueError(
-                f"the prompt of problem {problem.id!r} has {len(tokens)} tokens, allowed are 1 to "
-                f"{config.max_prompt_tokens}: raise data.max_prompt_tokens or drop the problem"
+                f"the prompt of problem {problem.id!r} has {len(tokens)} tokens, must have 1 to "
+                f"{config.max_prompt_tokens}: raise data.max_prompt_tokens or remove the problem"
             )
         prompts.append(tuple(tokens))
     return prompts
 
 
 def prompt_text(problem: Problem, config: DataConfig) -> str:
-    """The prompt as text: all of it, or what the user says in a chat."""
+    """The prompt as text; in a chat, the user's message."""
     return config.template.replace("{problem}", problem.text)
 
 
-def _is_chat(config: DataConfig, tokenizer: Any) -> bool:
+def _is_chat(config: DataConfig, tokenizer: PreTrainedTokenizerBase) -> bool:
     if config.chat == "off":
         return False
     has_template = bool(getattr(tokenizer, "chat_template", None))
     if not has_template and (config.chat == "on" or config.system):
         asked = "data.chat is on" if config.chat == "on" else "data.system is set"
         raise ValueError(
-            f"{asked}, but the policy's tokenizer has no chat template: change that, or put all "
-            "there is to say into data.template"
+            f"{asked}, but the policy's tokenizer has no chat template: set data.chat=off and put "
+            "the whole prompt into data.template"
         )
     return has_template
 
 
 class _Text:
-    """A tokenizer that can be kept from seeing more than text in a text."""
+    """A tokenizer that can encode a text without ever producing control tokens."""
 
-    def __init__(self, tokenizer: Any):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
         self._tokenizer = tokenizer
         added = tokenizer.added_tokens_decoder
         names = {str(token): index for index, token in added.items()}
         self.added = _any_of(names)
-        """Matches the tokens that divide a text before anything else happens to it."""
+        """Matches the added tokens, at which a tokenizer divides a text first."""
         controls = {
             str(token) for token in added.values() if token.special or _MARKUP.fullmatch(str(token))
         } | set(tokenizer.all_special_tokens)
@@ -83,36 +85,36 @@ class _Text:
         self._control_ids = set(tokenizer.convert_tokens_to_ids(sorted(controls)))
 
     def with_controls(self, text: str) -> list[int]:
-        """Tokens of trusted text: the names of special tokens stand for them."""
+        """Tokens of trusted text; names of special tokens become those tokens."""
         return self._encode(text, add_special_tokens=False)
 
     def without_controls(self, text: str) -> list[int]:
-        """Tokens of any text, none of which is a control token.
+        """Tokens of untrusted text, none of which is a control token.
 
-        Names of control tokens are read as the letters that they are. Raises ValueError where the
-        tokenizer insists.
+        Names of control tokens are encoded letter by letter. Raises ValueError if the tokenizer
+        produces control tokens anyway.
         """
         tokens = self._as_letters(text)
         if not self._controlled(tokens, text):
             return tokens
-        # No name survives being cut after its first letter, also where names overlap.
+        # Cutting after its first letter destroys a name, even where names overlap.
         starts = [match.start() + 1 for match in self._controls.finditer(text)]
         edges = [0, *starts, len(text)]
         pieces = (text[a:b] for a, b in pairwise(edges))
         tokens = list(chain.from_iterable(map(self._as_letters, pieces)))
-        if found := self._controlled(tokens, text):
-            names = self._tokenizer.convert_ids_to_tokens(found)
+        if controls := self._controlled(tokens, text):
+            names = self._tokenizer.convert_ids_to_tokens(controls)
             raise ValueError(f"its text becomes control tokens ({', '.join(names)}): change it")
         return tokens
 
     def frame(self, text: str) -> tuple[list[int], list[int]]:
-        """What the tokenizer puts before and after every text; `text` is an example."""
+        """The tokens that the tokenizer adds before and after every text; `text` is an example."""
         bare = self._as_letters(text)
         framed = self._encode(text, split_special_tokens=True)
         for start in range(len(framed) - len(bare) + 1):
             if framed[start : start + len(bare)] == bare:
                 return framed[:start], framed[start + len(bare) :]
-        raise ValueError("the tokenizer changes a text when it frames it by special tokens")
+        raise ValueError("the tokenizer changes a text when it adds special tokens around it")
 
     def _as_letters(self, text: str) -> list[int]:
         return self._encode(text, add_special_tokens=False, split_special_tokens=True)
@@ -120,15 +122,16 @@ class _Text:
     def _encode(self, text: str, **settings: bool) -> list[int]:
         try:
             tokens: list[int] = self._tokenizer(text, **settings)["input_ids"]
-        except Exception as error:  # such as one without a token for what it does not know
+        except Exception as error:  # such as a tokenizer without an unknown token
             raise ValueError(
-                f"the policy's tokenizer cannot read {text[:40]!r} ({error}), as the embedded "
-                "model's reads its own task alone: choose other problems, or another policy.model"
+                f"the policy's tokenizer cannot encode {text[:40]!r} ({error}); that of the "
+                "embedded model knows only the generated task: choose other problems or another "
+                "policy.model"
             ) from error
         return tokens
 
     def _controlled(self, tokens: Sequence[int], text: str) -> list[int]:
-        """The control tokens among `tokens`, but for an unknown token that `text` does not name."""
+        """The control tokens among `tokens`, except an unknown token that `text` does not name."""
         unknown = getattr(self._tokenizer, "unk_token", None)
         harmless = unknown is not None and unknown not in text
         spared = {self._tokenizer.unk_token_id} if harmless else set()
@@ -136,7 +139,7 @@ class _Text:
 
 
 class _Plain:
-    """Reads a prompt that is no chat."""
+    """Encodes prompts without a chat template."""
 
     def __init__(self, text: _Text):
         self._text = text
@@ -148,56 +151,56 @@ class _Plain:
         return [*before, *self._text.without_controls(prompt), *after]
 
 
-def _chat(config: DataConfig, tokenizer: Any) -> Callable[[str], list[int]]:
-    """Reads what the user says inside the tokenizer's chat template.
+def _chat(config: DataConfig, tokenizer: PreTrainedTokenizerBase) -> Callable[[str], list[int]]:
+    """A function that encodes a user's message inside the tokenizer's chat template.
 
-    The template is trusted and what the user says is not, so they are tokenised apart. They are cut
-    where tokenizers cut themselves, at the special tokens around what the user says: the result is
-    that of tokenising the whole chat, unless the user writes control tokens.
+    The template is trusted and the message is not, so they are tokenised separately. They are cut
+    at the special tokens around the message, where tokenizers divide a text anyway: the result is
+    that of tokenising the whole chat, unless the message contains control tokens.
     """
     text = _Text(tokenizer)
     opening = [{"role": "system", "content": config.system}] if config.system else []
 
-    def render(said: str) -> str:
+    def render(message: str) -> str:
         try:
             chat: str = tokenizer.apply_chat_template(
-                [*opening, {"role": "user", "content": said}],
+                [*opening, {"role": "user", "content": message}],
                 tokenize=False,
                 add_generation_prompt=True,
                 strftime_now=_TODAY.strftime,
             )
-        except Exception as error:  # whatever the template's own code does
+        except Exception as error:  # anything that the template's code raises
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"the chat template of the tokenizer failed: {reason}") from error
         return chat
 
     example = render(_PLACEHOLDER)
-    before, found, after = example.partition(_PLACEHOLDER)
-    if not found or _PLACEHOLDER in after:
+    before, placeholder, after = example.partition(_PLACEHOLDER)
+    if not placeholder or _PLACEHOLDER in after:
         raise ValueError(
-            "the chat template does not show what the user says exactly once: set data.chat to off"
+            "the chat template does not contain the user's message exactly once: set data.chat=off"
         )
     start = max((match.end() for match in text.added.finditer(before)), default=0)
     end = min((match.start() for match in text.added.finditer(after)), default=len(after))
     head, foot = text.with_controls(before[:start]), text.with_controls(after[end:])
 
-    def read(said: str) -> list[int]:
-        whole = render(said)
+    def encode(message: str) -> list[int]:
+        whole = render(message)
         kept = whole.startswith(before) and whole.endswith(after)
         if not kept or len(whole) < len(before) + len(after):
-            raise ValueError("the chat template takes its text for an instruction: change it")
+            raise ValueError("the chat template reads its text as an instruction: change it")
         inner = whole[start : len(whole) - len(after) + end]
         return [*head, *text.without_controls(inner), *foot]
 
-    if read(_PLACEHOLDER) != text.with_controls(example):
+    if encode(_PLACEHOLDER) != text.with_controls(example):
         raise ValueError(
-            "the chat template's tokens depend on what stands beside them, so that problems cannot "
-            "be kept from them: set data.chat to off"
+            "the chat template's tokens depend on the text beside them and cannot be separated "
+            "from problems: set data.chat=off"
         )
-    return read
+    return encode
 
 
 def _any_of(names: Iterable[str]) -> re.Pattern[str]:
-    """Matches any of the names, the longest first; nothing where there are none."""
+    """A pattern that matches any of the names, longest first; without names, nothing."""
     longest_first = sorted((name for name in names if name), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")

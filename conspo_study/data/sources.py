@@ -1,4 +1,4 @@
-"""From configured names to problems: training streams, evaluation sets, overlap."""
+"""Turns configured names into problems: training streams, evaluation sets, their overlap."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Overlap:
     """A training problem that is also evaluated."""
 
     id: str
-    """Of the training problem."""
+    """Id of the training problem."""
     set: str
-    """The evaluation set, as `EvaluationConfig.source` names it."""
+    """Source of the evaluation set, as `EvaluationConfig.source` gives it."""
     same_as: str
-    """The id there."""
+    """Id of the same problem in the evaluation set."""
 
 
 def training_stream(data: DataConfig, evaluation: EvaluationConfig, seed: int) -> TrainingStream:
-    """The endless, seeded order of training problems, without those that are also evaluated where
-    `data.on_overlap` drops them. Raises ProblemFileError for a bad file."""
+    """The endless, seeded stream of training problems, without evaluated ones if `data.on_overlap`
+    drops them. Raises ProblemFileError for an unusable file."""
     if set_source(data.train) == GENERATED:
         return ChainStream(seed)
     problems, _ = load_set(data.train, data)
@@ -46,33 +46,33 @@ def training_stream(data: DataConfig, evaluation: EvaluationConfig, seed: int) -
 def evaluation_sets(data: DataConfig, evaluation: EvaluationConfig) -> dict[str, list[Problem]]:
     """The problems of each configured set, at most `problems_per_set`, by the set's name.
 
-    Raises ProblemFileError for a bad file, ValueError for an unknown level.
+    Raises ProblemFileError for an unusable file, ValueError for an unknown level.
     """
     most = evaluation.problems_per_set
     return {name: _whole_set(name, data, evaluation)[:most] for name in evaluation.names}
 
 
 def all_problems(data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:
-    """Every problem that may be asked: what is trained on, and both splits of what is evaluated. Of
-    the generated task, which has no end, a first part. Raises like `evaluation_sets`."""
-    found = [problem for _, problems in _both_splits(data, evaluation) for problem in problems]
+    """All problems of a study: the training set and both splits of the evaluation sets. Of the
+    generated task, which is endless, a first part. Raises like `evaluation_sets`."""
+    evaluated = [problem for _, problems in _both_splits(data, evaluation) for problem in problems]
     if set_source(data.train) != GENERATED:
-        return found + load_set(data.train, data)[0]
+        return evaluated + load_set(data.train, data)[0]
     stream = ChainStream(0)
-    return found + [stream.problem(position) for position in range(_GENERATED_SHOWN)]
+    return evaluated + [stream.problem(position) for position in range(_GENERATED_SHOWN)]
 
 
 def load_set(name: str, data: DataConfig) -> tuple[list[Problem], list[BadRow]]:
-    """All problems of a file or named set, and the rows that are left out.
+    """All problems of a file or named set, and its unusable rows.
 
-    Raises ProblemFileError for a file that cannot be used and a set that is not here.
+    Raises ProblemFileError for an unusable file and a set that has not been fetched.
     """
     return read_problems(file_of(name, data), data.max_bad_rows, data.answers == "required")
 
 
 def file_of(name: str, data: DataConfig) -> Path:
-    """The file of a set: of that path; or, of a known one, in `data.folder`, else in the cache of
-    what was fetched, where it may be missing."""
+    """The file of a set: the path itself, or for a named set a file in `data.folder`, or else its
+    file in the cache, which may not exist yet."""
     source = set_source(name)
     entry = NAMED.get(source)
     if entry is None:
@@ -85,7 +85,7 @@ def file_of(name: str, data: DataConfig) -> Path:
     if data.folder is not None:
         folder = Path(data.folder).expanduser()
         if not folder.is_dir():
-            raise ProblemFileError(f"data.folder {folder} is no folder; correct --data-dir")
+            raise ProblemFileError(f"data.folder {folder} is not a folder; correct --data-dir")
         for path in (folder / file for file in entry.files):
             if path.exists():
                 return path
@@ -95,23 +95,23 @@ def file_of(name: str, data: DataConfig) -> Path:
 def overlaps(
     train: Sequence[Problem], data: DataConfig, evaluation: EvaluationConfig
 ) -> list[Overlap]:
-    """The training problems that any evaluation set holds: whole sets, and both splits of those
-    that have two, so that what is trained on does not depend on how much of them is measured."""
-    found: dict[tuple[str, str], Overlap] = {}
+    """The training problems that are also in an evaluation set. Whole sets and both splits are
+    compared, so that training does not depend on how many problems are evaluated."""
+    shared: dict[tuple[str, str], Overlap] = {}
     for source, problems in _both_splits(data, evaluation):
-        for own, other in overlapping_ids(train, problems):
-            found.setdefault((own, source), Overlap(own, source, other))
-    return list(found.values())
+        for train_id, other in overlapping_ids(train, problems):
+            shared.setdefault((train_id, source), Overlap(train_id, source, other))
+    return list(shared.values())
 
 
 def without(train: Sequence[Problem], shared: Sequence[Overlap]) -> list[Problem]:
-    """The training problems that are not evaluated."""
-    gone = {overlap.id for overlap in shared}
-    return [problem for problem in train if problem.id not in gone]
+    """The training problems that are not in `shared`."""
+    dropped = {overlap.id for overlap in shared}
+    return [problem for problem in train if problem.id not in dropped]
 
 
 def _whole_set(name: str, data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:
-    """Of a generated level, which has no end, as many as are measured."""
+    """All problems of a set; of a generated level, which is endless, as many as are evaluated."""
     source = evaluation.source(name)
     task, _, level = source.removesuffix(" (test)").partition("/")
     if task == GENERATED:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from conspo_study.data.benchmarks import NAMED
 from conspo_study.definition import StudyDefinition, confirmation_batch, search_batch
 from conspo_study.forecast.known_models import KNOWN_MODELS
 from conspo_study.policy.models import EMBEDDED, local_folder
+from conspo_study.policy.safetensors_header import read_header
 
 EMBEDDED_TOKENS_PER_S = 10_000
 """Generated tokens per second of training that one core manages with the embedded model."""
@@ -27,8 +27,6 @@ one holds its last."""
 
 _BYTES_PER_PARAMETER = 3 * 4
 """Weights and AdamW's two averages, in float32."""
-_LONGEST_HEADER = 100_000_000
-"""The safetensors format's own limit."""
 _BYTES_PER_EVALUATED = 4
 """A row of a compressed evaluation file."""
 _BYTES_PER_FILE = 4_000
@@ -181,9 +179,8 @@ def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:
     """Names and shapes of a model's weights, from the headers of its safetensors files."""
     for path in folder.glob("*.safetensors"):
         with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(size, _LONGEST_HEADER)))
-        yield from ((k, v["shape"]) for k, v in header.items() if k != "__metadata__")
+            tensors = read_header(file).tensors
+        yield from ((name, tensor["shape"]) for name, tensor in tensors.items())
 
 
 def _is_adapted(name: str, shape: Sequence[int], policy: PolicyConfig) -> bool:

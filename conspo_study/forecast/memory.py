@@ -14,14 +14,13 @@ from typing import Any
 from conspo_study.config import RunConfig
 from conspo_study.forecast.costs import parameter_count, trained_parameters
 from conspo_study.forecast.known_models import EMBEDDED_SHAPE, KNOWN_MODELS, Shape
+from conspo_study.policy.logits import CHUNK_ELEMENTS
 from conspo_study.policy.models import EMBEDDED, local_folder
 from conspo_study.text import size_text
 
-CHUNK_ELEMENTS = 1 << 25
-"""Most logits that the update holds at once; `policy.logprobs` decides it."""
 CHUNK_COPIES = 4
-"""Most tensors of that size at the peak: logits, their scaled copy, log-softmax and gradient of a
-head with adapters or a bias. Of a plain one, logits, probabilities, and their casts."""
+"""Most tensors of CHUNK_ELEMENTS at the peak: logits, their scaled copy, log-softmax and gradient of
+a head with adapters or a bias. Of a plain one, logits, probabilities, and their casts."""
 SAMPLER_COPIES = 4
 """The same of the logits of one sampled token: logits, probabilities, their sum and the scaled."""
 ON_GPU, IN_MEMORY = "GPU memory", "memory"

@@ -1,6 +1,7 @@
-"""Code from outside of the package: found by name, traced to its files, shipped to workers.
+"""Users' code: located by name (`load`), traced to its files (`find_sources`), shipped (`ship`).
 
-It imports nothing of the project, and no library.
+A plugin is an objective or a reward outside of this package. The wing imports nothing else of the
+project and no library; it raises PluginError.
 """
 
 from conspo_study.plugins.resolve import (

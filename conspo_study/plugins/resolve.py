@@ -1,7 +1,7 @@
-"""Objects by their import path, `module:name`, or by the name that an installed package gives them.
+"""Loads objects by import path, `module:name`, or by the entry point of an installed package.
 
-A package gives names through the entry-point groups `conspo_study.objectives` and
-`conspo_study.rewards`; the value of an entry point is an import path.
+The entry-point groups are `conspo_study.objectives` and `conspo_study.rewards`; the value of an
+entry point is an import path.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ _importing: list[str] = []
 
 
 class PluginError(ValueError):
-    """A plugin cannot be used; the message says which, why, and what to do."""
+    """An unusable plugin; the message says which, why, and what to do."""
 
 
 def is_import_path(text: str) -> bool:
-    """Whether `text` has the form `package.module:name`."""
+    """True if `text` has the form `package.module:name`."""
     return _PATH.fullmatch(text) is not None
 
 
 def path_of(name: str, group: str) -> str | None:
-    """The import path that `name` is, or that an installed package gives it in an entry-point
-    group; None for any other name. Raises PluginError when several packages give it."""
+    """The import path of `name`: itself, or the value of its entry point in `group`; None without
+    one. Raises PluginError if several packages define the entry point differently."""
     if is_import_path(name):
         return name
-    found = {
+    points = {
         point.value: point for point in importlib.metadata.entry_points(group=group, name=name)
     }
-    if len(found) > 1:
-        owners = ", ".join(sorted(str(point.dist and point.dist.name) for point in found.values()))
+    if len(points) > 1:
+        owners = ", ".join(sorted(str(point.dist and point.dist.name) for point in points.values()))
         raise PluginError(
-            f"{name!r} is given by several installed packages ({owners}): write the import path, "
-            f"such as {min(found)}"
+            f"{name!r} is defined by several installed packages ({owners}): use the import path, "
+            f"such as {min(points)}"
         )
-    for value in found:
+    for value in points:
         if not is_import_path(value):
             raise PluginError(
                 f"the entry point {name!r} of {group} is {value!r}, which is not of the form "
                 "package.module:name"
             )
-    return next(iter(found), None)
+    return next(iter(points), None)
 
 
 def module_of(path: str) -> str:
@@ -63,22 +63,22 @@ def module_of(path: str) -> str:
 def load(path: str) -> Any:
     """The object at an import path. Raises PluginError."""
     module_name, _, names = path.partition(":")
-    found: Any = load_module(module_name)
+    target: Any = load_module(module_name)
     for name in names.split("."):
-        if not hasattr(found, name):
-            known = [one for one in vars(found) if not one.startswith("_")]
+        if not hasattr(target, name):
+            known = [attribute for attribute in vars(target) if not attribute.startswith("_")]
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise PluginError(f"{path}: {_where(module_name)} has no {name!r}{hint}")
-        found = getattr(found, name)
-    return found
+        target = getattr(target, name)
+    return target
 
 
 def load_module(name: str) -> ModuleType:
-    """Import a module from Python's path or, failing that, the working directory.
+    """Import a module from Python's path or else from the working directory.
 
-    The running script is a module under the name of its file: what it defines is not defined
-    again. Raises PluginError in a message that names the line at fault.
+    The running script counts as the module named after its file and is not executed again. Raises
+    PluginError with a message that names the line at fault.
     """
     if name in sys.modules:
         return sys.modules[name]
@@ -89,7 +89,7 @@ def load_module(name: str) -> ModuleType:
         _search_working_directory_last()
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # The module itself or a package that it is in, rather than something that it imports.
+        # The module or one of its parent packages is missing, not something that it imports.
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise PluginError(
                 f"the module {name!r} is not found beside the study's file, in the working "
@@ -99,14 +99,14 @@ def load_module(name: str) -> ModuleType:
         raise PluginError(_failure(name, error)) from error
     except PluginError:
         raise
-    except (Exception, SystemExit) as error:  # whatever the module's own code does
+    except (Exception, SystemExit) as error:  # anything that the module's code raises
         raise PluginError(_failure(name, error)) from error
     finally:
         _importing.pop()
 
 
 def refuse_while_importing() -> None:
-    """Raise PluginError where a module that is being imported as a plugin runs a study."""
+    """Raise PluginError if called while a plugin is being imported, which must not run a study."""
     if _importing:
         raise PluginError(
             f"the module {_importing[0]!r} runs a study when it is imported: put that behind "
@@ -115,25 +115,25 @@ def refuse_while_importing() -> None:
 
 
 def import_path(thing: Any) -> str:
-    """The import path of a class or function, also of one that the running script defines.
+    """The import path of a class or function, including those defined by the running script.
 
-    Raises PluginError for one that has none: a lambda, what a function defines, or what an
-    interactive session does.
+    Raises PluginError for an object without one: a lambda, a local function or class, or anything
+    defined in an interactive session.
     """
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str):
-        raise PluginError(f"{thing!r} is no class or function of a module: give its import path")
+        raise PluginError(f"{thing!r} is not a class or function of a module: give its import path")
     path = f"{importable(module)}:{name}"
     if not is_import_path(path):
         raise PluginError(
-            f"{name} of {module} cannot be found again by its name: define it with `class` or "
-            "`def` at the top of a module, whose file name has letters, digits, '_' and '-' only"
+            f"{name} of {module} cannot be imported by its name: define it with `class` or `def` "
+            "at the top level of a module whose file name has only letters, digits, '_' and '-'"
         )
     return path
 
 
 def importable(module: str) -> str:
-    """The name by which other processes can import a module: the file's for the running script.
+    """The name by which other processes import a module: for the running script, its file's name.
 
     Raises PluginError for an interactive session, which has no file.
     """
@@ -143,13 +143,13 @@ def importable(module: str) -> str:
     if name is None:
         raise PluginError(
             "it is defined in an interactive session or a notebook, which other processes cannot "
-            "import: write it into a file beside the notebook and import it from there"
+            "import: move it into a file beside the notebook and import it from there"
         )
     return name
 
 
 def _main_name() -> str | None:
-    """What the running script is called as a module; None in an interactive session."""
+    """The module name of the running script; None in an interactive session."""
     main = sys.modules.get("__main__")
     if (spec := getattr(main, "__spec__", None)) is not None:  # python -m
         return str(spec.name)
@@ -158,17 +158,20 @@ def _main_name() -> str | None:
 
 
 def _search_working_directory_last() -> None:
-    """For good, since what is imported from there may import more of it later."""
+    """Append the working directory to `sys.path`, permanently: its modules may import others
+    later."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
 
 
 def _failure(name: str, error: BaseException) -> str:
-    """Where in the module's code its import failed, and how."""
+    """A message with the error that a module's import raised, and its line in the module's code."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "importlib" not in frame.filename][1:]
-    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    plugin_frames = [frame for frame in frames if "importlib" not in frame.filename][1:]
+    where = (
+        f" ({plugin_frames[-1].filename}, line {plugin_frames[-1].lineno})" if plugin_frames else ""
+    )
     if isinstance(error, SyntaxError) and error.filename:
         where = f" ({error.filename}, line {error.lineno})"
     reason = " ".join(str(error).split()) or "no message"

@@ -1,9 +1,9 @@
-"""The source files of plugins: which they are, their hashes, and a copy that workers import.
+"""The source files of plugins, their hashes, and a copy for workers to import.
 
-A plugin is a module beside a study's file, or of an installed package. Of the former, the module's
-file, or its whole package, is copied into the results directory, with every module beside it that
-they import; that is a function of the files alone, whatever a process has imported. An installed
-package is hashed and stays where it is: every node must have it.
+A plugin is a module beside a study's file or in an installed package. A module beside the study's
+file, or its whole package, is copied into the results directory, with every module in the same
+folder that it imports; the copy depends on the files alone, not on what a process has imported. An
+installed package is hashed but not copied: every node must have it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pathlib import Path
 from conspo_study.plugins.resolve import PluginError, load_module
 
 OWN = frozenset({"conspo_study", "analysis"})
-"""Packages of the project itself, whose hash is the study's code hash already."""
+"""Packages of this project, which the study's code hash covers."""
 SHIPPED = "plugins"
-"""Folder of a results directory that holds the copy."""
+"""Name of the folder with the copy, in a results directory."""
 MOST_BYTES = 64 << 20
-"""Of the files that are copied; more is rather a folder of data than a plugin."""
+"""Maximum total size of copied files; more is probably a folder of data, not a plugin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class PluginSources:
     """The files of a study's plugins."""
 
     copied: Mapping[str, Path] = field(default_factory=dict)
-    """Path below the folder that is searched for modules -> the file."""
+    """Path relative to the folder on the module search path -> the file."""
     installed: Mapping[str, Path] = field(default_factory=dict)
-    """The same, of installed packages."""
+    """The same for installed packages."""
     places: Mapping[str, Path | None] = field(default_factory=dict)
-    """Module -> the folder that it, or its package, lies in; None for an installed one."""
+    """Module -> the folder that contains it or its package; None for an installed one."""
 
     @property
     def hashes(self) -> dict[str, str]:
-        """12 hex digits by `plugin <path>`."""
+        """12 hex digits of each file's SHA-256, by `plugin <path>`."""
         files = {**self.copied, **self.installed}
         return {
             f"plugin {name}": hashlib.sha256(path.read_bytes()).hexdigest()[:12]
@@ -51,9 +51,9 @@ class PluginSources:
 
 
 def find_sources(modules: Iterable[str]) -> PluginSources:
-    """The source files of these modules, which are imported now if need be.
+    """The source files of these modules, which are imported if they are not yet.
 
-    Raises PluginError for a module without a source file, and for packages that are too large.
+    Raises PluginError for a module without a source file and for packages that are too large.
     """
     copied: dict[str, Path] = {}
     installed: dict[str, Path] = {}
@@ -61,7 +61,7 @@ def find_sources(modules: Iterable[str]) -> PluginSources:
     for name in sorted(set(modules)):
         file = getattr(load_module(name), "__file__", None)
         if file is None or not Path(file).is_file():
-            raise PluginError(f"the module {name!r} has no source file that workers could import")
+            raise PluginError(f"the module {name!r} has no source file for workers to import")
         root = _root(name, Path(file).resolve())
         if _is_installed(root):
             installed |= _files(root, name)
@@ -80,7 +80,7 @@ def find_sources(modules: Iterable[str]) -> PluginSources:
 
 
 def ship(sources: PluginSources, folder: Path) -> None:
-    """Make `folder` hold the copied files and nothing else; no folder for no files."""
+    """Fill `folder` with the copied files and nothing else; without files, remove it."""
     if folder.is_symlink():
         folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
@@ -91,13 +91,13 @@ def ship(sources: PluginSources, folder: Path) -> None:
 
 
 def search_in(folder: str) -> None:
-    """Import modules from `folder` before any other place."""
+    """Put `folder` first on the module search path."""
     if folder not in sys.path:
         sys.path.insert(0, folder)
 
 
 def missing_modules(modules: Iterable[str]) -> list[str]:
-    """Those whose top-level package or module is nowhere to be found. Imports nothing."""
+    """The modules whose top-level package or module does not exist. Imports nothing."""
     places = [*sys.path, str(Path.cwd())]
     return [
         name
@@ -107,7 +107,7 @@ def missing_modules(modules: Iterable[str]) -> list[str]:
 
 
 def _root(module: str, file: Path) -> Path:
-    """The folder in which a search for the module's top-level package ends."""
+    """The folder on the module search path that contains the module's top-level package."""
     depth = len(module.split(".")) - (file.name != "__init__.py")
     return file.parents[depth]
 
@@ -119,7 +119,7 @@ def _is_installed(root: Path) -> bool:
 
 
 def _files(root: Path, module: str) -> dict[str, Path]:
-    """The file of a top-level module, or all files of a top-level package but caches and links."""
+    """The file of a top-level module, or all files of its package except caches and links."""
     top = module.partition(".")[0]
     package = root / top
     if not package.is_dir():
@@ -136,19 +136,19 @@ def _is_hidden(parts: Sequence[str]) -> bool:
 
 
 def _with_neighbours(root: Path, module: str) -> dict[str, Path]:
-    """The module's files, and those of the modules in the same folder that they import."""
-    found: dict[str, Path] = {}
+    """The files of a module, and of the modules in the same folder that it imports."""
+    collected: dict[str, Path] = {}
     waiting = [module]
     while waiting:
         files = _files(root, waiting.pop())
-        found |= files
+        collected |= files
         for path in files.values():
             for name in _imported(path):
                 top = name.partition(".")[0]
-                known = f"{top}.py" in found or any(one.startswith(f"{top}/") for one in found)
+                known = f"{top}.py" in collected or any(f.startswith(f"{top}/") for f in collected)
                 if not known and top not in OWN and _lies_in(root, top):
                     waiting.append(top)
-    return found
+    return collected
 
 
 def _lies_in(root: Path, top: str) -> bool:
@@ -156,13 +156,13 @@ def _lies_in(root: Path, top: str) -> bool:
 
 
 def _imported(path: Path) -> Iterator[str]:
-    """Modules that a source file imports by their full names."""
+    """The modules that a source file imports by absolute name."""
     if path.suffix != ".py":
         return
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, RecursionError):
-        return  # importing it says what is wrong
+        return  # importing it will report the error
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,4 +1,4 @@
-"""A folder that is built once per machine, however many processes ask for it."""
+"""Cached folders, each built once per machine even if several processes request it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from pathlib import Path
 from conspo_study.config.places import cache_root
 
 MANIFEST = "manifest.json"
-"""Names the SHA-256 of every other file; written last, so a folder without one is unfinished."""
+"""File with the SHA-256 of every other file; written last, so a folder without it is incomplete."""
 
 
 def cached_folder(
     name: str, build: Callable[[Path], None], on_notice: Callable[[str], None]
 ) -> Path:
-    """The folder `name` of the cache; `build` fills an empty folder when there is no sound one.
+    """The folder `name` of the cache; `build` fills an empty folder unless an intact one exists.
 
-    Processes that ask at the same time wait for the one that builds. A folder appears under its
-    name complete or not at all; a damaged one is reported to `on_notice` and built again.
+    Concurrent callers wait for the process that builds. A folder appears under its name complete or
+    not at all; a damaged one is reported to `on_notice` and rebuilt. Raises OSError if the cache
+    cannot be written.
     """
     root = cache_root()
     folder = root / name
@@ -33,18 +34,18 @@ def cached_folder(
         lock = (root / f"{name}.lock").open("ab")
     except OSError as error:
         raise OSError(
-            f"the cache {root} cannot be written ({error}): set CONSPO_STUDY_CACHE to a folder "
-            "that can"
+            f"the cache {root} cannot be written ({error}): set CONSPO_STUDY_CACHE to a writable "
+            "folder"
         ) from error
     with lock:
-        # The kernel drops the lock when its process dies, so a crash never leaves one behind.
+        # The kernel releases the lock when its process dies, so a crash leaves no stale lock.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        found = damage(folder)
-        if found is None:  # another process built it while this one waited
+        problem = damage(folder)
+        if problem is None:  # another process built it while this one waited
             return folder
         with tempfile.TemporaryDirectory(dir=root, prefix=f".{name}-") as scratch:
             if folder.exists():
-                on_notice(f"{folder} is damaged ({found}): building it again")
+                on_notice(f"{folder} is damaged ({problem}): rebuilding it")
                 folder.rename(Path(scratch, "damaged"))
             fresh = Path(scratch, "fresh")
             fresh.mkdir()
@@ -56,7 +57,7 @@ def cached_folder(
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a cached folder, or None when every file is as it was written."""
+    """A description of damage to a cached folder; None if every file is as it was written."""
     try:
         digests: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
         for name, digest in digests.items():

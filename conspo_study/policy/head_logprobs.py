@@ -1,14 +1,13 @@
-"""Log-probabilities of given tokens under the output head, with a backward pass of its own.
+"""Log-probabilities of given tokens under the output head, with a custom backward pass.
 
-A vocabulary's logits are the largest tensors of a training step, and PyTorch makes and keeps
-several of their size: logits, log-softmax, its gradient. Here a chunk of tokens at a time has
-logits and probabilities, and the gradient is written down: with z = W h / temperature and
-p = softmax(z),
+Logits are the largest tensors of a training step, and PyTorch allocates and keeps several of their
+size: logits, log-softmax, its gradient. Here only one chunk of tokens at a time has logits, and the
+gradient is explicit: with z = W h / temperature and p = softmax(z),
 
     d log p[y] / dz = onehot(y) - p,
 
-which needs no further tensor of their size. Where all tokens fit one chunk, the forward pass keeps
-their log-softmax; otherwise the backward pass computes logits again, a third more products.
+which needs no further tensor of that size. If all tokens fit into one chunk, the forward pass keeps
+their log-softmax; otherwise the backward pass recomputes logits, a third more matrix products.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def is_plain(head: Any) -> bool:
-    """Whether an output head is its weight and nothing more, such as a bias or adapters."""
+def is_plain(head: nn.Module) -> bool:
+    """True if an output head consists of its weight alone, without bias or adapters."""
     return type(head) is nn.Linear and head.bias is None
 
 
@@ -30,8 +29,9 @@ def head_logprobs(
 ) -> Tensor:
     """Log-probabilities [N] (nats) of tokens `target_N` under logits `weight @ hidden`.
 
-    Differentiable in hidden and weight; float32, or float64 where the logits are. Under autocast
-    products are computed in its type. At most `per_chunk` tokens have logits at a time.
+    hidden_ND, weight_VD: hidden states and the head's weight. Differentiable in both; float32, or
+    float64 if the logits are. Under autocast, products are computed in its dtype. At most
+    `per_chunk` tokens have logits at a time.
     """
     logprobs_N: Tensor = _HeadLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden_ND, weight_VD, target_N, temperature, per_chunk
@@ -51,7 +51,7 @@ class _HeadLogprobs(torch.autograd.Function):
     ) -> Tensor:
         device = hidden_ND.device.type
         lower = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-        # Within this pass, and in the backward pass in any case, nothing is cast by itself.
+        # `_Product` casts explicitly, here and in the backward pass.
         with torch.autocast(device, enabled=False):
             product = _Product(weight_VD, temperature, lower)
             parts = []
@@ -77,7 +77,7 @@ class _HeadLogprobs(torch.autograd.Function):
             span = slice(start, start + per_chunk)
             hidden_CD, target_C = hidden_ND[span], target_N[span]
             probs_CV = product.logits(hidden_CD).softmax(dim=-1) if whole is None else whole.exp()
-            # p - onehot(y); the rest of the factor goes to the smaller side of each product.
+            # p - onehot(y); the remaining factor multiplies the smaller operand of each product.
             probs_CV[torch.arange(len(target_C), device=target_C.device), target_C] -= 1.0
             scale_C1 = gradient_N[span, None] / -temperature
             if of_hidden is not None:
@@ -90,7 +90,7 @@ class _HeadLogprobs(torch.autograd.Function):
 
 
 class _Product:
-    """The head's products, computed in its inputs' type or in a lower one."""
+    """Matrix products with the head's weight, in its dtype or in a lower one."""
 
     def __init__(self, weight_VD: Tensor, temperature: float, lower: torch.dtype | None):
         self._dtype = lower or weight_VD.dtype
@@ -99,7 +99,7 @@ class _Product:
         self._sum_dtype = torch.promote_types(self._dtype, torch.float32)
 
     def logits(self, hidden_CD: Tensor) -> Tensor:
-        """[C, V], in float32 at least."""
+        """Logits [C, V], in float32 at least."""
         logits_CV = torch.mm(hidden_CD.to(self._dtype), self._weight_VD.T).to(self._sum_dtype)
         return logits_CV if self._temperature == 1 else logits_CV.div_(self._temperature)
 
@@ -109,7 +109,7 @@ class _Product:
     def back_to_weight(
         self, sum_VD: Tensor | None, gradient_CV: Tensor, hidden_CD: Tensor
     ) -> Tensor:
-        """The sum so far, None before the first chunk, and this chunk's gradient."""
+        """`sum_VD` plus the gradient of this chunk; `sum_VD` is None before the first chunk."""
         gradient_VC, hidden_CD = gradient_CV.to(self._dtype).T, hidden_CD.to(self._dtype)
         if sum_VD is None:
             return torch.mm(gradient_VC, hidden_CD).to(self._sum_dtype)

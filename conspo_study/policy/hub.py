@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub, from its local cache where they are there already."""
+"""Models of the Hugging Face hub, from its local cache if they are there."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import json
 from pathlib import Path
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
-"""Weights, configuration and tokenizer. No format among them can carry code."""
+"""Files of weights, configuration and tokenizer, in formats that cannot carry code."""
 _NOT = ("*/*", "consolidated*")
-"""Copies of the weights for other programs."""
+"""Files with copies of the weights for other programs."""
 
 
 def snapshot(name: str, revision: str | None, *, code: bool = False) -> Path:
-    """The folder of the model `name`, downloaded now unless it is in the local cache as a whole.
+    """The folder of model `name`, downloaded unless the local cache has all of it.
 
-    What is cached under `revision`, or as the main branch, is used without asking the hub for
-    something newer. `code` also fetches the model's Python files. Raises OSError in one line.
+    A cached `revision` (by default the main branch) is used without asking the hub for a newer one.
+    code: also fetch the model's Python files. Raises OSError with a one-line message.
     """
-    found = cached_snapshot(name, revision, code=code)
-    if found is not None:
-        return found
+    cached = cached_snapshot(name, revision, code=code)
+    if cached is not None:
+        return cached
     from huggingface_hub import snapshot_download
 
     try:
         folder = Path(snapshot_download(name, revision=revision, **_choice(code)))
-        lacking = missing_file(folder)
-    except Exception as error:  # the hub's, the network's and the disk's own, often pages long
+        missing = missing_file(folder)
+    except Exception as error:  # any error of hub, network or disk, with long messages
         cause = error.__cause__ or error
         reason = " ".join(str(cause).split())[:200].rstrip(".") or type(cause).__name__
         raise OSError(
             f"policy.model: {_full(name, revision)} is neither a local folder nor in the local "
-            f"hub cache, and the hub did not give it: {reason}. Download it where there is a "
-            f"network (hf download {name}) or name a local folder"
+            f"hub cache, and cannot be downloaded: {reason}. Download it where there is a network "
+            f"(hf download {name}) or use a local folder"
         ) from error
-    if lacking is not None:
+    if missing is not None:
         raise OSError(
-            f"policy.model: {_full(name, revision)} has no {lacking}: only models with weights in "
+            f"policy.model: {_full(name, revision)} has no {missing}: only models with weights in "
             "the safetensors format are loaded"
         )
     return folder
 
 
 def cached_snapshot(name: str, revision: str | None, *, code: bool = False) -> Path | None:
-    """The folder of the model in the local hub cache; None where it is not there as a whole."""
+    """The folder of the model in the local hub cache; None unless the cache has all of it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -56,14 +56,14 @@ def cached_snapshot(name: str, revision: str | None, *, code: bool = False) -> P
 
 
 def offline() -> bool:
-    """Whether the environment forbids to ask the hub (`HF_HUB_OFFLINE`)."""
+    """True if the environment forbids requests to the hub (`HF_HUB_OFFLINE`)."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
 def missing_file(folder: Path) -> str | None:
-    """The first file that a transformers model needs and `folder` lacks."""
+    """The first file that a transformers model needs and `folder` lacks; None if complete."""
     if not (folder / "config.json").is_file():
         return "config.json"
     index = folder / "model.safetensors.index.json"

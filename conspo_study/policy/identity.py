@@ -1,8 +1,8 @@
-"""Which model a folder holds, as a hash that another model does not share.
+"""A hash that identifies the model in a folder.
 
-Reading all of a large model at every start of a study would take minutes. Of each weight tensor
-three blocks are read instead: training moves all of a matrix, so that two models differ in them,
-while a damaged byte elsewhere goes unseen.
+Hashing all of a large model at every start of a study would take minutes, so only three blocks of
+each weight tensor are read. Training changes all of a matrix, so two models differ in these blocks;
+a damaged byte elsewhere goes unnoticed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from conspo_study.policy.safetensors_header import read_header
+
 BLOCK = 1 << 16
 """Bytes read at the beginning, in the middle and at the end of each tensor."""
 _KINDS = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model", ".py"})
-"""What model, tokenizer and their code consist of."""
-_LONGEST_HEADER = 100_000_000
-"""The safetensors format's own limit."""
+"""Suffixes of the files of model, tokenizer and their code."""
 
 
 def folder_hash(folder: Path) -> str:
-    """SHA-256 over names, sizes and contents of a model folder's files, weights by their blocks.
+    """SHA-256 over names, sizes and contents of a model folder's files; of weights, over blocks.
 
     Raises ValueError for a weight file that is not in the safetensors format.
     """
@@ -42,23 +42,14 @@ def folder_hash(folder: Path) -> str:
 
 def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
     """The header of a safetensors file and the blocks of its tensors, in their order."""
-    size = int.from_bytes(file.read(8), "little")
-    header = file.read(min(size, _LONGEST_HEADER))
-    yield header
     try:
-        entries = json.loads(header)
-        spans = sorted(
-            (int(start), int(end))
-            for name, entry in entries.items()
-            if name != "__metadata__"
-            for start, end in [entry["data_offsets"]]
-        )
-        if any(not 0 <= start <= end for start, end in spans):
-            raise ValueError("tensors lie outside of the file")
-        for start, end in spans:
-            starts = {start, max(start, (start + end - BLOCK) // 2), max(start, end - BLOCK)}
-            for begin in sorted(starts):
-                file.seek(8 + size + begin)
-                yield file.read(min(BLOCK, end - begin))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        header = read_header(file)
+    except ValueError as error:
         raise ValueError(f"{path} is not a safetensors file") from error
+    yield header.text
+    for start, end in sorted(tensor["data_offsets"] for tensor in header.tensors.values()):
+        for begin in sorted(
+            {start, max(start, (start + end - BLOCK) // 2), max(start, end - BLOCK)}
+        ):
+            file.seek(header.data_start + begin)
+            yield file.read(min(BLOCK, end - begin))

@@ -1,15 +1,14 @@
-"""Loads the policy and its tokenizer, ready to sample from and to train."""
+"""Loads and saves the policy and its tokenizer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from conspo_study.config.stages import PolicyConfig
 from conspo_study.policy.architecture import cannot_load, read_model_config, refuse_untrainable
@@ -23,19 +22,22 @@ from conspo_study.policy.recompute import enable_recomputing
 from conspo_study.policy.tensors import first_nonfinite, tensor_problems
 from conspo_study.policy.tokenizer import load_tokenizer
 
-_PROBE = 1e-3
-"""Allowed difference of a log-probability from that of the model's own logits, relative to the
-largest logit."""
-_TOKENS = (3, 4), (5,), (6, 7)
+_TOLERANCE = 1e-3
+"""Largest accepted difference between our log-probabilities and those of the model's own logits,
+relative to the largest logit."""
+_PROBE_TOKENS = (3, 4), (5,), (6, 7)
+"""A prompt, a short and a longer response."""
 
 
-def load_policy(config: PolicyConfig, folder: Path) -> tuple[Any, Any]:
+def load_policy(
+    config: PolicyConfig, folder: Path
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model in float32 without dropout, and its tokenizer with a padding token.
 
-    `folder` holds a transformers model with safetensors weights, as `prepare_policy` returns it.
-    With `lora_rank` only the model's fresh adapters are trainable. Code from the folder is run only
-    with `trust_remote_code`, and nothing is fetched from the network. Raises PolicyError for a
-    model that is not whole, or not one that is trained rightly.
+    folder: a transformers model with safetensors weights, as returned by `prepare_policy`. With
+    `lora_rank` only the model's new adapters are trainable. Code from the folder is run only with
+    `trust_remote_code`, and nothing is fetched from the network. Raises PolicyError for a model
+    that is incomplete or cannot be trained correctly.
     """
     if not (folder / CONFIG).exists():
         raise NoModelError(no_model(folder))
@@ -51,24 +53,24 @@ def load_policy(config: PolicyConfig, folder: Path) -> tuple[Any, Any]:
                 local_files_only=True,
                 trust_remote_code=config.trust_remote_code,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are told below
+                ignore_mismatched_sizes=True,  # reported below
             )
     except MemoryError:
         raise
-    except Exception as error:  # transformers raises many types here, often pages long
+    except Exception as error:  # transformers raises many types here, with long messages
         raise cannot_load(folder, config, error) from error
     refuse(tensor_problems(model, folder, info))
     if (name := first_nonfinite(model.named_parameters())) is not None:
         raise PolicyError(
-            f"policy.model: {folder}: weights are not finite: {name}; it was saved by a training "
-            "run that diverged, or damaged: fetch it again, or use an earlier checkpoint"
+            f"policy.model: {folder}: weights are not finite: {name}; it was saved by a diverged "
+            "training run, or is damaged: fetch it again, or use an earlier checkpoint"
         )
     refuse_untrainable(model)
     tokenizer = load_tokenizer(config, folder, model_config)
     enable_packing(model)
     try:
         _check_scores(model)
-    except (RuntimeError, IndexError, TypeError) as error:  # of sizes that do not fit together
+    except (RuntimeError, IndexError, TypeError) as error:  # sizes that do not match
         raise cannot_load(folder, config, error) from error
     if config.lora_rank:
         add_adapters(model, config)
@@ -78,37 +80,37 @@ def load_policy(config: PolicyConfig, folder: Path) -> tuple[Any, Any]:
 
 
 def refuse(problems: Sequence[str]) -> None:
-    """Raise PolicyError with all of the problems, if there are any."""
+    """Raise PolicyError with all problems, if there are any."""
     if problems:
         raise PolicyError("; ".join(problems))
 
 
-def save_policy(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write a folder that transformers and inference engines can read: a model, or its adapters
-    alone, with the tokenizer."""
+def save_policy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a folder that transformers and inference engines can read: the tokenizer, and the model
+    or, if it has adapters, these alone."""
     if has_adapters(model):
         save_adapters(model, folder)
     else:
         with no_progress_bars():
             model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    # Trusted code comes with the model that training began from; what training writes holds none.
+    # Checkpoints contain no code; trusted code comes with the model that training began from.
     for code in folder.glob("*.py"):
         code.unlink()
 
 
-def restore_policy(model: Any, folder: Path) -> None:
-    """Restore in place what `save_policy` wrote of a model that was loaded with the same
-    configuration. Raises RuntimeError, ValueError or SafetensorError when it does not fit."""
+def restore_policy(model: PreTrainedModel, folder: Path) -> None:
+    """Restore in place the weights written by `save_policy` for a model loaded with the same
+    configuration. Raises RuntimeError, ValueError or SafetensorError if they do not match."""
     if has_adapters(model):
         load_adapters(model, folder)
     else:
         load_model(model, folder / "model.safetensors")
 
 
-def _check_scores(model: Any) -> None:
-    """Refuse a model whose log-probabilities, as training computes them, are not those of its own
-    logits; one that is merely wrong when packed is not packed."""
+def _check_scores(model: PreTrainedModel) -> None:
+    """Refuse a model for which our log-probabilities differ from those of its own logits; disable
+    packing if they differ only with it."""
     packed = can_pack(model)
     expected, largest = _logprobs_of_logits(model)
     if not math.isfinite(largest):
@@ -116,44 +118,43 @@ def _check_scores(model: Any) -> None:
             f"policy.model: the weights of this {type(model).__name__} are finite, but its logits "
             "are not: use another model"
         )
-    allowed = _PROBE * max(1.0, largest)
-    if packed and not _agree(model, expected, allowed):
+    tolerance = _TOLERANCE * max(1.0, largest)
+    if packed and not _agree(model, expected, tolerance):
         model.set_attn_implementation(UNPACKED)
         packed = False
-    if not packed and not _agree(model, expected, allowed):
+    if not packed and not _agree(model, expected, tolerance):
         raise PolicyError(
-            f"policy.model: {type(model).__name__} does something to its logits after the output "
-            "head, or sees tokens that come later, which this project does not reproduce: use "
-            "another model"
+            f"policy.model: {type(model).__name__} changes its logits after the output head, or "
+            "attends to later tokens, which this project does not reproduce: use another model"
         )
 
 
-def _agree(model: Any, expected: torch.Tensor, allowed: float) -> bool:
+def _agree(model: PreTrainedModel, expected: torch.Tensor, tolerance: float) -> bool:
     prompt, responses = _probe(model)
     with torch.no_grad():
         scores = response_logprobs(model, [prompt] * len(responses), responses)
-    return bool((scores - expected).abs().max() <= allowed)
+    return bool((scores - expected).abs().max() <= tolerance)
 
 
-def _logprobs_of_logits(model: Any) -> tuple[torch.Tensor, float]:
-    """Log-probabilities of the probe by the model's own logits, and the largest of these."""
+def _logprobs_of_logits(model: PreTrainedModel) -> tuple[torch.Tensor, float]:
+    """Log-probabilities of the probe from the model's own logits, and the largest |logit|."""
     prompt, responses = _probe(model)
-    read: dict[tuple[int, ...], torch.Tensor] = {}
-    found = []
+    logits_after: dict[tuple[int, ...], torch.Tensor] = {}
+    logprobs = []
     with torch.no_grad():
         for response in responses:
             for end, token in enumerate(response):
                 before = (*prompt, *response[:end])
-                if before not in read:
+                if before not in logits_after:
                     output = model(input_ids=torch.tensor([before]), use_cache=False)
-                    read[before] = output.logits[0, -1].float()
-                found.append(read[before].log_softmax(-1)[token])
-    # A NaN would be lost in Python's own max.
-    return torch.stack(found), float(torch.stack(list(read.values())).abs().max())
+                    logits_after[before] = output.logits[0, -1].float()
+                logprobs.append(logits_after[before].log_softmax(-1)[token])
+    # Unlike Python's max, torch's keeps a NaN.
+    return torch.stack(logprobs), float(torch.stack(list(logits_after.values())).abs().max())
 
 
-def _probe(model: Any) -> tuple[list[int], list[list[int]]]:
-    """A prompt with a short and a longer response, of which neither may feel the other."""
+def _probe(model: PreTrainedModel) -> tuple[list[int], list[list[int]]]:
+    """A prompt with a short and a longer response, which must not influence each other."""
     size = model.get_input_embeddings().weight.shape[0]
-    prompt, short, longer = ([token % size for token in part] for part in _TOKENS)
+    prompt, short, longer = ([token % size for token in part] for part in _PROBE_TOKENS)
     return prompt, [short, longer]

@@ -5,32 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
 
-from conspo_study.policy.errors import PolicyError
 from conspo_study.policy.head_logprobs import head_logprobs, is_plain
+from conspo_study.policy.logits import CHUNK_ELEMENTS, refuse_transformed_logits
 from conspo_study.policy.packed_attention import can_pack, packed_hidden
 from conspo_study.policy.packing import Packing, gathered
 from conspo_study.policy.recompute import recomputing_layers
 
-CHUNK_ELEMENTS = 1 << 25
-"""Most logits (tokens x vocabulary) that are scored at once: 128 MiB in float32, and two or three
-tensors of that size at the peak."""
 SHARDED_METHOD = "sharded_token_logprobs"
-"""Attribute of a sharded model that stands for `token_logprobs` of it."""
-_LOGIT_TRANSFORMS = (
-    *("final_logit_softcapping", "logit_scale", "logits_scaling"),
-    *("lm_head_multiplier", "output_multiplier_scale"),
-)
-"""Config fields of models whose logits are not simply the head applied to the hidden states."""
+"""Attribute of a sharded model with its own version of `token_logprobs`."""
 
 
 def response_logprobs(
-    model: Any,
+    model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
     responses: Sequence[Sequence[int]],
     temperature: float = 1.0,
@@ -39,11 +33,11 @@ def response_logprobs(
     """Log-probabilities (nats) of `responses[i]` as continuations of `prompts[i]`: [N].
 
     N is the sum of the response lengths, each at least 1; tokens are in the order of the responses.
-    Differentiable; float32, or float64 for a model in float64, also where `precision` makes the
-    model compute in bfloat16. A model that can is given one packed row, in which equal prompts
-    stand once; others a row for each response, padded on the right, where a causal model cannot
-    see. The head is applied to response positions only. Collective for a sharded model: all workers
-    score together.
+    Differentiable. float32, or float64 for a model in float64, even if `precision` makes the model
+    compute in bfloat16. A model that supports it reads one packed row, in which equal prompts occur
+    once; others read a row per response, padded on the right, where a causal model does not look.
+    The head is applied to response positions only. Collective for a sharded model: all workers must
+    call it together. Raises PolicyError for a model that transforms its logits.
     """
     refuse_transformed_logits(model)
     device = model.get_input_embeddings().weight.device
@@ -53,10 +47,10 @@ def response_logprobs(
         inputs = Packing.of(prompts, responses, device)
     else:
         inputs = _Rows.of(prompts, responses, device)
-    # A sharded model fetches its weights around this method, and around no other than its forward.
+    # A sharded model gathers its weights only around its forward and this registered method.
     score = getattr(model, SHARDED_METHOD, partial(token_logprobs, model))
-    # Autocast casts weights for each product and leaves them float32, like the residual stream:
-    # an update below 1/256 of a weight would be rounded away in bfloat16, and most updates are.
+    # Autocast casts weights for each product but keeps them, and the residual stream, in float32:
+    # stored in bfloat16, an update below 1/256 of a weight would be lost, and most are smaller.
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         scores_N: torch.Tensor = score(inputs, target_N, temperature)
     return scores_N
@@ -67,7 +61,7 @@ class _Rows(NamedTuple):
 
     tokens_BL: torch.Tensor
     predicting_N: torch.Tensor
-    """Where in the flattened rows each response token is predicted."""
+    """Index in the flattened rows at which each response token is predicted."""
 
     @classmethod
     def of(
@@ -93,9 +87,9 @@ class _Rows(NamedTuple):
 
 
 def token_logprobs(
-    model: Any, inputs: Packing | _Rows, target_N: torch.Tensor, temperature: float
+    model: PreTrainedModel, inputs: Packing | _Rows, target_N: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """Log-probabilities [N] of the tokens `target_N` where `inputs` has them predicted."""
+    """Log-probabilities [N] of the tokens `target_N` at the predicting positions of `inputs`."""
     with recomputing_layers(model):
         if isinstance(inputs, Packing):
             hidden_TD = packed_hidden(model, inputs)
@@ -110,7 +104,7 @@ def token_logprobs(
     # A head with adapters or a bias.
     if len(hidden_ND) <= per_chunk:
         return _score_span(head, hidden_ND, target_N, temperature)
-    # Computing a span's logits again in the backward pass keeps only one span's alive.
+    # Recomputing a span's logits in the backward pass keeps only one span's in memory.
     spans = zip(torch.split(hidden_ND, per_chunk), torch.split(target_N, per_chunk), strict=True)
     return torch.cat(
         [checkpoint(_score_span, head, *span, temperature, use_reentrant=False) for span in spans]
@@ -118,20 +112,8 @@ def token_logprobs(
 
 
 def _score_span(
-    head: Any, hidden_ND: torch.Tensor, target_N: torch.Tensor, temperature: float
+    head: nn.Module, hidden_ND: torch.Tensor, target_N: torch.Tensor, temperature: float
 ) -> torch.Tensor:
     logits_NV = head(hidden_ND)
     logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32)) / temperature
     return -functional.cross_entropy(logits_NV, target_N, reduction="none")
-
-
-def refuse_transformed_logits(model: Any) -> None:
-    """Raise PolicyError for models that cap or scale their logits after the head: scores would be
-    wrong."""
-    for name in _LOGIT_TRANSFORMS:
-        value = getattr(model.config, name, None)
-        if value is not None and value != 1:
-            raise PolicyError(
-                f"policy.model: {type(model).__name__} changes its logits after the output head "
-                f"({name}={value}), which this project does not reproduce: use another model"
-            )

@@ -1,8 +1,8 @@
-"""LoRA: small matrices are trained beside the layers of a model that stays as it is.
+"""LoRA: trains low-rank adapters of linear layers and leaves the model's own weights unchanged.
 
-The adapted model is the same object with some of its linear layers replaced, so that everything
-which scores, samples or counts its parameters goes on as before. On disk it is an adapter in
-PEFT's format, which names the model it belongs to.
+The adapted model is the same object with some linear layers replaced, so that code which scores,
+samples or counts parameters needs no change. On disk it is an adapter in PEFT's format, which names
+its base model.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 
 from conspo_study.config import PolicyConfig
 from conspo_study.policy.errors import PolicyError
@@ -22,16 +22,16 @@ ADAPTER = "adapter_model.safetensors"
 ALL_LINEAR = "all-linear"
 _NAME = "default"
 _SEED = 0
-"""Of the adapters' initial values: all trials of a study begin with the same."""
+"""Seed of the adapters' initial values, which all trials of a study share."""
 _PREFIX = "base_model.model."
-"""Before the names of tensors in PEFT's format."""
+"""Prefix of tensor names in PEFT's format."""
 
 
-def add_adapters(model: Any, config: PolicyConfig) -> None:
-    """Put adapters that change nothing yet beside the targets; only they are trainable from here.
+def add_adapters(model: PreTrainedModel, config: PolicyConfig) -> None:
+    """Add adapters, initially without effect, to the targets; from then on only they are trainable.
 
-    Raises ModuleNotFoundError with the command to install peft, PolicyError for a target that the
-    model has no linear layer for.
+    Raises ModuleNotFoundError, with the command to install peft, and PolicyError for a target that
+    matches no linear layer.
     """
     if find_spec("peft") is None:
         raise ModuleNotFoundError(
@@ -54,16 +54,16 @@ def add_adapters(model: Any, config: PolicyConfig) -> None:
     model.eval()
 
 
-def has_adapters(model: Any) -> bool:
-    """Whether `add_adapters` has been called on the model."""
+def has_adapters(model: PreTrainedModel) -> bool:
+    """True if `add_adapters` has been called on the model."""
     return bool(getattr(model, "peft_config", None))
 
 
-def merged_state(model: Any) -> dict[str, torch.Tensor]:
-    """The weights that the policy acts by, under the names of the model without adapters.
+def merged_state(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The state of the policy with adapters merged, under the names of the model without adapters.
 
-    This is what an engine with weights of its own must be given. Tensors that no adapter touches
-    are the model's own, not copies; a model without adapters gives its `state_dict()`.
+    Engines that hold a copy of the weights need it. Tensors without an adapter are the model's own,
+    not copies; without adapters the result is `model.state_dict()`.
     """
     state: dict[str, torch.Tensor] = model.state_dict()
     if not has_adapters(model):
@@ -81,8 +81,8 @@ def merged_state(model: Any) -> dict[str, torch.Tensor]:
     return merged
 
 
-def save_adapters(model: Any, folder: Path) -> None:
-    """Write the adapters as a folder that PEFT loads on top of the model that they belong to."""
+def save_adapters(model: PreTrainedModel, folder: Path) -> None:
+    """Write the adapters as a folder that PEFT loads on top of their base model."""
     tensors = {_on_disk(name): value for name, value in _adapter_tensors(model).items()}
     save_file(tensors, folder / ADAPTER, metadata={"format": "pt"})
     settings = model.peft_config[_NAME].to_dict()
@@ -92,20 +92,21 @@ def save_adapters(model: Any, folder: Path) -> None:
     )
 
 
-def load_adapters(model: Any, folder: Path) -> None:
-    """Restore in place what `save_adapters` wrote. Raises ValueError when it does not fit."""
-    own, found = _adapter_tensors(model), load_file(folder / ADAPTER)
-    if {_on_disk(name): value.shape for name, value in own.items()} != {
-        name: value.shape for name, value in found.items()
+def load_adapters(model: PreTrainedModel, folder: Path) -> None:
+    """Restore in place the adapters written by `save_adapters`. Raises ValueError if they do not
+    match those of `model`."""
+    adapters, stored = _adapter_tensors(model), load_file(folder / ADAPTER)
+    if {_on_disk(name): value.shape for name, value in adapters.items()} != {
+        name: value.shape for name, value in stored.items()
     }:
-        raise ValueError(f"{ADAPTER} does not fit the adapters of this run")
+        raise ValueError(f"{ADAPTER} does not match the adapters of this run")
     with torch.no_grad():
-        for name, value in own.items():
-            value.copy_(found[_on_disk(name)])
+        for name, value in adapters.items():
+            value.copy_(stored[_on_disk(name)])
 
 
-def check_targets(model: Any, targets: tuple[str, ...]) -> None:
-    """Raise PolicyError for a target that the model has no linear layer for."""
+def check_targets(model: PreTrainedModel, targets: tuple[str, ...]) -> None:
+    """Raise PolicyError for a target that matches no linear layer of the model."""
     if targets == (ALL_LINEAR,):
         return
     known = {
@@ -113,15 +114,15 @@ def check_targets(model: Any, targets: tuple[str, ...]) -> None:
         for name, module in model.base_model.named_modules()
         if isinstance(module, torch.nn.Linear)
     }
-    if strangers := [name for name in targets if name not in known]:
+    if unknown := [name for name in targets if name not in known]:
         raise PolicyError(
             f"policy.lora_targets: {type(model).__name__} has no linear layers called "
-            f"{', '.join(strangers)} (the output head takes no adapter); it has "
+            f"{', '.join(unknown)} (the output head takes no adapter); it has "
             f"{', '.join(sorted(known))}"
         )
 
 
-def _adapter_tensors(model: Any) -> dict[str, torch.Tensor]:
+def _adapter_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return {name: value for name, value in model.state_dict().items() if _is_adapters(name)}
 
 

@@ -1,4 +1,4 @@
-"""Models by name: which folder holds one, and what tells it from every other."""
+"""Models by name: the local folder of a model, and a hash that identifies it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ EMBEDDED = "embedded"
 
 
 class AnotherModelError(RuntimeError):
-    """The policy's name stands for another model than when the study began."""
+    """A policy's name refers to another model than when the study began."""
 
 
 def local_folder(config: PolicyConfig, *, insist: bool = False) -> Path | None:
-    """What `prepare_policy` would return, where that needs neither work nor a network; else None.
-    The embedded model's is not looked for. insist: raise what `prepare_policy` would raise, where
-    that is known as easily."""
+    """The folder that `prepare_policy` would return if that needs neither work nor a network; else
+    None, also for the embedded model.
+
+    insist: raise the errors of `prepare_policy` that can be detected without work or a network.
+    """
     if config.model == EMBEDDED:
         return None
     from conspo_study.policy.sources import folder_at_hand, refuse_unreachable
@@ -28,10 +30,10 @@ def local_folder(config: PolicyConfig, *, insist: bool = False) -> Path | None:
 
 
 def model_hashes(policies: Iterable[PolicyConfig]) -> dict[str, str]:
-    """What tells the model of each policy from every other one, by `policy.model <name>`.
+    """The identity of each policy's model (see `model_identity`), by `policy.model <name>`.
 
-    The embedded model has no entry: the configuration and the code determine it. Raises what
-    `prepare_policy` raises.
+    The embedded model has no entry: configuration and code determine it. Raises the errors of
+    `prepare_policy`.
     """
     from conspo_study.policy.sources import model_identity
 
@@ -39,14 +41,13 @@ def model_hashes(policies: Iterable[PolicyConfig]) -> dict[str, str]:
 
 
 def refuse_another_model(policy: PolicyConfig, hashes: Mapping[str, str]) -> None:
-    """Raise AnotherModelError where this machine has another model under the policy's name than
-    `hashes`, which `model_hashes` has found elsewhere or before, says. What it says nothing of
-    passes."""
+    """Raise AnotherModelError if this machine's model under the policy's name differs from
+    `hashes`, the result of `model_hashes` elsewhere or earlier. Models without an entry pass."""
     expected = hashes.get(_entry(policy))
     if expected is not None and model_hashes([policy])[_entry(policy)] != expected:
         raise AnotherModelError(
-            f"policy.model: {policy.model} is another model here and now than when the study "
-            "began: give all nodes the same, or name the revision (org/name@commit)"
+            f"policy.model: {policy.model} is another model on this machine than when the study "
+            "began: give all nodes the same model, or name its revision (org/name@commit)"
         )
 
 

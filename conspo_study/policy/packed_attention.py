@@ -1,7 +1,7 @@
-"""Attention of a transformers model that reads packed rollouts.
+"""Attention over packed rollouts, for transformers models.
 
-It goes through the models' public interface: a named attention function, which equals `sdpa` but
-for calls that carry a packing.
+It uses transformers' public interface: a named attention function, which equals `sdpa` except for
+calls with a packing.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from conspo_study.policy.packing import Packing, gathered
 
 PACKED = "conspo_packed"
-"""Name of the attention function among those of transformers."""
+"""Name under which the attention function is registered with transformers."""
 UNPACKED = "sdpa"
-"""The function of transformers that it equals."""
+"""Name of the attention function of transformers that it is based on."""
 
 
-def enable_packing(model: Any) -> None:
-    """Let `packed_hidden` act on this model, where it can: a decoder of nothing but full causal
-    attention, which it computes by PyTorch's kernel through the models' common interface."""
+def enable_packing(model: PreTrainedModel) -> None:
+    """Enable `packed_hidden` for a model that supports it: a decoder with only full causal
+    attention, computed by PyTorch's kernel through transformers' attention interface."""
     config = model.config.get_text_config()
     kinds = getattr(config, "layer_types", None)
     window = None if kinds else getattr(config, "sliding_window", None)
@@ -37,14 +37,14 @@ def enable_packing(model: Any) -> None:
         model.set_attn_implementation(PACKED)
 
 
-def can_pack(model: Any) -> bool:
-    """Whether `packed_hidden` may be asked about this model."""
+def can_pack(model: PreTrainedModel) -> bool:
+    """True if `packed_hidden` is enabled for this model."""
     return bool(model.config.get_text_config()._attn_implementation == PACKED)
 
 
-def packed_hidden(model: Any, packing: Packing) -> Tensor:
-    """Hidden states [T, D] of the tokens of a packed row, each as in its own rollout."""
-    # Four dimensions: transformers then takes the mask to be complete and builds none.
+def packed_hidden(model: PreTrainedModel, packing: Packing) -> Tensor:
+    """Hidden states [T, D] of the tokens of a packed row, equal to those in separate rollouts."""
+    # transformers takes a mask of four dimensions as complete and builds none.
     mask = torch.empty(1, 1, 1, 1, device=packing.tokens_T.device)
     hidden_1TD: Tensor = model.base_model(
         input_ids=packing.tokens_T[None],
@@ -57,7 +57,7 @@ def packed_hidden(model: Any, packing: Packing) -> Tensor:
 
 
 def attend(
-    module: Any,
+    module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -66,7 +66,7 @@ def attend(
     packing: Packing | None = None,
     **settings: Any,
 ) -> tuple[Tensor, None]:
-    """The attention function; queries, keys and values are [B, heads, L, head size], the result is
+    """The attention function. Queries, keys and values are [B, heads, L, head size], the result is
     [B, L, heads, head size]."""
     if packing is None:
         whole, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
@@ -76,12 +76,12 @@ def attend(
         rows = [_rows(x, index_BL) for x in (query, key, value)]
         out_BLHD, _ = sdpa_attention_forward(module, *rows, None, **settings)
         parts.append(out_BLHD.flatten(2).flatten(0, 1))
-    out_TD = gathered(torch.cat(parts), packing.own_T)
+    out_TD = gathered(torch.cat(parts), packing.unpacked_T)
     return out_TD.view(1, len(out_TD), -1, value.shape[-1]), None
 
 
 def _rows(x_1HTD: Tensor, index_BL: Tensor) -> Tensor:
-    """What attention reads of a packed row: [B, H, L, D]."""
+    """The rollouts `index_BL` gathered from a packed row: [B, H, L, D]."""
     _, heads, _, size = x_1HTD.shape
     flat_TD = x_1HTD[0].transpose(0, 1).flatten(1)
     return gathered(flat_TD, index_BL).view(*index_BL.shape, heads, size).transpose(1, 2)

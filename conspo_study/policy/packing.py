@@ -1,10 +1,10 @@
-"""Prompts and responses packed into one row, which a model reads without padding or repetition.
+"""Packs prompts and responses into one row, which a model reads without padding or repetition.
 
-A group's rollouts share their prompt, and rollouts differ in length. Padded into one row each, most
-of what a model would compute is prompts again and padding. In a packed row every prompt stands
-once, before all responses; each token keeps the position that it has in its own rollout. Attention
-alone needs rollouts one by one: it gathers them from the packed row and scatters the result back,
-so embeddings, projections, norms and feed-forward layers see every token exactly once.
+The rollouts of a group share their prompt, and rollouts differ in length: with a padded row for
+each, most computation would be spent on repeated prompts and padding. In a packed row every prompt
+occurs once, before all responses, and each token keeps its position in its rollout. Only attention
+needs separate rollouts: it gathers them from the packed row and scatters the result back, so
+embeddings, projections, norms and feed-forward layers process every token exactly once.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from torch import Tensor
 from torch.nn import functional
 
 CUT_COST_TOKENS = 256
-"""Padded tokens that a further attention call must save: about what it costs to launch."""
+"""Padding, in tokens, that an extra attention call must save: about the cost of launching it."""
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """Rollouts in one row of T tokens; N of them are to be scored."""
+    """Rollouts in one row of T tokens, N of which are response tokens to score."""
 
     tokens_T: Tensor
     positions_T: Tensor
-    """Of each token in its rollout."""
+    """Position of each token in its rollout."""
     predicting_N: Tensor
-    """Where in the row each response token is predicted, in the order of the responses."""
+    """Index in the row at which each response token is predicted, in the order of the responses."""
     rollouts: tuple[Tensor, ...]
-    """Where in the row the tokens of each rollout stand [rows, width], of similar lengths together;
-    shorter ones are padded on the right, where a causal model cannot see, with any index."""
-    own_T: Tensor
-    """Where among the tokens of all `rollouts` each token of the row is found."""
+    """Indices in the row of each rollout's tokens [rows, width], grouped by similar length. Shorter
+    rollouts are padded on the right with any index, where a causal model does not look."""
+    unpacked_T: Tensor
+    """Index of each token of the row among the tokens of all `rollouts`."""
 
     @classmethod
     def of(
         cls, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: object
     ) -> Packing:
-        """Pack `responses[i]`, at least one token each, behind `prompts[i]`.
+        """Pack `responses[i]`, each of at least one token, after `prompts[i]`.
 
-        Equal prompts stand once. The last token of a response is only predicted, never read.
+        Equal prompts occur once. The last token of a response is only predicted, never read.
         """
         places: dict[tuple[int, ...], Indices] = {}
         tokens: list[int] = []
@@ -58,13 +58,13 @@ class Packing:
         rows: list[Indices] = []
         predicting: list[Indices] = []
         for prompt, response in zip(map(tuple, prompts), responses, strict=True):
-            own = np.arange(len(tokens), len(tokens) + len(response) - 1)
+            read = np.arange(len(tokens), len(tokens) + len(response) - 1)
             tokens += response[:-1]
-            positions.append(np.arange(len(prompt), len(prompt) + len(own)))
-            row = np.concatenate([places[prompt], own])
+            positions.append(np.arange(len(prompt), len(prompt) + len(read)))
+            row = np.concatenate([places[prompt], read])
             rows.append(row)
             predicting.append(row[len(prompt) - 1 :])
-        rollouts, found = _rectangles(rows, len(tokens))
+        rollouts, unpacked = _rectangles(rows, len(tokens))
 
         def tensor(array: Indices) -> Tensor:
             return torch.from_numpy(array).to(device)  # type: ignore[call-overload,no-any-return]
@@ -74,27 +74,28 @@ class Packing:
             positions_T=tensor(np.concatenate(positions)),
             predicting_N=tensor(np.concatenate(predicting)),
             rollouts=tuple(map(tensor, rollouts)),
-            own_T=tensor(found),
+            unpacked_T=tensor(unpacked),
         )
 
 
 def gathered(values_TD: Tensor, index: Tensor) -> Tensor:
     """Rows `index` of `values_TD`, in the shape of `index`.
 
-    As an embedding: its gradient adds up repeated rows quickly and always in the same order, which
-    that of an index does on no device.
+    Implemented as an embedding lookup, whose gradient sums repeated rows fast and in a fixed order;
+    that of indexing does neither.
     """
     return functional.embedding(index, values_TD)
 
 
 def similar_lengths(lengths: Sequence[int]) -> list[list[int]]:
-    """Indices of `lengths`, shortest first, cut where that saves more padding than it costs."""
+    """Indices of `lengths`, shortest first, in batches cut where that saves more padding than it
+    costs."""
     return _cut(sorted(range(len(lengths)), key=lambda index: lengths[index]), lengths)
 
 
 def _rectangles(rows: Sequence[Indices], total: int) -> tuple[list[Indices], Indices]:
-    """Rows in rectangles, and where in them each of `total` tokens is first found."""
-    found = np.empty(total, np.int64)
+    """Rows in padded rectangles, and an index of each of `total` tokens among theirs."""
+    unpacked = np.empty(total, np.int64)
     rectangles = []
     start = 0
     for chosen in similar_lengths([len(row) for row in rows]):
@@ -104,14 +105,14 @@ def _rectangles(rows: Sequence[Indices], total: int) -> tuple[list[Indices], Ind
             row = rows[index]
             rectangle[line, : len(row)] = row
             first = start + line * width
-            found[row] = np.arange(first, first + len(row))
+            unpacked[row] = np.arange(first, first + len(row))
         rectangles.append(rectangle)
         start += rectangle.size
-    return rectangles, found
+    return rectangles, unpacked
 
 
 def _cut(batch: list[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Cut a length-sorted batch in two, again and again, where padding saved exceeds the cost."""
+    """Split a length-sorted batch recursively while the padding saved exceeds the cost."""
     longest = lengths[batch[-1]]
     saving, cut = max(
         ((size * (longest - lengths[batch[size - 1]]), size) for size in range(1, len(batch))),

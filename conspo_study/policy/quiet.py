@@ -1,4 +1,4 @@
-"""Silence for what transformers draws and says while it reads and writes models."""
+"""Hides the progress bars and warnings of transformers while it reads and writes models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def no_progress_bars() -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Hide its warnings, too: what of them matters is told by whoever asks for silence."""
+    """Hide transformers' progress bars and warnings; the caller reports those that matter."""
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

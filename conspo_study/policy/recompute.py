@@ -1,42 +1,44 @@
-"""Gradient checkpointing: activations of a layer are computed again instead of kept.
+"""Gradient checkpointing: recomputes the activations of a layer instead of storing them.
 
-transformers does so in layers that are in training mode only, where dropout would act too. Here a
-policy is never in training mode: the layers alone are, and only while activations would be kept.
+transformers does so only for layers in training mode, which would also enable dropout. Here a
+policy is never in training mode; only its layers are marked so, and only during a forward pass that
+would store activations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from conspo_study.policy.errors import PolicyError
 
 
-def enable_recomputing(model: Any) -> None:
-    """Let `recomputing_layers` act on this model. Raises PolicyError where it cannot."""
+def enable_recomputing(model: PreTrainedModel) -> None:
+    """Enable `recomputing_layers` for a model. Raises PolicyError if the model does not support
+    it."""
     if not model.supports_gradient_checkpointing or not any(_layers(model)):
         raise PolicyError(
-            f"{type(model).__name__} has no gradient checkpointing: set "
-            "policy.gradient_checkpointing to false"
+            f"{type(model).__name__} does not support gradient checkpointing: set "
+            "policy.gradient_checkpointing=false"
         )
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 @contextmanager
-def recomputing_layers(model: Any) -> Iterator[None]:
-    """A forward pass inside the block keeps the inputs of enabled layers only; others are left
-    alone, and so is everything without gradients."""
+def recomputing_layers(model: PreTrainedModel) -> Iterator[None]:
+    """Inside the block, a forward pass stores only the inputs of layers for which recomputing is
+    enabled; other models, and passes without gradients, are unaffected."""
     chosen = [
         layer
         for layer in (_layers(model) if torch.is_grad_enabled() else ())
         if layer.gradient_checkpointing and not layer.training
     ]
     for layer in chosen:
-        layer.training = True  # the layer's own switch; `train()` would reach its dropout
+        layer.training = True  # only the layer's flag; `train()` would enable its dropout
     try:
         yield
     finally:
@@ -44,5 +46,5 @@ def recomputing_layers(model: Any) -> Iterator[None]:
             layer.training = False
 
 
-def _layers(model: Any) -> Iterator[GradientCheckpointingLayer]:
+def _layers(model: PreTrainedModel) -> Iterator[GradientCheckpointingLayer]:
     return (m for m in model.modules() if isinstance(m, GradientCheckpointingLayer))

@@ -1,8 +1,8 @@
-"""One model spread over the workers of a trial: each holds its share of every weight (FSDP2).
+"""Shards one model over the workers of a trial: each holds a part of every weight (FSDP2).
 
-The shares are float32, and so are their gradients and the optimiser's state. A decoder layer's
-whole weights exist only while that layer computes, in the dtype that it computes in. Gradients are
-scattered as they arise: each worker keeps the sum over all workers of its share.
+Shards, their gradients and the optimiser's state are float32. A decoder layer's whole weights exist
+only while that layer computes, in its compute dtype. Gradients are reduce-scattered as they are
+computed: each worker keeps the sum over all workers for its shard.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -25,34 +24,37 @@ from torch.distributed.fsdp import (
     register_fsdp_forward_method,
 )
 from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from conspo_study.policy.logprobs import SHARDED_METHOD, token_logprobs
 
 
-def shard(model: Any, workers: int, precision: str = "float32", device: str = "cpu") -> None:
-    """Replace the whole weights of `model`, equal on all workers, by this worker's share on
+def shard(
+    model: PreTrainedModel, workers: int, precision: str = "float32", device: str = "cpu"
+) -> None:
+    """Replace the whole weights of `model`, equal on all workers, by this worker's shard on
     `device`. Collective.
 
-    The model may still lie on the CPU: layers move to the device one by one, so that the device
-    never holds the whole. Raises ValueError for a model that does not name its decoder layers.
+    The model may be on the CPU: layers move to the device one by one, so the device never holds the
+    whole model. Raises ValueError for a model that does not name its decoder layers.
     """
     names = set(model._no_split_modules or ())
     layers = [module for module in model.modules() if type(module).__name__ in names]
     if not layers:
         raise ValueError(
-            f"{type(model).__name__} does not say which of its modules are layers, which sharding "
-            "divides it by: use another model or train.sharding=replicate"
+            f"{type(model).__name__} does not declare its decoder layers, by which it would be "
+            "sharded: use another model or set train.sharding=replicate"
         )
     lower = torch.bfloat16 if precision == "bfloat16" else None
     mesh = init_device_mesh(device, (workers,))
-    precise = torch.float32 if lower else None  # of sums of gradients; None: as the weights
+    precise = torch.float32 if lower else None  # dtype of gradient sums; None: that of the weights
     policy = MixedPrecisionPolicy(param_dtype=lower, reduce_dtype=precise)
     for module in [*layers, model]:
-        # Also the root: weights that outlived a forward pass without gradients would be stale
-        # after the next update.
+        # Reshard the root, too: weights gathered in a pass without gradients would otherwise stay,
+        # and be stale after the next update.
         fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
-        # Losses divide by sums over all workers, so gradients are added, not averaged. gloo knows
-        # no other reduction.
+        # Losses divide by sums over all workers, so gradients are added, not averaged; gloo
+        # supports no other reduction.
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)
     setattr(model, SHARDED_METHOD, MethodType(token_logprobs, model))
@@ -61,11 +63,11 @@ def shard(model: Any, workers: int, precision: str = "float32", device: str = "c
 
 @contextmanager
 def whole_weights(model: nn.Module) -> Iterator[None]:
-    """Hold all weights of a sharded model on every worker, for sampling. Collective at both ends.
+    """Gather all weights of a sharded model on every worker inside the block, for sampling.
 
-    Inside, workers compute independently of each other. It needs memory for the whole weights in
-    the dtype that the model computes in, beside the worker's share. Nothing happens to a model that
-    is not sharded.
+    Entering and leaving the block are collective; inside, workers compute independently. It needs
+    memory for the whole weights in the compute dtype, besides the worker's shard. A model that is
+    not sharded is unaffected.
     """
     parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
     for part in parts:
@@ -80,29 +82,35 @@ def whole_weights(model: nn.Module) -> Iterator[None]:
 
 
 def full_state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Names and whole tensors of the model's state, one after the other; constants.
+    """Iterate over names and whole tensors of the model's state, as constants.
 
     Tensors are float32 and on the model's device. Those of a model that is not sharded are its own,
-    to be read and not kept; those of a sharded one are fetched from all workers when asked for.
-    That is collective: every worker must go through all of them, whatever it does with them.
+    to be read but not kept; those of a sharded one are gathered one by one. That is collective:
+    every worker must iterate to the end.
     """
     for name, tensor in model.state_dict().items():
         yield name, tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def save_sharded_policy(model: Any, tokenizer: Any, rank: int, workers: int, folder: Path) -> None:
+def save_sharded_policy(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rank: int,
+    workers: int,
+    folder: Path,
+) -> None:
     """Write a sharded model and its tokenizer as one transformers folder. Collective.
 
-    Each worker writes some of the tensors, whole, so that no worker needs memory or time for all
-    of them and the folder can be loaded as any other.
+    Each worker writes some of the tensors as a whole, so no worker needs memory or time for all of
+    them, and the folder loads like any other.
     """
     stored = dict(model.named_parameters())
-    # Tied weights have one name among the parameters and several in the state.
+    # Tied weights have one name in the parameters and several in the state.
     others = {name for name, _ in model.named_parameters(remove_duplicate=False)} - stored.keys()
     state = model.state_dict()
     total = sum(state[name].nbytes for name in state.keys() - others)
     files: dict[str, str] = {}
-    own: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     before = 0
     for name, tensor in full_state(model):
         if name in others:
@@ -111,9 +119,9 @@ def save_sharded_policy(model: Any, tokenizer: Any, rank: int, workers: int, fol
         before += tensor.nbytes
         files[name] = f"model-{owner + 1:05d}-of-{workers:05d}.safetensors"
         if owner == rank:
-            own[name] = tensor.to("cpu", copy=True).contiguous()
-    if own:
-        save_file(own, folder / files[next(iter(own))], metadata={"format": "pt"})
+            tensors[name] = tensor.to("cpu", copy=True).contiguous()
+    if tensors:
+        save_file(tensors, folder / files[next(iter(tensors))], metadata={"format": "pt"})
     if rank == 0:
         index = {"metadata": {"total_size": total}, "weight_map": files}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), "utf-8")

@@ -1,8 +1,7 @@
-"""The default warm start's weights, which come with the package.
+"""The weights of the default warm start, which are part of the package.
 
-They spare every new machine a minute of training, and all machines and versions of PyTorch then
-start from the very same weights, which training on each of them does not give.
-`python -m conspo_study.training.prepare` writes them anew.
+They save a minute of training on every new machine, and all machines and PyTorch versions start
+from identical weights. `python -m conspo_study.training.prepare` trains and writes them again.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _RECIPE = "recipe"
 
 
 def shipped_recipe(path: Path = PATH) -> str:
-    """The fingerprint of what the weights were trained by."""
+    """The fingerprint of the recipe that the weights were trained with."""
     with safe_open(path, framework="pt") as file:
         return str(file.metadata()[_RECIPE])
 
@@ -33,7 +32,7 @@ def shipped_model(path: Path = PATH) -> LlamaForCausalLM:
     model = untrained_model(seed=0)
     named = dict(model.named_parameters())
     if weights.keys() != named.keys():
-        raise ValueError(f"{path.name} does not hold the parameters of the embedded model")
+        raise ValueError(f"{path.name} does not have the parameters of the embedded model")
     with torch.no_grad():
         for name, parameter in named.items():
             parameter.copy_(weights[name])
@@ -41,6 +40,6 @@ def shipped_model(path: Path = PATH) -> LlamaForCausalLM:
 
 
 def ship(model: LlamaForCausalLM, recipe: str, path: Path = PATH) -> None:
-    """Write the weights that a warm start of this recipe gave."""
+    """Write the weights trained with `recipe`."""
     weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
     save_file(weights, path, metadata={_RECIPE: recipe, "format": "pt"})

@@ -1,4 +1,4 @@
-"""From the name of a policy to the folder of a transformers model on this machine."""
+"""Turns the name of a policy into the local folder of a transformers model."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _HUB_NAME = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?:@(\w[\w./-]*))?")
 
 
 class Source(NamedTuple):
-    """Where a policy comes from: exactly one of the three is set."""
+    """The source of a policy; exactly one of the three is set."""
 
     gguf: Path | None = None
     folder: Path | None = None
     hub: tuple[str, str | None] | None = None
-    """Name and revision."""
+    """Name and revision (None: the main branch)."""
 
 
 def source_of(model: str) -> Source:
-    """What `policy.model`, other than `embedded`, names.
+    """The source that `policy.model` names, except `embedded`.
 
-    A folder that exists is never taken for a model of the hub. Raises NoModelError for a name that
-    is none of all this, ModuleNotFoundError where the package of `smollm2` is missing.
+    An existing folder takes precedence over a model of the hub. Raises NoModelError for any other
+    name, ModuleNotFoundError if the package of `smollm2` is missing.
     """
     if model == SMOLLM2:
         return Source(gguf=smollm2_file())
@@ -46,17 +46,17 @@ def source_of(model: str) -> Source:
     name = _HUB_NAME.fullmatch(model)
     if name is None or os.path.lexists(path) or path.suffix == ".gguf":
         raise NoModelError(
-            f"{no_model(path)}{_nearby(path)}; name a local folder, a .gguf file, a model of the "
+            f"{no_model(path)}{_nearby(path)}; use a local folder, a .gguf file, a model of the "
             "hub (org/name), smollm2 or embedded"
         )
     return Source(hub=(name[1], name[2]))
 
 
 def model_folder(config: PolicyConfig, on_notice: Callable[[str], None] = print) -> Path:
-    """The folder of `config.model`, other than `embedded`; fetched or converted now if need be.
+    """The folder of `config.model`, except `embedded`; fetched or converted now if necessary.
 
-    Safe to call from many processes at once: one works and the others wait. Raises ValueError,
-    OSError or ModuleNotFoundError in one line that says what to do.
+    Concurrent calls are safe: one process works and the others wait. Raises ValueError, OSError or
+    ModuleNotFoundError with a one-line message that says what to do.
     """
     gguf, folder, hub = source_of(config.model)
     if gguf is not None:
@@ -73,14 +73,14 @@ def model_folder(config: PolicyConfig, on_notice: Callable[[str], None] = print)
 
 
 def refuse_unreachable(config: PolicyConfig) -> None:
-    """Raise what `model_folder` would raise, where that is known without work or a network: for a
-    name that is nothing, and a model of the hub that is not here while the hub is switched off."""
+    """Raise the errors of `model_folder` that can be detected without work or a network: an invalid
+    name, or a model of the hub that is not cached while the hub is disabled."""
     if source_of(config.model).hub is not None and folder_at_hand(config) is None and offline():
         model_folder(config)
 
 
 def folder_at_hand(config: PolicyConfig) -> Path | None:
-    """What `model_folder` would return, where that needs neither work nor a network; else None."""
+    """The folder that `model_folder` would return without work or a network; else None."""
     try:
         gguf, folder, hub = source_of(config.model)
     except (NoModelError, ModuleNotFoundError):
@@ -91,10 +91,10 @@ def folder_at_hand(config: PolicyConfig) -> Path | None:
 
 
 def model_identity(config: PolicyConfig) -> str:
-    """What tells the model of `config` from every other one: the commit of a model of the hub, or
-    a hash of the content of a file or folder.
+    """A text that identifies the model of `config`: the commit of a model of the hub, or a hash of
+    the content of a file or folder.
 
-    Fetches a model that is not here yet. Raises what `model_folder` raises.
+    Fetches the model if necessary. Raises the errors of `model_folder`.
     """
     source = source_of(config.model)
     if source.gguf is not None:
@@ -108,12 +108,12 @@ def _expanded(model: str) -> Path:
     path = Path(model)
     try:
         return path.expanduser()
-    except RuntimeError:  # a user whom this machine does not know
+    except RuntimeError:  # `~user` of an unknown user
         return path
 
 
 def _nearby(path: Path) -> str:
-    """Names like that of a folder that does not exist, as a question."""
+    """`; did you mean ...?` with existing paths similar to one that does not exist; else empty."""
     if path.exists():
         return ""
     try:

@@ -1,7 +1,7 @@
-"""Whether the tensors in the files are those of the model that config.json describes.
+"""Checks that the tensors in a model's files are those that its config.json describes.
 
-transformers itself says which are missing: it renames and fuses tensors in many ways, and gives
-random values to what it does not find.
+transformers itself reports missing tensors: it renames and fuses tensors in many ways, and fills
+missing ones with random values.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import convert_and_load_state_dict_in_model
 from transformers.modeling_utils import LoadStateDictConfig, load_state_dict
@@ -23,34 +24,34 @@ from conspo_study.policy.quiet import quietly
 _WRAPPERS = frozenset(
     {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
 )
-"""What torch.compile, FSDP, activation checkpointing and DeepSpeed put anywhere into the names of
-tensors; other programs put something before them."""
+"""Parts that torch.compile, FSDP, activation checkpointing and DeepSpeed insert anywhere in the
+names of tensors; other programs add a prefix."""
 
 
-def header_problems(model: Any, folder: Path) -> list[str]:
-    """The same as `tensor_problems` of a model on the meta device, of the files' headers alone."""
-    found: dict[str, Any] = {}
+def header_problems(model: PreTrainedModel, folder: Path) -> list[str]:
+    """Like `tensor_problems`, for a model on the meta device, from the headers of its files."""
+    state: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
-        found |= load_state_dict(path, map_location="meta")
+        state |= load_state_dict(path, map_location="meta")
     loading = LoadStateDictConfig(
         device_map={"": torch.device("meta")},
         dtype=torch.float32,
         weight_mapping=get_model_conversion_mapping(model),
     )
     with quietly():
-        info, _ = convert_and_load_state_dict_in_model(model, found, loading)
+        info, _ = convert_and_load_state_dict_in_model(model, state, loading)
         model.tie_weights(missing_keys=info.missing_keys, recompute_mapping=False)
         model._adjust_missing_and_unexpected_keys(info)
     return tensor_problems(model, folder, info.to_dict())
 
 
-def tensor_problems(model: Any, folder: Path, info: dict[str, Any]) -> list[str]:
-    """Missing and mismatched tensors, one message each kind.
+def tensor_problems(model: PreTrainedModel, folder: Path, info: dict[str, Any]) -> list[str]:
+    """Problems with the tensors of a model: one message for missing and one for mismatched ones.
 
-    info: what `from_pretrained(..., output_loading_info=True)` returned with the model.
+    info: the loading info returned by `from_pretrained(..., output_loading_info=True)`.
     """
     missing = set(info["missing_keys"])
-    if model.is_custom_code():  # which may compute its buffers
+    if model.is_custom_code():  # it may compute its buffers itself
         missing &= {name for name, _ in model.named_parameters()}
     problems = []
     if missing:
@@ -59,33 +60,34 @@ def tensor_problems(model: Any, folder: Path, info: dict[str, Any]) -> list[str]
         problems.append(f"policy.model: {folder}: {what}")
     if info["mismatched_keys"]:
         mismatched = sorted(info["mismatched_keys"], key=lambda entry: str(entry[0]))
-        name, there, wanted = mismatched[0]
+        name, stored, expected = mismatched[0]
         problems.append(
-            f"policy.model: {folder}: {name} is {list(there)} in the weights and {list(wanted)} by "
-            f"config.json (the first of {len(mismatched)} such tensors): they belong to different "
+            f"policy.model: {folder}: {name} is {list(stored)} in the weights and {list(expected)} "
+            f"by config.json (the first of {len(mismatched)} such tensors): they belong to different "
             "models; fetch both again"
         )
     return problems
 
 
 def first_nonfinite(tensors: Iterable[tuple[str, torch.Tensor]]) -> str | None:
-    """The name of the first tensor with a value that is no number."""
+    """The name of the first tensor with a non-finite value; None without one."""
     for name, tensor in tensors:
         if not tensor.numel() or not tensor.is_floating_point():
             continue
-        # Both ends are NaN where any value is; nothing of the tensor's size is allocated.
+        # Minimum and maximum are NaN if any value is; no tensor of the same size is allocated.
         if not all(end.isfinite() for end in torch.aminmax(tensor.detach())):
             return name
     return None
 
 
 def _missing(missing: list[str], unexpected: list[str], total: int, folder: Path) -> str:
-    """What is missing, and under which other names it is there."""
+    """A message about missing tensors, and the other names under which they are stored, if any."""
     added = _added(missing, unexpected)
     if added is None:
         return (
             f"{len(missing)} of the model's {total} tensors are missing ({some(missing)}) and "
-            "would be random, others in every seed: fetch the model again, or correct what saved it"
+            "would be random, different in every seed: fetch the model again, or fix the program "
+            "that saved it"
         )
     part, example = added
     times = "" if part.startswith("_") else ", 1"
@@ -96,14 +98,14 @@ def _missing(missing: list[str], unexpected: list[str], total: int, folder: Path
     )
     return (
         f"{len(missing)} of the model's {total} tensors are missing and would be random: the files "
-        f"have {part!r} in their names ({example}), which a program that wrapped the model left "
-        f"there. In a copy of the folder: python -c {json.dumps(strip)}"
+        f"have {part!r} in their names ({example}), added by a program that wrapped the model. To "
+        f"remove it, in a copy of the folder: python -c {json.dumps(strip)}"
     )
 
 
 def _added(missing: Sequence[str], unexpected: Collection[str]) -> tuple[str, str] | None:
-    """What the files' names have that the model's have not, and one of them; None where the names
-    differ in other ways."""
+    """The part that names in the files have and the model's lack, with one such name; None if the
+    names differ in other ways."""
     wanted = set(missing)
     added = Counter[str]()
     examples: dict[str, str] = {}

@@ -1,16 +1,14 @@
-"""The tokenizer of a policy, which must speak of tokens that the model knows."""
+"""Loads the tokenizer of a policy and checks that it matches the model."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from conspo_study.config.stages import PolicyConfig
-from conspo_study.policy.architecture import reason
-from conspo_study.policy.errors import PolicyError
+from conspo_study.policy.errors import PolicyError, reason
 from conspo_study.policy.files import some
 from conspo_study.policy.quiet import quietly
 
@@ -18,15 +16,17 @@ _MARKUP = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 """Added tokens of this form are never made from the text of a problem."""
 
 
-def load_tokenizer(config: PolicyConfig, folder: Path, model_config: Any) -> Any:
-    """The tokenizer in `folder`, with a padding token. Raises PolicyError where there is none, or
-    where it is not that of the model with this transformers configuration."""
+def load_tokenizer(
+    config: PolicyConfig, folder: Path, model_config: PreTrainedConfig
+) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`, with a padding token. Raises PolicyError if there is none, or if
+    it does not match the model with this transformers configuration."""
     try:
         with quietly():
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=config.trust_remote_code
             )
-    except Exception as error:  # transformers raises many types here, often pages long
+    except Exception as error:  # transformers raises many types here, with long messages
         raise _error(folder, f"cannot be loaded: {reason(error)}") from error
     if tokenizer.eos_token_id is None:
         raise _error(folder, "names no end-of-sequence token: set eos_token in tokenizer_config")
@@ -36,7 +36,7 @@ def load_tokenizer(config: PolicyConfig, folder: Path, model_config: Any) -> Any
         raise _error(folder, "has an empty vocabulary: copy its files from the original model")
     size = model_config.get_text_config().vocab_size
     special = set(tokenizer.all_special_tokens)
-    # A control token beyond the embedding does no harm where no prompt contains it.
+    # A control token beyond the embedding is harmless, since no prompt contains it.
     beyond = sorted(
         token
         for token, index in known.items()

@@ -1,6 +1,6 @@
 """Supervised warm start of the embedded model.
 
-The default one comes with the package; any other is trained once per machine and then cached.
+The default warm start is part of the package; any other is trained once per machine and cached.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from conspo_study.policy.quiet import no_progress_bars
 from conspo_study.policy.shipped import shipped_model, shipped_recipe
 
 RECIPE: dict[str, Any] = {
-    "revision": 1,  # raise it when the training below changes: cached models are then not reused
+    "revision": 1,  # increase with every change of the training below: caches are then not reused
     "batch": 64,
     "bucket": 8,
     "learning_rate": 5e-3,
@@ -46,7 +46,7 @@ PROGRESS_EVERY = 20
 _FINGERPRINT_PAIRS = 512
 
 Demonstrations = Callable[[int, int], Iterable[tuple[str, str]]]
-"""`(seed, count)` -> that many pairs of prompt and response, in the order of training."""
+"""`(seed, count)` -> `count` pairs of prompt and response, in the order of training."""
 OnProgress = Callable[[int, int, float], None]
 """Called with the step, the number of steps and the latest loss."""
 
@@ -59,11 +59,11 @@ def warm_start(
     on_progress: OnProgress | None = None,
     on_notice: Callable[[str], None] = print,
 ) -> Path:
-    """The folder of the warm-started model and its tokenizer, made now if not cached.
+    """The folder of the warm-started model and its tokenizer, built now if not cached.
 
-    A warm start that does not come with the package is trained, which takes about a minute of one
-    core at 1200 steps. Processes may call it at the same time: one makes it and the others wait.
-    `on_notice` hears of a damaged cache entry, which is made again.
+    A warm start other than the default is trained, which takes about a minute on one core for 1200
+    steps. Concurrent calls are safe: one process trains and the others wait. A damaged cache entry
+    is reported to `on_notice` and rebuilt.
     """
     recipe = fingerprint(demonstrations, steps, seed)
 
@@ -77,14 +77,14 @@ def warm_start(
             model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
-    # Both libraries decide what is in the files, and how training rounds.
+    # Both libraries affect the files and the rounding of training.
     versions = f"{torch.__version__} {transformers.__version__}"
     name = hashlib.sha256(f"{recipe} {versions}".encode()).hexdigest()[:16]
     return cached_folder(f"warm-start-{name}", build, on_notice)
 
 
 def fingerprint(demonstrations: Demonstrations, steps: int, seed: int) -> str:
-    """A short hash of everything that determines the warm start, but for rounding."""
+    """A short hash of everything that determines the warm start, except rounding."""
     determined_by = {
         "recipe": RECIPE,
         "model": MODEL_SETTINGS,
@@ -93,7 +93,7 @@ def fingerprint(demonstrations: Demonstrations, steps: int, seed: int) -> str:
         "split_pattern": SPLIT_PATTERN,
         "steps": steps,
         "seed": seed,
-        # A sample of both phases stands for the generator: a change to it shows in these pairs.
+        # These pairs, a sample of both phases, represent the generator.
         "demonstrations": list(demonstrations(seed, _FINGERPRINT_PAIRS)),
     }
     return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()[:16]
@@ -106,9 +106,9 @@ def train(
     seed: int,
     on_progress: OnProgress | None = None,
 ) -> LlamaForCausalLM:
-    """Fine-tune a freshly initialised embedded model on the demonstrations' responses."""
+    """Train a newly initialised embedded model on the demonstrations' responses."""
     threads = torch.get_num_threads()
-    # One thread is the fastest at this size, and the weights then do not depend on the caller's.
+    # One thread is fastest at this size and makes the weights independent of the thread count.
     torch.set_num_threads(1)
     try:
         model = untrained_model(seed)
@@ -136,7 +136,7 @@ def train(
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine down to the final share of the learning rate."""
+    """Factor of the learning rate: linear warm-up, then a cosine decay to its final fraction."""
     warmup, floor = RECIPE["warmup_steps"], RECIPE["final_learning_rate"]
     if step < warmup:
         return float((step + 1) / warmup)
@@ -147,10 +147,10 @@ def _schedule(step: int, steps: int) -> float:
 def _batches(
     tokenizer: PreTrainedTokenizerFast, pairs: Iterable[tuple[str, str]], seed: int
 ) -> Iterator[tuple[list[list[int]], list[list[int]]]]:
-    """Batches of prompts and responses of similar length, which wastes little on padding.
+    """Batches of prompts and responses of similar length, which need little padding.
 
-    Because the loss is a mean over the tokens of one batch, batches of short direct answers weigh
-    as much as batches of long traces. That is part of the recipe: it makes guessing dominate.
+    The loss is a mean over the tokens of a batch, so batches of short direct answers weigh as much
+    as batches of long traces. That is part of the recipe: it makes guessing dominate.
     """
     rng = random.Random(seed)
     stream, batch = iter(pairs), RECIPE["batch"]

@@ -1,29 +1,27 @@
-"""A policy as others see it who build the same model: its architecture, and its tensors by name."""
+"""A policy in the form that engines need: its architecture, and its tensors by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.distributed.fsdp import FSDPModule
+from transformers import PreTrainedModel
 
 from conspo_study.policy.lora import merged_state
 
 
-def named_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors of a checkpoint of the policy, with their present values, each once: merged, if
-    it has adapters.
+def named_weights(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and current values of the policy's tensors, each once, with adapters merged.
 
-    An output head that is tied to the embedding is not among them, as in a checkpoint. A sharded
-    model must hold its weights as a whole (`sharding.whole_weights`); they are then in the dtype
-    that it computes in.
+    As in a checkpoint, an output head tied to the embedding is left out. A sharded model must hold
+    its whole weights (`sharding.whole_weights`), which are then in its compute dtype.
     """
     sharded = isinstance(model, FSDPModule)
     if sharded:
-        # Its state_dict would divide the weights again.
+        # Its state_dict would shard the weights again.
         yield from ((name, weight.detach()) for name, weight in model.named_parameters())
         return
     seen: set[int] = set()
@@ -33,8 +31,8 @@ def named_weights(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
             yield name, tensor
 
 
-def save_architecture(model: Any, folder: Path) -> None:
-    """Write the config.json of the model into `folder`, without any weights."""
+def save_architecture(model: PreTrainedModel, folder: Path) -> None:
+    """Write the config.json of the model into `folder`, without weights."""
     config = deepcopy(model.config)
     if not config.architectures:
         config.architectures = [type(model).__name__]

@@ -9,7 +9,7 @@ from statistics import fmean
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Probability that k of n responses, drawn without replacement, include one of c correct.
+    """Probability that k of n responses, drawn without replacement, include one of the c correct.
 
     The unbiased estimator 1 - C(n-c, k) / C(n, k) of Chen et al. (2021), in exact integers.
     Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
@@ -23,8 +23,8 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 def majority_correct(answers: Sequence[str], correct: Sequence[bool]) -> float:
     """Expected correctness of the most frequent answer, ties broken uniformly at random.
 
-    Answers vote by their text; empty ones do not vote, and without any vote the result is 0.
-    An answer that was judged both ways counts as its mean.
+    Answers vote by their text; empty ones do not vote, and without any vote the result is 0. An
+    answer that was judged both correct and wrong counts as the mean of its verdicts.
     """
     votes: dict[str, list[bool]] = defaultdict(list)
     for answer, right in zip(answers, correct, strict=True):

@@ -118,7 +118,7 @@ def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(tmp_p
     assert "data.train = chain  (ours; preset: " in shown
     assert f"data.folder = {tmp_path}" in shown
     assert "GPU hours" in shown and "assumed" in shown
-    assert "data                math500: 1 rows, where 500 are known" in shown
+    assert "data                math500: 1 rows, expected 500" in shown
     assert "cannot run: a trial needs 8 GPUs, there are 0" in result.stderr
 
 

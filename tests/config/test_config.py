@@ -131,6 +131,6 @@ def test_flatten_and_overrides_are_inverse():
 
 
 def test_a_model_is_not_divided_over_a_single_worker():
-    with pytest.raises(ConfigError, match="of which there is 1"):
+    with pytest.raises(ConfigError, match="divides the model over workers, but"):
         with_overrides(RunConfig(), {"train.sharding": "fsdp"})
     with_overrides(RunConfig(), {"train.sharding": "fsdp", "train.workers": 2})

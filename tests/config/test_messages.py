@@ -103,10 +103,10 @@ def test_values_from_python_are_not_guessed_at():
         assert len(problem) < 300
 
 
-def test_a_setting_that_a_study_sets_itself_is_told_as_its_own():
+def test_a_study_s_own_default_is_named_as_such():
     (problem,) = told("objective.name=grpo", defaults={"objective.margin_unit": "tau"})
     assert "objective.margin_unit: unknown setting of the objective grpo" in problem
-    assert "This study sets it itself" in problem
+    assert "This study sets it by default" in problem
     (typed,) = told("objective.name=grpo", "objective.margin_unit=tau", defaults={})
     assert "This study" not in typed
 

@@ -106,5 +106,5 @@ def test_bad_requests_say_what_exists():
         evaluation_problems("tiny")
     with pytest.raises(ValueError, match="known: train, dev, test"):
         evaluation_problems("easy", "holdout")
-    with pytest.raises(ValueError, match="lower problems_per_set"):
+    with pytest.raises(ValueError, match=r"lower evaluation.problems_per_set"):
         evaluation_problems("easy", "dev", 300)

@@ -47,10 +47,10 @@ def test_windows_line_ends_and_unicode_are_accepted(tmp_path):
         (GOOD | {"problem": 3}, "problem is a int, but text is needed"),
         (GOOD | {"problem": "x" * (MAX_CHARACTERS + 1)}, "more than 100000"),
         (GOOD | {"problem": "\ud800"}, "lone surrogate"),
-        (GOOD | {"id": "a\x1b[2J"}, r"id 'a\x1b[2J' has characters that cannot be printed"),
+        (GOOD | {"id": "a\x1b[2J"}, r"id 'a\x1b[2J' has unprintable characters"),
         ([1, 2], "not a JSON object"),
         (b'{"id": 1,', "not JSON"),
-        (b"[" * 100_000, "nested too deeply"),
+        (b"[" * 100_000, "too deep nesting"),
         (b'{"id": "\xff"}', "not UTF-8"),
     ],
 )
@@ -79,7 +79,7 @@ def test_one_row_in_a_hundred_may_be_bad_and_no_more(tmp_path, bad, allowed):
     if allowed:
         assert len(read_problems(path, 0.01)[0]) == 99
     else:
-        with pytest.raises(ProblemFileError, match=r"2 of 100 rows are bad, more than 0\.01"):
+        with pytest.raises(ProblemFileError, match=r"2 of 100 rows are unusable, more"):
             read_problems(path, 0.01)
 
 
@@ -92,7 +92,7 @@ def test_all_bad_rows_are_counted_and_twenty_are_shown(tmp_path):
     rows = [GOOD | {"id": str(index), "answer": ""} for index in range(25)]
     with pytest.raises(ProblemFileError) as caught:
         read_problems(write(tmp_path, *rows), 0.01)
-    assert "25 of 25 rows are bad" in str(caught.value) and "and 5 more" in str(caught.value)
+    assert "25 of 25 rows are unusable" in str(caught.value) and "and 5 more" in str(caught.value)
     assert str(caught.value).count("answer is empty") == 20
 
 

@@ -157,7 +157,7 @@ def test_a_template_that_obeys_the_problem_refuses_that_problem():
         "<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
     )
     assert read("loud", tokenizer)
-    with pytest.raises(ValueError, match=r"problem 'p'.*for an instruction"):
+    with pytest.raises(ValueError, match=r"problem 'p'.*as an instruction"):
         read("/quiet", tokenizer)
 
 
@@ -168,7 +168,7 @@ def test_a_tokenizer_that_cannot_be_divided_is_refused():
     # It swallows the line break that the template writes after it.
     tokenizer.add_tokens([AddedToken("<|user|>", rstrip=True)])
     tokenizer.chat_template = "<|user|>\n{{ messages[0].content }}"
-    with pytest.raises(ValueError, match="stands beside them"):
+    with pytest.raises(ValueError, match="the text beside them"):
         read("1", tokenizer)
 
 

@@ -143,7 +143,7 @@ def test_a_confirmation_that_would_train_on_other_problems_is_refused(tmp_path):
 def test_nothing_left_to_train_on_is_refused(tmp_path):
     train = write(tmp_path / "train.jsonl", "q1")
     search = EvaluationConfig(sets=(write(tmp_path / "a.jsonl", "q1"),))
-    with pytest.raises(ValueError, match="nothing is left to train"):
+    with pytest.raises(ValueError, match="none remain for training"):
         check_data(DataConfig(train=train, on_overlap="drop"), search)
 
 
@@ -168,7 +168,7 @@ def test_a_named_set_is_read_from_the_folder_under_any_of_its_names(tmp_path):
     assert [p.text for p in sources.evaluation_sets(data, config)["aime24"]] == ["own"]
     found = check_data(data, config)
     assert set(found.hashes) == {"aime24"}
-    assert found.notes == ("aime24: 1 rows, where 30 are known",)
+    assert found.notes == ("aime24: 1 rows, expected 30",)
 
 
 def test_a_named_set_that_the_folder_lacks_is_fetched_once_and_then_read(tmp_path, monkeypatch):
@@ -202,5 +202,5 @@ def test_a_set_that_is_nothing_is_refused_with_what_is_known(name, message):
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    with pytest.raises(ProblemFileError, match="is no folder; correct --data-dir"):
+    with pytest.raises(ProblemFileError, match="is not a folder; correct --data-dir"):
         file_of("aime24", DataConfig(folder=str(tmp_path / "none")))

@@ -7,7 +7,6 @@ import pytest
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import EMBEDDED
 from conspo_study.forecast.memory import (
-    CHUNK_ELEMENTS,
     EMBEDDED_SHAPE,
     Shape,
     estimate_memory,
@@ -109,7 +108,6 @@ def test_without_weights_there_is_no_estimate(folder):
 
 
 def test_what_is_known_of_the_embedded_model_and_of_the_chunk_is_true():
-    from conspo_study.policy import logprobs
     from conspo_study.policy.embedded import untrained_model
 
     model = untrained_model(0)
@@ -130,7 +128,6 @@ def test_what_is_known_of_the_embedded_model_and_of_the_chunk_is_true():
     )
     matrices = sum(p.numel() for p in model.model.layers[0].parameters() if p.dim() == 2)
     assert EMBEDDED_SHAPE.layer_parameters == matrices
-    assert logprobs.CHUNK_ELEMENTS == CHUNK_ELEMENTS
 
 
 def test_the_activations_of_a_layer_are_what_autograd_keeps():

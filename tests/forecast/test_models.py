@@ -83,7 +83,7 @@ def test_a_worker_refuses_another_model_than_the_study_began_with_for_good(tmp_p
     policy = PolicyConfig(model=str(folder))
     refuse_another_model(policy, _models_at_start(spec))
     random_model("Llama", seed=1).save_pretrained(folder)
-    with pytest.raises(AnotherModelError, match="another model here and now") as error:
+    with pytest.raises(AnotherModelError, match="another model on this machine") as error:
         refuse_another_model(policy, _models_at_start(spec))
     assert "another model" in lasting_cause(error.value)
 

@@ -131,7 +131,7 @@ def test_our_own_are_of_no_module_outside():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("two", r"cannot be called as an objective is, with \(batch, options, progress\)"),
+        ("two", r"cannot be called like an objective, with \(batch, options, progress\)"),
         ("no_output", "returns a Tensor, where an ObjectiveOutput is needed"),
         ("vector", "loss that is no scalar"),
         ("constant", "does not depend on batch.logprobs_T"),
@@ -139,7 +139,7 @@ def test_our_own_are_of_no_module_outside():
         ("number", "returns the metric x as a float, where parts are needed"),
         ("fails", r"AttributeError: .*'lengths'.* \(.*odd\.py, line 14\)"),
         ("NoLoss", r"give it a method loss\(self, batch, progress\), or register"),
-        ("NoOptions", "is a class, but none of options"),
+        ("NoOptions", "is a class, but not of options"),
         ("text", "is a str: an objective is a function"),
     ],
 )

@@ -123,4 +123,4 @@ def test_a_session_without_a_file_is_told_to_write_one():
     code = "from conspo_study.plugins import import_path\nclass Own: pass\nimport_path(Own)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "interactive session or a notebook" in done.stderr
-    assert "write it into a file" in done.stderr
+    assert "move it into a file" in done.stderr

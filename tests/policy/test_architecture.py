@@ -80,7 +80,7 @@ def test_a_model_that_sees_later_tokens_is_refused(tmp_path):
     model = random_model("Llama")
     folder = save_model(tmp_path, model)
     edit_config(folder, is_causal=False)
-    with pytest.raises(PolicyError, match="sees tokens that come later"):
+    with pytest.raises(PolicyError, match="attends to later tokens"):
         load_policy(POLICY, folder)
 
 

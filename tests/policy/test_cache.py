@@ -109,5 +109,5 @@ def test_without_a_home_the_cache_is_an_error_that_names_the_variable(monkeypatc
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "expanduser", homeless)
-    with pytest.raises(OSError, match=r"want of a home directory.*CONSPO_STUDY_CACHE"):
+    with pytest.raises(OSError, match=r"without a home directory.*CONSPO_STUDY_CACHE"):
         cache_root()

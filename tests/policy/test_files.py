@@ -104,7 +104,7 @@ def a_folder(path):
         ("model.safetensors", empty, "is empty"),
         ("model.safetensors", page, "not a safetensors file"),
         ("model.safetensors", pointer, "Git LFS pointer.*git lfs pull"),
-        ("model.safetensors", lost, "is a link to nothing"),
+        ("model.safetensors", lost, "is a broken link"),
         ("model.safetensors", circle, "cannot be read"),
         ("model.safetensors", pipe, "is not a file"),
         ("model.safetensors", a_folder, "is not a file"),
@@ -113,7 +113,7 @@ def a_folder(path):
         ("config.json", marked, r"config.json begins with a byte order mark.*sed -i"),
         ("config.json", wide, "UTF-16"),
         ("config.json", broken, "is not JSON"),
-        ("config.json", a_list, "holds no JSON object"),
+        ("config.json", a_list, "is not a JSON object"),
         ("config.json", pipe, "is not a file"),
         ("generation_config.json", marked, "generation_config.json begins with a byte order mark"),
         ("generation_config.json", broken, "generation_config.json is not JSON"),
@@ -154,7 +154,7 @@ def test_a_file_of_another_program_may_be_anything(folder):
     [
         (["pytorch_model.bin"], r"weights are pickles \(pytorch_model.bin\)"),
         (["consolidated.00.pth"], "weights are pickles"),
-        (["weights.safetensors"], "weights.safetensors, where .* name it model.safetensors"),
+        (["weights.safetensors"], "weights.safetensors, which .* rename it to model.safetensors"),
         (["model-1.safetensors", "model-2.safetensors"], "index.json is missing"),
         (["model.gguf"], r"it has no weights.*model\.gguf"),
         ([], "it has no weights"),
@@ -171,7 +171,7 @@ def test_adapters_are_not_a_model(folder):
     (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     refused(folder, "adapter_config.json makes it adapters .*merge")
     (folder / "config.json").unlink()
-    refused(folder, "holds adapters alone: merge")
+    refused(folder, "has only adapters: merge")
 
 
 def test_adapters_among_the_weights_are_to_be_merged(folder):
@@ -183,7 +183,7 @@ def test_adapters_among_the_weights_are_to_be_merged(folder):
             f"{name}.lora_A.default.weight": w["model.norm.weight"].clone(),
         },
     )
-    refused(folder, "holds adapters.*lora_A.*merge")
+    refused(folder, "contains adapters.*lora_A.*merge")
 
 
 @pytest.mark.parametrize("left", [(), ("tokenizer_config.json",)])
@@ -210,4 +210,4 @@ def test_what_is_no_folder_is_told(tmp_path):
 def test_an_index_without_weights_is_refused(tmp_path):
     folder = save_model(tmp_path, max_shard_size="20KB")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}}))
-    refused(folder, "names no weights")
+    refused(folder, "lists no weights")

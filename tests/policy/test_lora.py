@@ -156,7 +156,7 @@ def test_adapters_of_another_shape_are_refused(tmp_path):
     save_policy(adapted(), embedded_tokenizer(), tmp_path)
     other = random_model("Llama")
     add_adapters(other, CONFIG.model_copy(update={"lora_rank": 2}))
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match="does not match"):
         restore_policy(other, tmp_path)
 
 

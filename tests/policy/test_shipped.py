@@ -67,7 +67,7 @@ def test_what_is_shipped_is_what_was_trained(tmp_path):
 
 def test_weights_of_another_model_are_refused(tmp_path):
     save_file({"lm_head.weight": torch.zeros(2)}, tmp_path / "w.safetensors", {"recipe": ""})
-    with pytest.raises(ValueError, match="does not hold the parameters"):
+    with pytest.raises(ValueError, match="does not have the parameters"):
         shipped_model(tmp_path / "w.safetensors")
 
 

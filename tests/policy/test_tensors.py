@@ -60,7 +60,7 @@ def test_missing_tensors_are_named_and_counted(size, tmp_path):
     refused(
         folder,
         r"3 of the model's 21 tensors are missing \(model\.layers\.1\.mlp\.down_proj\.weight, .*"
-        r"random, others in every seed",
+        r"random, different in every seed",
     )
 
 

@@ -125,7 +125,7 @@ def test_a_study_that_was_moved_with_its_folder_finds_its_files(here, tmp_path_f
         ({"evaluation.sets": ("held=problems/train.jsonl",)}, "are also in the training file"),
         ({"reward.name": "nowhere:score"}, "'nowhere' is not found"),
         ({"data.max_prompt_tokens": 2}, "raise data.max_prompt_tokens"),
-        ({"data.template": "ask {problem}"}, "the policy's tokenizer cannot read"),
+        ({"data.template": "ask {problem}"}, "the policy's tokenizer cannot encode"),
     ],
 )
 def test_what_workers_would_refuse_is_refused_before(here, changes, said, monkeypatch):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conspo_study.config import ConfigError, RunConfig, flatten, with_overrides
-from conspo_study.config.fields import NAME, Holds, field_of, holds, options_of
+from conspo_study.config.fields import NAME, AcceptedValues, accepted_values, field_of, options_of
 from conspo_study.config.values import key_of
 from conspo_study.definition.space.dimensions import Choice, Range, Space, When
 from conspo_study.definition.space.points import ordered
@@ -99,16 +99,20 @@ def objectives_with(space: Space, path: str) -> Sequence[str] | None:
     return found if 0 < len(found) < len(names) else None
 
 
-def what_it_holds(base: RunConfig, space: Space, path: str) -> list[Holds]:
+def what_it_holds(base: RunConfig, space: Space, path: str) -> list[AcceptedValues]:
     """What the setting may hold, in every objective of the space that has it; nothing for a setting
     that there is not."""
     names = objectives(space)
     if names is None or not path.startswith(_OBJECTIVE):
         field = field_of(base, path)
-        return [] if field is None else [holds(field)]
+        return [] if field is None else [accepted_values(field)]
     own = path.removeprefix(_OBJECTIVE)
     kinds = [options_of(name) for name in names]
-    return [holds(kind.model_fields[own]) for kind in kinds if kind and own in kind.model_fields]
+    return [
+        accepted_values(kind.model_fields[own])
+        for kind in kinds
+        if kind and own in kind.model_fields
+    ]
 
 
 def existing(space: Space, path: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
