@@ -10,13 +10,15 @@ VLLM_STAMP := $(VLLM_VENV)/.installed
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: study test test-slow test-vllm vllm-cpu lint format clean
+.PHONY: study venv test test-slow test-vllm vllm-cpu lint format clean
 
 study: $(STAMP)
 	$(BIN)/python studies/margin_sweep.py --resume
 
+venv: $(STAMP)
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not vllm"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not vllm"
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow and not vllm"

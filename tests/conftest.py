@@ -15,18 +15,26 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 pytest_plugins = ["foreign_modules"]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Processes for `-n auto`: one per usable core and per 3 GiB of memory, at most eight."""
+    from conspo_study.machine import usable_cores, usable_memory
+
+    return max(1, min(usable_cores(), usable_memory() // (3 << 30), 8))
+
+
 @pytest.fixture(scope="session")
-def tiny_policy(tmp_path_factory):
-    """The folder of an embedded policy with a very short warm start."""
+def tiny_policy(request, tmp_path_factory):
+    """The folder of an embedded policy with a very short warm start, trained once per test run."""
     from conspo_study.config import PolicyConfig
     from conspo_study.training.prepare import prepare_policy
 
-    patch = pytest.MonkeyPatch()
-    patch.setenv("CONSPO_STUDY_CACHE", str(tmp_path_factory.mktemp("cache")))
-    try:
+    run_folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # each process of pytest-xdist has a folder in it
+        run_folder = run_folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONSPO_STUDY_CACHE", str(run_folder / "cache"))
         return prepare_policy(PolicyConfig(warm_start_steps=150))
-    finally:
-        patch.undo()
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +43,20 @@ def whole(tmp_path_factory, tiny_policy):
     from training_runs import run
 
     return run(tmp_path_factory.mktemp("whole"), tiny_policy)
+
+
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory):
+    """An undisturbed margin sweep in miniature, run to its end on a Ray of its own."""
+    from studies_under_fire import Sweep
+
+    return Sweep.run(tmp_path_factory.mktemp("sweep"))
+
+
+@pytest.fixture(scope="session")
+def shared_ray():
+    """Environment variables of a study that runs on the Ray that tests share."""
+    from shared_ray import started_ray
+
+    with started_ray() as variables:
+        yield variables

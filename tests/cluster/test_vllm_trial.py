@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from training_runs import LARGEST_MISMATCH
-from trials_under_fire import make_spec, write_spec
+from trials_under_fire import make_spec, request
 
 from conspo_study.results.incidents import read_incidents
 from conspo_study.results.rows import read_eval_rows, read_steps
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
-ONE_TRIAL = Path(__file__).resolve().parents[1] / "support" / "one_trial.py"
+RUNNER = Path(__file__).resolve().parents[1] / "support" / "trial_runner.py"
 STEPS = 4
 
 
@@ -32,7 +32,8 @@ def test_a_trial_with_vllm_trains_both_seeds_from_their_own_weights(tmp_path, ti
         },
     )
     run = subprocess.run(
-        [sys.executable, str(ONE_TRIAL), str(write_spec(spec, tmp_path / "spec.json"))],
+        [sys.executable, str(RUNNER)],
+        input=request(spec),
         capture_output=True,
         text=True,
         timeout=900,

@@ -1,7 +1,5 @@
 """`kill -9` of a study's driver, again and again: the study that comes out is the same."""
 
-import os
-
 import pytest
 from kill_at import POINTS
 from studies_under_fire import (
@@ -16,34 +14,18 @@ pytestmark = pytest.mark.slow
 KILLED = -9
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    """A cache of its own, by which the processes of these studies are found."""
-    return {**os.environ, "CONSPO_STUDY_CACHE": str(tmp_path_factory.mktemp("cache"))}
-
-
-@pytest.fixture(scope="module")
-def undisturbed(environment, tmp_path_factory):
-    results = tmp_path_factory.mktemp("undisturbed")
-    done = run_study(environment, results)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return results / "margin_sweep"
-
-
-def test_a_study_killed_at_eight_points_is_the_undisturbed_study(
-    environment, undisturbed, tmp_path
-):
+def test_a_study_killed_at_eight_points_is_the_undisturbed_study(sweep, tmp_path):
     results = tmp_path / "first"
     for number, point in enumerate(POINTS):
         more = ["--resume"] if number else []
-        killed = run_study(environment, results, *more, point=point)
+        killed = run_study(sweep.environment, results, *more, point=point)
         assert killed.returncode == KILLED, f"{point}: {killed.stdout}{killed.stderr}"
-        assert_no_process_outlives(environment)
+        assert_no_process_outlives(sweep.environment)
         if number == 3:
             # The directory may move between two lives of the study: nothing in it is absolute.
             results = results.rename(tmp_path / "second")
-    resumed = run_study(environment, results, "--resume")
+    resumed = run_study(sweep.environment, results, "--resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     folder = results / "margin_sweep"
     assert_nothing_is_lost(folder)
-    assert what_happened(folder) == what_happened(undisturbed)
+    assert what_happened(folder) == what_happened(sweep.folder)

@@ -14,6 +14,7 @@ from studies_under_fire import wait_for
 from training_runs import LARGEST_MISMATCH, run, untimed
 
 from conspo_study.cluster.failures import lasting_cause
+from conspo_study.cluster.launch import ray_cluster
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import QUICK
 from conspo_study.results.incidents import IncidentType
@@ -39,12 +40,12 @@ CONFIG = with_overrides(
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
-    """A Ray whose workers find these tests."""
+    """A Ray whose workers find these tests, forked as those of a study are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS.parent), str(TESTS / "support")]))
-        ray.init(address="local", num_cpus=2, log_to_driver=False)
-        yield
-        ray.shutdown()
+        patch.delenv("RAY_ADDRESS", raising=False)
+        with ray_cluster():
+            yield
 
 
 def pool_of(folder, *faults, engines=1, deadline_s=300.0):
@@ -95,10 +96,10 @@ def test_a_process_that_dies_twice_fails_the_trial_with_the_end_of_its_log(tmp_p
 
 
 def test_a_hanging_weight_update_ends_the_process(tmp_path):
-    pool = pool_of(tmp_path, "load_weights 1 hang", deadline_s=90.0)
+    pool = pool_of(tmp_path, "load_weights 1 hang", deadline_s=30.0)
     generate(pool)
     (restart,) = pool.take_restarts()
-    assert "while loading weights: TimeoutError: no sign of life for 90 s" in restart
+    assert "while loading weights: TimeoutError: no sign of life for 30 s" in restart
     first, second = processes(tmp_path / "0.log")
     wait_for(lambda: not Path(f"/proc/{first}").exists(), 60, "the end of the hanging process")
     assert Path(f"/proc/{second}").exists()

@@ -6,16 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from studies_under_fire import (
-    LIMIT_S,
-    SCRIPT,
-    assert_nothing_is_lost,
-    study_arguments,
-    wait_for,
-)
-
-from conspo_study.results.log import read_log
-from conspo_study.results.table import build_table
+from studies_under_fire import LIMIT_S, SCRIPT, assert_nothing_is_lost, table_of, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -33,26 +24,26 @@ def cluster():
 def test_all_trials_finish_although_a_node_is_lost(cluster, tmp_path):
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     environment = {**os.environ, "RAY_ADDRESS": cluster.address}
-    folder = tmp_path / "margin_sweep"
+    study = ["--preset", "quick", "--trials", "5", "--no-confirm", "--results", str(tmp_path)]
     with subprocess.Popen(
-        [sys.executable, str(SCRIPT), *study_arguments(tmp_path)],
+        [sys.executable, str(SCRIPT), *study],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=environment,
-    ) as study:
+    ) as driver:
         try:
-            lost = wait_for(lambda: one_that_trains(nodes), LIMIT_S, "a trial on another node")
+            lost = wait_for(lambda: node_that_trains(nodes), LIMIT_S, "a trial on another node")
             cluster.remove_node(lost, allow_graceful=False)
-            output, _ = study.communicate(timeout=2 * LIMIT_S)
+            output, _ = driver.communicate(timeout=2 * LIMIT_S)
         finally:
-            study.kill()
-    assert study.returncode == 0, output
-    assert_nothing_is_lost(folder)
-    assert len(build_table(read_log(folder / "log.jsonl")).rows) == 7
+            driver.kill()
+    assert driver.returncode == 0, output
+    assert_nothing_is_lost(tmp_path / "margin_sweep")
+    assert len(table_of(tmp_path / "margin_sweep").rows) == 5
 
 
-def one_that_trains(nodes):
+def node_that_trains(nodes):
     """The first of the nodes on which a worker of a trial runs."""
     for node in nodes:
         raylet = str(node.all_processes["raylet"][0].process.pid)

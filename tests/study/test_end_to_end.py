@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from studies_under_fire import (
@@ -13,67 +14,33 @@ from studies_under_fire import (
     SCRIPT,
     assert_no_process_outlives,
     assert_nothing_is_lost,
+    run_study,
+    study_arguments,
+    table_of,
     wait_for,
     what_happened,
 )
 
 from conspo_study.records import TrialState
-from conspo_study.results.log import read_log
 from conspo_study.results.rows import read_eval_rows, read_steps
-from conspo_study.results.table import build_table
 
 pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    """A cache of its own, shared by the studies of this file."""
-    return {**os.environ, "CONSPO_STUDY_CACHE": str(tmp_path_factory.mktemp("cache"))}
+TWO_TRIALS = Path(__file__).parents[1] / "support" / "two_trials.py"
 
 
-def command(results, *arguments):
-    return [
-        *(sys.executable, str(SCRIPT), "--preset", "quick", "--results", str(results)),
-        *arguments,
-    ]
-
-
-def run(environment, results, *arguments):
-    return subprocess.run(
-        command(results, *arguments),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        env=environment,
-    )
-
-
-def table_of(results):
-    return build_table(read_log(results / "margin_sweep" / "log.jsonl"))
-
-
-@pytest.fixture(scope="module")
-def finished(environment, tmp_path_factory):
-    results = tmp_path_factory.mktemp("results")
-    return results, run(environment, results, "--trials", "7")
-
-
-def test_an_ended_trial_keeps_its_last_checkpoint_alone(finished):
-    results, _ = finished
-    for row in table_of(results).all_rows:
-        folder = results / "margin_sweep" / "ray" / f"margin_sweep-{row.id}"
+def test_an_ended_trial_keeps_its_last_checkpoint_alone(sweep):
+    for row in table_of(sweep.folder).all_rows:
+        folder = sweep.folder / "ray" / f"margin_sweep-{row.id}"
         assert len(list(folder.glob("checkpoint_*"))) == 1, row
 
 
-def test_what_ray_has_to_say_is_not_printed(finished):
-    _, process = finished
-    assert "worker processes have been started" not in process.stdout + process.stderr
+def test_what_ray_has_to_say_is_not_printed(sweep):
+    assert "worker processes have been started" not in sweep.process.stdout + sweep.process.stderr
 
 
-def test_a_study_ends_with_every_trial_accounted_for(finished):
-    results, process = finished
-    assert process.returncode == 0, process.stdout + process.stderr
-    table = table_of(results)
+def test_a_study_ends_with_every_trial_accounted_for(sweep):
+    table = table_of(sweep.folder)
     assert table.finished
     assert len(table.rows) == 7
     assert all(row.state in (TrialState.FINISHED, TrialState.PRUNED) for row in table.rows)
@@ -85,10 +52,9 @@ def test_a_study_ends_with_every_trial_accounted_for(finished):
     assert all(row.state is TrialState.FINISHED and row.step == 4 for row in anchors)
 
 
-def test_every_trial_has_its_rows_for_both_seeds(finished):
-    results, _ = finished
-    for row in table_of(results).rows:
-        folder = results / "margin_sweep" / "trials" / row.id
+def test_every_trial_has_its_rows_for_both_seeds(sweep):
+    for row in table_of(sweep.folder).rows:
+        folder = sweep.folder / "trials" / row.id
         steps = read_steps(folder / "steps.jsonl")
         last = max(step["step"] for step in steps)
         assert [(s["seed"], s["step"]) for s in steps] == [
@@ -102,110 +68,100 @@ def test_every_trial_has_its_rows_for_both_seeds(finished):
             assert row.value == pytest.approx(sum(sampled) / len(sampled))
 
 
-def test_the_output_is_a_table_and_paths_and_no_noise(finished):
-    results, process = finished
-    assert "t0000 finished" in process.stdout
-    assert "Best of the search:" in process.stdout
-    folder = results / "margin_sweep"
+def test_the_output_is_a_table_and_paths_and_no_noise(sweep):
+    assert "t0000 finished" in sweep.process.stdout
+    assert "Best of the search:" in sweep.process.stdout
     for name in ("tables/trials.md", "tables/trials.csv"):
-        assert (folder / name).stat().st_size > 100
+        assert (sweep.folder / name).stat().st_size > 100
     for name in ("accuracy_against_margin", "learning_curves"):
-        assert (folder / "figures" / f"{name}.png").stat().st_size > 5_000
-        assert (folder / "figures" / f"{name}.pdf").stat().st_size > 2_000
-    assert process.stderr == ""
-    assert "(RayTrainWorker" not in process.stdout
+        assert (sweep.folder / "figures" / f"{name}.png").stat().st_size > 5_000
+        assert (sweep.folder / "figures" / f"{name}.pdf").stat().st_size > 2_000
+    assert sweep.process.stderr == ""
+    assert "(RayTrainWorker" not in sweep.process.stdout
 
 
-def test_nothing_in_the_log_or_snapshot_names_this_machine(finished):
-    results, _ = finished
+def test_nothing_in_the_log_or_snapshot_names_this_machine(sweep):
     for name in ("log.jsonl", "snapshot.json", "study.json"):
-        text = (results / "margin_sweep" / name).read_text()
-        assert str(results) not in text
+        text = (sweep.folder / name).read_text()
+        assert str(sweep.folder.parent) not in text
         assert str(ROOT) not in text
 
 
-def test_what_was_found_is_measured_again_on_fresh_seeds_and_problems(finished):
-    results, process = finished
-    table = table_of(results)
+def test_what_was_found_is_measured_again_on_fresh_seeds_and_problems(sweep):
+    table = table_of(sweep.folder)
     best = table.best()
     assert {row.of for row in table.confirmations} >= {best.id}
     assert all(row.seeds == (1000, 1001, 1002) for row in table.confirmations)
     for row in table.confirmations:
-        evaluated = read_eval_rows(results / "margin_sweep" / "trials" / row.id)
+        evaluated = read_eval_rows(sweep.folder / "trials" / row.id)
         assert {r.problem_id.split("-")[2] for r in evaluated} == {"test"}
-    assert "onfirmed on fresh seeds" in process.stdout
-    assert (results / "margin_sweep/tables/confirmation.csv").stat().st_size > 100
+    assert "onfirmed on fresh seeds" in sweep.process.stdout
+    assert (sweep.folder / "tables/confirmation.csv").stat().st_size > 100
 
 
-def test_no_process_outlives_the_study(finished, environment):
-    assert_no_process_outlives(environment)
+def test_no_process_outlives_the_study(sweep):
+    assert_no_process_outlives(sweep.environment)
 
 
-def test_a_finished_study_is_reported_again_and_not_run_again(finished, environment):
-    results, _ = finished
-    before = (results / "margin_sweep" / "log.jsonl").read_bytes()
-    again = run(environment, results, "--trials", "7")
+def test_a_finished_study_is_reported_again_and_not_run_again(sweep):
+    before = (sweep.folder / "log.jsonl").read_bytes()
+    again = run_study(sweep.environment, sweep.folder.parent)
     assert again.returncode == 0
     assert "Best of the search:" in again.stdout
-    assert (results / "margin_sweep" / "log.jsonl").read_bytes() == before
+    assert (sweep.folder / "log.jsonl").read_bytes() == before
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_cleanly_and_resume_completes_the_same_trials(
-    finished, environment, tmp_path, number, status
-):
-    process = subprocess.Popen(
-        command(tmp_path, "--trials", "7"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-    )
-    log = tmp_path / "margin_sweep" / "log.jsonl"
-    try:
-        wait_for(
-            lambda: log.exists() and log.read_text().count('"event":"finished"') >= 1,
-            LIMIT_S,
-            "the first finished trial",
+def test_signals_end_it_cleanly_and_resume_completes_the_same_trials(sweep, tmp_path):
+    folder = tmp_path / "margin_sweep"
+
+    def finished():
+        log = folder / "log.jsonl"
+        return log.read_text().count('"event":"finished"') if log.exists() else 0
+
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        before = finished()
+        more = ["--resume"] if before else []
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), *study_arguments(tmp_path, *more)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=sweep.environment,
         )
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=180)
-    finally:
-        process.kill()
-    assert process.returncode == status, output
-    assert "--resume" in output
-    assert "Traceback" not in output
-    assert_no_process_outlives(environment)
-    assert not table_of(tmp_path).finished
+        try:
+            wait_for(lambda n=before: finished() > n, LIMIT_S, "the end of another trial")
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=180)
+        finally:
+            process.kill()
+        assert process.returncode == status, output
+        assert "--resume" in output
+        assert "Traceback" not in output
+        assert_no_process_outlives(sweep.environment)
+        assert not table_of(folder).finished
 
-    resumed = run(environment, tmp_path, "--trials", "7", "--resume")
+    resumed = run_study(sweep.environment, tmp_path, "--resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert_nothing_is_lost(tmp_path / "margin_sweep")
-    assert what_happened(tmp_path / "margin_sweep") == what_happened(finished[0] / "margin_sweep")
+    assert_nothing_is_lost(folder)
+    assert what_happened(folder) == what_happened(sweep.folder)
 
 
-def test_a_trial_that_diverges_fails_with_its_cause(environment, tmp_path):
-    process = run(
-        *(environment, tmp_path, "--trials", "5"),
-        *("--set", "update.learning_rate=1e30", "--set", "update.max_skipped_steps=1"),
+def test_two_workers_run_a_trial_and_one_that_diverges_fails_with_its_cause(shared_ray, tmp_path):
+    workers = min(2, len(os.sched_getaffinity(0)))
+    settings = {"train.workers": workers, "update.max_skipped_steps": 1}
+    changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    process = subprocess.run(
+        [sys.executable, str(TWO_TRIALS), "--preset=quick", f"--results={tmp_path}", *changes],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env={**os.environ, **shared_ray},
     )
-    rows = table_of(tmp_path).rows
-    assert len(rows) == 5
-    assert {row.state for row in rows} <= {TrialState.FAILED, TrialState.FINISHED}
-    failed = [row for row in rows if row.state is TrialState.FAILED]
-    assert failed, process.stdout
-    assert all("diverged" in row.cause for row in failed), [row.cause for row in failed]
+    folder = tmp_path / "two_trials"
+    calm, wild = table_of(folder).rows
+    assert calm.state is TrialState.FINISHED, process.stdout + process.stderr
+    config = json.loads((folder / "trials/t0000/config.json").read_text())
+    assert config["config"]["train"]["workers"] == workers
+    assert wild.state is TrialState.FAILED
+    assert "diverged" in wild.cause
     assert "diverged" in process.stdout
-
-
-def test_two_workers_run_a_trial_through_ray(environment, tmp_path):
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("needs two CPU cores")
-    process = run(
-        *(environment, tmp_path, "--trials", "5", "--seeds", "0"),
-        *("--set", "train.workers=2", "--set", "train.steps=2"),
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    assert all(row.state is TrialState.FINISHED for row in table_of(tmp_path).rows)
-    config = json.loads((tmp_path / "margin_sweep/trials/t0000/config.json").read_text())
-    assert config["config"]["train"]["workers"] == 2

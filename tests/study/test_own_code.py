@@ -229,8 +229,10 @@ def test_other_code_is_a_change_that_is_named(ran, place):
     assert "plugin gap_hinge.py" in done.stderr or "space is empty" in done.stderr, done.stderr
 
 
-def test_a_bug_in_the_third_step_is_told_whole_and_the_study_says_that_nothing_finished(place):
-    done = python(place, "failing.py", "--preset", "quick", "--results", "out")
+def test_a_bug_in_the_third_step_is_told_whole_and_the_study_says_that_nothing_finished(
+    place, shared_ray
+):
+    done = python(place, "failing.py", "--preset", "quick", "--results", "out", **shared_ray)
     folder = place[0] / "out" / "failing"
     assert done.returncode == 1, done.stdout + done.stderr
     (row,) = build_table(read_log(folder / "log.jsonl")).rows

@@ -5,10 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from studies_under_fire import LIMIT_S, ROOT
-
-from conspo_study.results.log import read_log
-from conspo_study.results.table import build_table
+from studies_under_fire import LIMIT_S, ROOT, table_of
 
 SHIPPED = {
     "ablation": (),
@@ -19,7 +16,7 @@ SHIPPED = {
     "parameter_study": (),
     "temperature_sweep": (),
 }
-"""Each with what keeps it short."""
+"""Name of the script to options that keep it short."""
 
 
 def test_no_study_is_forgotten():
@@ -29,7 +26,7 @@ def test_no_study_is_forgotten():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_study_runs_to_its_report(name, tmp_path):
+def test_a_shipped_study_runs_to_its_report(name, shared_ray, tmp_path):
     options = ["--preset", "quick", "--seeds", "0", "--no-confirm", "--results", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, str(ROOT / "studies" / f"{name}.py"), *options, *SHIPPED[name]],
@@ -37,12 +34,12 @@ def test_a_shipped_study_runs_to_its_report(name, tmp_path):
         text=True,
         timeout=LIMIT_S,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **shared_ray, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     folder = tmp_path / name
-    table = build_table(read_log(folder / "log.jsonl"))
+    table = table_of(folder)
     assert table.finished and {row.state.value for row in table.rows} == {"finished"}
     assert (folder / "report.html").stat().st_size > 10_000
     assert len(list((folder / "figures").glob("*.png"))) >= 5

@@ -1,9 +1,12 @@
-"""What the fault tests of whole studies share: commands, conditions, conservation checks."""
+"""Whole studies for fault tests: commands, conditions to wait for, conservation checks."""
+
+from __future__ import annotations
 
 import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from conspo_study.records import EventKind, TrialState
@@ -23,6 +26,11 @@ def study_arguments(results, *more):
     return ["--preset", "quick", "--trials", "7", "--results", str(results), *more]
 
 
+def table_of(folder):
+    """The table of trials of a results directory."""
+    return build_table(read_log(folder / "log.jsonl"))
+
+
 def run_study(environment, results, *more, point=None):
     """Run the sweep to its end, or to `point`, where its driver dies."""
     head = [str(SCRIPT)] if point is None else [str(KILL_AT), point, str(SCRIPT)]
@@ -35,19 +43,37 @@ def run_study(environment, results, *more, point=None):
     )
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that nothing disturbed."""
+
+    folder: Path
+    """Its results directory."""
+    process: subprocess.CompletedProcess
+    environment: dict[str, str]
+    """With a cache of its own, by which the processes of studies with it are found."""
+
+    @classmethod
+    def run(cls, place):
+        environment = {**os.environ, "CONSPO_STUDY_CACHE": str(place / "cache")}
+        process = run_study(environment, place / "results")
+        assert process.returncode == 0, process.stdout + process.stderr
+        return cls(place / "results" / "margin_sweep", process, environment)
+
+
 def wait_for(condition, seconds, what):
     """Poll until `condition()` is truthy and return it. Raises TimeoutError naming `what`."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds} s")
         time.sleep(0.1)
-    return found
+    return value
 
 
 def processes_with(marker):
     """Living processes, apart from this one, that carry `marker` in their environment."""
-    found = []
+    processes = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
             try:
@@ -57,12 +83,12 @@ def processes_with(marker):
                 continue
             if marker.encode() in environ and state != "Z":
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found.append(f"{process.name} {command[:120]}")
-    return found
+                processes.append(f"{process.name} {command[:120]}")
+    return processes
 
 
 def assert_no_process_outlives(environment, seconds=30):
-    """No process of a study with this environment's cache is left, soon after its driver."""
+    """Soon after its driver, no process of a study with this environment's cache is left."""
     marker = environment["CONSPO_STUDY_CACHE"]
     try:
         wait_for(lambda: not processes_with(marker), seconds, "the end of all processes")
@@ -72,7 +98,7 @@ def assert_no_process_outlives(environment, seconds=30):
 
 def what_happened(folder):
     """All of a study that its definition determines: trials, curves, responses; no times."""
-    rows = build_table(read_log(folder / "log.jsonl")).all_rows
+    rows = table_of(folder).all_rows
     return {row.id: _trial(folder / "trials" / row.id, row) for row in rows}
 
 
@@ -98,14 +124,14 @@ def _trial(folder, row):
 
 
 def assert_nothing_is_lost(folder):
-    """Conservation: every trial that was planned has one ending, and no half-written file stays."""
+    """Conservation: every planned trial has exactly one end, and no half-written file is left."""
     events = read_log(folder / "log.jsonl")
     table = build_table(events)
     assert table.finished
     assert all(row.state in (TrialState.FINISHED, TrialState.PRUNED) for row in table.all_rows)
     for row in table.all_rows:
-        mine = [logged.event.kind for logged in events if logged.event.trial == row.id]
-        assert mine.count(EventKind.SUGGESTED) == 1
-        assert mine.count(EventKind.FINISHED) + mine.count(EventKind.PRUNED) == 1
+        kinds = [logged.event.kind for logged in events if logged.event.trial == row.id]
+        assert kinds.count(EventKind.SUGGESTED) == 1
+        assert kinds.count(EventKind.FINISHED) + kinds.count(EventKind.PRUNED) == 1
     leftovers = [p for p in folder.rglob("*.tmp") if "ray" not in p.relative_to(folder).parts]
     assert leftovers == []

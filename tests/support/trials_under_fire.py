@@ -1,4 +1,4 @@
-"""What the fault tests of one trial share: a trial, the same without Ray, and what it leaves."""
+"""A trial for fault tests, the same without Ray, and everything it leaves."""
 
 import json
 import multiprocessing
@@ -46,7 +46,7 @@ def make_spec(results, **settings):
 
 
 class PlainOutlet(RayOutlet):
-    """The real one, but for its reports, which go into a file."""
+    """The real one, except that reports go into a file."""
 
     def report(self, step, latest):
         with (self.spec.folder / "reports.jsonl").open("a") as file:
@@ -54,7 +54,7 @@ class PlainOutlet(RayOutlet):
 
 
 def run_plain(spec, policy, prepare=lambda: None):
-    """The trial in this process and without Ray. A lasting failure's cause is left in a file."""
+    """Run the trial here, without Ray; the cause of a lasting failure goes into a file."""
     spec.folder.mkdir(parents=True, exist_ok=True)
     config = parse_config(spec.config)
     prepare()
@@ -71,7 +71,7 @@ def run_plain(spec, policy, prepare=lambda: None):
 
 
 def start_plain(spec, policy, prepare=lambda: None):
-    """`run_plain` in a fork of this process, which has everything imported."""
+    """`run_plain` in a fork of this process, which has imported everything."""
     process = multiprocessing.get_context("fork").Process(
         target=run_plain, args=(spec, policy, prepare)
     )
@@ -80,7 +80,7 @@ def start_plain(spec, policy, prepare=lambda: None):
 
 
 def what_it_left(spec):
-    """All that a trial's definition determines of its folder: curves, responses, weights."""
+    """Everything in a trial's folder that its definition determines: curves, responses, weights."""
     last = spec.run_folder / f"checkpoint_{STEPS:05d}"
     weights = {
         str(path.relative_to(last)): {
@@ -109,6 +109,6 @@ def leftovers(spec):
 UNFINISHED = {".tmp", ".partial"}
 
 
-def write_spec(spec, path):
-    path.write_text(json.dumps(asdict(spec)))
-    return path
+def request(spec, slow_s=0.0):
+    """The line by which `trial_runner.py` runs a trial."""
+    return json.dumps({"spec": asdict(spec), "slow_s": slow_s}) + "\n"

@@ -25,7 +25,7 @@ def test_it_is_stored_without_outputs(cells):
 
 
 @pytest.mark.slow
-def test_its_cells_run_and_run_again(cells, tmp_path):
+def test_its_cells_run_and_run_again(cells, shared_ray, tmp_path):
     """As a script, since Jupyter need not be here; declared and run again, all is done already."""
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     runs = next(number for number, text in enumerate(code) if "study.run(" in text) + 1
@@ -33,6 +33,7 @@ def test_its_cells_run_and_run_again(cells, tmp_path):
     script = tmp_path / "cells.py"
     environment = {
         **os.environ,
+        **shared_ray,
         "PYTHONPATH": str(ROOT),
         "MPLBACKEND": "Agg",
         "CONSPO_STUDY_CACHE": str(tmp_path / "cache"),

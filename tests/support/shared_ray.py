@@ -1,0 +1,43 @@
+"""A Ray on which studies of several tests run, with the fork server of a study's own Ray.
+
+As a script it prints its address, and ends when its standard input does.
+"""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+
+@contextmanager
+def started_ray():
+    """Start the script; yields the variables by which a study finds its Ray."""
+    with subprocess.Popen(
+        [sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+    ) as process:
+        address = process.stdout.readline().strip()
+        assert address, "Ray did not start"
+        yield {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"}
+        process.stdin.close()
+        process.wait(60)
+
+
+def main():
+    from conspo_study.cluster.launch import RAY_SETTINGS, ray_cluster
+
+    for name, value in RAY_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    os.environ.pop("RAY_ADDRESS", None)
+    with ray_cluster():
+        import ray
+
+        print(ray.get_runtime_context().gcs_address, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
