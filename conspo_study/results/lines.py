@@ -1,9 +1,11 @@
 """The line format of the results log: one strict JSON object per line, with a checksum.
 
-    {"seq":1,"time":"2026-01-01T00:00:00.000Z","event":"started","trial":"t0000","data":{},"crc":"..."}
+    {"seq":1,"time":"2026-01-01T00:00:00.000Z","event":"started","trial":"t0","data":{},"crc32":"..."}
 
-`seq` counts from 1 without gaps, so it is also the line number. `crc` is the CRC-32, 8 hex digits,
-of the canonical JSON (sorted keys, no blanks, ASCII) of the other fields.
+`seq` counts from 1 without gaps, so it is also the line number. `crc32` is the CRC-32, 8 hex
+digits, of the bytes before `,"crc32"`. This is format 2. Lines of format 1 end in `crc` instead,
+the CRC-32 of the canonical JSON (sorted keys, no blanks, ASCII) of the other fields; they are read,
+and a log may begin with them, but no longer written.
 
 Editors and git may change what surrounds a line and not the line: line ends, blanks at the ends,
 empty lines, a byte order mark, the last newline. Such a log is read as if nothing had happened.
@@ -15,10 +17,9 @@ import json
 import re
 import shlex
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from conspo_study.records import EventKind, TrialEvent
 
@@ -27,7 +28,11 @@ _STUDY_EVENTS = (EventKind.STUDY_STARTED, EventKind.STUDY_FINISHED)
 LINE_START = b'{"seq":'
 """How every line begins."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_FIELDS = ("seq", "time", "event", "trial", "data", "crc")
+_FIELDS = ("seq", "time", "event", "trial", "data")
+_KINDS = {kind.value: kind for kind in EventKind}
+_CRC32, _END = b',"crc32":"', b'"}'
+_TAIL = len(_CRC32) + 8 + len(_END)
+"""Bytes from the comma before the checksum to the end of a line of format 2."""
 
 
 class LogDamaged(ValueError):
@@ -59,10 +64,11 @@ def encode_line(seq: int, time: str, event: TrialEvent) -> tuple[bytes, LoggedEv
     Raises ValueError when the event cannot be stored.
     """
     try:
+        # Through JSON once: keys that differ only before it, such as 1 and "1", are one key.
+        data = json.loads(_dump(event.data))
         record = {"seq": seq, "time": time, "event": event.kind, "trial": event.trial}
-        # Through JSON once, so that the checksum sees keys and numbers as a reader will.
-        record = json.loads(_dump({**record, "data": event.data}))
-        line = _dump({**record, "crc": _checksum(record)}).encode()
+        body = _dump({**record, "data": data}).removesuffix("}").encode()
+        line = body + _CRC32 + _crc32(body) + _END
         return line + b"\n", decode_line(line)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
@@ -120,28 +126,51 @@ def check_number(logged: LoggedEvent, number: int) -> None:
 
 def decode_line(line: bytes) -> LoggedEvent:
     """One bare line, wherever it stands. Raises ValueError saying what is wrong."""
-    try:
-        record = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        if line.count(LINE_START) > 1:
-            raise ValueError("two lines run into each other") from error
-        raise ValueError("it is not a JSON object") from error
-    if not isinstance(record, dict) or tuple(record) != _FIELDS:
-        raise ValueError(f"its fields are not {', '.join(_FIELDS)}")
-    crc = record.pop("crc")
-    # Comparing bytes as well catches what parses to the same value: doubled keys, 1E2 for 100.0.
-    if crc != _checksum(record) or _dump({**record, "crc": crc}).encode() != line:
-        raise ValueError("its checksum does not match its content")
+    record = _checked(line) if line[-_TAIL:].startswith(_CRC32) else _checked_format_1(line)
+    if tuple(record) != _FIELDS:
+        raise ValueError(f"its fields are not {', '.join(_FIELDS)} and a checksum")
     if type(record["seq"]) is not int:
         raise ValueError("its sequence number is not an integer")
-    if record["event"] not in list(EventKind):
+    kind = _KINDS.get(record["event"]) if isinstance(record["event"], str) else None
+    if kind is None:
         raise ValueError(f"unknown event {record['event']!r}, perhaps from a newer version")
     if not isinstance(record["data"], dict):
         raise ValueError("its data is not an object")
-    kind = EventKind(record["event"])
     _check_trial(kind, record["trial"])
     event = TrialEvent(kind, record["trial"], record["data"])
     return LoggedEvent(record["seq"], record["time"], event)
+
+
+def _checked(line: bytes) -> dict[str, Any]:
+    """The fields of a line of format 2 whose bytes have the checksum that it states."""
+    body, crc = line[:-_TAIL], line[-_TAIL + len(_CRC32) :]
+    if crc != _crc32(body) + _END:
+        raise ValueError(_glued(line) or "its checksum does not match its content")
+    return _parsed(body + b"}")
+
+
+def _checked_format_1(line: bytes) -> dict[str, Any]:
+    record = _parsed(line)
+    crc = record.pop("crc", None)
+    canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    # Comparing bytes as well catches what parses to the same value: doubled keys, 1E2 for 100.0.
+    if crc != _crc32(canonical.encode()).decode() or _dump({**record, "crc": crc}).encode() != line:
+        raise ValueError("its checksum does not match its content")
+    return record
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        record = _DECODER.decode(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(_glued(text) or "it is not a JSON object") from error
+    if not isinstance(record, dict):
+        raise ValueError("it is not a JSON object")
+    return record
+
+
+def _glued(line: bytes) -> str:
+    return "two lines run into each other" if line.count(LINE_START) > 1 else ""
 
 
 def _is_whole(line: bytes) -> bool:
@@ -152,7 +181,7 @@ def _is_whole(line: bytes) -> bool:
     return True
 
 
-def _check_trial(kind: EventKind, trial: str) -> None:
+def _check_trial(kind: EventKind, trial: Any) -> None:
     """Trial ids become folder names, so they must not be able to leave the results directory."""
     if kind in _STUDY_EVENTS:
         if trial:
@@ -166,14 +195,17 @@ def _check_trial(kind: EventKind, trial: str) -> None:
         )
 
 
-def _checksum(record: dict[str, Any]) -> str:
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return f"{zlib.crc32(text.encode()):08x}"
+def _crc32(content: bytes) -> bytes:
+    """8 hex digits."""
+    return b"%08x" % zlib.crc32(content)
 
 
-def _dump(record: dict[str, Any]) -> str:
-    return json.dumps(record, separators=(",", ":"), allow_nan=False)
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def _refuse_constant(name: str) -> Sequence[str]:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

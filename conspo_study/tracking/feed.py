@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind, TrialState
-from conspo_study.results.lines import LogDamaged, LoggedEvent, bare, check_number, decode_line
 from conspo_study.results.rows import eval_path
-from conspo_study.results.table import TableBuilder, TrialRow
+from conspo_study.results.table import TrialRow
+from conspo_study.results.tail import LineReader, LogFollower
 from conspo_study.tracking.runs import Ending, Point, Run
-
-
-class LineReader:
-    """The complete lines of a file that only ever grows by whole lines."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._read = 0
-
-    def new(self) -> bytes:
-        """What was added since the last call, up to the last newline; nothing without a file."""
-        if not self.path.exists():
-            return b""
-        with self.path.open("rb") as file:
-            file.seek(self._read)
-            content = file.read()
-        complete = content[: content.rfind(b"\n") + 1]
-        self._read += len(complete)
-        return complete
 
 
 @dataclass(slots=True)
@@ -50,9 +31,7 @@ class Feed:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._log = LineReader(folder / "log.jsonl")
-        self._builder = TableBuilder()
-        self._events = 0
+        self._log = LogFollower(folder / "log.jsonl")
         self._definition: Mapping[str, Any] = {}
         self._trials: dict[str, _Trial] = {}
 
@@ -60,29 +39,17 @@ class Feed:
         """All runs of trials that have begun and are not yet told to their end; each point once,
         steps rising."""
         # The log before the rows: what an event speaks of was written before it.
-        for logged in self._new_events():
+        for logged in self._log.new():
             event = logged.event
             if event.kind is EventKind.REPORTED:
-                if event.trial not in self._trials:
-                    self._trial(self._builder.row(event.trial))
-                self._trials[event.trial].reported(event.data)
-        found = []
-        for row in self._builder.table.all_rows:
+                self._trial(self._log.builder.row(event.trial)).reported(event.data)
+        if self._log.damage is not None:
+            raise self._log.damage
+        news = []
+        for row in self._log.builder.table.all_rows:
             if row.state is not TrialState.WAITING and not self._trial(row).told:
-                found += self._trial(row).news(row)
-        return found
-
-    def _new_events(self) -> Iterator[LoggedEvent]:
-        for line in filter(None, map(bare, self._log.new().split(b"\n"))):
-            number = self._events + 1
-            try:
-                logged = decode_line(line)
-                check_number(logged, number)
-                self._builder.add(logged)
-            except ValueError as error:
-                raise LogDamaged(self._log.path, number, str(error)) from error
-            self._events = number
-            yield logged
+                news += self._trial(row).news(row)
+        return news
 
     def _trial(self, row: TrialRow) -> _Trial:
         if row.id not in self._trials:
@@ -133,7 +100,7 @@ class _Trial:
                 one.add(step, measured)
 
     def news(self, row: TrialRow) -> list[News]:
-        for line in filter(bytes.strip, self._rows.new().split(b"\n")):
+        for line in filter(bytes.strip, self._rows.new()):
             metrics = json.loads(line)
             if int(metrics["seed"]) in self._seeds:
                 own = {k: v for k, v in metrics.items() if k not in ("seed", "step")}

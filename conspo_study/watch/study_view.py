@@ -114,7 +114,7 @@ class StudyView:
                         "time": str(event.time),
                         "event": event.kind.value,
                         "step": event.step,
-                        "data": event.said,
+                        "data": event.data,
                     }
                     for event in happened
                     if event.kind is not EventKind.REPORTED or event is happened[-1]

@@ -5,7 +5,6 @@ The files are untrusted, and may be written while they are read."""
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from conspo_study.results.kept import stored_rollouts
 from conspo_study.results.rows import stored_evaluations
+from conspo_study.results.tail import LineReader
 from conspo_study.watch.curves import Curves
 from conspo_study.watch.responses import find_responses
 
@@ -27,7 +27,8 @@ class TrialView:
         self.folder = folder
         self._mutex = threading.Lock()
         self._steps = Curves()
-        self._rows = self._offset = self._inode = 0
+        self._lines = LineReader(folder / "steps.jsonl")
+        self._start = self._rows = 0
         self._problem = ""
 
     def about(self) -> dict[str, Any]:
@@ -74,21 +75,15 @@ class TrialView:
     def _read_steps(self) -> None:
         """Read the new complete lines of `steps.jsonl`; malformed ones are reported and skipped."""
         try:
-            with (self.folder / "steps.jsonl").open("rb") as file:
-                inode = os.fstat(file.fileno()).st_ino
-                size = file.seek(0, 2)
-                if inode != self._inode or size < self._offset:
-                    self._steps, self._rows, self._offset = Curves(), 0, 0
-                    self._inode, self._problem = inode, ""
-                file.seek(self._offset)
-                lines = file.read().split(b"\n")[:-1]
+            lines = list(self._lines.new())
         except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                self._problem = f"steps.jsonl cannot be read: {error.strerror}"
+            self._problem = f"steps.jsonl cannot be read: {error.strerror}"
             return
+        if self._start != self._lines.start:
+            self._start = self._lines.start
+            self._steps, self._rows, self._problem = Curves(), 0, ""
         for line in lines:
             self._rows += 1
-            self._offset += len(line) + 1
             if not line.strip():
                 continue
             try:

@@ -34,7 +34,7 @@ def test_a_log_that_is_read_in_pieces_gives_the_table_of_the_whole(path, tmp_pat
 
 
 def test_a_short_look_reads_on_where_it_stopped(path, monkeypatch):
-    monkeypatch.setattr("conspo_study.watch.log_tail.CHUNK", 200)
+    monkeypatch.setattr("conspo_study.results.tail.CHUNK", 200)
     tail, looks = LogTail(path), 0
     while tail.left or not looks:
         tail.advance(0)

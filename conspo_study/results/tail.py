@@ -1,0 +1,131 @@
+"""Files that are read while they grow: each complete line once, and the events of a log.
+
+Nothing is ever written. A file that was replaced, cut short or removed is begun anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+
+from conspo_study.results.lines import (
+    LogDamaged,
+    LoggedEvent,
+    bare,
+    check_number,
+    decode_line,
+)
+from conspo_study.results.table import TableBuilder
+
+CHUNK = 1 << 20
+"""Bytes that are read at once."""
+
+
+class LineReader:
+    """The complete lines of the file at `path`, each once."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.start = 0
+        """Counts how often the file was begun anew: whoever keeps lines of an earlier start drops
+        them."""
+        self.left = 0
+        """Bytes still to be read, a line that is being written included."""
+        self._file: tuple[int, int] | None = None
+        self._offset = 0
+
+    def look(self) -> int | None:
+        """Notice whether the file is still the one that was read before. Returns when it was last
+        changed, in ns; None when there is none."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            if self._file is not None:
+                self.begin_anew()
+            return None
+        identity = (stat.st_dev, stat.st_ino)
+        if self._file not in (None, identity) or stat.st_size < self._offset:
+            self.begin_anew()
+        self._file, self.left = identity, stat.st_size - self._offset
+        return stat.st_mtime_ns
+
+    def begin_anew(self) -> None:
+        """Forget what was read."""
+        self.start += 1
+        self._file, self._offset, self.left = None, 0, 0
+
+    def new(self, seconds: float = inf) -> Iterator[bytes]:
+        """Lines since the last call, without their newlines, for about `seconds` at most; none
+        without a file. Raises OSError when the file cannot be read."""
+        deadline = time.monotonic() + seconds
+        if self.look() is None:
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            rest, moved = b"", False
+            while chunk := file.read(CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._offset += len(line) + 1
+                    self.left = max(0, self.left - len(line) - 1)
+                    yield line
+                # A line is taken whole, however long that takes, or it never would be.
+                moved = moved or bool(lines)
+                if moved and time.monotonic() > deadline:
+                    return
+
+
+class LogFollower:
+    """The events of the log at `path`, each once, and the table that they come to.
+
+    Not thread-safe: one caller at a time.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lines = LineReader(path)
+        self._touched: int | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._start = self._lines.start
+        self.seq = 0
+        """Of the last event that was read."""
+        self.damage: LogDamaged | None = None
+        """Why nothing is read from some line on, until the file is changed."""
+        self.builder = TableBuilder()
+
+    @property
+    def epoch(self) -> int:
+        """Rises when the log is begun anew: earlier sequence numbers then mean nothing."""
+        return self._start + 1
+
+    @property
+    def left(self) -> int:
+        """Bytes still to be read, a line that is being written included; 0 of a damaged log."""
+        return 0 if self.damage else self._lines.left
+
+    def new(self, seconds: float = inf) -> Iterator[LoggedEvent]:
+        """Events since the last call, for about `seconds` at most. They end at `damage`."""
+        touched = self._lines.look()
+        if self.damage and touched != self._touched:
+            self._lines.begin_anew()
+        self._touched = touched
+        if self._start != self._lines.start:
+            self._reset()
+        if self.damage:
+            return
+        for line in self._lines.new(seconds):
+            if not bare(line):
+                continue
+            try:
+                logged = decode_line(bare(line))
+                check_number(logged, self.seq + 1)
+                self.builder.add(logged)
+            except (ValueError, RecursionError) as error:
+                self.damage = LogDamaged(self.path, self.seq + 1, str(error))
+                return
+            self.seq += 1
+            yield logged
