@@ -20,12 +20,11 @@ _SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
 def why_no_study_runs_here() -> str | None:
     """The reason why this operating system cannot run a study, and what it can do; None on
     Linux."""
-    if sys.platform == "linux":
+    platform = str(sys.platform)
+    if platform == "linux":
         return None
-    system = _SYSTEMS.get(sys.platform, sys.platform)
-    linux = (
-        "WSL 2 or a Linux machine" if sys.platform == "win32" else "a Linux machine or container"
-    )
+    system = _SYSTEMS.get(platform, platform)
+    linux = "WSL 2 or a Linux machine" if platform == "win32" else "a Linux machine or container"
     return (
         f"{system} cannot run a study, since starting and ending its processes needs Linux: use "
         f"{linux}. Plans (`conspo plan`, `--dry-run`) and results (`conspo status`, `watch`, "
@@ -68,9 +67,8 @@ def usable_gpus() -> int:
 
 
 def _cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _visible(text: str, count: int) -> int:

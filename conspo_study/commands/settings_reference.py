@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from conspo_study.config import OPTIONS, RunConfig
-from conspo_study.config.fields import Holds, holds
+from conspo_study.config.fields import AcceptedValues, accepted_values
 from conspo_study.text import setting_text
 
 _TYPES = {
@@ -104,19 +104,19 @@ def _group(title: str, stage: str, kind: type[BaseModel]) -> Group:
 
 
 def _setting(path: str, field: FieldInfo, text: str) -> Setting:
-    what = holds(field)
+    what = accepted_values(field)
     default = "-" if field.is_required() else setting_text(_plain(what.example))
     choices = tuple(setting_text(word) for word in what.words)
     return Setting(path, _short(what), _in_words(what, choices), default, text, choices)
 
 
-def _short(what: Holds) -> str:
+def _short(what: AcceptedValues) -> str:
     kinds = ["choice"] if what.words else []
     kinds += [short for kind, (short, _) in _TYPES.items() if kind in what.kinds - {"null"}]
     return "|".join(kinds) + ("?" if "null" in what.kinds else "")
 
 
-def _in_words(what: Holds, choices: tuple[str, ...]) -> str:
+def _in_words(what: AcceptedValues, choices: tuple[str, ...]) -> str:
     nouns = [words for kind, (_, words) in _TYPES.items() if kind in what.kinds and kind != "null"]
     if nouns and what.limits:
         nouns[0] += f" {what.limits}"

@@ -19,8 +19,8 @@ from conspo_study.policy.models import EMBEDDED, local_folder
 from conspo_study.text import size_text
 
 CHUNK_COPIES = 4
-"""Most tensors of CHUNK_ELEMENTS at the peak: logits, their scaled copy, log-softmax and gradient of
-a head with adapters or a bias. Of a plain one, logits, probabilities, and their casts."""
+"""Most tensors of CHUNK_ELEMENTS at the peak: logits, their scaled copy, log-softmax and gradient
+of a head with adapters or a bias. Of a plain one, logits, probabilities, and their casts."""
 SAMPLER_COPIES = 4
 """The same of the logits of one sampled token: logits, probabilities, their sum and the scaled."""
 ON_GPU, IN_MEMORY = "GPU memory", "memory"

@@ -63,8 +63,8 @@ def tensor_problems(model: PreTrainedModel, folder: Path, info: dict[str, Any]) 
         name, stored, expected = mismatched[0]
         problems.append(
             f"policy.model: {folder}: {name} is {list(stored)} in the weights and {list(expected)} "
-            f"by config.json (the first of {len(mismatched)} such tensors): they belong to different "
-            "models; fetch both again"
+            f"by config.json (the first of {len(mismatched)} such tensors): they belong to "
+            "different models; fetch both again"
         )
     return problems
 

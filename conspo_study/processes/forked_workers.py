@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from conspo_study.processes import fork_client
 from conspo_study.processes.fork_client import SERVER
@@ -146,7 +147,7 @@ def _workers_started_by(script: str) -> Iterator[None]:
 
     That is a parameter of a Ray node, which `ray.init` does not pass on.
     """
-    parameter = import_module("ray._private.parameter")
+    parameter: Any = import_module("ray._private.parameter")
     original = parameter.RayParams
     parameter.RayParams = partial(original, setup_worker_path=script)
     try:

@@ -36,9 +36,9 @@ from conspo_study.training.step_groups import (
     shaping_metrics,
 )
 from conspo_study.training.step_result import Signal, UpdateResult, credit_rows, signals_of
-from conspo_study.update.gradient import MicroBatchedPolicy, Tokens
+from conspo_study.update.gradient import MicroBatchedPolicy
 from conspo_study.update.memory import peak_memory_gib
-from conspo_study.update.micro_batches import Budget
+from conspo_study.update.micro_batches import Budget, Tokens
 from conspo_study.update.step import StepOutcome, Updater
 
 

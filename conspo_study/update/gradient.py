@@ -178,7 +178,7 @@ class _Share:
 
 
 def _joined(rows: Sequence[Tensor]) -> Tensor:
-    return torch.cat(rows).detach() if rows else torch.empty(0)
+    return torch.cat([*rows]).detach() if rows else torch.empty(0)
 
 
 def _backward(rows: Sequence[Tensor], weights: Sequence[Tensor]) -> None:
