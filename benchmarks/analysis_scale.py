@@ -27,9 +27,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from harness import Spread, parser, ratio, write
 
+from analysis.load import load_study
 from analysis.load.evaluations import FIELDS
-from analysis.load.study import load_study
-from analysis.report.report import write_report
+from analysis.report import write_report
 from conspo_study.files import write_json_atomic
 from conspo_study.records import EvalRow, EventKind, TrialEvent
 from conspo_study.results.lines import encode_line

@@ -104,6 +104,11 @@ def size_text(count: float) -> str:
     return f"{count:.0f} B"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def speak_plainly() -> None:
     """Let standard output and error write look-alikes, `+-` for `±`, where their encoding lacks a
     character, instead of raising UnicodeEncodeError; the code point where nothing looks like it."""

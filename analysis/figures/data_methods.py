@@ -1,4 +1,4 @@
-"""The data step of figures that compare methods: intervals, and pass@k for every k."""
+"""Data of figures that compare methods: intervals, and pass@k for every k."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _COLUMNS = ["trial", "seed", "step", "problem_set", "problem_id", "sample", "ver
 
 
 def method_frame(found: Measurements) -> pd.DataFrame:
-    """Mean over benchmarks by method: method, value, low, high, seeds, by_seed, refused.
+    """Mean over benchmarks by method: method, value, low, high, seeds, by_seed, no_interval.
 
     low and high: ends of the 95 % bootstrap interval over seeds and problems; nan where there is
-    none, and then `refused` says why. by_seed: the mean of each seed. All methods have the same
+    none, and then `no_interval` says why. by_seed: the mean of each seed. All methods have the same
     benchmarks: those that lack one of them are left out.
     """
     wanted = set(found.benchmarks)
@@ -37,10 +37,10 @@ def method_frame(found: Measurements) -> pd.DataFrame:
                 "high": np.nan if whole.high is None else whole.high,
                 "seeds": whole.seeds,
                 "by_seed": scores.cells.mean(axis=1).tolist(),
-                "refused": whole.refused,
+                "no_interval": whole.no_interval,
             }
         )
-    columns = ["method", "value", "low", "high", "seeds", "by_seed", "refused"]
+    columns = ["method", "value", "low", "high", "seeds", "by_seed", "no_interval"]
     return pd.DataFrame(records, columns=columns)
 
 

@@ -1,4 +1,4 @@
-"""The data step of figures about a search: settings against values."""
+"""Data of figures about a search: settings against values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.findings.frames import other_params, trials_frame
+from analysis.findings.frames import trials_frame
+from analysis.findings.trial_settings import other_params
 from analysis.load.study import StudyResults
 from conspo_study.records import TrialState
 
@@ -60,13 +61,13 @@ def slices(frame: pd.DataFrame, settings: Sequence[str], along: str) -> list[pd.
 
 
 def importance(frame: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
-    """How much of the variance between trials each setting accounts for by itself.
+    """The share of the variance between trials that each setting accounts for by itself.
 
     setting, share (one-way eta squared of the mean over seeds), chance (its 95 % quantile when the
     values are shuffled among the trials), groups. Numbers with more than four values are put into
     quartiles; "absent" is a value of its own. Largest share first; empty with fewer than
-    `FEWEST_TRIALS` usable trials. Interactions are not seen, and a sampler that prefers some region
-    makes settings look alike that were varied together.
+    `FEWEST_TRIALS` usable trials. Interactions are not included, and a sampler that prefers some
+    region makes settings look alike that were varied together.
     """
     usable = frame[frame["usable"]]
     values = usable["value"].to_numpy(dtype=float)
@@ -88,7 +89,7 @@ def importance(frame: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
 
 
 def setting_label(name: str) -> str:
-    """How axes call a setting: `M/tau`, or the last part of a dotted path."""
+    """The name of a setting on an axis: `M/tau`, or the last part of a dotted path."""
     return {"ratio": "M/tau", "margin": "M"}.get(name, name.rpartition(".")[2].replace("_", " "))
 
 

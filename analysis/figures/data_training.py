@@ -1,4 +1,4 @@
-"""The data step of figures about training: which trials to show, means and bands over seeds."""
+"""Data of figures about training: the trials to show, means and bands over seeds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.findings.frames import objective_settings
 from analysis.findings.naming import describe
 from analysis.findings.summary import no_margin_reference
+from analysis.findings.trial_settings import objective_settings
 from analysis.load.study import StudyResults, StudyUnreadable
 from conspo_study.records import TrialState
 from conspo_study.results.rows import read_credits
@@ -28,7 +28,7 @@ class Curve:
 
 
 def curves_to_show(study: StudyResults) -> list[Curve]:
-    """The best trial, the labelled anchors, its reference without a margin, other such trials."""
+    """The best trial, the baselines, its reference without a margin, other such trials."""
     best = study.best
     chosen: dict[str, str] = {}
     if best is not None:
@@ -98,7 +98,7 @@ def credits_frame(study: StudyResults, trials: Iterable[str]) -> pd.DataFrame:
 
 
 def cost_curves(study: StudyResults, evaluation: pd.DataFrame) -> pd.DataFrame:
-    """What an evaluation had cost: trial, seed, step, value, group_size, rollouts, seconds.
+    """Evaluations and their cost: trial, seed, step, value, group_size, rollouts, seconds.
 
     evaluation: trial, seed, step, value. rollouts: sampled so far, refills not counted. seconds:
     of training, evaluations not counted; nan where a step before has no times. Trials whose

@@ -18,7 +18,7 @@ from analysis.load.text import axis_label
 def method_comparison(frame: pd.DataFrame, *, metric: str, initial: float | None) -> Figure:
     """Methods by their mean over benchmarks, best on top: point, interval, and each seed.
 
-    frame: of `figure_data_methods.method_frame`, at least one row. initial: the value before
+    frame: of `data_methods.method_frame`, at least one row. initial: the value before
     training, which is written rather than drawn: far away it would squeeze the methods together.
     """
     figure = Figure(figsize=(0.75 * PAGE_IN, 0.85 + 0.24 * len(frame)))
@@ -40,7 +40,7 @@ def method_comparison(frame: pd.DataFrame, *, metric: str, initial: float | None
     counts = sorted(set(frame["seeds"]))
     seeds_text = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     handles = [
-        Line2D([], [], color=POSITIVE, marker="o", ms=4.5, label="mean, 95 % interval"),
+        Line2D([], [], color=POSITIVE, marker="o", ms=4.5, label="mean, 95 % CI"),
         Line2D([], [], color=FAINT, marker="|", ls="", label=f"each seed (n = {seeds_text})"),
     ]
     if frame["low"].isna().any():
@@ -59,7 +59,7 @@ def method_comparison(frame: pd.DataFrame, *, metric: str, initial: float | None
 def pass_at_k(frame: pd.DataFrame, curves: Sequence[Curve]) -> Figure:
     """pass@k against k, a panel per problem set and a curve per trial.
 
-    frame: of `figure_data_methods.pass_curves`; a mean over seeds, at the k that all of them have.
+    frame: of `data_methods.pass_curves`; a mean over seeds, at the k that all of them have.
     """
     sets = list(dict.fromkeys(frame["problem_set"]))
     columns = min(len(sets), 4)

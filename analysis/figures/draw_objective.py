@@ -1,4 +1,4 @@
-"""Figures of what objectives do to rollouts: GRPO's identity, and credit against score."""
+"""Figures of objectives: GRPO's identity, and credit against score."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from analysis.figures.style import (
 )
 
 ROUNDING = 2.0**-23
-"""Relative rounding of 32-bit floats: what the identity's gap is compared with."""
+"""Relative rounding of 32-bit floats, the reference for the identity's gap."""
 _MOST_POINTS = 4000
 
 
 def credit_against_score(credits: pd.DataFrame, curves: Sequence[Curve]) -> Figure:
-    """What each stored rollout's score was and how strongly the objective pushed it; figure 2.
+    """Score and credit of each stored rollout; figure 2 of the paper.
 
     credits: trial, correct, score, credit. curves: one panel each, at most six.
     """
@@ -71,7 +71,7 @@ def credit_against_score(credits: pd.DataFrame, curves: Sequence[Curve]) -> Figu
 
 
 def identity_gap(frame: pd.DataFrame) -> Figure:
-    """Largest difference of GRPO and its discriminative form in every training step; figure 1.
+    """Largest difference of GRPO and its discriminative form in every training step.
 
     frame: trial, seed, step, value, at least one row. A gap of zero is drawn at the lower edge.
     """

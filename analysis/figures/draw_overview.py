@@ -1,4 +1,4 @@
-"""The drawing step: tidy frames in, matplotlib figures out."""
+"""The two figures that come first: accuracy against margin, and learning curves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from analysis.figures.data_training import Curve
 from analysis.figures.style import FAINT, INK, MARKERS, PAGE_IN, colours, distinct, shortened
-from analysis.findings.frames import NO_MARGIN
+from analysis.findings.trial_settings import NO_MARGIN
 from analysis.load.text import visible
 from conspo_study.records import TrialState
 
@@ -36,7 +36,7 @@ def accuracy_against_margin(
     taus = sorted(points["tau"].unique())
     # The commonest first: it stays in place, rarer ones move aside.
     found = points["schedule"].value_counts().index
-    schedules = sorted(found, key=lambda name: name != "no margin")
+    schedules = sorted(found, key=lambda name: name != NO_MARGIN)
     tau_colour = dict(zip(taus, colours(len(taus)), strict=True))
     marker = {name: MARKERS.get(name, "P") for name in schedules}
     _margin_axis(axes, points["ratio"])
@@ -52,7 +52,7 @@ def accuracy_against_margin(
     axes.set_xlabel("target margin in units of tau, M/tau (0: no margin)")
     axes.set_ylabel(f"{metric} after training")
     _value_axis(axes, points["value"])
-    _anchor_names(axes, points)
+    _baseline_names(axes, points)
     axes.set_title(_seed_note("markers", "ticks", seeds), loc="left", color=FAINT, fontsize=7)
     _margin_legend(figure, tau_colour, marker, points, initial)
     return figure
@@ -139,7 +139,7 @@ def _draw_curve(axes: Axes, curve: pd.DataFrame, colour: Any, style: Any) -> Non
     axes.plot(mean.index, mean, color=colour, linestyle=style)
 
 
-def _anchor_names(axes: Axes, points: pd.DataFrame) -> None:
+def _baseline_names(axes: Axes, points: pd.DataFrame) -> None:
     """The labels of labelled trials, beside their markers and clear of one another."""
     means = points.groupby(["label", "trial", "ratio"])["value"].mean().reset_index()
     to_axes = axes.transData + axes.transAxes.inverted()
@@ -181,7 +181,7 @@ def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
 def _margin_axis(axes: Axes, ratios: pd.Series[float]) -> None:
     """Logarithmic, but linear near 0, which must be visible."""
     largest = max(ratios.max(), 1e-12)
-    # An anchor with a tiny margin must not stretch the axis: next to 0 is where it belongs.
+    # A baseline with a tiny margin must not stretch the axis: next to 0 is where it belongs.
     threshold = max(ratios[ratios > 0].min(), largest / 200) if ratios.any() else 1.0
     axes.set_xscale("symlog", linthresh=threshold, linscale=0.6)
     scale = axes.xaxis.get_transform()
@@ -197,7 +197,7 @@ def _margin_axis(axes: Axes, ratios: pd.Series[float]) -> None:
 
 
 def _value_axis(axes: Axes, values: pd.Series[float]) -> None:
-    """From 0 to 1 for fractions, so that heights compare between figures."""
+    """From 0 to 1 for fractions, so that heights are comparable between figures."""
     if values.between(0, 1).all():
         axes.set_ylim(0, 1)
 

@@ -35,7 +35,7 @@ def optimisation_history(
 ) -> Figure:
     """The value of every trial in the order of the search, and the best so far.
 
-    frame: of `figure_data_search.search_frame`, with at least one value.
+    frame: of `data_search.search_frame`, with at least one value.
     """
     figure = Figure(figsize=(PAGE_IN, 0.38 * PAGE_IN))
     axes = figure.subplots()
@@ -53,7 +53,7 @@ def optimisation_history(
     )
     kinds = (
         (shown["usable"] & (shown["label"] == ""), "o", POSITIVE, POSITIVE, "searched"),
-        (shown["usable"] & (shown["label"] != ""), "D", NEGATIVE, NEGATIVE, "anchor"),
+        (shown["usable"] & (shown["label"] != ""), "D", NEGATIVE, NEGATIVE, "baseline"),
         (~shown["usable"], "o", INK, "white", "pruned, running or a seed missing: last value"),
     )
     handles = [Line2D([], [], color=FAINT, label="best so far")]
@@ -62,7 +62,9 @@ def optimisation_history(
             look: dict[str, Any] = {"marker": marker, "mec": edge, "mfc": face, "ls": "", "ms": 4}
             axes.plot(shown["number"][chosen], shown["value"][chosen], **look)
             handles.append(Line2D([], [], **look, label=name))
-    spread = " (bar: ± 1 sd over seeds)" if shown["sd"].notna().any() else " (one seed)"
+    spread = (
+        " (bar: ± 1 standard deviation over seeds)" if shown["sd"].notna().any() else " (one seed)"
+    )
     axes.set_ylabel(f"{metric}\n{spread.strip()}")
     axes.set_xlabel("trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -132,7 +134,7 @@ def pareto(
 ) -> Figure:
     """The study's metric against each further objective, the best compromises marked.
 
-    points: trial, value, and a column per aim. front: ids that no trial beats in all objectives.
+    points: trial, value, and a column per aim. front: ids of trials that none dominates.
     aims: (column, axis label).
     """
     figure = Figure(figsize=(PAGE_IN if len(aims) > 1 else COLUMN_IN, 2.6))
@@ -153,7 +155,7 @@ def pareto(
     grid[0].set_ylabel(metric)
     handles = [
         Line2D([], [], color=NEGATIVE, marker="D", ls="", ms=4, label="best compromises"),
-        Line2D([], [], color=FAINT, marker="o", ls="", ms=4, label="beaten by another trial"),
+        Line2D([], [], color=FAINT, marker="o", ls="", ms=4, label="dominated by another trial"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
@@ -164,7 +166,7 @@ def _absent_first(text: str) -> tuple[bool, str]:
 
 
 def _axis(values: pd.Series[Any]) -> tuple[list[float], list[tuple[float, str]]]:
-    """Heights in [0, 1] of the values, and what to write at which height.
+    """Heights in [0, 1] of the values, and the ticks as (height, text).
 
     Numbers that span more than a factor of ten are placed by their logarithm; a value that a trial
     does not have, and 0 on such an axis, lie below the others.

@@ -1,4 +1,4 @@
-"""Figures of what single settings do: sensitivity, tau against M/tau, and the group size."""
+"""Figures of single settings: sensitivity, tau against M/tau, and the group size."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def tau_margin_map(frame: pd.DataFrame, *, metric: str) -> Figure:
 def group_size_costs(frame: pd.DataFrame, *, metric: str) -> Figure:
     """Evaluations against the rollouts and the time that they had cost, coloured by group size.
 
-    frame: of `figure_data.cost_curves`; means over seeds are drawn, one line per trial.
+    frame: of `data_training.cost_curves`; means over seeds are drawn, one line per trial.
     """
     figure = Figure(figsize=(PAGE_IN, 0.38 * PAGE_IN))
     panels = figure.subplots(1, 2, sharey=True)

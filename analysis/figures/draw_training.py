@@ -1,4 +1,4 @@
-"""Figures of what happened during training: curves with bands, margins, scores."""
+"""Figures over training steps: curves with bands, margins, scores."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MOST_BANDS = 6
 
 
 def band_note(frames: Sequence[pd.DataFrame], curves: int) -> str:
-    """What the bands of curves are, in words; the same words for the figure and its caption."""
+    """The meaning of the bands, in the same words for the figure and its caption."""
     counts = sorted({int(n) for frame in frames for n in frame["n"].unique()})
     if not counts or counts == [1]:
         return "one seed: no bands"
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     if curves > _MOST_BANDS:
         return f"mean of {seeds} seeds; bands left out among {curves} curves"
-    return f"line: mean; band: ± 1 sd over {seeds} seeds"
+    return f"line: mean; band: ± 1 standard deviation over {seeds} seeds"
 
 
 def training_panels(
@@ -42,7 +42,7 @@ def training_panels(
 ) -> Figure:
     """Up to six panels over training steps, one per metric, one curve per trial.
 
-    panels: axis label -> a frame of `figure_data.bands`, none empty. note: what bands are.
+    panels: axis label -> a frame of `data_training.bands`, none empty. note: of `band_note`.
     """
     rows = -(-len(panels) // 3)
     figure = Figure(figsize=(PAGE_IN, 1.75 * rows + 0.17 * -(-len(curves) // 2) + 0.2))
@@ -87,7 +87,7 @@ def score_courses(
 ) -> Figure:
     """Mean scores of correct and of wrong responses over training, a panel per trial.
 
-    positive, negative: frames of `figure_data.bands`. curves: at most four.
+    positive, negative: frames of `data_training.bands`. curves: at most four.
     """
     figure = Figure(figsize=(PAGE_IN, 0.33 * PAGE_IN))
     grid = figure.subplots(1, len(curves), sharey=True, squeeze=False).flatten()

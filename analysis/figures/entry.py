@@ -1,4 +1,4 @@
-"""What a gallery says of a figure."""
+"""A figure of a gallery."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class FigureEntry:
     title: str
     """A few words, plain text."""
     caption: str
-    """What is shown and what bands and intervals are; stands for the figure where there are no
-    pictures. Plain text that may hold names from the study, made visible."""
+    """What is shown, and what bands and intervals are. Plain text that may hold names from the
+    study, made visible."""
     trials: tuple[str, ...]
     """Ids of the trials that its numbers come from."""
     draw: Callable[[], Figure]

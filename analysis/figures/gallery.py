@@ -1,4 +1,4 @@
-"""Every figure that the data of a study supports, and why the others are absent."""
+"""All figures that a study has data for, and a reason for each of the others."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BUILDERS: tuple[Callable[[StudyResults], FigureEntry | str], ...] = (
     credits,
     identity,
 )
-"""Each makes the frames of one figure, or says in a sentence why there is none."""
+"""Each makes the frames of one figure, or returns a sentence with the reason why not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class Gallery:
     """The figures of a study, in the order in which to show them."""
 
     figures: tuple[FigureEntry, ...]
-    notes: tuple[str, ...]
-    """One sentence for each figure that is absent, with the reason."""
+    skipped: tuple[str, ...]
+    """A sentence for each figure without data, with the reason."""
     failed: tuple[str, ...] = ()
-    """One sentence for each figure that there should be, with the error."""
+    """A sentence for each figure that met an error, with the error."""
 
 
 def figures_of(study: StudyResults) -> Gallery:
-    """What can be drawn of `study`; frames are made here, pictures by each entry's `draw`.
+    """All figures of `study`; frames are made here, pictures by each entry's `draw`.
 
     Raises StudyUnreadable naming a damaged file. Any other error costs the one figure alone.
     """
@@ -77,6 +77,5 @@ def figures_of(study: StudyResults) -> Gallery:
 
 
 def failure(figure: str, error: Exception) -> str:
-    """That a figure could not be made although nothing is missing, which is a fault of this
-    program."""
+    """A sentence about a figure that met an error, which is a fault of this program."""
     return f"No figure {figure!r}: it failed with {type(error).__name__}: {visible(str(error))}."

@@ -1,4 +1,4 @@
-"""Which comparisons of methods and objectives a study supports."""
+"""Figures that compare the methods and objectives of a study."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ _MOST_PASS_CURVES = 6
 
 
 def methods(study: StudyResults) -> FigureEntry | str:
-    """Named methods with intervals; from confirmations where there are some."""
+    """Methods with intervals; from confirmations where there are some."""
     confirmed = _finished(study.table.confirmations)
     rows = confirmed if len(confirmed) > 1 else _finished(study.table.rows, named=True)
     if len(rows) < 2:
-        return "No comparison of methods: fewer than two named trials have finished."
+        return "No comparison of methods: fewer than two labelled trials have finished."
     try:
         found = measured(labelled(study, rows))
     except StudyUnreadable:
         raise
     except ValueError as error:
         return f"No comparison of methods: {visible(str(error))}."
-    whole = method_frame(found)
-    before = whole.loc[whole["method"] == BASE, "value"]
-    frame = whole[whole["method"] != BASE]
+    rated = method_frame(found)
+    before = rated.loc[rated["method"] == BASE, "value"]
+    frame = rated[rated["method"] != BASE]
     if len(frame) < 2:
         return "No comparison of methods: fewer than two have stored evaluations."
-    stage = "confirmation runs on fresh seeds" if rows is confirmed else "the search's named trials"
-    refused = sorted(set(frame["refused"]) - {""})
-    absent = f" No interval where {'; '.join(refused)}." if refused else ""
+    stage = "confirmation runs on fresh seeds" if rows is confirmed else "labelled search trials"
+    reasons = sorted(set(frame["no_interval"]) - {""})
+    absent = f" No interval: {'; '.join(reasons)}." if reasons else ""
     several = f", mean over {len(found.benchmarks)} problem sets"
     on = several if len(found.benchmarks) > 1 else f" on {visible(found.benchmarks[0])}"
     metric = f"{found.metric}{on} ({found.split})"
     caption = (
-        f"{metric}, of {stage}, best on top: mean and 95 % bootstrap interval over seeds and "
+        f"{metric}, of {stage}, best on top: mean and 95 % bootstrap CI over seeds and "
         f"problems, and the mean of each seed.{absent} Intervals of single methods, not of "
-        "differences: overlap does not mean that two are alike."
+        "differences: two that overlap may still differ."
     )
     trials = tuple(row.id for row in rows)
     draw = partial(
@@ -68,13 +68,13 @@ def pass_at(study: StudyResults) -> FigureEntry | str:
     ][:_MOST_PASS_CURVES]
     frame = pass_curves(study, [curve.trial for curve in curves])
     if frame["k"].nunique() < 2:
-        return "No pass@k curves: no finished trial has stored several samples of each problem."
+        return "No pass@k curves: no finished trial has several stored samples of each problem."
     curves = [curve for curve in curves if curve.trial in set(frame["trial"])]
     counts = frame.groupby("trial")["seed"].nunique()
     banded = counts.max() > 1 and len(curves) <= 5
     caption = (
         "Unbiased pass@k at the last step, mean over seeds"
-        + (f" (band: ± 1 sd over {counts.max()} seeds)" if banded else "")
+        + (f" (band: ± 1 standard deviation over {counts.max()} seeds)" if banded else "")
         + f", by problem set: {'; '.join(curve.name for curve in curves)}."
     )
     trials = tuple(curve.trial for curve in curves)
@@ -82,7 +82,7 @@ def pass_at(study: StudyResults) -> FigureEntry | str:
 
 
 def credits(study: StudyResults) -> FigureEntry | str:
-    """Figure 2 of the paper, from the credits that training stored."""
+    """Credit against score, figure 2 of the paper, from stored credits."""
     shown = [
         *curves_to_show(study),
         *(Curve(row.id, describe(study, row)) for row in study.table.rows),
@@ -95,7 +95,7 @@ def credits(study: StudyResults) -> FigureEntry | str:
     order = list(dict.fromkeys(curve.trial for curve in shown if curve.trial in stored))
     frame = credits_frame(study, order[:_MOST_CREDIT_PANELS])
     if frame.empty:
-        return "No credit against score: no credits were stored (update.store_credits_every is 0)."
+        return "No figure of credit: no credits are stored (update.store_credits_every is 0)."
     curves = [stored[trial] for trial in order if trial in set(frame["trial"])]
     steps = frame.groupby("trial")["step"].nunique()
     caption = (

@@ -1,4 +1,4 @@
-"""Which figures of a search a study supports."""
+"""Figures of the search of a study."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def margin_figure(study: StudyResults) -> FigureEntry | str:
     """The metric after training against M/tau."""
     points = margin_points(study)
     if points.empty:
-        return "No figure against M/tau: no trial with a margin setting has ended."
+        return "No figure of margin and temperature: no trial with a margin setting has ended."
     ended = (TrialState.FINISHED, TrialState.PRUNED)
     left_out = {row.id for row in study.table.rows if row.state in ended} - set(points["trial"])
     label = metric_label(study.metric)
@@ -66,7 +66,7 @@ def sensitivities(study: StudyResults) -> FigureEntry | str:
     usable = frame[frame["usable"]]
     columns = [name for name in KNOBS if usable[name].nunique() > 1]
     if not columns or len(usable) < _FEWEST_POINTS:
-        return "No sensitivity figure: fewer than four finished trials vary tau, M or alpha."
+        return "No sensitivity figure: fewer than four finished trials that vary tau, M or alpha."
     lines = {name: slices(frame, settings, name) for name in columns}
     joined = any(lines.values())
     caption = (
@@ -89,32 +89,32 @@ def margin_map(study: StudyResults) -> FigureEntry | str:
     usable = frame[frame["usable"] & frame["ratio"].notna() & frame["tau"].notna()]
     few = len(usable) < _FEWEST_POINTS
     if few or usable["tau"].nunique() < 2 or usable["ratio"].nunique() < 2:
-        return "No map of tau and M/tau: fewer than four finished trials vary both."
+        return "No map of tau and M/tau: fewer than four finished trials that vary both."
     caption = (
-        f"{metric_label(study.metric)} by tau and M/tau of {len(usable)} finished trials; where "
-        "several share a cell, which holds their mean, they differ in schedule, warm-up or others."
+        f"{metric_label(study.metric)} by tau and M/tau of {len(usable)} finished trials. A cell "
+        "with several is their mean; they differ in schedule, warm-up or other settings."
     )
     draw = partial(tau_margin_map, frame, metric=axis_label(study.metric))
     return FigureEntry("tau_margin_map", "tau and M/tau", caption, tuple(usable["trial"]), draw)
 
 
 def importances(study: StudyResults) -> FigureEntry | str:
-    """What each setting explains by itself."""
+    """The share of the variance that each setting explains by itself."""
     frame, settings = search_frame(study)
     if study.definition.get("space") == {}:
-        return "No importance of settings: the study searches none."
+        return "No importance of settings: the study varies none."
     found = importance(frame, settings)
     if found.empty:
         return (
-            f"No importance of settings: it takes {FEWEST_TRIALS} finished trials whose values "
-            "differ, and a setting that some of them share."
+            f"No importance of settings: it needs {FEWEST_TRIALS} finished trials with different "
+            "values, and a setting that some of them share."
         )
     usable = frame[frame["usable"]]
     caption = (
         "Share of the variance between finished trials that each setting accounts for by itself "
-        "(one-way eta squared; numbers in quartiles). Ticks: 95 % of shufflings of the values "
-        "stay below; a bar that does not pass its tick is no evidence. Interactions are not "
-        "seen, and a search that prefers good regions varies its settings together."
+        "(one-way eta squared; numbers in quartiles). Ticks: 95 % quantile under shuffled values; "
+        "a bar below its tick is no evidence. Interactions are not included, and a search that "
+        "prefers good regions varies its settings together."
     )
     draw = partial(setting_importance, found, trials=len(usable))
     return FigureEntry(
@@ -128,11 +128,11 @@ def parallel(study: StudyResults) -> FigureEntry | str:
     usable = frame[frame["usable"]]
     settings = [name for name in settings if usable[name].nunique(dropna=False) > 1][:_MOST_AXES]
     if study.definition.get("space") == {}:
-        return "No parallel coordinates: the study searches no settings."
+        return "No parallel coordinates: the study varies no settings."
     if len(settings) < 2 or len(usable) < _FEWEST_POINTS:
-        return "No parallel coordinates: they take four finished trials and two settings."
+        return "No parallel coordinates: they need four finished trials and two settings."
     caption = (
-        f"{len(usable)} finished trials, a line each, through their settings; colour: "
+        f"The settings of {len(usable)} finished trials, a line each; colour: "
         f"{metric_label(study.metric)}."
     )
     draw = partial(parallel_coordinates, frame, settings, metric=axis_label(study.metric))
@@ -164,7 +164,7 @@ def compromises(study: StudyResults) -> FigureEntry | str:
     aims = study.definition.get("also") or []
     front = [row.id for row, _ in front_of(study)]
     if not aims:
-        return "No Pareto front: the study has one objective."
+        return "No Pareto front: the study has a single objective."
     records = []
     for row in study.table.rows:
         means = [row.also.get(aim["metric"], {}) for aim in aims]
@@ -181,28 +181,28 @@ def compromises(study: StudyResults) -> FigureEntry | str:
     metric = f"{axis_label(study.metric)}\n(better: {_more({'direction': study.direction})})"
     caption = (
         f"Means over seeds of {metric_label(study.metric)} and of the further objectives; "
-        f"{len(front)} of {len(points)} trials are beaten by no other: {', '.join(front)}."
+        f"{len(front)} of {len(points)} trials are not dominated: {', '.join(front)}."
     )
     draw = partial(pareto, points, front, labels, metric=metric)
     return FigureEntry("pareto", "Best compromises", caption, tuple(points["trial"]), draw)
 
 
 def group_sizes(study: StudyResults) -> FigureEntry | str:
-    """What larger groups buy and cost."""
+    """The effect of the group size on value and cost."""
     evaluation = evaluation_curves(study, study.metric)
     ran = [row.id for row in study.table.rows if row.state is TrialState.FINISHED]
     sizes = {study.configs.get(trial, {}).get("rollout", {}).get("group_size") for trial in ran} - {
         None
     }
     if len(sizes) < 2:
-        return "No figure of group sizes: the finished trials have one."
+        return "No figure of group sizes: all finished trials have the same."
     frame = cost_curves(study, evaluation[evaluation["trial"].isin(ran)])
     if frame.empty:
         return "No figure of group sizes: no trial was evaluated during training."
     caption = (
         f"{metric_label(study.metric)} of every finished trial, mean over seeds, against the "
         "rollouts sampled and the seconds of training before each evaluation. Trials may differ in "
-        "other settings too; time is that of this machine and of what ran beside it."
+        "other settings too; times depend on the machine and its load."
     )
     draw = partial(group_size_costs, frame, metric=axis_label(study.metric))
     trials = tuple(dict.fromkeys(frame["trial"]))
@@ -219,7 +219,7 @@ def _bars(frame: pd.DataFrame) -> str:
         return "One seed per trial: no bars."
     low, high = int(counts.min()), int(counts.max())
     seeds = str(low) if low == high else f"{low} to {high}"
-    return f"Points: means; bars: ± 1 sd over {seeds} seeds."
+    return f"Points: means; bars: ± 1 standard deviation over {seeds} seeds."
 
 
 def _more(aim: dict[str, str]) -> str:

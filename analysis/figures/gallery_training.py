@@ -1,4 +1,4 @@
-"""Which figures of training a study supports."""
+"""Figures of training."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ from analysis.figures.draw_training import (
 from analysis.figures.entry import FigureEntry
 from analysis.findings.frames import (
     evaluation_curves,
-    is_number,
     metric_of,
-    objective_settings,
     training_curves,
 )
+from analysis.findings.trial_settings import objective_settings
 from analysis.load.study import StudyResults
 from analysis.load.text import axis_label, metric_label
-from conspo_study.records import TrialState
+from conspo_study.records import TrialState, is_number
 
 PANELS = {
     "reward": "training reward",
@@ -57,7 +56,7 @@ def learning(study: StudyResults) -> FigureEntry | str:
         if curve.trial in recorded
     ]
     if not curves:
-        return "No learning curves: no trial to show has reported a value."
+        return "No learning curves: none of the trials to show has reported a value."
     label = metric_label(study.metric)
     draw = partial(
         learning_curves,
@@ -73,7 +72,7 @@ def learning(study: StudyResults) -> FigureEntry | str:
 
 
 def panels(study: StudyResults) -> FigureEntry | str:
-    """Everything that tells how training went, with bands over seeds."""
+    """Evaluation and training metrics over training, with bands over seeds."""
     shown = curves_to_show(study)
     steps = study.steps_of([curve.trial for curve in shown])
     window = smoothing(steps)
@@ -93,7 +92,7 @@ def panels(study: StudyResults) -> FigureEntry | str:
         note += f"; running means of {window} steps"
     return FigureEntry(
         "training_panels",
-        "How training went",
+        "Training metrics",
         caption,
         _trials(curves),
         partial(training_panels, frames, curves, note=note),
@@ -101,7 +100,7 @@ def panels(study: StudyResults) -> FigureEntry | str:
 
 
 def margins(study: StudyResults) -> FigureEntry | str:
-    """The margin's course for each schedule and warm-up of the study, as it was logged."""
+    """The logged margin for each schedule and warm-up of the study."""
     longest: dict[tuple[str, float], tuple[int, str, float]] = {}
     for row in study.table.rows:
         found = objective_settings(study.configs.get(row.id, {}), row.params)
@@ -146,7 +145,9 @@ def scores(study: StudyResults) -> FigureEntry | str:
     known = set(positive["trial"]) & set(negative["trial"])
     curves = [curve for curve in shown if curve.trial in known][:_MOST_SCORE_PANELS]
     if not curves:
-        return "No scores of correct and wrong responses: no trial to show has logged them."
+        return (
+            "No scores of correct and wrong responses: none of the trials to show has logged them."
+        )
     note = band_note([positive, negative], len(curves))
     note += f"; running means of {window} steps" if window > 1 else ""
     caption = (
@@ -160,7 +161,7 @@ def scores(study: StudyResults) -> FigureEntry | str:
 
 
 def identity(study: StudyResults) -> FigureEntry | str:
-    """GRPO's discriminative form on the batches that were trained on."""
+    """The gap between GRPO and its discriminative form on training batches."""
     ran = [row.id for row in study.table.rows if row.state is not TrialState.WAITING]
     # Trial by trial: the rows of all trials with all their columns take gigabytes in a large study.
     parts = [metric_of(study.steps_of([trial]), "grpo_identity_gap") for trial in ran]
@@ -180,7 +181,7 @@ def identity(study: StudyResults) -> FigureEntry | str:
 
 
 def _incomplete(study: StudyResults, trial: str, evaluation: pd.DataFrame) -> str:
-    """Said of a curve whose mean is over some of the trial's seeds."""
+    """The note of a curve whose mean lacks some of the trial's seeds; else empty."""
     found = evaluation.loc[evaluation["trial"] == trial, "seed"].nunique()
     planned = len(study.table.row(trial).seeds)
     return f", {found} of {planned} seeds" if 0 < found < planned else ""

@@ -1,4 +1,4 @@
-"""How figures look, and how they are saved."""
+"""The look of figures, and their files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 PAGE_IN, COLUMN_IN = 7.0, 3.4
-"""Widths of a page and of a column in inches: figures are drawn at the size at which they are
-read."""
+"""Widths of a page and of a column in inches; figures are drawn at their printed size."""
 
 POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
 """Correct and wrong responses, the same in every figure."""

@@ -1,5 +1,7 @@
-"""The winner against the anchors on seeds and problems that did not choose it, and what the choice
-had added to its value."""
+"""The winner against the baselines on fresh seeds and problems, and the selection bias.
+
+A baseline is what a definition calls an anchor.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class Confirmed:
 
     @property
     def complete(self) -> bool:
-        """Whether all fresh seeds have a value."""
+        """True when all fresh seeds have a value."""
         return bool(self.values) and self.run is not None and not self.run.missing_seeds
 
     @property
@@ -54,7 +56,7 @@ class Confirmed:
 
     @property
     def selected_on(self) -> Mapping[int, float]:
-        """The study's metric per seed of the search; empty for a trial that did not finish it."""
+        """The study's metric per search seed; empty for a trial that did not finish with all."""
         usable = self.search.state is TrialState.FINISHED and not self.search.missing_seeds
         return self.search.values if usable else {}
 
@@ -68,12 +70,11 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class SelectionBias:
-    """How much better the winner looked, relative to the anchors, where it was selected."""
+    """How much better the winner looked in the search, relative to the baselines."""
 
     winner_drop: float
     anchors_drop: float
-    """Mean of the anchors': what other seeds and problems change for a setting that nobody chose.
-    """
+    """Mean drop of the baselines: the effect of other seeds and problems without selection."""
     anchors: int
     interval: Interval | None
     """95 % Welch interval of the difference of the two, over the seeds; None when the search or the
@@ -81,17 +82,17 @@ class SelectionBias:
 
     @property
     def estimate(self) -> float:
-        """Drop of the winner minus mean drop of the anchors."""
+        """Drop of the winner minus mean drop of the baselines."""
         return self.winner_drop - self.anchors_drop
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """All that a study's confirmation shows so far."""
+    """The confirmed trials of a study so far."""
 
     study: StudyResults
     trials: tuple[Confirmed, ...]
-    """The winner first, when it is known; then the anchors in the order of the search."""
+    """The winner first, when it is known; then the baselines in the order of the search."""
 
     @property
     def winner(self) -> Confirmed | None:
@@ -100,18 +101,18 @@ class Confirmation:
 
     @property
     def anchors(self) -> tuple[Confirmed, ...]:
-        """The anchors that the winner is compared with."""
+        """The baselines that the winner is compared with."""
         return tuple(trial for trial in self.trials if trial.role == "anchor")
 
     def advantage(self, anchor: Confirmed) -> PairedDifference | None:
-        """Winner minus anchor on the fresh seeds that both have; None without any."""
+        """Winner minus baseline on the fresh seeds that both have; None without any."""
         if self.winner is None:
             return None
         return paired_difference(self.winner.values, anchor.values)
 
     @cached_property
     def bias(self) -> SelectionBias | None:
-        """None until the winner and an anchor have all seeds of both stages."""
+        """None until the winner and a baseline have all seeds of both stages."""
         winner = self.winner
         usable = [anchor for anchor in self.anchors if anchor.drop is not None]
         if winner is None or winner.drop is None or not usable:
@@ -123,7 +124,7 @@ class Confirmation:
         return SelectionBias(winner.drop, fmean(drops), len(usable), interval)
 
     def problems(self, trial: Confirmed) -> str:
-        """Which problems the run used, in words."""
+        """The problems of the run in words, such as `test problems`."""
         settings = [
             _evaluation(self.study, row.id) for row in (trial.search, trial.run) if row is not None
         ]
@@ -133,7 +134,7 @@ class Confirmation:
         has_splits = name.startswith("chain/") or "{split}" in name
         if has_splits and settings[0].get("split") != settings[1].get("split"):
             return f"{settings[1].get('split')} problems"
-        return "the same problems that selected it"
+        return "the same problems as in the search"
 
 
 def confirmation_of(study: StudyResults) -> Confirmation | None:
@@ -144,7 +145,7 @@ def confirmation_of(study: StudyResults) -> Confirmation | None:
         return None
     winner = study.best if _search_is_over(study) else None
     asked = (declared or {}).get("anchors")
-    found = []
+    trials = []
     for row in study.table.rows:
         wanted = bool(declared) and row.label and (asked is None or row.label in asked)
         if winner is not None and row.id == winner.id:
@@ -155,13 +156,13 @@ def confirmation_of(study: StudyResults) -> Confirmation | None:
             role = "earlier winner"
         else:
             continue
-        found.append(Confirmed(row, runs.get(row.id), role))
-    found.sort(key=lambda trial: not trial.role.startswith("winner"))
-    return Confirmation(study, tuple(found))
+        trials.append(Confirmed(row, runs.get(row.id), role))
+    trials.sort(key=lambda trial: not trial.role.startswith("winner"))
+    return Confirmation(study, tuple(trials))
 
 
 def _search_is_over(study: StudyResults) -> bool:
-    """Whether no search trial can change the winner any more."""
+    """True when no search trial can change the winner any more."""
     table = study.table
     over = bool(table.rows) and all(row.state.ended for row in table.rows)
     # A budget may be larger than the space: then the end of the study says so.
@@ -170,10 +171,10 @@ def _search_is_over(study: StudyResults) -> bool:
     return over and (table.finished or confirmed or len(table.rows) >= budget)
 
 
-def _advantages(own: Mapping[int, float], others: list[Mapping[int, float]]) -> list[float]:
+def _advantages(values: Mapping[int, float], others: list[Mapping[int, float]]) -> list[float]:
     """Per seed that all have: a trial's value minus the mean of the others'."""
-    shared = sorted(set(own).intersection(*others))
-    return [own[seed] - fmean(other[seed] for other in others) for seed in shared]
+    shared = sorted(set(values).intersection(*others))
+    return [values[seed] - fmean(other[seed] for other in others) for seed in shared]
 
 
 def _evaluation(study: StudyResults, trial: str) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""What the seeds of a study could have shown, beside what they did show.
+"""The smallest difference that a study's seeds could have detected.
 
-The noise is measured on trials of the study, not on the difference that is judged.
+The noise is measured on all finished trials, not on the difference that is judged.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from analysis.statistics.intervals import PairedDifference, paired_difference
 from conspo_study.results.spread import measured_spread
 from conspo_study.statistics.paired_spread import PairedSpread
 from conspo_study.statistics.power import POWER, detectable_effect
+from conspo_study.text import counted
 
 
 def detectable_lines(study: StudyResults) -> list[str]:
-    """For the differences that the study is about: whether one was detected, and which could have
-    been; empty before there is anything to compare."""
+    """Whether the study's differences were detected, and how large a detectable one is; empty
+    before there is anything to compare."""
     confirmation = confirmation_of(study)
     lines = _confirmed(confirmation) if confirmation else []
     return lines or _searched(study)
@@ -35,7 +36,7 @@ def _confirmed(confirmation: Confirmation) -> list[str]:
         difference = confirmation.advantage(anchor)
         if difference is not None:
             name = f"the winner and {describe(confirmation.study, anchor.search)}"
-            lines.append(_verdict(name, difference, measured, "fresh seeds"))
+            lines.append(_verdict(name, difference, measured, "fresh seed"))
     return lines
 
 
@@ -48,7 +49,7 @@ def _searched(study: StudyResults) -> list[str]:
     if difference is None:
         return []
     name = f"{describe(study, best)} and {describe(study, reference)}"
-    line = _verdict(name, difference, measured_spread(study.table.rows), "seeds of the search")
+    line = _verdict(name, difference, measured_spread(study.table.rows), "search seed")
     return [line]
 
 
@@ -61,26 +62,28 @@ def _verdict(
     if interval is None:
         return f"Between {name}: {budget}"
     if interval.low <= 0 <= interval.high:
-        return f"No difference detected between {name}; {budget}"
-    return f"A difference was detected between {name}; {budget}"
+        return f"No difference detected between {name}: {budget}"
+    return f"A difference was detected between {name}: {budget}"
 
 
-def _budget(seeds: int, measured: PairedSpread | None, found: Sequence[float], kind: str) -> str:
+def _budget(
+    seeds: int, measured: PairedSpread | None, differences: Sequence[float], kind: str
+) -> str:
     smallest = detectable_effect(1.0, seeds)
     if smallest is None:
         return "one seed cannot show a difference of any size."
     if measured is None:
-        constant = max(found) - min(found) < 1e-12
+        constant = max(differences) - min(differences) < 1e-12
         why = "the values do not vary between seeds" if constant else "too few finished trials"
         return (
-            f"{seeds} {kind} show a difference of {smallest:.2g} standard deviations, whose size "
-            f"is not known: {why}."
+            f"{counted(seeds, kind)} can show a difference of {smallest:.2g} standard deviations, "
+            f"but the standard deviation is unknown: {why}."
         )
     size = smallest * measured.sd
-    said = f"{size:.3f}, {100 * size:.1f} points" if size < 1 else f"{size:.3g}"
+    shown = f"{size:.3f} ({100 * size:.1f} points)" if size < 1 else f"{size:.3g}"
     beyond = ", which is more than the metric can vary" if size >= 1 else ""
     return (
-        f"these {seeds} {kind} could have detected one of {said}{beyond} with probability "
-        f"{POWER:.0%} (standard deviation of a paired difference {measured.sd:.3f}, "
-        f"{measured.source})."
+        f"{counted(seeds, kind)} could have detected a difference of {shown}{beyond} with "
+        f"probability {100 * POWER:.0f} % (standard deviation of a paired difference "
+        f"{measured.sd:.3f}, {measured.source})."
     )

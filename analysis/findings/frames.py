@@ -1,17 +1,18 @@
-"""The data step: tidy frames that tables and figures are made of."""
+"""Tidy frames of trials and curves, from which tables and figures are made."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import pandas as pd
 
+from analysis.findings.trial_settings import NO_MARGIN, objective_settings, other_params, setting
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
-from conspo_study.records import TrialState
+from conspo_study.records import TrialState, is_number
 from conspo_study.results.table import TrialRow
-from conspo_study.text import first_line, setting_text
+from conspo_study.text import first_line
 
 ORDER = (
     TrialState.FINISHED,
@@ -20,79 +21,17 @@ ORDER = (
     TrialState.FAILED,
     TrialState.WAITING,
 )
-"""In tables, trials whose values compare come first."""
-
-NO_MARGIN = "no margin"
-"""Stands for the schedule of a trial that has no margin to schedule."""
-
-_OBJECTIVE = ("name", "tau", "margin", "margin_unit", "schedule", "alpha")
-
-
-def objective_settings(config: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """objective, tau, ratio (M/tau), schedule and alpha of a trial; None where not known.
-
-    `config` is the full configuration, `params` stands in for a trial that never started. Without
-    a margin (schedule `off`, or M = 0) ratio is 0 and there is no schedule; a margin that is
-    absent or constant has no alpha. Options of these names that are no numbers, as an objective of
-    somebody else may have them, are text, and then there is no ratio.
-    """
-    prefix = "objective."
-    given = {path.removeprefix(prefix): v for path, v in params.items() if path.startswith(prefix)}
-    options = {**given, **config.get("objective", {})}
-    tau, margin, unit = (options.get(key) for key in ("tau", "margin", "margin_unit"))
-    schedule, alpha = options.get("schedule"), options.get("alpha")
-    ratio = None
-    if tau is None or is_number(tau):
-        if schedule == "off" or (is_number(margin) and margin == 0):
-            ratio, schedule, alpha = 0.0, None, None
-        elif is_number(margin) and unit == "tau":
-            ratio = float(margin)
-        elif is_number(margin) and unit == "score" and tau:
-            ratio = margin / tau
-    if schedule == "constant":
-        alpha = None
-    return {
-        "objective": _plain(options.get("name")),
-        "tau": _plain(tau),
-        "ratio": ratio,
-        "schedule": _plain(schedule),
-        "alpha": _plain(alpha),
-    }
-
-
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a setting is a number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def other_params(study: StudyResults) -> list[str]:
-    """Dotted settings that vary between trials and that `objective_settings` does not tell."""
-    known = {f"objective.{name}" for name in _OBJECTIVE}
-    if not all(_ratio_tells_margin(study, row) for row in study.table.rows):
-        known -= {"objective.margin", "objective.margin_unit"}
-    return [path for path in study.varying if path not in known]
-
-
-def _ratio_tells_margin(study: StudyResults, row: TrialRow) -> bool:
-    settings = objective_settings(study.configs.get(row.id, {}), row.params)
-    return settings["ratio"] is not None or setting(study, row, "objective.margin") is None
-
-
-def setting(study: StudyResults, row: TrialRow, path: str) -> Any:
-    """Value of a dotted setting in a trial, from its full configuration, else its parameters: a
-    number, or text as by `setting_text`; None where the trial has no such setting."""
-    found = study.setting(row, path)
-    return "null" if found is None and study.has_setting(row, path) else _plain(found)
+"""The order of tables: trials whose values compare come first."""
 
 
 def trials_frame(study: StudyResults) -> pd.DataFrame:
     """One row per trial, best first within its state.
 
     Columns: trial, label, the objective settings, other varying settings, state, step, steps,
-    value (mean), sd (sample, over seeds), n (seeds with a value), seeds (planned), further metrics
-    of the same kind, such as `avg@k` of other sets, as mean, `<metric>/sd` and `<metric>/n`,
-    wall_s, config_hash, cause. `value` of a running trial is its last report; a failed or waiting
-    trial has none.
+    value (mean), sd (sample standard deviation over seeds), n (seeds with a value), seeds
+    (planned), further metrics of the same kind, such as `avg@k` of other sets, as mean,
+    `<metric>/sd` and `<metric>/n`, wall_s, config_hash, cause. `value` of a running trial is its
+    last report; a failed or waiting trial has none.
     """
     levels, others = _other_levels(study), other_params(study)
     records = []
@@ -193,8 +132,10 @@ def training_curves(
 
 
 def metric_of(steps: pd.DataFrame, name: str) -> pd.DataFrame:
-    """trial, seed, step, value of one column of `StudyResults.steps_of`; empty without it. What is
-    no number, as an objective of somebody else may log it, is left out."""
+    """trial, seed, step, value of one column of `StudyResults.steps_of`; empty without it.
+
+    Values that are not finite numbers, as a custom objective may log them, are left out.
+    """
     if name not in steps:
         return pd.DataFrame(columns=["trial", "seed", "step", "value"])
     frame = steps[["trial", "seed", "step", name]].rename(columns={name: "value"})
@@ -233,8 +174,3 @@ def _mean_and_sd(mean: str, sd: str, values: Mapping[int, float]) -> dict[str, f
         mean: float(series.mean()) if len(series) else None,
         sd: float(series.std(ddof=1)) if len(series) > 1 else None,
     }
-
-
-def _plain(value: Any) -> Any:
-    """What frames hold: numbers as they are, anything else as text, an absent value as None."""
-    return value if value is None or is_number(value) else setting_text(value)

@@ -1,4 +1,4 @@
-"""What two studies have in common: problems, definitions, trials."""
+"""Problems, definitions and trials that two studies, A and B, have in common."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.load.nested import flattened
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
 from conspo_study.results.table import TrialRow
@@ -16,52 +17,52 @@ from conspo_study.results.table import TrialRow
 class Match:
     """A trial of each study that stand for the same setting."""
 
-    first: TrialRow
-    second: TrialRow
+    a: TrialRow
+    b: TrialRow
     by: str
     """`configuration`, or `label` for trials whose configurations differ."""
 
 
-def differing_data(first: StudyResults, second: StudyResults) -> tuple[str, ...]:
+def differing_data(a: StudyResults, b: StudyResults) -> tuple[str, ...]:
     """Problem sets that both studies name and whose content differs."""
-    shared = first.data.keys() & second.data.keys()
-    return tuple(sorted(name for name in shared if first.data[name] != second.data[name]))
+    shared = a.data.keys() & b.data.keys()
+    return tuple(sorted(name for name in shared if a.data[name] != b.data[name]))
 
 
-def definition_differences(first: StudyResults, second: StudyResults) -> list[str]:
+def definition_differences(a: StudyResults, b: StudyResults) -> list[str]:
     """A line per setting, source hash and package version that differs."""
     sides = [
         {
-            **_flat(study.definition),
+            **flattened(study.definition),
             "sources": study.code.get("hash"),
-            **_flat(study.snapshot.get("packages", {}), "package "),
+            **flattened(study.snapshot.get("packages", {}), "package "),
         }
-        for study in (first, second)
+        for study in (a, b)
     ]
     names = [*sides[0], *(name for name in sides[1] if name not in sides[0])]
     return [
-        visible(f"{name}: {_shown(sides[0], name)} there, {_shown(sides[1], name)} here", 400)
+        visible(f"{name}: {_shown(sides[0], name)} in A, {_shown(sides[1], name)} in B", 400)
         for name in names
         if sides[0].get(name) != sides[1].get(name)
     ]
 
 
-def matched(first: StudyResults, second: StudyResults) -> list[Match]:
-    """Trials with the same configuration hash; then those of the same label.
+def matched(a: StudyResults, b: StudyResults) -> list[Match]:
+    """Pairs of trials with the same configuration hash; then those of the same label.
 
     A trial is matched once at most, a search trial never with a confirmation.
     """
     matches: list[Match] = []
     for by, key in (("configuration", _hash), ("label", _label)):
-        taken = {match.second.id for match in matches}
-        known = {match.first.id for match in matches}
+        taken = {match.b.id for match in matches}
+        known = {match.a.id for match in matches}
         partners: dict[str, TrialRow] = {}
-        for row in second.table.all_rows:
+        for row in b.table.all_rows:
             if key(row) and row.id not in taken:
                 partners.setdefault(key(row), row)
         matches += [
             Match(row, partners.pop(key(row)), by)
-            for row in first.table.all_rows
+            for row in a.table.all_rows
             if row.id not in known and key(row) in partners
         ]
     return matches
@@ -73,16 +74,6 @@ def _hash(row: TrialRow) -> str:
 
 def _label(row: TrialRow) -> str:
     return row.label and f"{row.role}: {row.label}"
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in data.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _shown(side: Mapping[str, Any], name: str) -> str:

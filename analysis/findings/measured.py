@@ -1,4 +1,4 @@
-"""What our trials score, by method and benchmark, computed from their stored responses."""
+"""Scores of trials by method and benchmark, computed from their stored responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from conspo_study.text import first_line
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A trial and the method that it stands for."""
+    """A trial and the method that it represents."""
 
     method: str
     study: StudyResults
@@ -30,7 +30,7 @@ class Trial:
 
     @property
     def origin(self) -> str:
-        """For people: where the numbers come from."""
+        """The study and trial of the numbers, for people."""
         return f"{self.study.name} {self.row.id}"
 
 
@@ -40,11 +40,11 @@ class Measured:
 
     origin: str
     scores: Scores | None
-    """None when there is nothing to show; the notes then say why."""
+    """None when there are none; the notes then give the reason."""
     undecided: int = 0
     """Responses left out because their check came to no verdict."""
     notes: tuple[str, ...] = ()
-    """What is missing, and why."""
+    """Missing values and their reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Measurements:
     """`avg@8`, `pass@4`, `maj@8` or `greedy`; where benchmarks have different numbers of samples,
     all of them, as in `avg@1, avg@32`."""
     split: str
-    """Which problems of generated sets: `dev` or `test`."""
+    """The split of generated sets: `dev` or `test`."""
     methods: Mapping[str, Measured]
     """The untrained policy first, as `base`; then in the order of the trials."""
     notes: tuple[str, ...] = ()
-    """What concerns no single method."""
+    """Notes about no single method."""
     by_benchmark: Mapping[str, str] = field(default_factory=dict)
     """The metric of single benchmarks."""
     order: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Measurements:
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
-        """Those that any method was measured on, as far as it is known in the studies' order."""
+        """The benchmarks of all methods, in the studies' order where it is known."""
         measured = [one.scores.benchmarks for one in self.methods.values() if one.scores]
         found = dict.fromkeys(name for names in measured for name in names)
         listed = [name for name in self.order if name in found]
@@ -103,9 +103,9 @@ def measured(trials: Sequence[Trial], metric: str = "avg") -> Measurements:
     """Scores of trials of one or several studies, and of the policy that they started from.
 
     metric: `avg` (over all samples there are), `pass@K`, `maj@K` or `greedy`. Only finished trials
-    have scores, at their last step; what others lack is noted. Raises StudyUnreadable for a damaged
-    evaluation file, ValueError for an unknown metric, for two trials of one name, and for trials
-    that were measured with different numbers of samples on one set or on different splits.
+    have scores, at their last step; the notes name what others lack. Raises StudyUnreadable for a
+    damaged evaluation file, ValueError for an unknown metric, for two trials of one name, and for
+    trials that were measured with different numbers of samples on one set or on different splits.
     """
     methods: dict[str, Measured] = {}
     found: dict[str, Outcomes] = {}
@@ -204,7 +204,7 @@ def _values(outcomes: Outcomes, metric: str) -> Floats:
 
 
 def _labels(outcomes: Outcomes, metric: str) -> dict[str, str]:
-    """How each benchmark was measured; of an average, by its largest number of samples."""
+    """The metric of each benchmark; an average has its largest number of samples."""
     samples = outcomes.keys.assign(samples=outcomes.decided + outcomes.undecided)
     most = samples.groupby("problem_set")["samples"].max()
     return {
@@ -239,13 +239,13 @@ def _matrix(found: pd.DataFrame, seeds: Sequence[int]) -> ProblemScores:
 
 
 def _differing_problems(methods: Mapping[str, Measured]) -> list[str]:
-    """Columns whose numbers are not about the same problems say so."""
+    """A note for each benchmark on which methods have different problems."""
     problems: dict[str, set[frozenset[str]]] = {}
     for one in methods.values():
         for name, found in one.scores.benchmarks.items() if one.scores else ():
             problems.setdefault(name, set()).add(frozenset(found.problems))
     return [
-        f"{name}: not all methods were measured on the same problems"
+        f"{name}: the methods were measured on different problems"
         for name, sets in problems.items()
         if len(sets) > 1
     ]

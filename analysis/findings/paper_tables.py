@@ -23,11 +23,12 @@ from analysis.load.published import (
 )
 from analysis.statistics.bootstrap import estimate
 from analysis.tables.paper_layout import Cell, Column, PaperTable, Row, Source, laid_out
+from conspo_study.text import counted
 
 TABLES = (1, 2, 3, 4, 5, 6, 9)
 """The paper's tables of results."""
 
-AVERAGES = "An average is that of the cells of its row; with an absent cell there is none."
+AVERAGES = "An average is over the cells of its row; with an absent cell there is none."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class _Side:
 
 
 def published_table(number: int) -> PaperTable:
-    """A table as published, with its caveats. Raises ValueError for a table that is not known."""
+    """A table as published, with its caveats. Raises ValueError for an unknown table."""
     models = _models(number)
     data = next(row.train_data for row in _table(number) if row.train_data)
     sides = [_published_side(number, model) for model in models]
@@ -56,11 +57,13 @@ def published_table(number: int) -> PaperTable:
     return laid_out(title, _columns(sides[:1]), rows, [*CAVEATS, AVERAGES])
 
 
-def measured_table(ours: Measurements, number: int = 1, *, intervals: bool = False) -> PaperTable:
+def measured_table(
+    ours: Measurements, number: int = 1, *, title: str = "", intervals: bool = False
+) -> PaperTable:
     """Our numbers in the layout of a table: its methods first, in its order, then our others."""
     sides = [_our_side(ours, intervals)]
     rows = _rows(sides, _our_methods(ours, _methods(number)))
-    title = f"Ours, in the layout of Table {number}"
+    title = title or f"Ours, in the layout of Table {number}"
     return laid_out(title, _columns(sides), rows, _our_notes(ours, intervals))
 
 
@@ -69,8 +72,8 @@ def side_by_side(
 ) -> PaperTable:
     """The paper's numbers, ours, and ours minus the paper's where both have a benchmark.
 
-    model: which block of a table that has several. Raises ValueError for a table or a model that is
-    not known, and when a model has to be chosen.
+    model: the block of a table that has several. Raises ValueError for an unknown table or model,
+    and when a model has to be chosen.
     """
     models = _models(number)
     if model not in (models if len(models) > 1 else [None, *models]):
@@ -144,7 +147,7 @@ def _our_side(ours: Measurements, intervals: bool) -> _Side:
             return Cell(value, seeds=seeds)
         found = estimate(part)
         if found.low is None or found.high is None:
-            return Cell(value, refused=found.refused, seeds=seeds)
+            return Cell(value, no_interval=found.no_interval, seeds=seeds)
         # Accuracies end at 0 and 100, which Student's interval does not know.
         low, high = max(0.0, 100 * found.low), min(100.0, 100 * found.high)
         return Cell(value, low, high, seeds=seeds)
@@ -164,7 +167,7 @@ def _holders(sides: Sequence[_Side], benchmark: str) -> list[_Side]:
 
 
 def _comparable(sides: Sequence[_Side], benchmark: str) -> bool:
-    """Whether two sources have this column, an average being one of the same benchmarks."""
+    """True when two sources have this column; an average needs the same benchmarks in both."""
     if benchmark == AVERAGE:
         return len(sides) > 1 and len({frozenset(side.benchmarks) for side in sides}) == 1
     return len(_holders(sides, benchmark)) > 1
@@ -190,23 +193,25 @@ def _rows(sides: Sequence[_Side], methods: Iterable[str], block: str = "") -> li
             found = [side.cell(method, name) for side in _holders(sides, name)]
             cells += found
             if _comparable(sides, name):
-                paper, own = (cell.value for cell in found)
-                cells.append(Cell(None if paper is None or own is None else own - paper))
+                theirs, ours = (cell.value for cell in found)
+                cells.append(Cell(None if theirs is None or ours is None else ours - theirs))
         rows.append(Row(block, method, tuple(cells)))
     return rows
 
 
 def _our_notes(ours: Measurements, intervals: bool) -> list[str]:
     notes = [
-        "Ours: at the last step, mean over problems, then over n seeds; problems of generated sets "
-        f"are those of the {ours.split} split.",
+        "Ours: at the last step, mean over problems, then over n seeds; generated sets: "
+        f"{ours.split} split.",
         AVERAGES,
         *(f"{note}." for note in ours.notes),
     ]
     for method, one in ours.methods.items():
         notes += [f"{method} ({one.origin}): {note}." for note in one.notes]
         if one.undecided:
-            notes.append(f"{method}: {one.undecided} responses without a verdict are left out.")
+            notes.append(
+                f"{method}: {counted(one.undecided, 'response')} without a verdict left out."
+            )
     if intervals:
-        notes.append("[low, high]: 95 % interval over seeds and problems.")
+        notes.append("[low, high]: 95 % CI over seeds and problems.")
     return notes

@@ -1,4 +1,4 @@
-"""The best compromises between several objectives."""
+"""The Pareto front: the best compromises between several objectives."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from conspo_study.results.table import TrialRow
 
 
 def pareto_front(points: Mapping[str, Sequence[float]], signs: Sequence[float]) -> list[str]:
-    """Names of the points that no other point beats, the best in the first objective first.
+    """Names of the points that no other point dominates, the best in the first objective first.
 
-    points: name to one number per objective. signs: +1 where more is better, -1 where less is. A
-    point is beaten by one that is as good in every objective and better in one; equal points stay.
+    points: name to one number per objective. signs: +1 where more is better, -1 where less is. One
+    that is as good in every objective and better in one dominates; equal points stay.
     """
     better = {
         name: [sign * value for sign, value in zip(signs, values, strict=True)]
         for name, values in points.items()
     }
 
-    def beaten(own: Sequence[float]) -> bool:
+    def dominated(point: Sequence[float]) -> bool:
         return any(
-            other != own and all(x >= y for x, y in zip(other, own, strict=True))
+            other != point and all(x >= y for x, y in zip(other, point, strict=True))
             for other in better.values()
         )
 
-    front = [name for name, own in better.items() if not beaten(own)]
+    front = [name for name, point in better.items() if not dominated(point)]
     return sorted(front, key=lambda name: [-value for value in better[name]])
 
 
 def front_of(study: StudyResults) -> list[tuple[TrialRow, tuple[float, ...]]]:
     """The front of a study with further objectives, as means over seeds; empty without any.
 
-    Only finished trials with all seeds in all objectives take part: a mean over some of them would
+    Only finished trials with all seeds in all objectives take part: a mean over fewer seeds does
     not compare.
     """
     aims = study.definition.get("also") or []

@@ -5,40 +5,41 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from analysis.findings.accepted_changes import change_notes, ran_alike
 from analysis.findings.confirmation import Confirmation, confirmation_of
-from analysis.findings.confirmation_report import confirmation_lines
-from analysis.findings.continuity import change_notes, ran_alike
-from analysis.findings.frames import is_number, objective_settings, other_params, setting
-from analysis.findings.naming import describe, mean_sd
+from analysis.findings.confirmation_summary import confirmation_lines
+from analysis.findings.naming import describe, mean_and_seeds
 from analysis.findings.pareto import front_of
+from analysis.findings.trial_settings import objective_settings, other_params, setting
 from analysis.load.study import StudyResults
 from analysis.load.text import metric_label, visible
 from analysis.statistics.intervals import PairedDifference, paired_difference
-from conspo_study.records import TrialState
+from analysis.tables.numbers import interval
+from conspo_study.records import TrialState, is_number
 from conspo_study.results.table import TrialRow
+from conspo_study.text import counted
 
 
 def summary_lines(study: StudyResults) -> list[str]:
-    """What is confirmed, if anything; then counts, accepted changes, the best trial of the search,
-    and its difference to training without a margin; then the best compromises of a study with
-    several objectives."""
+    """The confirmation, if any; then counts, accepted changes, the best search trial and its
+    difference to training without a margin; then the Pareto front of a study with several
+    objectives."""
     confirmation = confirmation_of(study)
     lines = confirmation_lines(confirmation) if confirmation else []
-    counts = [f"{count} {state}" for state, count in study.table.counts.items() if count]
-    lines.append(f"{len(study.table.rows)} trials: {', '.join(counts) or 'none yet'}.")
+    lines.append(f"{counted(len(study.table.rows), 'trial')}: {study.counts or 'none yet'}.")
     lines += change_notes(study)
     if study.problem:
-        return [*lines, f"Which trial is best cannot be told: {visible(study.problem, 400)}."]
+        return [*lines, f"The best trial is unknown: {visible(study.problem, 400)}."]
     best = study.best
     if best is None:
-        return [*lines, "No trial has finished with all its seeds: there is no best configuration."]
+        return [*lines, "There is no best trial: none has finished with all its seeds."]
     lines.append(
-        f"Best{' of the search' if confirmation else ''}: {describe(study, best)}: "
-        f"{metric_label(study.metric)} {mean_sd(best.values)}."
+        f"Best {'search ' if confirmation else ''}trial: {describe(study, best)}: "
+        f"{metric_label(study.metric)} {mean_and_seeds(best.values)}."
     )
     reference = no_margin_reference(study, best)
     if reference is None:
-        lines.append("No finished trial without a margin to compare it with.")
+        lines.append("There is no finished trial without a margin to compare it with.")
     elif reference.id == best.id:
         lines.append("The best trial uses no margin.")
     else:
@@ -52,7 +53,6 @@ def no_margin_reference(study: StudyResults, row: TrialRow) -> TrialRow | None:
     The same tau if there is one, else the nearest; then the fewest other differences, then the
     better value. The trial itself when it has no margin.
     """
-
     sign = 1.0 if study.direction == "max" else -1.0
 
     def settings(trial: TrialRow) -> dict[str, Any]:
@@ -82,35 +82,37 @@ def _comparison(
     study: StudyResults, best: TrialRow, reference: TrialRow, confirmation: Confirmation | None
 ) -> list[str]:
     lines = [
-        f"Reference without a margin: {describe(study, reference)}: {mean_sd(reference.values)}."
+        f"Baseline without a margin: {describe(study, reference)}: "
+        f"{mean_and_seeds(reference.values)}."
     ]
     if not ran_alike(study, best, reference):
-        lines.append("Between these two the study was changed, which may be their difference.")
+        lines.append(
+            "The study was changed between these two trials, which may explain a difference."
+        )
     difference = paired_difference(best.values, reference.values)
     if difference is None:
         return [*lines, "The two share no seed, so their difference is not paired."]
     seeds = ", ".join(f"seed {seed} {value:+.3f}" for seed, value in difference.by_seed.items())
     lines.append(f"Paired difference: {difference.mean:+.3f} ({seeds}).")
-    return [*lines, _what_it_supports(study, difference, confirmation)]
+    return [*lines, _support(study, difference, confirmation)]
 
 
-def _what_it_supports(
+def _support(
     study: StudyResults, difference: PairedDifference, confirmation: Confirmation | None
 ) -> str:
     n = len(difference.by_seed)
-    finished = study.table.counts[TrialState.FINISHED]
-    chosen = (
-        f"the best of {finished} finished trials was picked by these same numbers, which flatters "
-        "it"
+    finished = counted(study.table.counts[TrialState.FINISHED], "finished trial")
+    selected = (
+        f"The best of {finished} was selected by these same values, which biases them in its favour"
     )
     if confirmation is None:
-        chosen += ": re-run both on fresh seeds"
-    if n < 3 or difference.interval is None:
-        count = "One seed does" if n == 1 else "Two seeds do"
-        return f"{count} not support a claim about this difference; also, {chosen}."
-    interval = difference.interval
-    found = f"[{interval.low:+.3f}, {interval.high:+.3f}]"
-    return f"95 % t-interval over {n} seeds: {found}; but {chosen}."
+        selected += ": run both again on fresh seeds"
+    found = difference.interval
+    if n < 3 or found is None:
+        verb = "does" if n == 1 else "do"
+        return f"{counted(n, 'seed')} {verb} not support a claim about this difference. {selected}."
+    ends = interval(found.low, found.high, "+.3f")
+    return f"95 % CI of the difference over {n} seeds: {ends}. {selected}."
 
 
 def _compromises(study: StudyResults) -> list[str]:
@@ -124,9 +126,13 @@ def _compromises(study: StudyResults) -> list[str]:
         visible(f"{metric_label(name)} ({direction})")
         for name, direction in zip(names, directions, strict=True)
     )
-    lines = [f"Pareto front of {objectives}, means over the seeds of the search:"]
+    lines = [f"Pareto front of {objectives}, means over the search seeds:"]
     lines += [
         f"{describe(study, row)}: {', '.join(f'{value:.3f}' for value in values)}"
         for row, values in front
     ]
-    return [*lines, "Like the best trial, a front is flattered by having been selected."]
+    return [
+        *lines,
+        "Like the best trial, the front was selected by these same values, which biases them in "
+        "its favour.",
+    ]

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
-from analysis.findings.frames import other_params, trials_frame
+from analysis.findings.frames import trials_frame
+from analysis.findings.trial_settings import other_params
 from analysis.load.study import StudyResults
 from analysis.load.text import metric_label
-from analysis.tables.text_table import (
-    ABSENT,
-    CAUSE,
-    SEEDS,
-    TextTable,
-    mean_and_sd,
-    without_empty_columns,
-)
+from analysis.tables.numbers import ABSENT, mean_and_sd, number
+from analysis.tables.text_table import CAUSE, SEEDS, TextTable, without_empty_columns
 from conspo_study.records import TrialState
 
 _OBJECTIVE_TITLES = {
@@ -31,8 +24,8 @@ _OBJECTIVE_TITLES = {
 def trials_table(study: StudyResults) -> TextTable:
     """All trials, finished ones first and best first, as text.
 
-    The study's metric is given as mean ± sample standard deviation over seeds, other levels as
-    means; n is the number of seeds behind them.
+    The study's metric is given as mean ± sample standard deviation over seeds, the same metric of
+    other problem sets as means; n is the number of seeds.
     """
     frame = trials_frame(study)
     others = other_params(study)
@@ -51,18 +44,18 @@ def trials_table(study: StudyResults) -> TextTable:
         "state (step)",
         metric_label(study.metric),
         SEEDS,
-        *(_level_title(level, study.metric) for level in levels),
+        *(_other_title(level, study.metric) for level in levels),
         CAUSE,
     ]
     rows = [
         (
             record["trial"],
             record["label"],
-            *(_text(record[name]) for name in [*objective, *others]),
+            *(_setting(record[name]) for name in [*objective, *others]),
             f"{record['state']} ({record['step']})",
             mean_and_sd(record["value"], record["sd"]),
             _seeds(record),
-            *(_level(record, level) for level in levels),
+            *(_other_metric(record, level) for level in levels),
             record["cause"],
         )
         for record in frame.to_dict("records")
@@ -70,21 +63,21 @@ def trials_table(study: StudyResults) -> TextTable:
     return without_empty_columns(TextTable(tuple(titles), tuple(rows)), ("label", CAUSE))
 
 
-def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and pd.isna(value)):
-        return ABSENT
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _setting(value: Any) -> str:
+    if value is None or isinstance(value, float):
+        return number(value, "g")
+    return str(value)
 
 
-def _level(record: dict[Any, Any], level: str) -> str:
-    """The mean, and how many seeds it is over when that is fewer than for the study's metric."""
+def _other_metric(record: dict[Any, Any], level: str) -> str:
+    """The mean, and its number of seeds where that is smaller than for the study's metric."""
     n = record[f"{level}/n"]
     few = f" ({n} of {record['seeds']})" if 0 < n < record["n"] else ""
-    return mean_and_sd(record[level], None) + few
+    return number(record[level], ".3f") + few
 
 
-def _level_title(level: str, metric: str) -> str:
-    """`chain/easy` beside `chain/hard` is `easy`; anything else keeps its full name."""
+def _other_title(level: str, metric: str) -> str:
+    """`easy` for `chain/easy` beside `chain/hard`; the full name for anything else."""
     folder, name = level.rpartition("/")[0].rpartition("/")[::2]
     return name if folder == metric.rpartition("/")[0].rpartition("/")[0] else metric_label(level)
 

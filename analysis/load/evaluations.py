@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from conspo_study.records import EvalRow
 
 FIELDS = tuple(field.name for field in fields(EvalRow) if field.default is MISSING)
-"""That every file has."""
+"""Fields that every file has."""
 _VERSION = b"1"
 _REPEATING = {"problem_set", "problem_id", "verdict", "answer", "status"}
 """Few different texts in many rows: read as codes into a dictionary."""
@@ -34,8 +34,8 @@ def read_evaluations(
     is not readable or not of this version, and for a column that is no field.
     """
     chosen = list(FIELDS if columns is None else columns)
-    if strangers := set(chosen) - set(FIELDS):
-        raise ValueError(f"no column {', '.join(sorted(strangers))}; known: {', '.join(FIELDS)}")
+    if unknown := set(chosen) - set(FIELDS):
+        raise ValueError(f"no column {', '.join(sorted(unknown))}; known: {', '.join(FIELDS)}")
     paths = [
         (trial, path)
         for trial, folder in folders.items()

@@ -1,4 +1,4 @@
-"""The published results of the paper (arXiv 2605.12969, v3), as far as they could be read."""
+"""The published results of the paper (arXiv 2605.12969, v3), as far as they are known."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BENCHMARKS = ("AIME24", "AIME25", "AIME26", "HMMT25", "MATH500", "AMC", "Olympia
 CAVEATS = (
     "The paper evaluates every 100 steps and reports the best evaluation of each method: its "
     "numbers select the checkpoint on the benchmarks themselves and flatter every trained method.",
-    "What could be read is the paper's text and a public extraction of its tables. A cell that "
+    "The numbers are from the paper's text and a public extraction of its tables. A cell that "
     "neither gives is absent; neither gives a number of runs or an interval.",
 )
-"""To be shown wherever the numbers are."""
+"""Notes to show wherever the numbers are."""
 
 _COLUMNS = ["table", "model", "train_data", "method", "benchmark", "metric", "score"]
 
@@ -54,7 +54,7 @@ def published_results() -> tuple[Published, ...]:
 
 
 def published_score(table: int, model: str, method: str, benchmark: str) -> float | None:
-    """The number in percent; None where it is absent from what could be read."""
+    """The number in percent; None where it is unknown."""
     return _by_cell().get((table, model, method, benchmark))
 
 

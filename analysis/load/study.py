@@ -19,6 +19,7 @@ from conspo_study.results.log import LogDamaged, LoggedEvent, read_log
 from conspo_study.results.nearby import no_study_in
 from conspo_study.results.rows import read_steps
 from conspo_study.results.table import StudyTable, TrialRow, build_table
+from conspo_study.text import counted
 
 SCHEMA = 1
 """The version of `study.json` that this code reads."""
@@ -158,6 +159,17 @@ class StudyResults:
         return [set_name(entry) for entry in listed if isinstance(entry, str)]
 
     @property
+    def counts(self) -> str:
+        """Search trials by state, as `3 finished, 1 failed`."""
+        return ", ".join(f"{n} {state}" for state, n in self.table.counts.items() if n)
+
+    def __repr__(self) -> str:
+        ended = "ended" if self.table.finished else "not ended"
+        trials = f"{counted(len(self.table.rows), 'trial')} ({self.counts or 'none yet'})"
+        best = "none" if self.best is None else f"{self.best.id} with {self.best.value:.3f}"
+        return visible(f"<StudyResults {self.name}: {trials}, {ended}, best trial {best}>", 300)
+
+    @property
     def best(self) -> TrialRow | None:
         """The trial that the study selects; see `StudyTable.best`."""
         return None if self.problem else self.table.best(self.direction)
@@ -176,13 +188,14 @@ class StudyResults:
         return self.folder / "trials" / trial
 
 
-def load_study(folder: Path, *, log_alone: bool = False) -> StudyResults:
+def load_study(folder: str | Path, *, log_alone: bool = False) -> StudyResults:
     """Load `results/<study>`; works on a running study too.
 
     log_alone: whether a study whose definition is lost is what its log and trials hold. Raises
     StudyUnreadable when it is no results directory, has no events, was written by a newer version
     or is damaged.
     """
+    folder = Path(folder)
     study, problem = {}, ""
     try:
         study = _declared(folder)

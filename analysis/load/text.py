@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
 LIMIT = 160
@@ -11,29 +10,31 @@ LIMIT = 160
 
 def visible(text: str, limit: int = LIMIT) -> str:
     """One line of at most `limit` characters of the text; controls are spelled out."""
-    shown = "".join(
-        character
-        if character == " " or unicodedata.category(character)[0] not in "CZ"
-        else character.encode("unicode_escape", "backslashreplace").decode()
-        for character in text[:limit]
-    )
+    shown = text[:limit]
+    if not shown.isprintable():
+        shown = "".join(
+            character
+            if character.isprintable()
+            else character.encode("unicode_escape", "backslashreplace").decode()
+            for character in shown
+        )
     return shown + ("…" if len(text) > limit else "")
 
 
 def markdown_text(text: str, limit: int = LIMIT) -> str:
-    """Text for a line or cell of Markdown, without any markup or HTML of its own."""
+    """Text for a line or cell of Markdown; markup and HTML in it are escaped."""
     escaped = _MARKDOWN.sub(r"\\\1", visible(text, limit))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def csv_text(text: str) -> str:
-    """Text as a CSV field that no spreadsheet takes for a formula."""
+    """Text as a CSV field that no spreadsheet evaluates as a formula."""
     shown = visible(text)
     return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
 
 
 def axis_label(metric: str, width: int = 32) -> str:
-    """`metric_label` for an axis or a panel; of a long one, such as of a path, its end."""
+    """`metric_label` for an axis or a panel, cut at its beginning to `width` characters."""
     label = visible(metric_label(metric), 1000)
     return label if len(label) <= width else f"…{label[1 - width :]}"
 

@@ -1,1 +1,19 @@
-"""The report of a study, a comparison of several, and the paper's tables."""
+"""Reports: what `conspo report`, `conspo compare` and `conspo paper` write and print.
+
+`write_report` and `write_reports` write tables, figures, a page and a manifest; `print_reports`
+also prints them. `print_comparison` compares two studies, `write_paper` writes the paper's tables.
+"""
+
+from analysis.report.compare import print_comparison
+from analysis.report.paper import write_paper
+from analysis.report.printing import print_report, print_reports
+from analysis.report.writing import write_report, write_reports
+
+__all__ = [
+    "print_comparison",
+    "print_report",
+    "print_reports",
+    "write_paper",
+    "write_report",
+    "write_reports",
+]

@@ -1,25 +1,27 @@
-"""The figures of a report, written as PDF and PNG, each with the trials that it shows."""
+"""The figures of a report, written as PDF and PNG."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from analysis.figures.gallery import failure, figures_of
-from analysis.figures.style import save, style
 from analysis.load.study import StudyResults
-from analysis.report.page import ReportFigure
-from analysis.report.tables import Reference
+from analysis.report.contents import Reference, ReportFigure
 
 
 def write_figures(
     study: StudyResults, folder: Path, refer: Reference, tell: Callable[[str], None]
 ) -> tuple[list[ReportFigure], list[str], list[str]]:
-    """Draw all that the study has data for, and say in a note each why others are absent, and which
-    ones failed. `tell` is told of each before it is drawn.
+    """Draw all figures that the study has data for.
 
-    Raises StudyUnreadable naming a damaged file, OSError for one that cannot be written.
+    tell: called with the title of each before it is drawn. Returns the figures, a reason for each
+    that was skipped, and an error for each that failed. Raises StudyUnreadable naming a damaged
+    file, OSError for one that cannot be written.
     """
+    # Matplotlib takes a second to import: only who draws figures waits for it.
+    from analysis.figures.gallery import failure, figures_of
+    from analysis.figures.style import save, style
+
     gallery = figures_of(study)
     drawn, failed = [], list(gallery.failed)
     with style():
@@ -34,4 +36,4 @@ def write_figures(
                 continue
             trials = tuple(refer(study, trial) for trial in entry.trials)
             drawn.append(ReportFigure(entry.stem, entry.title, entry.caption, trials, paths))
-    return drawn, list(gallery.notes), failed
+    return drawn, list(gallery.skipped), failed

@@ -1,14 +1,14 @@
-"""Where every number of a report comes from: table, row and cell to trial, configuration, code and
-data."""
+"""The origin of every number of a report: from table, row and cell to trial, configuration, code
+and data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis.load.study import StudyResults
-from analysis.report.tables import ReportTable
+from analysis.report.contents import ReportFigure, ReportTable, StudyReport
 from conspo_study.results.table import TrialRow
 
 SCHEMA = 1
@@ -19,8 +19,30 @@ READING = (
 )
 
 
-def study_record(study: StudyResults) -> dict[str, Any]:
-    """Definition, code, data and packages of a study."""
+def manifest(
+    reports: Sequence[StudyReport], joint: Sequence[ReportTable], out: Path
+) -> dict[str, Any]:
+    """The whole manifest as plain JSON data.
+
+    joint: tables over all studies. out: the folder that paths are relative to.
+    """
+    tables = [*(table for report in reports for table in report.tables), *joint]
+    figures = [figure for report in reports for figure in report.figures]
+    return {
+        "schema": SCHEMA,
+        "reading": READING,
+        "studies": {report.key: _study_record(report.study) for report in reports},
+        "trials": {
+            f"{report.key}/{row.id}": _trial_record(report.key, row)
+            for report in reports
+            for row in report.study.table.all_rows
+        },
+        "tables": {_stem(table, out): _table_record(table, out) for table in tables},
+        "figures": {_stem(figure, out): _figure_record(figure, out) for figure in figures},
+    }
+
+
+def _study_record(study: StudyResults) -> dict[str, Any]:
     git = study.snapshot.get("git")
     return {
         "name": study.name,
@@ -36,8 +58,7 @@ def study_record(study: StudyResults) -> dict[str, Any]:
     }
 
 
-def trial_record(study: str, row: TrialRow) -> dict[str, Any]:
-    """Identity of a trial. study: the key of its study in the manifest."""
+def _trial_record(study: str, row: TrialRow) -> dict[str, Any]:
     return {
         "study": study,
         "config_hash": row.config_hash,
@@ -51,11 +72,10 @@ def trial_record(study: str, row: TrialRow) -> dict[str, Any]:
     }
 
 
-def table_record(table: ReportTable, out: Path) -> dict[str, Any]:
-    """Files and rows of a table. out: what paths are relative to."""
+def _table_record(table: ReportTable, out: Path) -> dict[str, Any]:
     return {
         "title": table.title,
-        "files": relative(table.paths, out),
+        "files": _relative(table.paths, out),
         "rows": [
             {
                 "row": row.row,
@@ -67,30 +87,21 @@ def table_record(table: ReportTable, out: Path) -> dict[str, Any]:
     }
 
 
-def relative(paths: Sequence[Path], out: Path) -> list[str]:
-    """Paths inside `out`, with forward slashes: a folder that is moved keeps a true manifest."""
+def _figure_record(figure: ReportFigure, out: Path) -> dict[str, Any]:
+    return {
+        "title": figure.title,
+        "caption": figure.caption,
+        "files": _relative(figure.paths, out),
+        "trials": list(figure.trials),
+    }
+
+
+def _relative(paths: Sequence[Path], out: Path) -> list[str]:
+    """Paths inside `out`, with forward slashes: the folder can be moved."""
     return [path.relative_to(out).as_posix() for path in paths]
 
 
-def manifest(
-    studies: Mapping[str, StudyResults],
-    tables: Mapping[str, ReportTable],
-    figures: Mapping[str, Mapping[str, Any]],
-    out: Path,
-) -> dict[str, Any]:
-    """The whole manifest as plain JSON data.
-
-    studies: by their key. tables, figures: by their path in `out`, without an ending.
-    """
-    return {
-        "schema": SCHEMA,
-        "reading": READING,
-        "studies": {key: study_record(study) for key, study in studies.items()},
-        "trials": {
-            f"{key}/{row.id}": trial_record(key, row)
-            for key, study in studies.items()
-            for row in study.table.all_rows
-        },
-        "tables": {name: table_record(table, out) for name, table in tables.items()},
-        "figures": dict(figures),
-    }
+def _stem(part: ReportTable | ReportFigure, out: Path) -> str:
+    """The path of its files in `out`, without an ending."""
+    path = part.paths[0]
+    return path.relative_to(out).as_posix().removesuffix(path.suffix)

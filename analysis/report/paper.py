@@ -1,4 +1,4 @@
-"""The paper's tables, as published and with our studies in them: Markdown, CSV and LaTeX.
+"""The paper's tables as published, and beside our studies, as Markdown, CSV and LaTeX files.
 
 conspo paper tables                                # Tables 1 to 6 and 9
 conspo paper tables results/baselines              # ours, and beside Table 1
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.findings.comparisons import PAIRED, compared, comparison_table
 from analysis.findings.measured import Trial, labelled, measured
+from analysis.findings.method_differences import PAIRED, differences_table, method_differences
 from analysis.findings.paper_tables import TABLES, measured_table, published_table, side_by_side
 from analysis.load.study import load_study
 from analysis.load.text import markdown_text
@@ -47,8 +47,8 @@ def write_method_tables(
     ours = measured(trials, metric)
     paths = write_paper_table(measured_table(ours, number, intervals=True), stem)
     if reference is not None and reference not in ours.scores:
-        raise ValueError(f"no scores of {reference!r}; there are some of {', '.join(ours.scores)}")
-    table = comparison_table(compared(ours.scores, reference))
+        raise ValueError(f"no scores of {reference!r}; known methods: {', '.join(ours.scores)}")
+    table = differences_table(method_differences(ours.scores, reference))
     if table.rows:
         paths.append(stem.with_name(f"{stem.name}-differences.md"))
         text = f"{markdown_text(PAIRED, 1000)}\n\n{to_markdown(table)}"

@@ -16,23 +16,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.statistics.scores import Floats
-from conspo_study.records import Verdict
+from conspo_study.records import GREEDY, Verdict
 from conspo_study.statistics.accuracy import pass_at_k
 
 Ints = npt.NDArray[np.int64]
 
-GREEDY = -1
-"""`sample` of the greedy response."""
-
 KEYS = ("trial", "seed", "step", "problem_set", "problem_id")
-"""What identifies a problem's samples; `trial` may be absent."""
+"""Columns that identify a problem's samples; `trial` may be absent."""
 
 _DECIDED = {verdict.value for verdict in Verdict if verdict.decided}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """What became of the responses to each of N problems."""
+    """The verdicts of the responses to each of N problems."""
 
     keys: pd.DataFrame
     """N rows: `KEYS`, in order of first appearance."""
@@ -157,7 +154,7 @@ def _outcomes(rows: pd.DataFrame, greedy: bool) -> Outcomes:
 
 
 def _judged(verdicts: pd.Series[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Per row: is the verdict decided, and is it `correct`?"""
+    """Per row: verdict is decided, verdict is `correct`."""
     codes, found = pd.factorize(verdicts)
     unknown = [str(name) for name in found if name not in set(Verdict)]
     if unknown or (codes < 0).any():

@@ -51,7 +51,7 @@ Statistic = Literal["mean", "iqm"]
 """Over seeds and benchmarks: the mean, or the interquartile mean of Agarwal et al. (2021)."""
 
 DRAWS = 4000
-"""Of the bootstrap; its standard errors are then exact to about two percent."""
+"""Draws of the bootstrap; its standard errors are then exact to about two percent."""
 
 MOST_MISSING = 0.1
 """A larger share of problems without a score in any seed and benchmark leaves no interval."""
@@ -59,7 +59,7 @@ MOST_MISSING = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number and what is known about its precision."""
+    """A number and its interval."""
 
     value: float
     low: float | None
@@ -70,7 +70,7 @@ class Estimate:
     """Over all benchmarks."""
     p_value: float | None = None
     """Of the two-sided test that a difference is zero; None when it is no difference."""
-    refused: str = ""
+    no_interval: str = ""
     """Why there is no interval, for people."""
 
 
@@ -137,22 +137,22 @@ def _estimate(
     value = float(statistic(np.stack([scores.cells for scores in arms])[None])[0])
     seeds = len(arms[0].seeds)
     problems = sum(len(found.problems) for found in arms[0].benchmarks.values())
-    refused = _refusal(arms[0])
-    spread = None if refused else _spread(arms, statistic, draws)
+    reason = _obstacle(arms[0])
+    spread = None if reason else _spread(arms, statistic, draws)
     if spread is None:
-        refused = refused or "the scores do not vary: too coarse a measurement to say how they do"
-        return Estimate(value, None, None, seeds, problems, refused=refused)
+        reason = reason or "the scores do not vary"
+        return Estimate(value, None, None, seeds, problems, no_interval=reason)
     half = float(student_t.ppf((1 + confidence) / 2, spread.freedom)) * spread.error
     p_value = 2 * float(student_t.sf(abs(value) / spread.error, spread.freedom)) if test else None
     return Estimate(value, value - half, value + half, seeds, problems, p_value)
 
 
-def _refusal(scores: Scores) -> str:
+def _obstacle(scores: Scores) -> str:
     if len(scores.seeds) < 2:
-        return "one seed does not show how much seeds differ"
+        return "a single seed"
     for name, found in scores.benchmarks.items():
         if len(found.problems) < 2:
-            return f"one problem of {name} does not show how much problems differ"
+            return f"a single problem in {name}"
         if found.missing > MOST_MISSING:
             return f"{found.missing:.0%} of the problems of {name} have no decided response"
     return ""

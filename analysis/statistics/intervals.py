@@ -1,4 +1,4 @@
-"""What a handful of seeds can say; one seed has no interval."""
+"""Student and Welch intervals over a handful of seeds; one seed has no interval."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def difference_interval(
     if min(sizes) < 2:
         return None
     mean = float(np.mean(values) - np.mean(reference))
-    parts = [float(np.var(own, ddof=1)) / len(own) for own in (values, reference)]
+    parts = [float(np.var(sample, ddof=1)) / len(sample) for sample in (values, reference)]
     variance = sum(parts)
     if variance == 0:
         return Interval(mean, mean, mean, min(sizes))

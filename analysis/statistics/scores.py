@@ -1,4 +1,4 @@
-"""Scores by seed and problem: what intervals over both are computed from."""
+"""Scores by seed and problem, from which intervals over both are computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Tables as LaTeX with booktabs. Every text in them is escaped: none can run a command.
+r"""Tables as LaTeX with booktabs. All text is escaped, so that none can run a command.
 
 The document needs `\usepackage{booktabs}` and, with pdfTeX, a T1 font encoding.
 """
@@ -10,16 +10,7 @@ import unicodedata
 from itertools import groupby
 
 from analysis.load.text import LIMIT, visible
-from analysis.tables.paper_layout import (
-    Cell,
-    Column,
-    Mark,
-    PaperTable,
-    column_title,
-    number_text,
-    suffix_text,
-)
-from analysis.tables.text_table import ABSENT
+from analysis.tables.paper_layout import Cell, Column, Mark, PaperTable, cell_text, column_title
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -51,14 +42,14 @@ _SPECIAL = {
     "α": r"$\alpha$",
     "τ": r"$\tau$",
 }
-
+_MARKS = {Mark.BEST: r"\textbf{{{}}}", Mark.SECOND: r"\underline{{{}}}"}
 
 # Two in a row would become a dash or a quotation mark.
 _LIGATURE = re.compile(r"([-',])(?=\1)")
 
 
 def latex_text(text: str, limit: int = LIMIT) -> str:
-    """Text without markup of its own; what LaTeX cannot be relied on to print is spelled out."""
+    """Escaped text; characters that LaTeX may not print are spelled out."""
     shown = visible(text, limit)
     escaped = "".join(_SPECIAL.get(character) or _plain(character) for character in shown)
     return _LIGATURE.sub(r"\1{}", escaped)
@@ -94,7 +85,7 @@ def to_latex(table: PaperTable) -> str:
 
 
 def _plain(character: str) -> str:
-    """ASCII and accented Latin letters as they are, anything else by its code point."""
+    """ASCII and accented Latin letters unchanged, anything else by its code point."""
     latin = ord(character) < 0x180 and unicodedata.category(character)[0] == "L"
     return character if character.isascii() or latin else f"U+{ord(character):04X}"
 
@@ -115,12 +106,10 @@ def _rules(widths: list[int]) -> list[str]:
 
 
 def _cell(cell: Cell, column: Column) -> str:
-    if cell.value is None:
-        return latex_text(ABSENT)
-    sign = {Mark.BEST: r"\textbf{%s}", Mark.SECOND: r"\underline{%s}"}.get(cell.mark, "%s")
-    number = number_text(cell.value, column.source).replace("-", "$-$").replace("+", "$+$")
-    stated = r"\dag{}" if cell.stated else ""
-    return sign % number + stated + latex_text(suffix_text(cell, column))
+    def escape(text: str) -> str:
+        return latex_text(text).replace("-", "$-$").replace("+", "$+$")
+
+    return cell_text(cell, column, _MARKS, escape)
 
 
 def _line(cells: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Tables in the paper's layout as Markdown and CSV, and all formats written to files."""
+"""Tables in the paper's layout as Markdown, CSV and LaTeX files."""
 
 from __future__ import annotations
 
@@ -9,40 +9,31 @@ import pandas as pd
 
 from analysis.load.text import markdown_text
 from analysis.tables.latex import to_latex
-from analysis.tables.paper_layout import (
-    Cell,
-    Column,
-    Mark,
-    PaperTable,
-    column_title,
-    number_text,
-    suffix_text,
-)
-from analysis.tables.text_table import ABSENT, to_csv
-from conspo_study.files import write_atomic
+from analysis.tables.paper_layout import Cell, Column, Mark, PaperTable, cell_text, column_heading
+from analysis.tables.text_formats import write_files
+from analysis.tables.text_table import to_csv
 
 _FIELDS = ["block", "method", "benchmark", "source", "detail"]
 _FIELDS += ["value", "low", "high", "n", "stated", "mark"]
+_MARKS = {Mark.BEST: "**{}**", Mark.SECOND: "<u>{}</u>"}
 
 
 def write_paper_table(table: PaperTable, stem: Path) -> list[Path]:
     """Write `stem`.md, `stem`.csv and `stem`.tex, each whole or not at all."""
-    texts = {
-        ".md": paper_markdown(table),
-        ".csv": to_csv(paper_frame(table)),
-        ".tex": to_latex(table),
-    }
-    # Not with_suffix: a name such as `table.1` would lose its ending.
-    paths = {stem.with_name(stem.name + ending): text for ending, text in texts.items()}
-    for path, text in paths.items():
-        write_atomic(path, text.encode())
-    return list(paths)
+    return write_files(
+        stem,
+        {
+            ".md": paper_markdown(table),
+            ".csv": to_csv(paper_frame(table)),
+            ".tex": to_latex(table),
+        },
+    )
 
 
 def paper_markdown(table: PaperTable) -> str:
-    """Title, table and notes."""
-    names = [f"{column.benchmark} {column_title(column, table)}" for column in table.columns]
-    titles = ["Method", *(markdown_text(name.rstrip()) for name in names)]
+    """Title, table and notes as Markdown."""
+    names = [column_heading(column, table) for column in table.columns]
+    titles = ["Method", *map(markdown_text, names)]
     lines = [titles, ["---", *["---:"] * len(table.columns)]]
     for block, rows in groupby(table.rows, lambda row: row.block):
         if block:
@@ -79,8 +70,4 @@ def paper_frame(table: PaperTable) -> pd.DataFrame:
 
 
 def _cell(cell: Cell, column: Column) -> str:
-    if cell.value is None:
-        return ABSENT
-    sign = {Mark.BEST: "**{}**", Mark.SECOND: "<u>{}</u>"}.get(cell.mark, "{}")
-    number = sign.format(number_text(cell.value, column.source))
-    return number + ("†" if cell.stated else "") + markdown_text(suffix_text(cell, column))
+    return cell_text(cell, column, _MARKS, markdown_text)

@@ -1,18 +1,23 @@
-"""A table in the layout of the paper: methods in rows, benchmarks in columns, gaps visible."""
+"""A table in the layout of the paper: methods in rows, benchmarks in columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-MARKED = "Bold: best of the column; underlined: second best. Ties share it. It is no test."
-GAPS = "In a column with an absent cell, that cell might hold the best."
-STATED = "†: an average that the paper states; its cells are not all known."
+from analysis.tables.numbers import ABSENT, interval
+
+MARKED = (
+    "Bold: best of the column; underlined: second best; ties share a mark. This is not a "
+    "significance test."
+)
+GAPS = "An absent cell might be the best of its column."
+STATED = "†: an average that the paper states; not all of its cells are known."
 
 
 class Source(StrEnum):
-    """Whose numbers a column holds."""
+    """The source of a column's numbers."""
 
     PAPER = "paper"
     OURS = "ours"
@@ -34,8 +39,8 @@ class Cell:
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    """Ends of the 95 % interval, where one was asked for and there is one."""
-    refused: str = ""
+    """Ends of the 95 % CI; None where there is none or none was asked for."""
+    no_interval: str = ""
     """Why there is no interval although one was asked for."""
     seeds: int | None = None
     """n; None for a published number."""
@@ -46,7 +51,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What a column holds: benchmark, whose numbers, and how they were measured."""
+    """The benchmark of a column, the source of its numbers, and how they were measured."""
 
     benchmark: str
     source: Source
@@ -79,15 +84,15 @@ class PaperTable:
 def laid_out(
     title: str, columns: Sequence[Column], rows: Sequence[Row], notes: Iterable[str]
 ) -> PaperTable:
-    """The table with its best cells marked, block by block, and with the notes that it needs."""
+    """The table with its best cells marked, block by block, and its notes completed."""
     blocks = dict.fromkeys(row.block for row in rows)
     ranked = [
         row for block in blocks for row in _marked([r for r in rows if r.block == block], columns)
     ]
     cells = [cell for row in ranked for cell in row.cells]
-    refusals = {cell.refused: None for cell in cells if cell.refused}
+    reasons = {cell.no_interval: None for cell in cells if cell.no_interval}
     needed = [
-        *(f"Without an interval: {reason}." for reason in refusals),
+        *(f"No interval: {reason}." for reason in reasons),
         *([MARKED] if any(cell.mark for cell in cells) else []),
         *([GAPS] if any(cell.value is None for cell in cells) else []),
         *([STATED] if any(cell.stated for cell in cells) else []),
@@ -96,20 +101,34 @@ def laid_out(
 
 
 def column_title(column: Column, table: PaperTable) -> str:
-    """What stands under the benchmark's name: how it was measured, and by whom if that differs."""
+    """The second line of a column's heading: how it was measured, and by whom if that differs."""
     several = len({other.source for other in table.columns}) > 1
     return ", ".join(filter(None, (column.source.value if several else "", column.detail)))
 
 
-def number_text(value: float, source: Source = Source.OURS) -> str:
+def column_heading(column: Column, table: PaperTable) -> str:
+    """The whole heading of a column in one line."""
+    return f"{column.benchmark} {column_title(column, table)}".strip()
+
+
+def cell_text(
+    cell: Cell, column: Column, marks: Mapping[Mark, str], escape: Callable[[str], str]
+) -> str:
+    """A number with its mark, its dagger, its interval, and its n where rows differ in it.
+
+    marks: formats around the number, such as `**{}**`. escape: makes text safe for the renderer.
+    """
+    if cell.value is None:
+        return escape(ABSENT)
+    number = marks.get(cell.mark, "{}").format(escape(_number_text(cell.value, column.source)))
+    ends = "" if cell.low is None else f" {interval(cell.low, cell.high, '.1f')}"
+    seeds = "" if cell.seeds == column.seeds else f" (n = {cell.seeds})"
+    return number + escape(("†" if cell.stated else "") + ends + seeds)
+
+
+def _number_text(value: float, source: Source = Source.OURS) -> str:
     """A percentage with one decimal, a difference with its sign."""
     return f"{value:+.1f}" if source is Source.DIFFERENCE else f"{value:.1f}"
-
-
-def suffix_text(cell: Cell, column: Column) -> str:
-    """What stands behind a number: its interval, and its n where rows differ in it."""
-    interval = "" if cell.low is None else f" [{cell.low:.1f}, {cell.high:.1f}]"
-    return interval + ("" if cell.seeds == column.seeds else f" (n = {cell.seeds})")
 
 
 def _marked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
@@ -118,7 +137,7 @@ def _marked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     for index, column in enumerate(columns):
         values = [row.cells[index].value for row in rows]
         known = sorted((value for value in values if value is not None), reverse=True)
-        shown = [number_text(value) for value in known]
+        shown = [_number_text(value) for value in known]
         compared = len(shown) > 1 and column.source is not Source.DIFFERENCE
         ranked = list(dict.fromkeys(shown)) if compared else []
         marks.append(dict(zip(ranked, (Mark.BEST, Mark.SECOND), strict=False)))
@@ -128,7 +147,7 @@ def _marked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
             cells=tuple(
                 cell
                 if cell.value is None
-                else replace(cell, mark=ranks.get(number_text(cell.value), Mark.NONE))
+                else replace(cell, mark=ranks.get(_number_text(cell.value), Mark.NONE))
                 for cell, ranks in zip(row.cells, marks, strict=True)
             ),
         )

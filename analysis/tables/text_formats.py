@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +18,19 @@ def write_text_table(
 ) -> list[Path]:
     """Write `stem`.md (with the sentences), `stem`.csv (the frame, unrounded) and `stem`.tex."""
     listed = "".join(f"- {markdown_text(line, 1000)}\n" for line in sentences)
-    texts = {
-        ".md": f"{listed}\n{to_markdown(table)}",
-        ".csv": to_csv(frame),
-        ".tex": to_longtable(table, caption),
-    }
-    # Not with_suffix: a name with a dot would lose its ending.
+    return write_files(
+        stem,
+        {
+            ".md": f"{listed}\n{to_markdown(table)}",
+            ".csv": to_csv(frame),
+            ".tex": to_longtable(table, caption),
+        },
+    )
+
+
+def write_files(stem: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Write texts by ending, each file whole or not at all; returns the paths."""
+    # Not with_suffix: a name such as `table.1` would lose its ending.
     paths = {stem.with_name(stem.name + ending): text for ending, text in texts.items()}
     for path, text in paths.items():
         write_atomic(path, text.encode())
@@ -31,7 +38,7 @@ def write_text_table(
 
 
 def to_longtable(table: TextTable, caption: str) -> str:
-    r"""A `longtable`, which may break over pages; needs the packages booktabs and longtable."""
+    r"""A `longtable`, which breaks over pages; needs the packages booktabs and longtable."""
     head = _line(table.titles)
     return "\n".join(
         [

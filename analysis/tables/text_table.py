@@ -13,11 +13,8 @@ from analysis.load.text import csv_text, markdown_text, visible
 if TYPE_CHECKING:
     from rich.table import Table
 
-ABSENT = "–"
-"""What stands where there is no value; never 0 and never nan."""
-
 SEEDS, CAUSE = "n", "cause"
-"""Titles of the columns of seeds and of causes."""
+"""Titles of the columns of seed counts and of causes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +33,10 @@ def to_markdown(table: TextTable) -> str:
 
 
 def to_rich(table: TextTable, title: str, width: int) -> Table:
-    """A table for a terminal of `width` columns; cell text is never taken for rich's markup.
+    """A table for a terminal of `width` columns; rich's markup in cells has no effect.
 
-    Causes are left out, and so are the last levels when they do not fit; the files have them all.
+    Causes are left out, and as many of the columns after the seed counts as do not fit; the files
+    have all of them.
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -59,21 +57,14 @@ def to_rich(table: TextTable, title: str, width: int) -> Table:
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """CSV with full-precision numbers and text that is safe to open in a spreadsheet."""
+    """CSV with full-precision numbers, and text that no spreadsheet evaluates."""
     safe = frame.map(lambda value: csv_text(value) if isinstance(value, str) else value)
     safe.columns = pd.Index([csv_text(str(name)) for name in frame.columns])
     return safe.to_csv(index=False, lineterminator="\n")
 
 
-def mean_and_sd(mean: float | None, sd: float | None) -> str:
-    """A cell: `0.742 ± 0.012`, without a spread that is not known."""
-    if mean is None or pd.isna(mean):
-        return ABSENT
-    return f"{mean:.3f}" if sd is None or pd.isna(sd) else f"{mean:.3f} ± {sd:.3f}"
-
-
 def without_empty_columns(table: TextTable, optional: Sequence[str]) -> TextTable:
-    """The table without those of the `optional` columns that hold nothing."""
+    """The table without those `optional` columns that are empty in every row."""
     keep = [
         index
         for index, name in enumerate(table.titles)

@@ -39,7 +39,7 @@ class Report(Verb):
     """Folder to write to; several studies need one. Else the results directory."""
 
     def run(self, console: Console) -> int:
-        from analysis.report.report import print_reports
+        from analysis.report import print_reports
 
         if not self.folders:
             raise StudyError("name a results directory: conspo report results/STUDY")
@@ -66,7 +66,7 @@ class Compare(Verb):
     """Print a Markdown table."""
 
     def run(self, console: Console) -> int:
-        from analysis.report.compare import print_comparison
+        from analysis.report import print_comparison
 
         print_comparison(self.first, self.second, markdown=self.markdown)
         return exits.OK
@@ -92,7 +92,7 @@ class Paper(Verb):
     """Use confirmations instead of the search's trials."""
 
     def run(self, console: Console) -> int:
-        from analysis.report.paper import write_paper
+        from analysis.report import write_paper
 
         for path in write_paper(
             self.out,

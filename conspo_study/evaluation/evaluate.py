@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from conspo_study.evaluation.metrics import GREEDY
-from conspo_study.records import Answered, EvalRow, Judgement, Problem, Rollout
+from conspo_study.records import GREEDY, Answered, EvalRow, Judgement, Problem, Rollout
 
 Sample = Callable[[Sequence[Problem]], Sequence[Sequence[Rollout]]]
 """Responses to each problem, in its order."""

@@ -13,11 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 
-from conspo_study.records import EvalRow, Verdict
+from conspo_study.records import GREEDY, EvalRow, Verdict
 from conspo_study.statistics.accuracy import majority_correct, pass_at_k
-
-GREEDY = -1
-"""`EvalRow.sample` of the greedy response."""
 
 
 def evaluation_metrics(rows: Iterable[EvalRow], k: int | Callable[[str], int]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from conspo_study.records.metrics import (
 )
 from conspo_study.records.problem_sets import set_name, set_source
 from conspo_study.records.rollouts import (
+    GREEDY,
     Answered,
     CreditRow,
     EvalRow,
@@ -30,6 +31,7 @@ from conspo_study.records.rollouts import (
 )
 
 __all__ = [
+    "GREEDY",
     "Answered",
     "Correlation",
     "CreditRow",

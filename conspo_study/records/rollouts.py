@@ -125,6 +125,10 @@ class Group:
         return tuple(j.reward for j in self.judgements)
 
 
+GREEDY = -1
+"""`EvalRow.sample` of the greedy response."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvalRow:
     """One evaluated response; the unit from which every evaluation metric is computed."""
@@ -134,7 +138,7 @@ class EvalRow:
     problem_set: str
     problem_id: str
     sample: int
-    """0..k-1 for sampled responses, -1 for the greedy one."""
+    """0..k-1 for sampled responses, `GREEDY` for the greedy one."""
     verdict: str
     answer: str
     response_tokens: int

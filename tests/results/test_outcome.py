@@ -7,7 +7,7 @@ import pytest
 from study_shapes import shapes, write_shape
 
 from analysis.load.study import load_study
-from analysis.report.report import write_report
+from analysis.report import write_report
 from conspo_study.commands.command_line import main
 from conspo_study.results.folder import read_table
 from conspo_study.results.outcome import missing_lines

@@ -135,4 +135,4 @@ def test_methods_have_the_mean_of_their_seeds(make_study: Any, trial: Any) -> No
     assert set(found.index) == {"a", "b"}
     for row in found.to_dict("records"):
         assert row["value"] == pytest.approx(sum(row["by_seed"]) / 2)
-        assert row["low"] <= row["value"] <= row["high"] or row["refused"]
+        assert row["low"] <= row["value"] <= row["high"] or row["no_interval"]

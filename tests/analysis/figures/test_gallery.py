@@ -80,7 +80,7 @@ def test_all_figures_of_a_rich_study_are_drawn(make_study: Any, trial: Any) -> N
     study = load_study(folder)
     rows = [replace(row, also={LENGTH: dict.fromkeys(row.seeds, 9.0)}) for row in study.table.rows]
     gallery = figures_of(replace(study, table=replace(study.table, rows=tuple(rows))))
-    assert gallery.notes == ()
+    assert gallery.skipped == ()
     assert [entry.stem for entry in gallery.figures] == FIGURES
     with style():
         drawn = {entry.stem: entry.draw() for entry in gallery.figures}
@@ -88,8 +88,8 @@ def test_all_figures_of_a_rich_study_are_drawn(make_study: Any, trial: Any) -> N
     for entry in gallery.figures:
         assert entry.caption.endswith(".") and drawn[entry.stem].axes
         assert entry.trials and len(set(entry.trials)) == len(entry.trials)
-    assert "± 1 sd over 2 seeds" in captions["training_panels"]
-    assert "± 1 sd over 2 seeds" in captions["history"]
+    assert "± 1 standard deviation over 2 seeds" in captions["training_panels"]
+    assert "± 1 standard deviation over 2 seeds" in captions["history"]
     assert "95 %" in captions["methods"]
     # Names are no formulas, and digits on logarithmic axes are plain.
     logarithmic = ("sensitivity", "grpo_identity", "methods")
@@ -101,8 +101,8 @@ def test_all_figures_of_a_rich_study_are_drawn(make_study: Any, trial: Any) -> N
 def test_a_study_without_the_data_says_what_is_absent(make_study: Any, trial: Any) -> None:
     gallery = figures_of(load_study(make_study([trial(1.0, 5.0, end="waiting")])))
     assert gallery.figures == ()
-    assert len(gallery.notes) == len(BUILDERS)
-    assert all(note.startswith("No ") and note.endswith(".") for note in gallery.notes)
+    assert len(gallery.skipped) == len(BUILDERS)
+    assert all(note.startswith("No ") and note.endswith(".") for note in gallery.skipped)
 
 
 def test_all_figures_of_a_study_with_one_seed_are_drawn(make_study: Any, trial: Any) -> None:
@@ -137,7 +137,7 @@ def test_a_band_is_one_sd_around_the_mean_and_absent_for_one_seed(n: int, shaded
 
 
 def test_many_curves_have_no_bands_and_say_so() -> None:
-    assert band_note([band(3)], 2) == "line: mean; band: ± 1 sd over 3 seeds"
+    assert band_note([band(3)], 2) == "line: mean; band: ± 1 standard deviation over 3 seeds"
     assert "left out" in band_note([band(3)], 9)
     assert band_note([band(1)], 2) == "one seed: no bands"
     with style():
@@ -181,7 +181,7 @@ def test_a_method_without_an_interval_is_hollow() -> None:
     assert names == ["a", "b"]
     assert "0.123" in figure.axes[0].get_xlabel()
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["mean, 95 % interval", "each seed (n = 1 to 3)", "no interval"]
+    assert legend == ["mean, 95 % CI", "each seed (n = 1 to 3)", "no interval"]
 
 
 def test_gaps_of_zero_are_on_a_logarithmic_axis_too() -> None:

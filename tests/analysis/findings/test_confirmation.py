@@ -12,10 +12,11 @@ from scipy.stats import t as student_t
 from scipy.stats import ttest_ind, ttest_rel
 
 from analysis.findings.confirmation import confirmation_of
-from analysis.findings.confirmation_report import confirmation_lines, confirmation_table
+from analysis.findings.confirmation_summary import confirmation_lines
+from analysis.findings.confirmation_table import confirmation_table
 from analysis.findings.summary import summary_lines
 from analysis.load.study import load_study
-from analysis.report.report import failure_notes, write_report
+from analysis.report.writing import failure_notes, write_report
 from analysis.statistics.intervals import difference_interval
 
 pytestmark = pytest.mark.usefixtures("few_figures")
@@ -58,23 +59,21 @@ def cells(study: Path) -> dict[str, dict[str, str]]:
     """Cells by the search trial's id, then title."""
     table = confirmation_table(confirmation_of(load_study(study)))
     rows = [dict(zip(table.titles, row, strict=True)) for row in table.rows]
-    return {row["of"]: row for row in rows}
+    return {row["search trial"]: row for row in rows}
 
 
 def test_the_confirmed_winner_leads_the_summary(confirmed: Path) -> None:
     lines = summary_lines(load_study(confirmed))
     assert lines[0].startswith(
         "Confirmed on fresh seeds and test problems: t0002 (tau 1, M/tau 20, cosine, alpha 0.3): "
-        "chain/hard avg@8 0.733 ± 0.021 (mean ± sd, n = 3 seeds), 95 % t-interval [0.6"
+        "chain/hard avg@8 0.733 ± 0.021 (standard deviation, n = 3 seeds), 95 % CI [0.6"
     )
-    assert lines[1].startswith("Winner minus t0000 (paper): +0.103 [+0.0")
-    assert lines[1].endswith(
-        "paired over 3 seeds: the winner is better, as far as these seeds tell."
-    )
-    assert lines[2].startswith("Winner minus t0001 (no margin): +0.007 [-0.0")
+    assert lines[1].startswith("Winner minus t0000 (paper): +0.103, 95 % CI [+0.0")
+    assert lines[1].endswith("paired over 3 seeds: the winner is better.")
+    assert lines[2].startswith("Winner minus t0001 (no margin): +0.007, 95 % CI [-0.0")
     assert lines[2].endswith("the interval includes 0, so no difference is shown.")
-    assert any(line.startswith("Best of the search: t0002") for line in lines)
-    assert not any("re-run both on fresh seeds" in line for line in lines)
+    assert any(line.startswith("Best search trial: t0002") for line in lines)
+    assert not any("run both again on fresh seeds" in line for line in lines)
 
 
 def test_intervals_are_those_of_the_paired_t_test(confirmed: Path) -> None:
@@ -103,8 +102,8 @@ def test_the_bias_is_the_winners_drop_beyond_that_of_the_anchors(confirmed: Path
     assert bias.interval.mean == pytest.approx(bias.estimate), "an interval of the same number"
     assert bias.interval.low < bias.estimate < bias.interval.high
     lines = confirmation_lines(confirmation_of(study))
-    assert "For 2 anchors, which were fixed beforehand, the search was " in lines[-1]
-    assert f"flattered the winner by {bias.estimate:+.3f} (95 % interval" in lines[-1]
+    assert f"of 2 baselines (mean), which nothing selected: {-bias.anchors_drop:+.3f}." in lines[-1]
+    assert f"in favour of the winner: {bias.estimate:+.3f} (95 % CI [" in lines[-1]
 
 
 def test_harder_test_problems_alone_are_no_selection_bias(searched: Path, confirm: Any) -> None:
@@ -117,8 +116,8 @@ def test_harder_test_problems_alone_are_no_selection_bias(searched: Path, confir
     assert bias.winner_drop == pytest.approx(0.2)
     assert bias.estimate == pytest.approx(0.0, abs=1e-12)
     lines = confirmation_lines(confirmation_of(load_study(searched)))
-    assert "0.200 better than confirmed" in lines[-2]
-    assert lines[-1].endswith("and cannot be told from 0.")
+    assert lines[-2].endswith("(-0.200).")
+    assert lines[-1].endswith("not distinguishable from 0.")
 
 
 def test_a_metric_that_is_minimised_turns_the_words_around(
@@ -130,17 +129,19 @@ def test_a_metric_that_is_minimised_turns_the_words_around(
     confirm(searched, "t0003", values(0.31, 0.32, 0.33))
     lines = confirmation_lines(confirmation_of(load_study(searched)))
     assert "Winner minus t0000 (paper): -0.3" in lines[1] and "the winner is better" in lines[1]
-    assert "better than confirmed" in lines[-2], "it was lower, which is better, in the search"
+    assert lines[-2].startswith("Winner: search value 0.") and "confirmed 0.320 (+0." in lines[-2]
+    bias = confirmation_of(load_study(searched)).bias
+    assert f"in favour of the winner: {-bias.estimate:+.3f}" in lines[-1]
 
 
 def test_the_table_has_intervals_differences_and_drops(confirmed: Path) -> None:
     found = cells(confirmed)
     assert list(found) == [WINNER, ANCHOR, OTHER], "the winner comes first"
-    assert found[WINNER]["label"] == "winner" and found[WINNER]["winner minus it"] == "–"
+    assert found[WINNER]["label"] == "winner" and found[WINNER]["difference to winner"] == "–"
     assert found[WINNER]["chain/hard avg@8"] == "0.733 ± 0.021" and found[WINNER]["n"] == "3"
-    assert found[ANCHOR]["winner minus it"] == "+0.103"
-    assert found[OTHER]["95 % of that"].startswith("[-0.0")
-    assert found[ANCHOR]["drop"].startswith(("+", "-"))
+    assert found[ANCHOR]["difference to winner"] == "+0.103"
+    assert found[OTHER]["95 % CI of difference"].startswith("[-0.0")
+    assert found[ANCHOR]["search minus confirmed"].startswith(("+", "-"))
 
 
 def test_search_trials_and_confirmations_have_tables_of_their_own(confirmed: Path) -> None:
@@ -157,7 +158,7 @@ def test_search_trials_and_confirmations_have_tables_of_their_own(confirmed: Pat
     assert rows[0]["difference"] == "" and float(rows[1]["difference_n"]) == 3
     markdown = (confirmed / "tables" / "confirmation.md").read_text()
     assert markdown.startswith("- Confirmed on fresh seeds") and "| c0002 |" in markdown
-    assert report.confirmation is not None
+    assert report.text_table("confirmation") is not None
 
 
 def test_values_before_training_and_curves_are_those_of_the_search(confirmed: Path) -> None:
@@ -170,7 +171,10 @@ def test_a_study_without_a_confirmation_has_no_such_table(make_study: Make, tria
     study = make_study([trial(1.0, 1.0)])
     assert confirmation_of(load_study(study)) is None
     report = write_report(study)
-    assert report.confirmation is None and not (study / "tables" / "confirmation.md").exists()
+    assert (
+        report.text_table("confirmation") is None
+        and not (study / "tables" / "confirmation.md").exists()
+    )
 
 
 def test_what_has_not_run_is_a_gap(searched: Path, confirm: Any) -> None:
@@ -181,9 +185,11 @@ def test_what_has_not_run_is_a_gap(searched: Path, confirm: Any) -> None:
     assert found[WINNER]["chain/hard avg@8"] == found[WINNER]["n"] == "–", "0.9 is no result yet"
     assert found[OTHER]["state (step)"] == "not yet run" and found[OTHER]["trial"] == "–"
     assert found[ANCHOR]["chain/hard avg@8"] == "0.630 ± 0.026"
-    assert found[ANCHOR]["winner minus it"] == "–"
+    assert found[ANCHOR]["difference to winner"] == "–"
     lines = summary_lines(load_study(searched))
-    assert lines[0].startswith("Nothing is confirmed: the second run of the winner, t0002")
+    assert lines[0].startswith(
+        "Nothing is confirmed yet: the confirmation run of the winner, t0002"
+    )
     assert lines[0].endswith("is running.")
     assert confirmation_of(load_study(searched)).bias is None
 
@@ -196,8 +202,8 @@ def test_a_missing_seed_is_shown_and_compared_on_shared_seeds_only(
     confirm(searched, WINNER, values(0.71, 0.74, 0.75))
     found = cells(searched)
     assert found[OTHER]["n"] == "2 of 3"
-    assert found[OTHER]["winner minus it"] == "+0.325", "over seeds 10 and 11"
-    assert found[OTHER]["drop"] == "–"
+    assert found[OTHER]["difference to winner"] == "+0.325", "over seeds 10 and 11"
+    assert found[OTHER]["search minus confirmed"] == "–"
     confirmation = confirmation_of(load_study(searched))
     assert confirmation.bias.anchors == 1, "the incomplete anchor is left out"
     assert "paired over 2 seeds: too few for a claim" in confirmation_lines(confirmation)[2]
@@ -208,11 +214,11 @@ def test_one_fresh_seed_has_no_interval_and_supports_no_claim(searched: Path, co
         confirm(searched, trial, {10: value}, seeds=(10,))
     found = cells(searched)
     for trial in (ANCHOR, OTHER, WINNER):
-        assert found[trial]["95 % interval"] == found[trial]["95 % of that"] == "–"
+        assert found[trial]["95 % CI"] == found[trial]["95 % CI of difference"] == "–"
         assert "±" not in found[trial]["chain/hard avg@8"]
     lines = confirmation_lines(confirmation_of(load_study(searched)))
-    assert "(n = 1 seed); one seed has no interval." in lines[0]
-    assert lines[1].endswith("paired over 1 seed: no interval, and no claim.")
+    assert "(n = 1 seed); no interval from a single seed." in lines[0]
+    assert lines[1].endswith("paired over 1 seed: no interval and no claim.")
     assert "no interval: a single seed" in lines[-1]
 
 
@@ -222,7 +228,7 @@ def test_a_failed_confirmation_shows_its_cause_and_no_value(searched: Path, conf
     found = cells(searched)[ANCHOR]
     assert found["cause"] == "out of memory" and found["chain/hard avg@8"] == "–"
     lines = confirmation_lines(confirmation_of(load_study(searched)))
-    assert lines[1] == "Winner minus t0000 (paper): no difference, its second run is failed."
+    assert lines[1].endswith("(paper): no difference, because its confirmation run has failed.")
     assert "c0000 failed at step 10: out of memory" in failure_notes(load_study(searched))
 
 
@@ -243,7 +249,7 @@ def test_a_search_without_any_finished_trial_confirms_nothing(
     define(study, confirm=CONFIRM)
     report = write_report(study)
     assert report.summary[0].startswith("Nothing is confirmed yet")
-    assert report.confirmation.rows == ()
+    assert report.text_table("confirmation").rows == ()
 
 
 def test_an_anchor_that_wins_is_compared_with_the_others(
@@ -279,13 +285,13 @@ def test_without_an_anchor_selection_is_not_told_from_anything(
     define(study, confirm=CONFIRM)
     confirm(study, "t0000", values(0.71, 0.74, 0.75))
     lines = confirmation_lines(confirmation_of(load_study(study)))
-    assert lines[-1].startswith("Without an anchor that ran twice")
+    assert lines[-1].startswith("Without a confirmed baseline")
 
 
 def test_confirming_on_the_selecting_problems_is_said(searched: Path, confirm: Any) -> None:
     confirm(searched, WINNER, values(0.71, 0.74, 0.75), split="dev")
     line = confirmation_lines(confirmation_of(load_study(searched)))[0]
-    assert line.startswith("Confirmed on fresh seeds and the same problems that selected it: t0002")
+    assert line.startswith("Confirmed on fresh seeds and the same problems as in the search: t0002")
 
 
 def test_the_difference_of_independent_means_is_welchs() -> None:

@@ -12,7 +12,7 @@ from study_shapes import CAUSE, shapes, write_shape
 
 from analysis.figures import gallery
 from conspo_study.commands.command_line import main as manage
-from conspo_study.text import first_line, setting_text
+from conspo_study.text import counted, first_line, setting_text
 from conspo_study.watch.study_view import StudyView
 
 SHAPES = shapes()
@@ -29,7 +29,7 @@ def drawn(figure: Any, stem: Path) -> list[Path]:
 
 @pytest.fixture(autouse=True)
 def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.figures.save", drawn)
+    monkeypatch.setattr("analysis.figures.style.save", drawn)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_every_shape_of_study_reports(tmp_path: Path, capsys: Any, run: Any, nam
             if isinstance(value, str | bool | list) and shown:
                 assert setting_text(value) in told, path
     page = (folder / "report.html").read_text("utf-8")
-    assert f"{len(shape.searched)} trials of the search" in page
+    assert counted(len(shape.searched), "search trial") in page
     for ending in ("md", "tex"):
         assert (folder / "tables" / f"trials.{ending}").stat().st_size
     assert_accounted_for(folder, page)
@@ -158,7 +158,7 @@ def test_failures_lead(tmp_path: Path, capsys: Any, run: Any, name: str, line: s
     assert capsys.readouterr().out.startswith(f"failed     {line}{cause}\n")
     assert (folder / "tables" / "trials.md").read_text("utf-8").startswith(f"- {line[:20]}")
     page = (folder / "report.html").read_text("utf-8")
-    assert page.index(line) < page.index("What the numbers support")
+    assert page.index(line) < page.index("<h3>Results</h3>")
     if failed:
         assert "  import its module" in page, "the page has all lines of a cause"
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.load.study import StudyUnreadable, load_studies, load_study
-from analysis.report.report import write_report
+from analysis.report.writing import write_report
 from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.rows import read_eval_table
@@ -133,7 +133,7 @@ def test_a_damaged_row_file_is_named_when_it_is_needed(frozen: Path) -> None:
 
 def test_analysis_needs_neither_torch_nor_ray() -> None:
     code = (
-        "import sys, analysis.report.report, analysis.statistics.intervals;"
+        "import sys, analysis.report;"
         "heavy = {'torch', 'ray', 'transformers', 'optuna', 'pydantic'} & set(sys.modules);"
         "assert not heavy, heavy"
     )

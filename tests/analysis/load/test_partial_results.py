@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from analysis.findings.continuity import change_notes, ran_alike
+from analysis.findings.accepted_changes import change_notes, ran_alike
 from analysis.findings.frames import initial_value, trials_frame
 from analysis.findings.pareto import front_of, pareto_front
 from analysis.findings.summary import summary_lines
 from analysis.findings.trials_table import trials_table
 from analysis.load.study import load_study
-from analysis.report.report import failure_notes, write_report
+from analysis.report.writing import failure_notes, write_report
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.log import ResultsLog
 
@@ -106,9 +106,9 @@ def test_changes_on_the_way_are_named_with_the_trials_before_them(
     append(study, EventKind.STARTED, "t0001")
     finish(study, "t0001", 0.99)
     lines = summary_lines(load_study(study))
-    note = f"Continued in spite of a change ({GIT}); before it ended t0000, t0002."
+    note = f"Resumed with changes ({GIT}); ended before: t0000, t0002."
     assert note in lines
-    assert any("Between these two the study was changed" in line for line in lines)
+    assert any("The study was changed between these two trials" in line for line in lines)
 
 
 def test_trials_compare_unless_a_change_lies_between_or_within_them(
@@ -127,7 +127,7 @@ def test_trials_compare_unless_a_change_lies_between_or_within_them(
 def test_a_change_before_the_first_trial_says_so(make_study: Make, trial: Any) -> None:
     study = make_study([])
     resume(study, "data: chain/hard has another content than when the study began")
-    assert change_notes(load_study(study))[0].endswith("; no trial had ended yet.")
+    assert change_notes(load_study(study))[0].endswith("; ended before: none.")
 
 
 def test_incidents_are_counted_by_type_in_the_notes(
@@ -142,7 +142,7 @@ def test_incidents_are_counted_by_type_in_the_notes(
     ):
         append(study, EventKind.INCIDENT, where, type=type_, count=count, detail="x")
     assert failure_notes(load_study(study)) == [
-        "Absorbed failures: 1 ba\\x1bd, 1 disk_full, 3 worker_restarted (in t0000, t0001)."
+        "Recovered failures: 1 ba\\x1bd, 1 disk_full, 3 worker_restarted (in t0000, t0001)."
     ]
 
 
@@ -180,4 +180,4 @@ def test_the_summary_lists_the_front_of_complete_trials(
     assert "chain/hard avg@8 (max), response_length (min)" in lines[start]
     assert lines[start + 1].endswith(": 0.900, 19.000")
     assert lines[start + 2].endswith(": 0.700, 11.000")
-    assert lines[start + 3].endswith("flattered by having been selected.")
+    assert lines[start + 3].endswith("which biases them in its favour.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analysis.report.report import write_report, write_reports
+from analysis.report.writing import write_report, write_reports
 
 pytestmark = pytest.mark.usefixtures("few_figures")
 

@@ -40,7 +40,7 @@ def test_a_study_stands_beside_a_table(tmp_path: Path) -> None:
         ([FROZEN, "--confirmed"], "margin-sweep: there are no confirmations"),
         ([FROZEN, "--table", 2], "Table 2 has the models"),
         ([FROZEN, "--metric", "best"], "unknown metric 'best'"),
-        ([FROZEN, "--reference", "GRPO"], "no scores of 'GRPO'; there are some of"),
+        ([FROZEN, "--reference", "GRPO"], "no scores of 'GRPO'; known methods: "),
         ([FROZEN / "nowhere"], "not a results directory"),
     ],
 )

@@ -7,20 +7,26 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
-from analysis.report.page import NO_FAILURES, NO_INCIDENTS
-from analysis.report.report import write_report
+from analysis.report.writing import write_report
 from analysis.tables import html
-from analysis.tables.text_table import ABSENT, TextTable
-from conspo_study.records import EventKind, TrialEvent
+from analysis.tables.numbers import ABSENT
+from analysis.tables.paper_layout import Cell, Column, PaperTable, Row, Source, laid_out
+from analysis.tables.text_table import TextTable
+from conspo_study.records import EvalRow, EventKind, TrialEvent
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.rows import write_eval_rows
 
 pytestmark = pytest.mark.usefixtures("few_figures")
 
 Make = Callable[..., Path]
+KNOWN = {"lang", "charset", "http-equiv", "content", "name", "class", "src", "alt"}
+"""Attributes of the templates, for a page of one study."""
 HOSTILE = "</td><script>alert(1)</script>\" onload='x' &lt; \x00\x1b[31m\u202e {{7*7}} ${x}"
 
 
@@ -74,22 +80,51 @@ def test_the_page_has_tables_figures_claims_failures_and_configuration(page: str
     assert parsed.tags.count("img") >= 2 and parsed.tags.count("table") >= 4
     for said in (
         "16 trials: 13 finished, 2 pruned, 1 failed.",
-        "Two seeds do not support a claim",
+        "2 seeds do not support a claim",
         "diverged: gradient not finite at step 20 | loss = nan",
-        NO_INCIDENTS,
+        "Recovered failures",
         "0123456789ab",
-        "could have detected one of",
+        "could have detected a difference of",
     ):
         assert said in parsed.words, said
 
 
 @given(st.text(alphabet=st.characters(codec=None, exclude_categories=[])))
 def test_any_text_is_shown_and_never_markup(value: str) -> None:
-    parsed = Page(f"<p>{html.text(value)}</p>")
+    template = '<p title="{{ value }}">{{ value }}</p>'
+    source = html.environment().from_string(template).render(value=value)
+    source.encode()
+    parsed = Page(source)
     assert parsed.tags == ["p"] and "\n" not in parsed.words
-    html.text(value).encode()
-    attribute = Page(f'<p title="{html.text(value)}"></p>')
-    assert [name for name, _ in attribute.attributes] == ["title"]
+    assert [name for name, _ in parsed.attributes] == ["title"]
+    assert len(parsed.words) <= 10 * html.LONGEST + 1
+
+
+def test_text_is_cut_and_a_value_that_is_missing_is_an_error() -> None:
+    template = html.environment().from_string("{{ value }}{{ value | visible(3) }}")
+    assert template.render(value="x" * 5000) == "x" * html.LONGEST + "…xxx…"
+    with pytest.raises(UndefinedError):
+        template.render()
+
+
+def hostile(value: Any) -> Any:
+    """JSON data with the hostile text in place of every text, keys included."""
+    if isinstance(value, dict):
+        return {f"{HOSTILE} {key}": hostile(inner) for key, inner in value.items()}
+    return [hostile(inner) for inner in value] if isinstance(value, list) else HOSTILE
+
+
+def assert_text_alone(study: Path) -> Page:
+    """No hostile text is markup in the page, nor a control character in any table."""
+    source = (study / "report.html").read_text()
+    parsed = Page(source)
+    assert not {"script", "a", "iframe"} & set(parsed.tags)
+    assert {name for name, _ in parsed.attributes} <= KNOWN
+    assert not {"\x00", "\x1b", "\u202e"} & set(source)
+    for path in (study / "tables").iterdir():
+        assert not {"\x00", "\x1b", "\u202e"} & set(path.read_text()), path.name
+    assert "<script>" not in (study / "tables" / "trials.md").read_text()
+    return parsed
 
 
 def test_hostile_names_labels_causes_and_incidents_are_text(make_study: Make, trial: Any) -> None:
@@ -98,28 +133,81 @@ def test_hostile_names_labels_causes_and_incidents_are_text(make_study: Make, tr
         incident = {"type": HOSTILE, "count": 2, "detail": HOSTILE}
         log.append(TrialEvent(EventKind.INCIDENT, "t0000", incident))
         log.append(TrialEvent(EventKind.SUGGESTED, "t0002", {"seeds": [0, 1]}))
-        log.append(TrialEvent(EventKind.FAILED, "t0002", {"cause": HOSTILE, "step": 0}))
+        cause = "\n".join([HOSTILE] * 300)
+        log.append(TrialEvent(EventKind.FAILED, "t0002", {"cause": cause, "step": 0}))
+        changes = {"hash": "0123456789ab", "resumed": True, "changes": [HOSTILE]}
+        log.append(TrialEvent(EventKind.STUDY_STARTED, data=changes))
     frozen = json.loads((study / "study.json").read_text())
-    frozen["definition"]["base"] = {HOSTILE: HOSTILE}
+    frozen["definition"]["base"] = {HOSTILE: HOSTILE, "data": {HOSTILE: {}}}
     frozen["data"] = {HOSTILE: HOSTILE}
+    frozen["code"] = {"hash": HOSTILE}
+    (study / "study.json").write_text(json.dumps(frozen))
+    snapshot = {"git": {"hash": HOSTILE, "dirty": HOSTILE}, "packages": {HOSTILE: HOSTILE}}
+    (study / "snapshot.json").write_text(json.dumps({**snapshot, "argv": [HOSTILE]}))
+    write_report(study)
+    parsed = assert_text_alone(study)
+    assert "alert(1)" in parsed.words and "… 100 more lines" in parsed.words
+
+
+def test_hostile_datasets_problems_and_answers_are_text(make_study: Make, trial: Any) -> None:
+    study = make_study([trial(1.0, 5.0, label="a"), trial(1.0, 1.0, label="b")], seeds=[0, 1, 2])
+    for path in study.glob("trials/*/eval-*.parquet"):
+        rows = [
+            EvalRow(**{**row, "problem_set": HOSTILE, "answer": HOSTILE})
+            for row in pq.read_table(path).to_pylist()
+        ]
+        path.unlink()
+        write_eval_rows(path, rows)
+    write_report(study)
+    assert "alert(1)" in assert_text_alone(study).words
+
+
+def test_a_hostile_definition_is_text(make_study: Make, trial: Any) -> None:
+    study = make_study([trial(1.0, 5.0)])
+    frozen = json.loads((study / "study.json").read_text())
+    frozen["definition"] |= hostile({"space": {"x": [1, {"y": 2}]}, "note": "z"})
     (study / "study.json").write_text(json.dumps(frozen))
     write_report(study)
-    source = (study / "report.html").read_text()
-    parsed = Page(source)
-    assert "script" not in parsed.tags and not any(n == "onload" for n, _ in parsed.attributes)
-    assert "alert(1)" in parsed.words and not {"\x00", "\x1b", "\u202e"} & set(source)
-    for path in (study / "tables").iterdir():
-        assert not {"\x00", "\x1b", "\u202e"} & set(path.read_text()), path.name
-    assert "<script>" not in (study / "tables" / "trials.md").read_text()
+    assert "alert(1)" in assert_text_alone(study).words
 
 
-def test_a_failure_is_named_and_none_is_said_to_be_none(make_study: Make, trial: Any) -> None:
+def test_failures_are_named_and_their_absence_too(make_study: Make, trial: Any) -> None:
     write_report(study := make_study([trial(1.0, 5.0)]))
-    assert NO_FAILURES in (study / "report.html").read_text()
+    words = Page((study / "report.html").read_text()).words
+    assert "No trial failed." in words and "No failure had to be recovered from." in words
+
+
+def rendered(table: TextTable | PaperTable, **options: int) -> str:
+    template = (
+        '{% from "tables.html" import text_table, paper_table %}'
+        "{{ paper_table(table) if table is paper_table else text_table(table, **options) }}"
+    )
+    return html.environment().from_string(template).render(table=table, options=options)
 
 
 def test_a_long_table_says_what_it_leaves_out() -> None:
     table = TextTable(("n", "v"), tuple((str(n), ABSENT) for n in range(7)))
-    shown = html.text_table(table, most=5)
-    assert shown.count("<tr>") == 6 and "2 more rows are in the CSV file." in shown
-    assert "more rows" not in html.text_table(table, most=7)
+    shown = rendered(table, most=5)
+    assert shown.count("<tr>") == 6 and "In the CSV file: 2 more rows." in shown
+    assert "more row" not in rendered(table, most=7)
+
+
+def test_numbers_are_aligned_and_a_table_without_rows_has_none() -> None:
+    titles = ("name", "value")
+    shown = rendered(TextTable(titles, (("a", "1.5"), ("b", ABSENT))))
+    assert "<td>a</td>" in shown and '<td class="number">1.5</td>' in shown
+    assert "number" not in rendered(TextTable(titles, ()))
+
+
+def test_a_paper_table_has_marks_daggers_intervals_and_gaps() -> None:
+    columns = (Column(HOSTILE, Source.OURS, "avg@8", 3),)
+    rows = (
+        Row("", HOSTILE, (Cell(51.25, 40.0, 60.0, seeds=3),)),
+        Row("", "b", (Cell(50.0, stated=True, seeds=2),)),
+        Row("", "c", (Cell(),)),
+    )
+    table = laid_out("t", columns, rows, [])
+    shown = rendered(table)
+    assert '<td class="number"><strong>51.2</strong> [40.0, 60.0]</td>' in shown
+    assert '<td class="number"><u>50.0</u>† (n = 2)</td>' in shown
+    assert f'<td class="number">{ABSENT}</td>' in shown and "<script" not in shown

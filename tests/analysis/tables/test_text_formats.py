@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.findings.gaps import gap_notes
+from analysis.findings.missing_values import missing_value_notes
 from analysis.load.study import load_study
 from analysis.tables.text_formats import to_longtable, write_text_table
 from analysis.tables.text_table import TextTable
@@ -45,13 +45,13 @@ def test_seeds_and_cells_that_are_missing_are_named(
     make_study: Callable[..., Path], trial: Any
 ) -> None:
     study = load_study(make_study([trial(1.0, 1.0), trial(1.0, 5.0, end="pruned")]))
-    assert gap_notes(study) == []
+    assert missing_value_notes(study) == []
     row = study.table.rows[0]
     row.values.pop(1)  # type: ignore[attr-defined]
     row.seed_metrics[1].pop("eval/chain/easy/avg@8")  # type: ignore[attr-defined]
     study.configs["t0000"]["evaluation"]["sets"].append("chain/far")
-    assert gap_notes(study) == [
-        "t0000 has no value of seed 1: it can neither win nor be ranked.",
-        "t0000 has no eval/chain/easy/avg@8 of seed 1.",
-        "t0000 reported nothing about chain/far at its last step.",
+    assert missing_value_notes(study) == [
+        "t0000 has no value for seed 1, so it is not ranked and cannot win.",
+        "t0000 has no eval/chain/easy/avg@8 for seed 1.",
+        "t0000 has no results on chain/far at its last step.",
     ]

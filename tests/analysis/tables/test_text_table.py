@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from analysis.findings.frames import objective_settings, trials_frame
+from analysis.findings.frames import trials_frame
+from analysis.findings.trial_settings import objective_settings
 from analysis.findings.trials_table import trials_table
 from analysis.load.study import load_study
 from analysis.load.text import csv_text, markdown_text, metric_label, visible

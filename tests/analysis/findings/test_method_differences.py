@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.findings.comparisons import compared, comparison_table
+from analysis.findings.method_differences import differences_table, method_differences
 from analysis.statistics.holm import holm
 from analysis.statistics.scores import ProblemScores, Scores
 
@@ -36,7 +36,7 @@ def method(level: float, seed: int, seeds: tuple[int, ...] = (0, 1, 2)) -> Score
 
 
 def test_each_method_is_compared_with_the_reference() -> None:
-    found = compared(
+    found = method_differences(
         {"GRPO": method(0.5, 0), "ConSPO": method(0.6, 1), "x": method(0.5, 2)}, "GRPO"
     )
     assert [(one.method, one.reference) for one in found] == [("ConSPO", "GRPO"), ("x", "GRPO")]
@@ -49,7 +49,9 @@ def test_each_method_is_compared_with_the_reference() -> None:
 
 
 def test_without_a_reference_every_pair_is_compared() -> None:
-    found = compared({"a": method(0.5, 0), "b": method(0.5, 1), "c": method(0.5, 2, seeds=(9,))})
+    found = method_differences(
+        {"a": method(0.5, 0), "b": method(0.5, 1), "c": method(0.5, 2, seeds=(9,))}
+    )
     assert [(one.method, one.reference) for one in found] == [("b", "a"), ("c", "a"), ("c", "b")]
     assert found[1].difference is found[1].adjusted is found[1].improvement is None
     assert found[0].difference is not None and found[0].difference.p_value is not None
@@ -57,19 +59,19 @@ def test_without_a_reference_every_pair_is_compared() -> None:
 
 
 def test_one_seed_is_compared_without_a_verdict() -> None:
-    (found,) = compared({"a": method(0.5, 0, seeds=(0,)), "b": method(0.9, 1, seeds=(0,))})
+    (found,) = method_differences(
+        {"a": method(0.5, 0, seeds=(0,)), "b": method(0.9, 1, seeds=(0,))}
+    )
     assert found.difference is not None and found.difference.value > 0.3
     assert found.difference.low is None and found.adjusted is None
 
 
 def test_the_table_of_comparisons_shows_points_and_what_is_missing() -> None:
     methods = {"a": method(0.5, 0), "b": method(0.9, 1), "c": method(0.5, 2, seeds=(9,))}
-    table = comparison_table(compared(methods, "a"))
+    table = differences_table(method_differences(methods, "a"))
     better, apart = (dict(zip(table.titles, row, strict=True)) for row in table.rows)
-    assert (better["method"], better["minus"], better["seeds"]) == ("b", "a", "3")
-    assert better["difference"].startswith("+") and better["95 % interval"].startswith("[+3")
+    assert (better["method"], better["compared with"], better["seeds"]) == ("b", "a", "3")
+    assert better["difference"].startswith("+") and better["95 % CI"].startswith("[+3")
     assert better["p (Holm)"] == "< 0.001" and better["problems"] == "20"
-    assert {apart[name] for name in ("difference", "95 % interval", "p", "p (Holm)", "seeds")} == {
-        "–"
-    }
-    assert apart["no interval because"] == "they share no seed or problem"
+    assert {apart[name] for name in ("difference", "95 % CI", "p", "p (Holm)", "seeds")} == {"–"}
+    assert apart["reason"] == "no shared seed or problem"

@@ -1,4 +1,4 @@
-"""What a study was continued with although it had changed, and which trials lie on which side."""
+"""Changes that a study was resumed with, and the trials before and after them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ _ENDS = (EventKind.FINISHED, EventKind.PRUNED, EventKind.FAILED)
 
 
 def change_notes(study: StudyResults) -> list[str]:
-    """A line per start of the study that accepted changes: what they were, and which trials had
-    ended before."""
+    """A line per resume with changes: the changes, and the trials that had ended before."""
     notes = []
     ended: list[str] = []
     for logged in study.events:
@@ -23,21 +22,21 @@ def change_notes(study: StudyResults) -> list[str]:
             ended.append(event.trial)
         changes = event.data.get("changes") if event.kind is EventKind.STUDY_STARTED else None
         if changes:
-            said = "; ".join(visible(str(change)) for change in changes)
-            before = f"before it ended {', '.join(ended)}" if ended else "no trial had ended yet"
-            notes.append(f"Continued in spite of a change ({said}); {before}.")
+            shown = "; ".join(visible(str(change)) for change in changes)
+            notes.append(
+                f"Resumed with changes ({shown}); ended before: {', '.join(ended) or 'none'}."
+            )
     return notes
 
 
 def ran_alike(study: StudyResults, a: TrialRow, b: TrialRow) -> bool:
     """Whether no accepted change lies between the two trials, nor within one of them."""
     sides = _sides(study)
-    found = {side for row in (a, b) for side in sides.get(row.id, ())}
-    return len(found) <= 1
+    return len({side for row in (a, b) for side in sides.get(row.id, ())}) <= 1
 
 
 def _sides(study: StudyResults) -> Mapping[str, set[int]]:
-    """Per trial, after how many changed starts its events lie."""
+    """Per trial, the numbers of changed starts that its events come after."""
     sides: dict[str, set[int]] = {}
     number = 0
     for logged in study.events:

@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from analysis.findings.matching import definition_differences, matched
+from analysis.findings.study_comparison import (
+    NotComparable,
+    compare,
+    comparison_lines,
+    comparison_table,
+)
 from analysis.load.study import load_study
-from analysis.report.compare import NotComparable, compare, comparison_lines, comparison_text
 from conspo_study.commands.command_line import main
 
 Make = Callable[..., Path]
@@ -39,7 +44,7 @@ def test_trials_are_matched_once_by_configuration_then_by_label(pair: Any, trial
     )
     # The fixture gives all trials the same configuration hash.
     found = matched(first, second)
-    assert [(m.first.id, m.second.id, m.by) for m in found] == [("t0000", "t0000", "configuration")]
+    assert [(m.a.id, m.b.id, m.by) for m in found] == [("t0000", "t0000", "configuration")]
 
 
 def test_a_study_compared_with_itself_shows_no_difference(pair: Any, trial: Any) -> None:
@@ -54,12 +59,12 @@ def test_a_difference_has_an_interval_and_its_seeds_and_problems(pair: Any, tria
     first, second = pair([trial(0.1, 0.0, schedule="off")], [trial(1.0, 20.0)])
     comparison = compare(first, second)
     (one,) = comparison.differences
-    assert one.found is not None and one.found.problems == 12 and one.found.seeds == 3
-    assert one.found.low is not None and one.adjusted == one.found.p_value
+    assert one.estimate is not None and one.estimate.problems == 12 and one.estimate.seeds == 3
+    assert one.estimate.low is not None and one.adjusted == one.estimate.p_value
     assert one.by_seed is not None and one.by_seed.mean == pytest.approx(0.58, abs=0.05)
     line = next(line for line in comparison_lines(comparison) if "minus t0000" in line)
-    assert "3 shared seeds and 12 problems, 95 % interval [" in line
-    table = comparison_text(comparison)
+    assert "3 shared seeds and 12 problems, 95 % CI [" in line
+    table = comparison_table(comparison)
     assert len(table.titles) == len(table.rows[0])
 
 
@@ -111,8 +116,8 @@ def test_definitions_are_diffed_by_setting(pair: Any, trial: Any) -> None:
     )
     second.definition["seeds"].append(9)  # type: ignore[index]
     assert definition_differences(first, second) == [
-        "seeds: [0, 1, 2] there, [0, 1, 2, 9] here",
-        'sources: null there, "77b0" here',
+        "seeds: [0, 1, 2] in A, [0, 1, 2, 9] in B",
+        'sources: null in A, "77b0" in B',
     ]
 
 
@@ -123,6 +128,11 @@ def test_the_command_compares_or_says_why_not(
     folders = [str(study.folder) for study in (first, second)]
     assert main(["compare", *folders, "--markdown"]) == 0
     said = capsys.readouterr().out
-    assert "| there | here |" in said and "Only in b" in said and "t0001" in said
+    assert (
+        "| A | B |" in said
+        and "Only in B" in said
+        and "Differences are B minus A." in said
+        and "t0001" in said
+    )
     assert main(["compare", folders[0], folders[0]]) == 2
     assert "named twice" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What is missing from a study's results, by name."""
+"""Values that finished trials of a study lack."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from analysis.load.study import StudyResults
 from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow
+from conspo_study.text import counted
 
 _MOST = 20
-"""Gaps that are named one by one."""
+"""Missing values beyond this number are counted, not named."""
 
 
-def gap_notes(study: StudyResults) -> list[str]:
-    """Seeds and cells that trials lack although they finished, a line for each trial."""
+def missing_value_notes(study: StudyResults) -> list[str]:
+    """Missing seeds, metrics and problem sets of finished trials, a line each."""
     notes = [
         note
         for row in study.table.all_rows
@@ -21,19 +22,19 @@ def gap_notes(study: StudyResults) -> list[str]:
         for note in _gaps(study, row)
     ]
     more = len(notes) - _MOST
-    return notes[:_MOST] + ([f"{more} more gaps of this kind."] if more > 0 else [])
+    return notes[:_MOST] + ([f"{counted(more, 'more missing value')}."] if more > 0 else [])
 
 
 def _gaps(study: StudyResults, row: TrialRow) -> Iterable[str]:
     if row.missing_seeds:
         seeds = ", ".join(map(str, row.missing_seeds))
-        yield f"{row.id} has no value of seed {seeds}: it can neither win nor be ranked."
+        yield f"{row.id} has no value for seed {seeds}, so it is not ranked and cannot win."
     metrics = {name for found in row.seed_metrics.values() for name in found}
     for metric in sorted(name for name in metrics if name.startswith("eval/")):
         lacking = [s for s in row.seeds if metric not in row.seed_metrics.get(s, {})]
         if lacking:
-            yield f"{row.id} has no {metric} of seed {', '.join(map(str, lacking))}."
+            yield f"{row.id} has no {metric} for seed {', '.join(map(str, lacking))}."
     sets = study.sets_of(row.id)
     absent = [name for name in sets if not any(m.startswith(f"eval/{name}/") for m in metrics)]
     if metrics and absent:
-        yield f"{row.id} reported nothing about {', '.join(absent)} at its last step."
+        yield f"{row.id} has no results on {', '.join(absent)} at its last step."

@@ -1,0 +1,118 @@
+"""The confirmation in sentences that claim no more than its seeds support."""
+
+from __future__ import annotations
+
+import statistics
+
+from analysis.findings.confirmation import Confirmation, Confirmed, SelectionBias
+from analysis.findings.naming import describe, mean_and_seeds
+from analysis.load.text import metric_label
+from analysis.statistics.intervals import PairedDifference
+from analysis.tables.numbers import interval
+from conspo_study.records import TrialState
+from conspo_study.results.table import TrialRow
+from conspo_study.text import counted
+
+FEWEST_SEEDS = 3
+"""With fewer, an interval is wide and leans on normality: it is shown, and no claim is made."""
+
+
+def confirmation_lines(confirmation: Confirmation) -> list[str]:
+    """The winner's confirmed value, its difference to each baseline, and the selection bias."""
+    winner, study = confirmation.winner, confirmation.study
+    if winner is None:
+        ended = sum(trial.complete for trial in confirmation.trials)
+        return [
+            "Nothing is confirmed yet: the search has no winner so far; "
+            f"{ended} of {counted(len(confirmation.trials), 'baseline')} confirmed."
+        ]
+    name = describe(study, winner.search)
+    if not winner.values:
+        return [
+            f"Nothing is confirmed yet: the confirmation run of the winner, {name}, "
+            f"{_state(winner.run)}."
+        ]
+    lines = [
+        f"Confirmed on fresh seeds and {confirmation.problems(winner)}: {name}: "
+        f"{metric_label(study.metric)} {mean_and_seeds(winner.values)}{_precision(winner)}."
+    ]
+    lines += [_against(confirmation, anchor) for anchor in confirmation.anchors]
+    if len(confirmation.anchors) > 1:
+        lines.append("The intervals are not corrected for multiple comparisons.")
+    return [*lines, *_selection(confirmation, winner)]
+
+
+def _state(run: TrialRow | None) -> str:
+    if run is None:
+        return "has not started"
+    return f"has {run.state}" if run.state is TrialState.FAILED else f"is {run.state}"
+
+
+def _precision(trial: Confirmed) -> str:
+    run, found = trial.run, trial.interval
+    lacking = len(run.missing_seeds) if run else 0
+    missing = f"; without a value: {counted(lacking, 'seed')}" if lacking else ""
+    if found is None:
+        return f"; no interval from a single seed{missing}"
+    return f", 95 % CI {interval(found.low, found.high, '.3f')}{missing}"
+
+
+def _against(confirmation: Confirmation, anchor: Confirmed) -> str:
+    name = f"Winner minus {describe(confirmation.study, anchor.search)}"
+    difference = confirmation.advantage(anchor)
+    if difference is None:
+        if anchor.values:
+            return f"{name}: no difference, because they share no seed."
+        return f"{name}: no difference, because its confirmation run {_state(anchor.run)}."
+    n, found = len(difference.by_seed), difference.interval
+    seeds = f"paired over {counted(n, 'seed')}"
+    if found is None:
+        return f"{name}: {difference.mean:+.3f}, {seeds}: no interval and no claim."
+    ends = interval(found.low, found.high, "+.3f")
+    shown = f"{name}: {difference.mean:+.3f}, 95 % CI {ends}, {seeds}"
+    if n < FEWEST_SEEDS:
+        return f"{shown}: too few for a claim."
+    return f"{shown}: {_verdict(difference, confirmation.study.direction)}."
+
+
+def _verdict(difference: PairedDifference, direction: str) -> str:
+    found = difference.interval
+    assert found is not None
+    if found.low <= 0 <= found.high:
+        return "the interval includes 0, so no difference is shown"
+    better = (found.low > 0) == (direction == "max")
+    return f"the winner is {'better' if better else 'worse'}"
+
+
+def _selection(confirmation: Confirmation, winner: Confirmed) -> list[str]:
+    """The change from the search to the confirmation, and the share of selection in it."""
+    if winner.drop is None or winner.mean is None:
+        return []
+    searched = statistics.fmean(winner.selected_on.values())
+    change = (
+        f"Winner: search value {searched:.3f}, confirmed {winner.mean:.3f} ({-winner.drop:+.3f})."
+    )
+    bias = confirmation.bias
+    if bias is None:
+        return [
+            change,
+            "Without a confirmed baseline, selection bias cannot be told from the effect of other "
+            "seeds and problems.",
+        ]
+    baselines = "the baseline" if bias.anchors == 1 else f"{bias.anchors} baselines (mean)"
+    sign = 1.0 if confirmation.study.direction == "max" else -1.0
+    return [
+        change,
+        f"The same change of {baselines}, which nothing selected: {-bias.anchors_drop:+.3f}. "
+        f"{_bias(bias, sign)}.",
+    ]
+
+
+def _bias(bias: SelectionBias, sign: float) -> str:
+    said = f"Estimated selection bias in favour of the winner: {sign * bias.estimate:+.3f}"
+    if bias.interval is None:
+        return f"{said}, with no interval: a single seed in the search or the confirmation"
+    low, high = sorted((sign * bias.interval.low, sign * bias.interval.high))
+    few = ", too few seeds for a claim" if bias.interval.n < FEWEST_SEEDS else ""
+    zero = ": not distinguishable from 0" if low <= 0 <= high else ""
+    return f"{said} (95 % CI {interval(low, high, '+.3f')}{few}){zero}"

@@ -1,0 +1,112 @@
+"""The confirmation of a study as a frame and as a table."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pandas as pd
+
+from analysis.findings.confirmation import Confirmation, Confirmed
+from analysis.load.text import metric_label, visible
+from analysis.tables.numbers import ABSENT, interval, mean_and_sd, number
+from analysis.tables.text_table import CAUSE, SEEDS, TextTable, without_empty_columns
+from conspo_study.records import TrialState
+from conspo_study.text import first_line
+
+NOT_YET = "not yet run"
+_COLUMNS = ["trial", "of", "label", "role", "state", "step", "value", "sd", "n", "seeds"]
+_COLUMNS += ["low", "high", "difference", "difference_low", "difference_high", "difference_n"]
+_COLUMNS += ["search_value", "search_n", "drop", "config_hash", "cause"]
+
+
+def confirmation_frame(confirmation: Confirmation) -> pd.DataFrame:
+    """One row per confirmed trial, the winner first.
+
+    Columns: trial (of the confirmation), of (the search trial), label, role, state, step, value
+    (mean over fresh seeds), sd (sample standard deviation), n (seeds with a value), seeds
+    (planned), low and high (95 % t-interval), difference (winner minus this trial, paired),
+    difference_low, difference_high, difference_n, search_value, search_n, drop (search_value minus
+    value), config_hash, cause. What cannot be computed is absent.
+    """
+    records = [_record(confirmation, trial) for trial in confirmation.trials]
+    return pd.DataFrame(records, columns=_COLUMNS)
+
+
+def confirmation_table(confirmation: Confirmation) -> TextTable:
+    """The frame as text."""
+    titles = (
+        "trial",
+        "search trial",
+        "label",
+        "state (step)",
+        metric_label(confirmation.study.metric),
+        SEEDS,
+        "95 % CI",
+        "difference to winner",
+        "95 % CI of difference",
+        "search value",
+        "search minus confirmed",
+        CAUSE,
+    )
+    rows = []
+    records = confirmation_frame(confirmation).to_dict("records")
+    for trial, record in zip(confirmation.trials, records, strict=True):
+        n, planned = int(record["n"]), int(record["seeds"])
+        step = "" if record["state"] == NOT_YET else f" ({record['step']})"
+        rows.append(
+            (
+                record["trial"] or ABSENT,
+                record["of"],
+                _label(trial),
+                f"{record['state']}{step}",
+                mean_and_sd(record["value"], record["sd"]),
+                f"{n} of {planned}" if 0 < n < planned else str(n or ABSENT),
+                interval(record["low"], record["high"], ".3f"),
+                number(record["difference"], "+.3f"),
+                interval(record["difference_low"], record["difference_high"], "+.3f"),
+                number(record["search_value"], ".3f"),
+                number(record["drop"], "+.3f"),
+                record["cause"],
+            )
+        )
+    return without_empty_columns(TextTable(titles, tuple(rows)), (CAUSE,))
+
+
+def _label(trial: Confirmed) -> str:
+    label = visible(trial.search.label)
+    if trial.role == "anchor":
+        return label
+    return f"{label} (winner)" if label else trial.role
+
+
+def _record(confirmation: Confirmation, trial: Confirmed) -> dict[str, Any]:
+    run, values, ends = trial.run, trial.values, trial.interval
+    winner = confirmation.winner
+    difference = None if winner is None or winner is trial else confirmation.advantage(trial)
+    between = difference.interval if difference else None
+    return {
+        "trial": run.id if run else "",
+        "of": trial.search.id,
+        "label": trial.search.label,
+        "role": trial.role,
+        "state": run.state.value if run else NOT_YET,
+        "step": run.step if run else 0,
+        "value": trial.mean,
+        "sd": statistics.stdev(values.values()) if len(values) > 1 else None,
+        "n": len(values),
+        "seeds": len(run.seeds) if run else 0,
+        "low": ends.low if ends else None,
+        "high": ends.high if ends else None,
+        "difference": difference.mean if difference else None,
+        "difference_low": between.low if between else None,
+        "difference_high": between.high if between else None,
+        "difference_n": len(difference.by_seed) if difference else 0,
+        "search_value": (
+            statistics.fmean(trial.selected_on.values()) if trial.selected_on else None
+        ),
+        "search_n": len(trial.selected_on),
+        "drop": trial.drop,
+        "config_hash": run.config_hash if run else "",
+        "cause": first_line(run.cause) if run and run.state is TrialState.FAILED else "",
+    }
