@@ -69,7 +69,7 @@ def method_differences(
 def differences_table(differences: Sequence[MethodDifference]) -> TextTable:
     """Differences in percentage points; what could not be computed is absent."""
     titles = ("method", "compared with", "difference", "95 % CI", "p", "p (Holm)")
-    titles += ("P(improvement)", "seeds", "problems", "reason")
+    more = ("P(improvement)", "seeds", "problems", "reason")
     rows = []
     for item in differences:
         found = item.difference
@@ -88,7 +88,7 @@ def differences_table(differences: Sequence[MethodDifference]) -> TextTable:
                 item.reason,
             )
         )
-    return without_empty_columns(TextTable(titles, tuple(rows)), ("reason",))
+    return without_empty_columns(TextTable((*titles, *more), tuple(rows)), ("reason",))
 
 
 def differences_frame(differences: Sequence[MethodDifference]) -> pd.DataFrame:

@@ -108,10 +108,10 @@ def comparison_lines(comparison: StudyComparison) -> list[str]:
 def comparison_table(comparison: StudyComparison) -> TextTable:
     """One row per match; differences of the metric as logged, and over problems from responses."""
     metric = metric_label(comparison.a.metric)
-    titles = ("A", "B", "matched by", f"{metric} A", f"{metric} B", "B - A", "seeds")
-    titles += ("B - A by problem", "95 % CI", "p", "p (Holm)", "problems", "reason")
-    rows = [_row(item) for item in comparison.differences]
-    return without_empty_columns(TextTable(titles, tuple(rows)), ("reason",))
+    logged = ("A", "B", "matched by", f"{metric} A", f"{metric} B", "B - A", "seeds")
+    judged = ("B - A by problem", "95 % CI", "p", "p (Holm)", "problems", "reason")
+    rows = tuple(map(_row, comparison.differences))
+    return without_empty_columns(TextTable((*logged, *judged), rows), ("reason",))
 
 
 def _check_comparable(a: StudyResults, b: StudyResults) -> None:

@@ -81,7 +81,8 @@ class StudyReport:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files of its tables and figures."""
-        return tuple(path for part in (*self.tables, *self.figures) for path in part.paths)
+        tables = (path for table in self.tables for path in table.paths)
+        return (*tables, *(path for figure in self.figures for path in figure.paths))
 
     def text_table(self, name: str) -> TextTable | None:
         """The table `trials` or `confirmation`; None for a study without it."""
