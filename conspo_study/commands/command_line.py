@@ -91,7 +91,8 @@ def parse_command(words: Sequence[str]) -> Verb | None:
         near = difflib.get_close_matches(first, known, 1, cutoff=0.5)
         hint = f" (did you mean {near[0]}?)" if near else ""
         fail(f"unknown {what} {first!r}{hint}; conspo --help lists them")
-    return parse(_any_verb(), words or [first], "conspo", DESCRIPTION)
+    verb: Verb = parse(_any_verb(), words or [first], "conspo", DESCRIPTION)
+    return verb
 
 
 def _any_verb() -> Any:
