@@ -1,8 +1,9 @@
 """Hyperparameter studies of ConSPO and its relatives on Ray Train, Ray Tune and Optuna.
 
-    from conspo_study import Anchor, Choice, Study, load
+    from conspo_study import Anchor, Choice, RunConfig, Study, main     # in a study file
+    from conspo_study import PRESETS, Anchor, Choice, Study, load       # in a notebook
 
-What is named here is imported when it is first used.
+Each name is imported when it is first used.
 """
 
 from importlib import import_module
@@ -14,25 +15,31 @@ if TYPE_CHECKING:
     from conspo_study.config import ConSPOOptions as ConSPOOptions
     from conspo_study.config import RunConfig as RunConfig
     from conspo_study.config import with_overrides as with_overrides
+    from conspo_study.definition import Aim as Aim
     from conspo_study.definition import Anchor as Anchor
     from conspo_study.definition import Choice as Choice
     from conspo_study.definition import Confirmation as Confirmation
+    from conspo_study.definition import EarlyStopping as EarlyStopping
     from conspo_study.definition import Range as Range
     from conspo_study.definition import Sampler as Sampler
     from conspo_study.definition import Value as Value
     from conspo_study.definition import When as When
     from conspo_study.definition.presets import EQUAL_CONDITIONS as EQUAL_CONDITIONS
     from conspo_study.definition.presets import METHODS as METHODS
+    from conspo_study.definition.presets import PRESETS as PRESETS
     from conspo_study.study import Study as Study
 
 __version__ = "0.2.0"
 __all__ = [
     "EQUAL_CONDITIONS",
     "METHODS",
+    "PRESETS",
+    "Aim",
     "Anchor",
     "Choice",
     "ConSPOOptions",
     "Confirmation",
+    "EarlyStopping",
     "Range",
     "RunConfig",
     "Sampler",
@@ -45,12 +52,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Aim": "conspo_study.definition",
     "Anchor": "conspo_study.definition",
     "Choice": "conspo_study.definition",
     "ConSPOOptions": "conspo_study.config",
     "Confirmation": "conspo_study.definition",
     "EQUAL_CONDITIONS": "conspo_study.definition.presets",
+    "EarlyStopping": "conspo_study.definition",
     "METHODS": "conspo_study.definition.presets",
+    "PRESETS": "conspo_study.definition.presets",
     "Range": "conspo_study.definition",
     "RunConfig": "conspo_study.config",
     "Sampler": "conspo_study.definition",

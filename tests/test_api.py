@@ -1,4 +1,4 @@
-"""The names that a notebook or a script of one's own begins with."""
+"""The names that a study file or a notebook begins with."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import conspo_study
+from conspo_study.definition import Aim, Anchor, Confirmation, EarlyStopping, Sampler
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -15,6 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_every_name_is_there(name):
     assert name in dir(conspo_study)
     assert getattr(conspo_study, name).__doc__
+
+
+def test_every_part_of_a_study_is_there():
+    """What the fields of a study are made of can be imported with it."""
+    parts = {kind.__name__ for kind in (Aim, Anchor, Confirmation, EarlyStopping, Sampler)}
+    assert parts | {"Choice", "Range", "When", "Study", "main"} <= {*conspo_study.__all__}
 
 
 def test_an_unknown_name_is_an_attribute_error():

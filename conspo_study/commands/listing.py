@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,9 +56,7 @@ def listing(root: Path) -> list[str]:
     for name, entry in zip(names, entries, strict=True):
         moment = datetime.fromtimestamp(entry.changed).strftime("%Y-%m-%d %H:%M")
         lines.append(_row((name, entry.state, entry.trials, entry.best, moment), width))
-    damaged = [entry for entry in entries if entry.problem]
-    lines += [f"{shlex.quote(str(one.folder))}: {one.problem}" for one in damaged]
-    return lines
+    return lines + [entry.problem for entry in entries if entry.problem]
 
 
 def studies_under(root: Path) -> Iterator[Path]:
@@ -81,7 +78,9 @@ def entry_of(folder: Path) -> Entry:
         budget = int(definition["trials"])
         best = table.best("min" if definition.get("direction") == "min" else "max")
     except (StudyError, KeyError, TypeError, ValueError) as error:
-        return Entry(folder, "damaged", "", "", changed, printable(one_line(error)))
+        problem = one_line(error)
+        where = "" if str(folder) in problem else f"{folder / DEFINITION}: "
+        return Entry(folder, "damaged", "", "", changed, printable(f"{where}{problem}"))
     ended = table.finished and budget <= max(len(table.rows), table.trials or 0)
     value = "" if best is None or best.value is None else f"{best.value:.3f}"
     trials = f"{table.counts[TrialState.FINISHED]} of {budget}"

@@ -4,7 +4,7 @@ r"""The paper's runs (arXiv 2605.12969, v3) as configurations, one for each mode
 
 `PaperRun.published` is what the paper's text states. Everything else is ours: group size, prompts
 per step and the optimiser's details stand in tables that could not be read, and the words of the
-prompt are not given. `--dry-run` marks every setting as one or the other.
+prompt are not given. `--dry-run --all` marks every setting as one or the other.
 """
 
 from __future__ import annotations

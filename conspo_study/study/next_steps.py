@@ -1,4 +1,4 @@
-"""What to do with a results directory next: commands as a person would type them here."""
+"""Commands to type next for a results directory, with its path as seen from here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from conspo_study.tracking.known import how_to_look
 def after_the_end(
     folder: Path, trials: int, track: Sequence[str] = (), used_up: bool = False
 ) -> list[str]:
-    """For a study that came to its end under a budget of `trials`, sent to the trackers `track`.
-    used_up: more trials would find nothing to try."""
+    """Commands for a study that has ended, as lines.
+
+    trials: its budget. track: trackers that it was sent to. used_up: whether more trials would find
+    nothing to try.
+    """
     place = typed(folder)
     more = ("more trials", f"conspo extend {place} --trials {2 * trials}")
     return _lines(
@@ -26,12 +29,14 @@ def after_the_end(
 
 
 def after_a_stop(folder: Path, track: Sequence[str] = (), taken_over: bool = False) -> list[str]:
-    """For one that was interrupted or could not go on. taken_over: by another driver, which goes on
-    with it."""
+    """Commands for a study that was interrupted or had to stop, as lines.
+
+    track: trackers that it was sent to. taken_over: whether another driver continues it.
+    """
     place = typed(folder)
     resume = f"conspo resume {place}"
     return _lines(
-        *([] if taken_over else [("go on", resume)]),
+        *([] if taken_over else [("continue", resume)]),
         ("where it is", f"conspo status {place}"),
         ("watch", f"conspo watch {place}"),
         ("report so far", f"conspo report {place}"),

@@ -1,7 +1,7 @@
 """What the documentation tells people to type is typed here.
 
-Study scripts run with --dry-run, since other tests run studies; commands that look at a results
-directory run on one; those that would start or follow a study are parsed to the last option.
+Studies run with --dry-run, since other tests run them; commands that look at a results directory
+run on one; those that would continue or follow a study are parsed to the last option.
 """
 
 import ast
@@ -64,13 +64,13 @@ def ours():
 
 
 CALLS = sorted(set(ours()))
-STUDIES = [call for call in CALLS if call[1][0].startswith("studies/")]
-VERBS = [call for call in CALLS if call[1][0] == "conspo"]
+STUDIES = [c for c in CALLS if c[1][0].startswith("studies/") or c[1][:2] == ("conspo", "run")]
+VERBS = [call for call in CALLS if call not in STUDIES]
 
 
 def test_the_commands_are_found():
     assert len(STUDIES) > 10 and len(VERBS) > 8
-    assert len(CALLS) == len(STUDIES) + len(VERBS)
+    assert all(words[0] == "conspo" for _, words in VERBS)
 
 
 @pytest.fixture
@@ -93,6 +93,7 @@ def place(tmp_path, monkeypatch):
         (tmp_path / f"{module}.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    main(["init", "mine"])
     yield tmp_path
     for module in ("gap_hinge", "my_rewards"):
         sys.modules.pop(module, None)
@@ -151,6 +152,13 @@ def test_a_command_that_is_documented_is_one(page, words, place, monkeypatch, ca
     if words[1] in LONG:
         chosen = parse_command(words[1:])
         assert str(chosen.folder).startswith("results/")
+        return
+    if words[1] == "init":
+        (place / f"{words[2]}.py").unlink()
+    if words[1].startswith("--"):  # a completion, into a home that is not here
+        with pytest.raises(SystemExit) as ended:
+            main([*words[1:-1], str(place / "completion")])
+        assert not ended.value.code and (place / "completion").stat().st_size
         return
     if words[1] == "paper":  # the study at hand has no table of the paper
         words = tuple(word for word in words if not word.startswith("results/"))

@@ -91,6 +91,10 @@ COMMANDS = {
     "compare": (STUDY, "compare", "{}", "{}/../other"),
     "compare, Markdown": (STUDY, "compare", "{}", "{}/../other", "--markdown"),
     "paper": (STUDY, "paper", "{}/paper", "{}"),
+    "ls": (STUDY, "ls", "{}/.."),
+    "help": (STUDY, "--help"),
+    "all settings": (STUDY, "settings"),
+    "settings of a stage": (STUDY, "settings", "objective"),
     "help of a script": ("studies.margin_sweep", "--help"),
     "a dry run": ("studies.margin_sweep", "--dry-run", "--preset", "quick"),
 }

@@ -45,7 +45,8 @@ def test_a_damaged_study_gets_a_line_that_says_why(results, capsys):
     main(["ls", "results"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:2] == ["broken", "damaged"]
-    assert lines[-1].startswith("results/broken: ") and "log.jsonl is damaged" in lines[-1]
+    assert lines[-1].startswith("results/broken/log.jsonl: line 13 is damaged")
+    assert lines[-1].endswith("conspo repair results/broken")
     assert "Traceback" not in "".join(lines)
 
 
@@ -53,7 +54,8 @@ def test_a_damaged_study_gets_a_line_that_says_why(results, capsys):
 def test_a_definition_that_cannot_be_read_is_damage_too(results, content, capsys):
     (results / "first" / "study.json").write_text(content)
     assert main(["ls"]) == 0
-    assert "first" in capsys.readouterr().out
+    shown = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("results/first/study.json") for line in shown)
     assert entry_of(results / "first").state == "damaged"
 
 

@@ -100,15 +100,8 @@ def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(tmp_p
     (tmp_path / "math500.jsonl").write_text('{"id": "a", "problem": "1+1=?", "answer": "2"}\n')
     only = ("--set", 'evaluation.sets=["math500"]', "--set", "data.train=chain")
     result = run(
-        *(
-            "--preset",
-            "paper/qwen-1.5b",
-            "--data-dir",
-            tmp_path,
-            "--dry-run",
-            "--no-confirm",
-            "--all",
-        ),
+        *("--preset", "paper/qwen-1.5b", "--data-dir", tmp_path),
+        *("--dry-run", "--no-confirm", "--all"),
         *("--set", 'objective.margin_unit="tau"', *only),
     )
     assert result.returncode == 2, "a trial needs more than this machine has"
@@ -116,7 +109,7 @@ def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(tmp_p
     assert "update.learning_rate = 2e-06  (published)" in shown
     assert "rollout.group_size = 8  (ours)" in shown
     assert "data.train = chain  (ours; preset: " in shown
-    assert f"data.folder = {tmp_path}" in shown
+    assert f"data.folder = {tmp_path}" in " ".join(shown.split())
     assert "GPU hours" in shown and "assumed" in shown
     assert "data                math500: 1 rows, expected 500" in shown
     assert "cannot run: a trial needs 8 GPUs, there are 0" in result.stderr

@@ -10,7 +10,8 @@ from setuptools import find_namespace_packages
 
 from conspo_study.commands.command_line import main
 from conspo_study.commands.study_files import packaged_studies, study_file
-from conspo_study.records import StudyError
+from conspo_study.records import StudyError, TrialState
+from conspo_study.results.folder import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 GUARDED = """
@@ -161,6 +162,33 @@ def test_an_unknown_study_names_the_near_ones(place, word, message, capsys):
     (place / "folder").mkdir()
     assert main(["run", word]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_study_with_code_of_its_own_runs_by_its_path_from_another_folder(place):
+    """Workers find the objective in the study's file, and the module beside it."""
+    write(place / "with blanks", "SCALE = 2.0\n", "my_scale.py")
+    objective = """
+import my_scale
+from conspo_study.objective import ObjectiveOutput
+
+def plain(batch, options, progress):
+    return ObjectiveOutput(-my_scale.SCALE * batch.logprobs_T.sum() / batch.totals.tokens, {})
+"""
+    setting = '"objective.name": "strange:plain"'
+    text = STUDY.replace('"update.learning_rate": r', setting).replace("trials=2", "trials=1")
+    text = text.replace("(1e-4, 2e-4)", "(1e-4,)").replace("seeds=(0, 1)", "seeds=(0,)")
+    path = write(place / "with blanks", objective + text + GUARDED)
+    done = conspo("run", path, "--preset", "quick", cwd=place)
+    assert done.returncode == 0, done.stderr
+    folder = place / "results" / "strange"
+    assert read_table(folder).counts[TrialState.FINISHED] == 1
+    assert {file.name for file in (folder / "plugins").iterdir()} == {"strange.py", "my_scale.py"}
+    assert "conspo watch results/strange" in done.stdout
+    again = conspo("run", path, "--preset", "quick", "--resume", "--quiet", cwd=place)
+    assert again.returncode == 0 and "Nothing to do" in again.stdout
+    listed = conspo("ls", cwd=place).stdout.splitlines()[1]
+    assert listed.split()[:5] == ["strange", "ended", "1", "of", "1"]
 
 
 def test_a_script_that_prints_to_a_closed_pipe_ends_quietly(place):

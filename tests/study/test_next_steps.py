@@ -38,7 +38,7 @@ def test_the_path_is_as_one_would_type_it_and_survives_a_shell(folder, tmp_path,
     line = commands(after_the_end(folder, 6))["more trials"]
     assert line == "conspo extend 'my results/two-aims' --trials 12"
     monkeypatch.chdir("/usr")
-    assert str(folder) in shlex.split(commands(after_a_stop(folder))["go on"])
+    assert str(folder) in shlex.split(commands(after_a_stop(folder))["continue"])
 
 
 def test_every_command_is_one_of_those_there_are(folder):
@@ -61,8 +61,8 @@ def test_trackers_are_among_what_can_be_looked_at(folder):
 
 def test_a_study_that_another_driver_took_over_is_not_to_be_resumed(folder):
     full, taken = _stopped(OSError(28, "No space left"), folder), _stopped(LeaseLost("x"), folder)
-    assert "go on" in commands(full.next_steps)
-    assert "go on" not in commands(taken.next_steps)
+    assert "continue" in commands(full.next_steps)
+    assert "continue" not in commands(taken.next_steps)
 
 
 def test_the_end_an_interrupt_and_a_failure_each_say_what_can_be_done(folder, capsys):
@@ -76,9 +76,9 @@ def test_the_end_an_interrupt_and_a_failure_each_say_what_can_be_done(folder, ca
     assert said.startswith("Next:\n") and "extend" in said
     interrupted = Outcome(folder, complete=False, signalled=130)
     assert carry_out(lambda: interrupted, lambda folder: None, console) == 130
-    assert "and from anywhere:\n  go on" in capsys.readouterr().out
+    assert "and from anywhere:\n  continue" in capsys.readouterr().out
     assert carry_out(stop, lambda folder: None, console) == 1
-    assert "error: no space left\n  go on" in capsys.readouterr().err
+    assert "error: no space left\n  continue" in capsys.readouterr().err
     assert carry_out(lambda: done, lambda folder: None, Console(quiet=True)) == 0
     assert capsys.readouterr().out == ""
 
