@@ -1,9 +1,9 @@
 """Reports on their way from Ray Train's controller to Ray Tune, through the trial's driver.
 
-Ray's own callback for this hands reports to the main thread of the driver's process, which then
-waits for room in the queue that the driver's function fills, too: when the last report of a trial
-comes while the function returns, each waits for the other, for ever. Here the function itself
-passes every report on, one after the other, and returns after the last.
+Ray's callback for this hands reports to the main thread of the driver's process, which then waits
+for room in a queue that the driver's function fills, too: when the last report of a trial arrives
+while the function returns, each waits for the other, for ever. Here the function itself passes
+every report on, one after the other, and returns after the last.
 """
 
 from __future__ import annotations
@@ -37,10 +37,13 @@ def fit(
     report: Callable[[dict[str, Any]], None],
     run: str,
 ) -> None:
-    """Fit the trainer that `make_trainer` makes with a callback, and `report` what its workers
-    report, in order, in this thread. Raises what the trainer's `fit` raises, after every report
-    that came before it. run: its name, after which Ray's pages call the queue in between."""
-    # Ray refuses a name that another actor bears, be it one that is only just ending.
+    """Fit the trainer that `make_trainer` makes with a callback, and pass the reports of its
+    workers to `report`, in order, in this thread.
+
+    run: its name, which Ray's pages show for the queue in between. Raises what the trainer's `fit`
+    raises, after every report that came before.
+    """
+    # Ray refuses the name of another actor, even of one that is just ending.
     name = f"{run} reports {uuid4().hex[:8]}"
     queue = Queue(actor_options={"num_cpus": 0, "name": name})
     trainer = make_trainer(Relay(queue))
@@ -50,15 +53,15 @@ def fit(
         try:
             trainer.fit()
         except BaseException as error:
-            errors.append(error)  # raised where somebody waits
-        with suppress(RayError):  # without a queue the other thread has ended by itself
+            errors.append(error)  # raised in the waiting thread
+        with suppress(RayError):  # without a queue the other thread has already ended
             queue.put(None)
 
-    # A daemon: where Tune ends this function early, nobody waits for the trainer.
+    # A daemon: when Tune ends this function early, the process must not wait for the trainer.
     Thread(target=train, daemon=True).start()
     try:
-        while (found := queue.get()) is not None:
-            report(found)
+        while (metrics := queue.get()) is not None:
+            report(metrics)
     finally:
         queue.shutdown(force=True)
     if errors:

@@ -1,6 +1,6 @@
-"""Ray Tune as the engine of a study: places trials and tells our search what becomes of them.
+"""Ray Tune as the engine of a study: it places trials and reports their results to the search.
 
-Nothing that Ray Tune stores is read back; the results log holds all that a resumed study needs.
+A resumed study reads the results log alone, nothing that Ray Tune stores.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
     """Run trials, `concurrent` at a time, until the search has no more to suggest.
 
     Ray must be initialised. Returns early on an interrupt (Ctrl-C), with unfinished trials open in
-    the log. Raises OSError when a trial found no space on its disk; it is open in the log, too.
+    the log. Raises OSError when the disk of a trial was full; that trial is open in the log, too.
     """
     if search.complete:
         return  # Tune cannot end without having had a trial
@@ -45,8 +45,8 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
     driver = trial_driver(
         run_trial,
         lambda payload: TrialSpec(**payload).title,
-        # The driver only waits for its workers. It takes no CPU, which they need, and a sliver of
-        # the head node, since an entirely empty request is refused.
+        # The driver only waits for its workers, which need the CPUs. It requests a sliver of the
+        # head node, since Ray refuses an empty request.
         {"CPU": 0, "node:__internal_head__": 0.001},
     )
     tune.Tuner(
@@ -90,18 +90,18 @@ class _Running:
     step: int = -1
     """Of its latest report."""
     seeds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The metrics by seed of its latest report, as they came."""
+    """The metrics by seed of its latest report, unchecked."""
     failure: str = ""
     """The whole cause."""
     details: str = ""
-    """Where in the code it happened."""
+    """The traceback."""
 
 
 class LoggedSearcher(Searcher):  # type: ignore[misc]
     """Hands our suggestions to Ray Tune and its trials' reports to our log.
 
-    A report may hold anything. What is no report ends its trial as FAILED; nothing that a trial
-    does raises an error here, where it would end the study.
+    A malformed report ends its trial as FAILED. No trial raises an error here, where it would end
+    the study.
     """
 
     def __init__(self, search: Search, definition: StudyDefinition, results: Path, concurrent: int):
@@ -149,15 +149,15 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         return spec.payload()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Log a progress report and what it says of absorbed failures; one that carries the
-        trial's own failure is kept for the ending."""
+        """Log a progress report and the failures that the trial recovered from; a report of the
+        trial's failure is kept for its ending."""
         running = self._running[trial_id]
         trial = running.suggestion.trial
         try:
             incidents = _incidents(result)
             report = None if FAILURE in result else _report(result, running.suggestion)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            running.failure = f"a report that cannot be understood: {type(error).__name__}: {error}"
+            running.failure = f"a malformed report: {type(error).__name__}: {error}"
             return
         if incidents:
             self.search.incidents(trial, incidents)
@@ -182,7 +182,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             "wall_s": round(time.monotonic() - running.started, 2),
         }
         if running.failure.startswith(DISK_FULL):
-            # No fault of the trial's, and the next one would meet it too: it stays open.
+            # The trial is not at fault, and the next one would fail alike: it stays open.
             self.out_of_space = OSError(errno.ENOSPC, running.failure, trial)
             interrupts.stop()
             return
@@ -238,15 +238,15 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """A progress report that makes sense."""
+    """A checked progress report."""
 
     step: int
     steps: int
     seeds: Mapping[str, Mapping[str, Any]]
-    """The metrics by seed, as they came."""
+    """The metrics by seed."""
 
     def data(self) -> dict[str, Any]:
-        """For the log, which is strict JSON: null stands for a number that is none."""
+        """The report for the log, which is strict JSON: non-finite numbers become null."""
         rates = [metrics.get("tokens_per_s") for metrics in self.seeds.values()]
         known = [rate for rate in rates if is_number(rate)]
         return {
@@ -258,18 +258,18 @@ class _Report:
 
 
 def _report(result: Mapping[str, Any], suggestion: Suggestion) -> _Report:
-    """What a result says. Raises ValueError, TypeError, KeyError or AttributeError for nonsense."""
+    """Check a result. Raises ValueError, TypeError, KeyError or AttributeError if malformed."""
     step, steps, seeds = result[STEP], result["steps"], json.loads(result["seeds"])
     if steps != suggestion.config.train.steps or step not in range(steps + 1):
         raise ValueError(f"step {step!r} of {steps!r}")
-    strangers = seeds.keys() - set(map(str, suggestion.seeds))
-    if strangers or not all(isinstance(metrics, dict) for metrics in seeds.values()):
+    unknown = seeds.keys() - set(map(str, suggestion.seeds))
+    if unknown or not all(isinstance(metrics, dict) for metrics in seeds.values()):
         raise ValueError(f"metrics of the seeds {', '.join(seeds)}")
     return _Report(step, steps, seeds)
 
 
 def _incidents(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The failures that the trial absorbed over its life. Raises like `_report`."""
+    """The failures that the trial recovered from over its life. Raises as `_report`."""
     return [
         {
             "type": str(incident["type"]),

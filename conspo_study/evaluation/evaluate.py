@@ -25,7 +25,7 @@ def evaluate(
 ) -> list[EvalRow]:
     """One row for every response to every problem of the set `name`, greedy ones included.
 
-    prompt_of: what the policy was asked, as rewards see it.
+    prompt_of: the prompt of a problem, as rewards see it.
     """
     entries = [
         (problem, index, rollout)

@@ -1,10 +1,10 @@
 """avg@k, pass@k, maj@k and greedy accuracy from evaluation rows.
 
-A row whose verdict is undecided (the check timed out or died, or the gold answer is bad) says
-nothing about the policy. It is left out of every metric and counted in `undecided`, so a metric is
-never computed from a guess, and a reader can see on how much it rests. What follows for a problem
-with fewer than k decided samples: avg@k averages those there are; pass@k and maj@k, which are
-defined on k samples, leave the problem out. A metric that no problem supports is absent, not 0.
+A row with an undecided verdict (the check timed out or died, or the gold answer is malformed) says
+nothing about the policy. It is left out of every metric and counted in `undecided`, so no metric is
+computed from a guess, and a reader can see how many rows it rests on. With fewer than k decided
+samples of a problem, avg@k averages the decided ones; pass@k and maj@k, which are defined on k
+samples, leave the problem out. A metric that no problem supports is absent, not 0.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from conspo_study.statistics.accuracy import majority_correct, pass_at_k
 def evaluation_metrics(rows: Iterable[EvalRow], k: int | Callable[[str], int]) -> dict[str, float]:
     """Metrics of one (seed, step) by name, each a mean over the problems of a set.
 
-    k: the samples per problem, or what gives them for the name of a set. Names:
+    k: samples per problem, or a function from the name of a set to them. Names:
     `eval/<set>/avg@<k>`, `pass@<k>`, `maj@<k>`, `greedy` and `undecided`, the number of rows that
-    were left out; with an own reward also `reward@<k>`, the mean reward of the sampled responses.
+    were left out; for a graded reward also `reward@<k>`, the mean reward of the sampled responses.
     Raises ValueError when rows of several seeds or steps are mixed or a response appears twice.
     """
     by_set: dict[str, list[EvalRow]] = defaultdict(list)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from conspo_study.config import AdvantageOptions
-from conspo_study.objective.base import GroupBatch, least_of, mean_of, peak_of
+from conspo_study.objective.batch import GroupBatch
+from conspo_study.objective.output import least_of, mean_of, peak_of
 from conspo_study.records import Part
 
 

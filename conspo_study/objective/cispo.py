@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from conspo_study.config import CISPOOptions
 from conspo_study.objective.advantages import advantage_metrics, normalised_advantages
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, mean_of
+from conspo_study.objective.batch import GroupBatch, Progress
+from conspo_study.objective.output import ObjectiveOutput, mean_of
 from conspo_study.objective.registry import register
 
 

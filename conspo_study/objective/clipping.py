@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from conspo_study.objective.base import GroupBatch, mean_of
+from conspo_study.objective.batch import GroupBatch
+from conspo_study.objective.output import mean_of
 from conspo_study.records import Part
 
 

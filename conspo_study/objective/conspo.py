@@ -19,15 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from conspo_study.config import ConSPOOptions, ContrastiveOptions
-from conspo_study.objective.base import (
-    GroupBatch,
-    ObjectiveOutput,
-    Progress,
-    mean_of,
-    of_the_step,
-    peak_of,
-)
+from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.margin import margin_at
+from conspo_study.objective.output import ObjectiveOutput, mean_of, of_the_step, peak_of
 from conspo_study.objective.registry import register
 from conspo_study.records import Part
 
@@ -57,13 +51,13 @@ def contrast(
 def contrast_metrics(
     batch: GroupBatch, scores_B: Tensor, logits_B: Tensor, tau: float, margin: float
 ) -> dict[str, Part]:
-    """What the contrast does to its rollouts.
+    """Metrics of the contrast.
 
     `margin` is m_t, `push` the mean 1 - P_i of correct rollouts, `p_positive` their mean P_i as it
     would be without a margin, `effective_negatives` 1 / sum_j w_j^2, between 1 and N-: how many
     wrong rollouts share the push, and `effective_negatives_share` that over N-. `margin_effect` is
     the largest change of any rollout's credit that the margin makes at this tau; credits are at
-    most 1 in size, so an effect of 1e-4 cannot be told from none.
+    most 1 in size, so an effect of 1e-4 is negligible.
     """
     correct = batch.correct_B
     unshifted_B = logits_B - margin / tau

@@ -13,8 +13,9 @@ from __future__ import annotations
 import torch
 
 from conspo_study.config import ConSPOClippedRatioOptions
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, mean_of
+from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.conspo import contrast
+from conspo_study.objective.output import ObjectiveOutput, mean_of
 from conspo_study.objective.registry import register
 
 

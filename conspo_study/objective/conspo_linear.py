@@ -9,7 +9,8 @@ DisCO-b on log-likelihoods without its constraint.
 from __future__ import annotations
 
 from conspo_study.config import ConSPOLinearOptions
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress
+from conspo_study.objective.batch import GroupBatch, Progress
+from conspo_study.objective.output import ObjectiveOutput
 from conspo_study.objective.registry import register
 
 

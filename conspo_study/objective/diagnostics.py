@@ -1,4 +1,4 @@
-"""What can be said of a batch of groups whatever the objective, and of objectives on a batch."""
+"""Metrics of a batch of groups that exist for every objective, and credits of rollouts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from torch import Tensor
 
 from conspo_study.config import GRPOOptions, ObjectiveOptions
 from conspo_study.objective.advantages import normalised_advantages
-from conspo_study.objective.base import GroupBatch, Progress, least_of, mean_of, peak_of
+from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.grpo import rollout_losses
+from conspo_study.objective.output import least_of, mean_of, peak_of
 from conspo_study.objective.registry import Objective
 from conspo_study.objective.token_weights import token_weights
 from conspo_study.records import Correlation, Part, Quantile
@@ -23,7 +24,7 @@ LARGEST_LOG_RATIO = 50.0
 
 @torch.no_grad()
 def score_metrics(batch: GroupBatch) -> dict[str, Part]:
-    """How well the scores s = mean log-probability separate correct from wrong rollouts.
+    """Separation of correct from wrong rollouts by their scores s = mean log-probability.
 
     `score_positive`, `score_negative` and `score_gap` are means over groups of the group's means;
     `pairwise_accuracy` is the share of (correct, wrong) pairs of a group that s orders rightly.
@@ -77,9 +78,9 @@ def ratio_quantile(d_T: Tensor, share: float) -> Quantile:
     steps_T = (d_T / RATIO_RESOLUTION).nan_to_num(nan=largest).clamp(-largest, largest).round()
     least = steps_T.min()
     counts = (steps_T - least).long().bincount()
-    found = counts.nonzero().flatten()
-    ratios = ((found + least) * RATIO_RESOLUTION).exp().tolist()
-    return Quantile(share, dict(zip(ratios, counts[found].tolist(), strict=True)))
+    occupied = counts.nonzero().flatten()
+    ratios = ((occupied + least) * RATIO_RESOLUTION).exp().tolist()
+    return Quantile(share, dict(zip(ratios, counts[occupied].tolist(), strict=True)))
 
 
 @torch.no_grad()
@@ -104,12 +105,12 @@ def mismatch_metrics(trainer_T: Tensor, sampler_T: Tensor) -> dict[str, Part]:
 def rollout_credits(
     batch: GroupBatch, objective: Objective, options: ObjectiveOptions, progress: Progress
 ) -> Tensor:
-    """How strongly an objective pushes each rollout: see `credits_of`."""
+    """The credit that an objective gives to each rollout; see `credits_of`: [B]."""
     return credits_of(batch, token_weights(batch, objective, options, progress).weights_T)
 
 
 def credits_of(batch: GroupBatch, weights_T: Tensor) -> Tensor:
-    """dJ/ds of each rollout, up or down, times the groups, from d loss / d log pi: [T] -> [B].
+    """dJ/ds of each rollout times the number of groups, from d loss / d log pi: [T] -> [B].
 
     It is minus the sum of the weights of the rollout's tokens, which for a loss on scores
     s = mean log pi is the derivative by the score. Times the number of groups it does not depend on
@@ -119,7 +120,7 @@ def credits_of(batch: GroupBatch, weights_T: Tensor) -> Tensor:
 
 
 def grpo_identity_gap(batch: GroupBatch) -> float:
-    """How far GRPO is from its discriminative form on any rollout; 0 up to rounding.
+    """Largest deviation of GRPO from its discriminative form on any rollout; 0 up to rounding.
 
     Proposition 1 of the ConSPO paper: with population std, a group of G rollouts and pass rate p
     adds G sqrt(p (1 - p)) (mean of s+ over correct - mean of s- over wrong rollouts) to B times the

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from conspo_study.config import DisCOOptions
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, of_the_step
+from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.conspo import negative_softmax
+from conspo_study.objective.output import ObjectiveOutput, of_the_step
 from conspo_study.objective.registry import register
 from conspo_study.records import Mean, Part
 

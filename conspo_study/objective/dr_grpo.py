@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from conspo_study.config import DrGRPOOptions
 from conspo_study.objective.advantages import advantage_metrics, centered_rewards
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress
+from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.clipping import clip_metrics, token_surrogate
+from conspo_study.objective.output import ObjectiveOutput
 from conspo_study.objective.registry import register
 
 
@@ -23,7 +24,7 @@ from conspo_study.objective.registry import register
 def dr_grpo(batch: GroupBatch, options: DrGRPOOptions, _: Progress) -> ObjectiveOutput:
     """loss = (1/(B L)) sum over all tokens of l.
 
-    Raises ValueError when neither the options nor a batch spread over workers say what L is.
+    Raises ValueError when neither the options nor the batch, spread over workers, has L.
     """
     limit = options.max_response_length or batch.max_response_length
     if limit is None:

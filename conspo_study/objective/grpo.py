@@ -14,8 +14,9 @@ from torch import Tensor
 
 from conspo_study.config import GRPOOptions
 from conspo_study.objective.advantages import advantage_metrics, normalised_advantages
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress
+from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.clipping import clip_metrics, token_surrogate
+from conspo_study.objective.output import ObjectiveOutput
 from conspo_study.objective.registry import register
 
 

@@ -15,8 +15,9 @@ import torch
 
 from conspo_study.config import GSPOOptions
 from conspo_study.objective.advantages import advantage_metrics, normalised_advantages
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress, mean_of
+from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.clipping import surrogate
+from conspo_study.objective.output import ObjectiveOutput, mean_of
 from conspo_study.objective.registry import register
 
 

@@ -1,4 +1,4 @@
-"""Which function a class of options configures."""
+"""The registry of objectives, by the class of options that configures each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from conspo_study.config import ObjectiveOptions, options_named
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress
+from conspo_study.objective.batch import GroupBatch, Progress
+from conspo_study.objective.output import ObjectiveOutput
 from conspo_study.plugins import PluginError
 
 
@@ -35,7 +36,7 @@ def register(options: type[ObjectiveOptions]) -> Callable[[Function], Function]:
             name = options.model_fields["name"].default
             raise ValueError(f"an objective named {name!r} is already registered")
         _OBJECTIVES[options] = function
-        function.options = options  # type: ignore[attr-defined]  # for whoever finds the function
+        function.options = options  # type: ignore[attr-defined]  # the function leads to its options, too
         return function
 
     return decorate
@@ -43,7 +44,7 @@ def register(options: type[ObjectiveOptions]) -> Callable[[Function], Function]:
 
 def objective_of(options: type[ObjectiveOptions]) -> Objective:
     """The objective that `options` configure: the function that is registered for them, or their
-    method `loss`; those of a base class where they have none of their own.
+    method `loss`; otherwise that of a base class.
 
     Raises PluginError when there is neither.
     """

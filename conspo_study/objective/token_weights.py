@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from conspo_study.config import ObjectiveOptions
-from conspo_study.objective.base import GroupBatch, Progress
+from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.registry import Objective
 from conspo_study.records import Part
 

@@ -1,4 +1,4 @@
-"""One small step of an objective that somebody else wrote, before it is trained with."""
+"""A small step of an objective from a plugin, computed before anything is trained with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any, cast
 import torch
 
 from conspo_study.config import ObjectiveOptions
-from conspo_study.objective.base import GroupBatch, ObjectiveOutput, Progress
+from conspo_study.objective.batch import GroupBatch, Progress
+from conspo_study.objective.output import ObjectiveOutput
 from conspo_study.objective.registry import objective_of
 from conspo_study.plugins import PluginError
 
@@ -18,7 +19,7 @@ _CORRECT = [True, False, False, True, True]
 def try_objective(options: ObjectiveOptions) -> None:
     """Compute a step of two groups at the beginning and at the end of training.
 
-    Raises PluginError saying what the objective returned, or where it failed.
+    Raises PluginError naming the unusable result, or the line that failed.
     """
     objective = objective_of(type(options))
     generator = torch.Generator().manual_seed(0)
@@ -44,8 +45,8 @@ def _problem(output: Any, leaf_T: torch.Tensor) -> str | None:
         return "returns a loss that is no scalar tensor"
     if not output.loss.requires_grad:
         return "returns a loss that does not depend on batch.logprobs_T"
-    found = torch.autograd.grad(output.loss, leaf_T, allow_unused=True)
-    weights_T = cast("torch.Tensor | None", found[0])
+    gradients = torch.autograd.grad(output.loss, leaf_T, allow_unused=True)
+    weights_T = cast("torch.Tensor | None", gradients[0])
     if weights_T is None:
         return "returns a loss that does not depend on batch.logprobs_T"
     if not (output.loss.isfinite() and weights_T.isfinite().all()):

@@ -1,1 +1,4 @@
-"""A trial: a pure function of its configuration and seeds. `loop.py` reads top to bottom."""
+"""A trial: a pure function of its configuration and seeds.
+
+Read `loop.train`, then `seed_run.SeedRun.train_step`, then `policy_update.PolicyUpdate.run`.
+"""

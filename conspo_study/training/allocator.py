@@ -1,9 +1,9 @@
-"""How the C library treats memory that is freed.
+"""Keeping freed memory in the process, instead of returning it to the system.
 
-By default glibc gives blocks above some hundred KiB back to the system at once and asks for them
-anew, and the first touch of each page costs more than computing on it: on virtual machines fresh
-memory is filled at 1 GB/s where memory in use is at 6. A training step frees and allocates the same
-blocks over and over.
+By default glibc returns blocks above some hundred KiB to the system at once and requests them
+again, and the first touch of each page costs more than computing on it: on virtual machines new
+memory is filled at 1 GB/s, memory in use at 6. A training step frees and allocates the same blocks
+over and over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_KEPT = 512 << 20
 
 
 def keep_freed_memory() -> None:
-    """Have this process use freed blocks again instead of giving them back, where it can.
+    """Make this process reuse freed blocks, where it can.
 
     Works with glibc, for all threads, from now on. It changes no result.
     """

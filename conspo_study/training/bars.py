@@ -1,4 +1,4 @@
-"""The bars of a trial: how good it must be at a step to go on."""
+"""The bars of a trial: the values that it must reach at certain steps to go on."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ class Bars:
     metric: str = ""
     """The metric that is compared, as its mean over seeds."""
     direction: str = "max"
-    """Whether more of it is better (`max`) or less (`min`)."""
+    """`max` if more of it is better, `min` if less."""
     values: Mapping[int, float] = field(default_factory=dict)
     """Step -> the value that must not be missed. A trial without bars runs to its end."""
 
     def missed(self, step: int, latest: Mapping[int, Mapping[str, Any]]) -> bool:
         """Whether the metrics by seed that were measured at `step` miss its bar.
 
-        A seed without the metric leaves nothing to compare; such a trial goes on, and its ending
-        says what is missing.
+        A trial with a seed that lacks the metric goes on; its ending names the missing metric.
         """
         if step not in self.values or any(self.metric not in seed for seed in latest.values()):
             return False

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes."""
+"""The time of a training step by stage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Clock:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Do not count the time of the block, which another clock counts."""
+        """Leave out the time of the block, which another clock counts."""
         with self._entered(None):
             yield
 
@@ -44,12 +44,12 @@ class Clock:
             self._running.pop()
 
     def move(self, seconds: float, source: str, target: str) -> None:
-        """Count as `target` what was counted, or is being counted, as `source`."""
+        """Count `seconds` of stage `source` as stage `target` instead."""
         self._add(source, -seconds)
         self._add(target, seconds)
 
     def include(self, other: Clock) -> None:
-        """Count what another clock has counted, too."""
+        """Add the seconds of another clock."""
         for name, seconds in other.seconds.items():
             self._add(name, seconds)
 

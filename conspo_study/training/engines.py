@@ -1,8 +1,8 @@
-"""The generation engines of a training worker: what `rollout.engine` selects, brought up and ended.
+"""The generation engines of a training worker, as `rollout.engine` selects: started and ended.
 
-With vLLM, all seeds of a trial share the worker's engine processes, and the weights follow whoever
-samples. They would have to be sent after every update anyway: sharing costs a further transfer when
-an evaluation comes between two steps, and saves a process for every seed.
+With vLLM, all seeds of a trial share the worker's engine processes; the weights of a seed are sent
+before it samples. They have to be sent after every update anyway: sharing costs one more transfer
+when an evaluation comes between two steps, and saves a process for every seed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from conspo_study.config import RunConfig
 from conspo_study.policy.lengths import longest_sequence
@@ -24,23 +26,24 @@ from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.rollout.vllm_actor import VllmActor
 from conspo_study.rollout.vllm_engine import VllmEngine
 
-EngineFactory = Callable[[Any, Any, PolicyWeights], RolloutEngine]
+EngineFactory = Callable[[PreTrainedModel, PreTrainedTokenizerBase, PolicyWeights], RolloutEngine]
 """The engine of a policy, from its model, its tokenizer and its weights."""
 _MODEL = "model"
 _TOKENS_PER_PASS = 4096
-"""Most prompt tokens that vLLM reads at once on a CPU, if a single prompt has not more."""
+"""Most prompt tokens that vLLM reads at once on a CPU, unless a single prompt is longer."""
 
 
 @contextmanager
 def rollout_engines(
     config: RunConfig,
     folder: Path,
-    stops_of: Callable[[Any, Any], Sequence[int]] = stop_ids,
+    stops_of: Callable[[PreTrainedModel, PreTrainedTokenizerBase], Sequence[int]] = stop_ids,
 ) -> Iterator[EngineFactory]:
-    """Builds the engine of each of the worker's policies; what they share ends with the block.
+    """A factory of engines, one for each of the worker's policies; shared processes end with the
+    block.
 
-    folder: for the logs of engine processes, and what they need to know of the model. stops_of: the
-    tokens that end a response, from a policy's model and tokenizer.
+    folder: for the logs of engine processes and the model's architecture. stops_of: the tokens that
+    end a response, from a policy's model and tokenizer.
     """
     if config.rollout.engine == "transformers":
         yield lambda model, tokenizer, weights: TransformersEngine(
@@ -55,8 +58,10 @@ def rollout_engines(
         return
     pools: list[EnginePool] = []
 
-    def build(model: Any, tokenizer: Any, weights: PolicyWeights) -> RolloutEngine:
-        if not pools:  # the first model shows what all of them are like
+    def build(
+        model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, weights: PolicyWeights
+    ) -> RolloutEngine:
+        if not pools:  # all models have the architecture of the first
             save_architecture(model, folder / _MODEL)
             pools.append(_vllm_pool(config, folder, _longest(model)))
         return VllmEngine(pools[0], weights, tokenizer, stops_of(model, tokenizer))
@@ -69,16 +74,16 @@ def rollout_engines(
 
 
 def vllm_settings(config: RunConfig, folder: Path, longest: int | None) -> dict[str, Any]:
-    """What `VllmActor.start` and `VllmEngine` need to know.
+    """The settings for `VllmActor.start` and `VllmEngine`.
 
-    folder: where the model is described. longest: the longest sequence that it reads rightly, if
-    there is any such limit.
+    folder: that of the model's architecture. longest: the longest sequence, in tokens, that the
+    model reads correctly; None for no limit.
     """
     rollout = config.rollout
-    asked_for = config.data.max_prompt_tokens + max(
+    needed = config.data.max_prompt_tokens + max(
         rollout.max_new_tokens, config.evaluation.max_new_tokens
     )
-    max_length = asked_for if longest is None else min(longest, asked_for)
+    max_length = needed if longest is None else min(longest, needed)
     options: dict[str, Any] = {
         "dtype": rollout.vllm_dtype,
         "max_model_len": max_length,
@@ -108,13 +113,13 @@ def vllm_settings(config: RunConfig, folder: Path, longest: int | None) -> dict[
     }
 
 
-def _longest(model: Any) -> int | None:
+def _longest(model: PreTrainedModel) -> int | None:
     limit = longest_sequence(model.config)
     return None if limit is None else limit.tokens
 
 
 def _backend(config: RunConfig) -> str:
-    """The name of vLLM's way of taking weights."""
+    """The name of vLLM's backend for receiving weights."""
     if not config.train.gpus_per_worker:
         from conspo_study.rollout.weight_memory import SHARED_MEMORY
 
@@ -139,9 +144,9 @@ def _vllm_pool(config: RunConfig, folder: Path, longest: int | None) -> EnginePo
 
 
 def _environment(config: RunConfig, number: int) -> dict[str, str]:
-    """Variables of engine process `number`."""
-    found = {
-        # The engine's core runs in the actor's own process: a further one would have to be watched.
+    """Environment variables of engine process `number`."""
+    variables = {
+        # The engine's core runs in the actor's process: another one would have to be watched.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         # The same model runner on CPUs, where it is tested, and on GPUs.
         "VLLM_USE_V2_MODEL_RUNNER": "0",
@@ -157,15 +162,15 @@ def _environment(config: RunConfig, number: int) -> dict[str, str]:
         gpus, each = own_gpus(), config.rollout.vllm_gpus
         first = config.train.gpus_per_worker + number * each
         chosen = gpus[first : first + each] if each else gpus[:1]
-        found["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
     else:
         # Compiling takes longer than it saves.
-        found["TORCHDYNAMO_DISABLE"] = "1"
-    return found
+        variables["TORCHDYNAMO_DISABLE"] = "1"
+    return variables
 
 
 def _channel(config: RunConfig) -> WeightChannel:
-    """How weights get from the trainer to the engines."""
+    """The channel that takes weights from the trainer to the engines."""
     import torch
 
     dtype: torch.dtype = getattr(torch, config.rollout.vllm_dtype)

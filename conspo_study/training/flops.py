@@ -1,7 +1,7 @@
-"""How much a policy computes, and how much its device could.
+"""The floating-point operations of a policy, and the rate of its device.
 
-Utilisation is told against what this device's own matrix multiplication reaches, measured once per
-process: nominal peaks are not known for most devices and not reached on any.
+Utilisation is relative to the measured rate of this device's matrix multiplication, once per
+process: nominal peaks are unknown for most devices and not reached on any.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 _RUNS = 3
 
@@ -32,8 +32,8 @@ class ModelFlops:
     """Training's products over those of a forward pass: 3, or 2 where weights stay as they are."""
 
     @classmethod
-    def of(cls, model: Any) -> ModelFlops:
-        """Count the weights of a transformers decoder. Experts that a token skips are counted."""
+    def of(cls, model: PreTrainedModel) -> ModelFlops:
+        """Count the weights of a decoder, including experts that a token skips."""
         config = model.config.get_text_config()
         head = model.get_output_embeddings()
         linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
@@ -50,8 +50,11 @@ class ModelFlops:
     def training(
         self, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]
     ) -> float:
-        """Of one forward and backward pass over `responses[i]` behind `prompts[i]`, if each prompt
-        is read once: what must be computed, not what recomputing or padding adds."""
+        """FLOP of one forward and backward pass over `responses[i]` behind `prompts[i]`.
+
+        Each prompt counts once, and neither recomputation nor padding counts: only what must be
+        computed.
+        """
         unique = set(map(tuple, prompts))
         read = sum(map(len, unique)) + sum(len(response) - 1 for response in responses)
         scored = sum(map(len, responses))
@@ -64,9 +67,9 @@ class ModelFlops:
 
 @lru_cache
 def matmul_rate(device: torch.device, dtype: torch.dtype, threads: int) -> float:
-    """FLOP per second of a large matrix product on the device, the best of a few.
+    """FLOP per second of a large matrix product on the device, the best of a few runs.
 
-    threads: how many a CPU computes with at present; results of another number do not apply.
+    threads: the current number of threads of a CPU, on which the rate depends.
     """
     size = 8192 if device.type == "cuda" else 768
     a = torch.ones(size, size, device=device, dtype=dtype)

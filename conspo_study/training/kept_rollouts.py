@@ -1,7 +1,7 @@
 """The responses of a training step that are kept for reading.
 
-The groups of a step's first prompts are kept, whatever became of them: a group that was dropped
-because all its answers were wrong says more about a run that does not learn than one that was not.
+The groups of a step's first prompts are kept, trained on or not: a group that was dropped because
+all its answers were wrong says more about a run that does not learn than one with contrast.
 """
 
 from __future__ import annotations

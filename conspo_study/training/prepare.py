@@ -1,4 +1,4 @@
-"""Getting a policy ready to be trained: a warm start, a download, a conversion, or a folder."""
+"""Preparing a policy for training: a warm start, a download, a conversion, or a folder."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ OnProgress = Callable[[int, int, float], None]
 def prepare_policy(config: PolicyConfig, on_progress: OnProgress | None = None) -> Path:
     """The folder to load the policy from.
 
-    The embedded model's warm start is cached; `on_progress(step, steps, loss)` is called where one
+    The embedded model's warm start is cached; `on_progress(step, steps, loss)` is called while one
     that does not come with the package is trained. A model of the hub is downloaded, and a GGUF
     file converted, once. Safe to call from many processes at once. Raises ValueError, OSError or
-    ModuleNotFoundError in one line when the policy cannot be had.
+    ModuleNotFoundError, with a message of one line, when the policy is not available.
     """
     if config.model != EMBEDDED:
         from conspo_study.policy.sources import model_folder

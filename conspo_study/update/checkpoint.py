@@ -7,9 +7,9 @@
       seed-<seed>/optimizer.safetensors
       seed-<seed>/ahead.safetensors   where responses are drawn ahead: those of the next step
 
-Where a model is sharded every worker writes a part of both, and what it reads back of them is its
-share again: model-00001-of-00002.safetensors, which holds whole tensors, so that the folder stays
-one that transformers can load, and optimizer-00001-of-00002.safetensors, which holds rows.
+Every worker of a sharded model writes a part of both and reads its share back:
+model-00001-of-00002.safetensors, which holds whole tensors, so that the folder stays one that
+transformers can load, and optimizer-00001-of-00002.safetensors, which holds rows.
 
 A folder without a matching manifest is not a checkpoint. Nothing here is ever unpickled.
 """
@@ -32,7 +32,7 @@ from conspo_study.update.step import Updater
 
 FORMAT = 1
 _KINDS = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
-"""What model and tokenizer folders consist of; no format among them can carry code."""
+"""File types of model and tokenizer folders; none of these formats can carry code."""
 
 
 def save_run(folder: Path, save_model: Callable[[Path], None], updater: Updater) -> dict[str, int]:
@@ -86,17 +86,17 @@ def open_checkpoint(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]
         raise CheckpointDamaged(f"{folder.name} has no readable manifest: {error}") from error
     if not isinstance(digests, dict) or "state.json" not in digests:
         raise CheckpointDamaged(f"the manifest of {folder.name} lists no state.json")
-    # Found files are looked up in the manifest, never the other way round: its names are untrusted.
-    found = {str(path.relative_to(folder)): path for path in _files(folder)}
-    found.pop("manifest.json")
-    for name in sorted(found.keys() | digests.keys()):
-        if name not in found or _sha256(found[name]) != digests.get(name):
+    # Files are looked up in the manifest, never the other way round: its names are untrusted.
+    files = {str(path.relative_to(folder)): path for path in _files(folder)}
+    files.pop("manifest.json")
+    for name in sorted(files.keys() | digests.keys()):
+        if name not in files or _sha256(files[name]) != digests.get(name):
             raise CheckpointDamaged(
                 f"{folder.name}/{name} is missing, damaged or not in the manifest"
             )
-        if found[name].suffix not in _KINDS:
+        if files[name].suffix not in _KINDS:
             raise CheckpointDamaged(
-                f"{folder.name}/{name} is of a kind that no checkpoint consists of"
+                f"{folder.name}/{name} has a type that does not belong in a checkpoint"
             )
     state = _read_state(folder)
     for key, value in {"format": FORMAT, **expected}.items():

@@ -1,11 +1,10 @@
-"""The checkpoints of one trial: written whole or not at all, and the newest good one found.
+"""The checkpoints of one trial: written whole or not at all, and read from the newest good one.
 
     <folder>/checkpoint_00020             whole
     <folder>/checkpoint_00040.partial     being written, or its writer was killed
-    <folder>/checkpoint_00060.damaged     found damaged, kept aside
+    <folder>/checkpoint_00060.damaged     damaged, set aside
 
-They are found by looking into the folder, never by a list kept elsewhere, which could be older than
-the folder or torn itself.
+The folder itself is the list of them: one kept elsewhere could be out of date or torn.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ _WHOLE = re.compile(r"checkpoint_(\d{5,})")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a trial can continue from."""
+class Resumable:
+    """The state that a trial can continue from."""
 
     folder: Path | None
     """The newest good checkpoint; None: there is none, training begins at the start."""
     state: dict[str, Any]
     """Its state.json."""
     damages: tuple[str, ...]
-    """What was wrong with newer ones, one sentence each."""
+    """The damage of newer ones, one sentence each."""
 
 
 class CheckpointStore:
@@ -52,9 +51,9 @@ class CheckpointStore:
     def write(self, step: int, fill: Callable[[Path], Mapping[str, Any]]) -> None:
         """Add the checkpoint of `step`: `fill` writes into an empty folder and returns the state.
 
-        Older ones than the last two are then removed. When `fill` raises, nothing is left of it.
-        Collective over the writers: `fill` is called on each, with the same folder, and what it
-        returns on the first is kept; when it raises on one, it has failed on all.
+        All but the last two are then removed. When `fill` raises, the new one is removed.
+        Collective over the writers: `fill` is called on each, with the same folder, and the state
+        that the first returns is stored; when it raises on one, it has failed on all.
         """
         target = self.folder / f"checkpoint_{step:05d}"
         partial = target.with_suffix(".partial")
@@ -84,7 +83,7 @@ class CheckpointStore:
             for _, old in self._whole()[:-KEPT]:
                 _remove(old)
 
-    def newest(self) -> Found:
+    def newest(self) -> Resumable:
         """The newest good checkpoint. Damaged ones are set aside, unfinished ones removed.
 
         Raises CheckpointError when a checkpoint belongs to another run.
@@ -104,8 +103,8 @@ class CheckpointStore:
                 _remove(aside)
                 folder.rename(aside)
             else:
-                return Found(folder, state, tuple(damages))
-        return Found(None, {}, tuple(damages))
+                return Resumable(folder, state, tuple(damages))
+        return Resumable(None, {}, tuple(damages))
 
     def _whole(self) -> list[tuple[int, Path]]:
         """Folders that claim to be whole, by step, oldest first."""

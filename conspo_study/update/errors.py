@@ -1,4 +1,4 @@
-"""What can be wrong with a training run, to be told apart by those who load nothing else of it."""
+"""Errors of a training run, without anything heavy, for processes that only tell them apart."""
 
 
 class DivergedError(RuntimeError):
@@ -18,4 +18,4 @@ class CheckpointError(RuntimeError):
 
 
 class CheckpointDamaged(CheckpointError):
-    """A checkpoint is not what was written."""
+    """The files of a checkpoint are not those that were written."""

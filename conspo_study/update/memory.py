@@ -1,4 +1,4 @@
-"""How much memory a training process has needed."""
+"""The peak memory of a training process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GIB = 2**30
 
 
 def peak_memory_gib(device: torch.device) -> float:
-    """Most memory since the process began, in GiB: PyTorch's tensors on a GPU, else resident."""
+    """Peak memory since the process began, in GiB: of PyTorch's tensors on a GPU, else resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / GIB
     return peak_resident_bytes() / GIB

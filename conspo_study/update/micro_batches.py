@@ -8,21 +8,21 @@ from dataclasses import dataclass
 Tokens = Sequence[int]
 
 COPY_COST = 0.25
-"""What a repeated prompt token costs of a token: attention alone reads a copy of it."""
+"""Cost of a repeated prompt token, in tokens: only attention reads a copy of it."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """How many tokens a micro-batch may hold, and how they count."""
+    """The most tokens of a micro-batch, and how they count."""
 
     tokens: int
     packed: bool = False
-    """Whether the model reads one packed row, without padding and each prompt once."""
+    """True for a model that reads one packed row, without padding and each prompt once."""
     halved: bool = False
-    """Whether memory ran out at twice as many."""
+    """True after memory ran out at twice as many."""
 
     def halve(self) -> bool:
-        """Go on with half of it, once; whether that was possible."""
+        """Halve it, which is possible once; returns whether it was."""
         if self.halved or self.tokens < 2:
             return False
         self.tokens, self.halved = self.tokens // 2, True
@@ -31,7 +31,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatches:
-    """Indices of rollouts that are scored together, and what all of them cost in tokens."""
+    """A plan: indices of the rollouts of each micro-batch, and the cost of all in tokens."""
 
     batches: list[list[int]]
     tokens: float
@@ -40,7 +40,7 @@ class MicroBatches:
 def plan_micro_batches(
     prompts: Sequence[Tokens], responses: Sequence[Tokens], budget: Budget
 ) -> MicroBatches:
-    """Micro-batches of at most `budget.tokens`; a single longer rollout still gets one of its own.
+    """Micro-batches of at most `budget.tokens`; a longer rollout gets one to itself.
 
     Packed rollouts stay in their order, so that those of a group are together. Others go shortest
     first and count as many tokens as the longest of their micro-batch.

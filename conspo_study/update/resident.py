@@ -1,4 +1,4 @@
-"""The memory of this process that is resident, which stands for what it needed without a GPU."""
+"""The peak resident memory of this process: its need for memory where it computes on a CPU."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def peak_resident_bytes() -> int:
-    """Most memory that was resident since the process began, in bytes."""
+    """Peak resident memory since the process began, in bytes."""
     if sys.platform == "linux":
-        # Not `ru_maxrss`: it begins at what the process that started this one held.
+        # Not `ru_maxrss`, which starts from the memory of the parent process.
         for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024

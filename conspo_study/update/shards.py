@@ -1,4 +1,4 @@
-"""Reading and writing this worker's share of tensors that are divided over all workers."""
+"""Reading and writing this worker's share of tensors that are sharded over all workers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from conspo_study.update.world import World
 
 
 def own_part(tensor: Tensor) -> Tensor:
-    """What this worker holds of a tensor, sharing its memory: all of it unless it is divided."""
+    """The rows of a sharded tensor that this worker holds, else the tensor; shares its memory."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """The whole of a tensor. Collective if it is divided."""
+    """The whole of a tensor. Collective if it is sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def part_name(stem: str, world: World) -> str:
-    """Name of the safetensors file for this worker's part: `stem.safetensors` where one writes."""
+    """Name of this worker's safetensors file; `stem.safetensors` unless the world is sharded."""
     part = f"-{world.rank + 1:05d}-of-{world.size:05d}" if world.sharded else ""
     return f"{stem}{part}.safetensors"
 

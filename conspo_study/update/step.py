@@ -17,7 +17,7 @@ from conspo_study.update.world import World
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """What happened to an accumulated gradient."""
+    """The outcome of an optimiser step."""
 
     grad_norm: float
     """Global norm before clipping; not finite when the step was skipped."""
@@ -25,7 +25,7 @@ class StepOutcome:
     skipped: bool
     learning_rate: float
     sync_s: float = 0.0
-    """Seconds that summing the gradients over workers took."""
+    """Seconds spent on adding up the gradients of workers."""
 
 
 class Updater:
@@ -84,8 +84,8 @@ class Updater:
         return self.config.learning_rate * fraction
 
     def state_tensors(self) -> dict[str, torch.Tensor]:
-        """The optimiser's state as named tensors, this worker's part of those that are divided;
-        empty before the first step."""
+        """The optimiser's state as named tensors, of sharded ones this worker's rows; empty before
+        the first step."""
         tensors = {}
         for name, parameter in zip(self.names, self.parameters, strict=True):
             for key, value in self.optimizer.state[parameter].items():

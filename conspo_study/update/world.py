@@ -14,8 +14,8 @@ from conspo_study.records import Part, add_parts
 
 Item = TypeVar("Item")
 BUCKET_ELEMENTS = 1 << 24
-"""Gradients that are summed at once: 64 MiB in float32, beyond what a message costs to start, and
-all the memory that the sum needs."""
+"""Elements of gradients that are added up at once: 64 MiB in float32, enough to make the start of a
+message cheap, and the only memory that the sum needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class World:
     rank: int = 0
     size: int = 1
     sharded: bool = False
-    """Whether a worker holds only its share of every weight. Then models score and back-propagate
-    on all workers together, and gradients come out of that already added up."""
+    """True when each worker holds a share of every weight. All workers then score and
+    back-propagate together, and gradients come out of that already added up."""
 
     def sum(self, values: Iterable[float]) -> list[float]:
         """Element-wise sum over workers, in float64."""
@@ -97,8 +97,8 @@ class World:
         Workers may know different names (one without groups knows none); empty ones are left out.
         """
         merged: dict[str, Part] = {}
-        for found in self.gather(dict(parts)):
-            add_parts(merged, found)
+        for of_worker in self.gather(dict(parts)):
+            add_parts(merged, of_worker)
         values = {name: part.value for name, part in merged.items()}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -231,7 +231,7 @@ def test_a_report_that_makes_no_sense_is_a_failure_and_the_study_goes_on(tmp_pat
     searcher.on_trial_result("a", {**result(2), **wrong})
     searcher.on_trial_complete("a", result(4))
     assert row(searcher).state is TrialState.FAILED
-    assert row(searcher).cause.startswith("a report that cannot be understood: ")
+    assert row(searcher).cause.startswith("a malformed report: ")
     goes_on_after_a_failure(searcher)
 
 

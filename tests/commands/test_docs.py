@@ -89,7 +89,7 @@ def place(tmp_path, monkeypatch):
     for name, row in rows.items():
         (tmp_path / f"problems/{name}.jsonl").write_text(json.dumps({"id": name, **row}))
     for page, module in (("objectives.md", "gap_hinge"), ("rewards.md", "my_rewards")):
-        (source,) = (text for name, text in blocks("python") if name == page)
+        source = next(text for name, text in blocks("python") if name == page)
         (tmp_path / f"{module}.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

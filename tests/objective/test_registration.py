@@ -40,7 +40,7 @@ ODD = """
 import torch
 from conspo_study.config import ObjectiveOptions
 from conspo_study.objective import ObjectiveOutput
-from conspo_study.objective.base import mean_of
+from conspo_study.objective import mean_of
 
 def plain(batch, options, progress): return ObjectiveOutput(2 * batch.logprobs_T.sum(), {})
 def two(batch, options): ...
@@ -58,7 +58,7 @@ text = "text"
 
 def documented(place):
     """The module that the documentation's python block makes."""
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    block, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     place("gap_hinge.py", block)
     return "gap_hinge:GapHinge"
 

@@ -1,4 +1,4 @@
-"""The batch that every objective reads, and what it returns.
+"""The batch of whole groups that every objective reads.
 
 An objective minimises: `loss = -J` for a paper that maximises J. It sees log-probabilities only,
 never the model, so the gradient of the loss with respect to them (one weight per token) is all that
@@ -16,8 +16,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from conspo_study.records import Least, Mean, Part, Peak
-
 
 class Totals(NamedTuple):
     """Sizes of the optimiser step over all workers; every mean of a loss divides by one of them."""
@@ -28,7 +26,7 @@ class Totals(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where training stands: optimiser step `step` of `steps`, counted from 0."""
+    """The place of training: optimiser step `step` of `steps`, counted from 0."""
 
     step: int
     steps: int
@@ -62,10 +60,10 @@ class GroupBatch:
     """Reward of each rollout, read by advantages only (float64): 0 and 1 unless graded or
     shaped."""
     totals: Totals
-    """Sizes over all workers; equals this batch's own when there is one worker."""
+    """Sizes over all workers; with one worker those of this batch."""
     kl_old: float | None
     """Mean over the tokens of all workers of log pi_old - log pi_theta, an estimate of
-    KL(pi_old || pi_theta); None when nobody said and this batch is not the whole step."""
+    KL(pi_old || pi_theta); None when unknown and this batch is not the whole step."""
     max_response_length: int | None
     """The rollouts' response limit in tokens; None like `kl_old`."""
     correction_T: Tensor | None
@@ -126,8 +124,8 @@ class GroupBatch:
                 raise ValueError(f"group {index} has no contrast: drop it before forming a batch")
             start += size
         device = logprobs_T.device
-        own = Totals(len(group_sizes), len(lengths), sum(lengths))
-        if totals is None or totals == own:
+        sizes = Totals(len(group_sizes), len(lengths), sum(lengths))
+        if totals is None or totals == sizes:
             moved_T = old_logprobs_T.detach().double() - logprobs_T.detach().double()
             kl_old = float(moved_T.mean()) if kl_old is None else kl_old
             max_response_length = max_response_length or longest
@@ -142,7 +140,7 @@ class GroupBatch:
             rewards_B=torch.tensor(
                 correct if rewards is None else rewards, dtype=torch.float64, device=device
             ),
-            totals=totals or own,
+            totals=totals or sizes,
             kl_old=kl_old,
             max_response_length=max_response_length,
             correction_T=None if correction_T is None else correction_T.detach(),
@@ -189,7 +187,7 @@ class GroupBatch:
 
     @cached_property
     def has_verdicts_Q(self) -> Tensor:
-        """Whether each group has a correct and a wrong rollout."""
+        """True for groups with a correct and a wrong rollout: [Q]."""
         return (self.positives_Q > 0) & (self.negatives_Q > 0)
 
     def require_verdicts(self) -> None:
@@ -207,7 +205,7 @@ class GroupBatch:
         return bool(self.has_verdicts_Q.all())
 
     def with_verdicts(self) -> GroupBatch:
-        """The groups that have a correct and a wrong rollout; `totals` are their own."""
+        """The groups that have a correct and a wrong rollout; `totals` count these groups only."""
         if self._all_have_verdicts:
             return self
         keep_B = self.has_verdicts_Q[self.group_B]
@@ -288,41 +286,3 @@ class GroupBatch:
     def negative_logsumexp(self, values_B: Tensor) -> Tensor:
         """log sum over the wrong rollouts j of e^{values_j}, for each group: [B] -> [Q]."""
         return torch.logsumexp(self.negatives_table(values_B), dim=1)
-
-
-@dataclass(frozen=True)
-class ObjectiveOutput:
-    """What an objective returns."""
-
-    loss: Tensor
-    """Scalar to minimise; this worker's share of it when groups are spread over workers."""
-    metrics: dict[str, Part]
-    """What only this objective can say, for example its margin or its clip fraction, in parts that
-    add up over workers to what one worker with all groups would say."""
-    advantages_B: Tensor | None = None
-    """What weighs the ratios of each rollout; None for an objective without advantages."""
-
-
-def mean_of(values: Tensor) -> Mean:
-    """The mean of all entries, in parts."""
-    return Mean(float(values.double().sum()), values.numel())
-
-
-def peak_of(values: Tensor) -> Peak:
-    """The largest entry, in parts."""
-    return Peak(float(values.max()))
-
-
-def least_of(values: Tensor) -> Least:
-    """The smallest entry, in parts."""
-    return Least(float(values.min()))
-
-
-def of_the_step(batch: GroupBatch, value: float) -> Mean:
-    """A number of the whole optimiser step, known to every worker, in parts.
-
-    Each worker adds its share of the groups, so that a step counts once in the mean over steps,
-    however many workers hold groups of it.
-    """
-    share = batch.groups / batch.totals.groups
-    return Mean(value * share, share)
