@@ -21,7 +21,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not vllm"
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m "slow and not vllm"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow and not vllm"
 
 test-vllm: $(VLLM_STAMP)
 	$(VLLM_BIN)/python -m pytest -m vllm
