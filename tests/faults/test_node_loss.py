@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from studies_under_fire import LIMIT_S, SCRIPT, assert_nothing_is_lost, table_of, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

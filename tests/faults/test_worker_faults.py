@@ -1,4 +1,4 @@
-"""A worker process of Ray Train dies, freezes or fills its disk: one trial, Ray and all."""
+"""A worker process of Ray Train dies, freezes or fills its disk: trials through the real Ray."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from trials_under_fire import (
 
 from conspo_study.results.incidents import read_incidents
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 TWO_WORKERS = {"train.workers": 2}
 
