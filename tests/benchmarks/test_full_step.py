@@ -1,4 +1,4 @@
-"""Both sides of the comparison with TRL do the job that they are given."""
+"""Both sides of the comparison with TRL do the job they are given."""
 
 from dataclasses import replace
 from pathlib import Path

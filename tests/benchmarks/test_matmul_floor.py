@@ -1,4 +1,4 @@
-"""The floor is made of the products that a pass over the model does, no more and no fewer."""
+"""The floor consists of exactly the products of a pass over the model."""
 
 import matmul_floor
 import pytest
@@ -25,8 +25,8 @@ def case():
 def gflop(work):
     with FlopCounterMode(display=False) as counter:
         work()
-    found = counter.get_flop_counts()["Global"]
-    return {str(name): count / 1e9 for name, count in found.items()}
+    counts = counter.get_flop_counts()["Global"]
+    return {str(name): count / 1e9 for name, count in counts.items()}
 
 
 def test_the_linear_products_are_those_of_scoring(case):

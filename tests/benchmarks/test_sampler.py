@@ -1,4 +1,4 @@
-"""Both samplers do the work that their rates are computed from."""
+"""Both samplers do the work from which their rates are computed."""
 
 import pytest
 import sampler

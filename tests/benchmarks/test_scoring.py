@@ -1,4 +1,4 @@
-"""The ways of scoring that are compared compute the same."""
+"""All ways of scoring in the comparison compute the same."""
 
 import pytest
 import scoring
@@ -15,14 +15,14 @@ def test_all_ways_give_the_same_log_probabilities_and_gradients(shared):
     model = exact(scoring.random_llama(scoring.Shape(VOCABULARY)))
     rollouts = scoring.random_rollouts(VOCABULARY, shared, count=4)
     weights = torch.randn(sum(map(len, rollouts.responses)), dtype=torch.float64)
-    found = []
+    results = []
     for way in WAYS:
         model.zero_grad()
         scores = scoring.score_named(way)(model, *rollouts)
         (scores * weights).sum().backward()
-        found.append([scores.detach(), *(p.grad.clone() for p in model.parameters())])
-    for other in found[1:]:
-        for expected, value in zip(found[0], other, strict=True):
+        results.append([scores.detach(), *(p.grad.clone() for p in model.parameters())])
+    for other in results[1:]:
+        for expected, value in zip(results[0], other, strict=True):
             assert_same(value, expected, terms_of(model, len(weights)))
 
 

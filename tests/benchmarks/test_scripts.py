@@ -1,4 +1,4 @@
-"""The harness of the benchmarks, and every script in miniature: it runs and leaves its numbers."""
+"""The harness of the benchmarks, and every script in miniature."""
 
 import importlib
 import json
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 LIMIT_S = 1800
 SHARED = {"harness", "study_runs", "step_job", "trl_grpo"}
-"""What scripts have in common, or start."""
+"""Modules that scripts import or start."""
 LEFT_OUT = {
     "data_parallel": "trains for minutes through Ray",
     "engines": "needs vLLM",
@@ -24,11 +24,11 @@ LEFT_OUT = {
     "scoring": "has tests of its own",
     "trial_overhead": "runs two studies through Ray",
 }
-"""Script to the reason why it is not run here."""
+"""Script to the reason it is not run here."""
 
 
 def spread(value):
-    """Whether it is a spread: a median between quartiles."""
+    """True for a spread: a median between quartiles."""
     return value["low"] <= value["median"] <= value["high"] and value["runs"] >= 1
 
 
@@ -47,17 +47,17 @@ def check_objectives(result):
     assert "grpo_identity_gap" in result["diagnostics"]
     for row in [*result["objectives"].values(), *result["diagnostics"].values()]:
         assert row["per_rollout"].keys() == {"32", "64"}
-        assert all(spread(one) and one["median"] > 0 for one in row["per_rollout"].values())
+        assert all(spread(time) and time["median"] > 0 for time in row["per_rollout"].values())
         assert spread(row["growth"])
 
 
 def check_verifier(result):
     for workload, rollouts in (("plain", 60), ("5 % mathematics", 60), ("5 % hostile", 20)):
-        found = result[workload]
-        assert found["rollouts"] == rollouts == sum(found["verdicts"].values())
-        assert found["agreement"] == 1.0
-        assert found["verdicts"]["correct"] > 0
-        assert all(map(spread, found["rollouts_per_s"].values()))
+        measured = result[workload]
+        assert measured["rollouts"] == rollouts == sum(measured["verdicts"].values())
+        assert measured["agreement"] == 1.0
+        assert measured["verdicts"]["correct"] > 0
+        assert all(map(spread, measured["rollouts_per_s"].values()))
     assert result["hostile_kinds"].keys() == {"megabyte of braces"}
     assert result["hostile_kinds"]["megabyte of braces"]["verdict"] == "no_answer"
 
@@ -89,7 +89,7 @@ MINIATURES = {
     ),
     "watch_page": (("--trials", "3", "--steps", "20"), check_watch_page),
 }
-"""Script to its arguments for a run of seconds, and to what must be true of its numbers."""
+"""Script to its arguments for a run of seconds, and the check of its numbers."""
 
 
 @pytest.fixture

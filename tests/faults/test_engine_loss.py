@@ -1,4 +1,4 @@
-"""An engine process is killed: real processes through Ray, with fakes in place of vLLM in them."""
+"""An engine process is killed: real processes started by Ray, with fakes in place of vLLM."""
 
 import os
 import re
@@ -80,7 +80,7 @@ def test_a_process_that_dies_while_it_generates_is_replaced(tmp_path):
 def test_a_process_that_dies_with_two_questions_open_is_lost_once(tmp_path):
     pool = pool_of(tmp_path, "generate 1 die")
     asked = [pool.begin(WEIGHTS, REQUESTS, Sampling(1.0, 8), [2]) for _ in range(2)]
-    first, second = ([answer.responses for answer in pool.fetch(one)] for one in asked)
+    first, second = ([answer.responses for answer in pool.fetch(call)] for call in asked)
     assert first == second
     assert len(pool.take_restarts()) == 1
     pool.close()
@@ -104,7 +104,7 @@ def test_a_hanging_weight_update_ends_the_process(tmp_path):
     wait_for(lambda: not Path(f"/proc/{first}").exists(), 60, "the end of the hanging process")
     assert Path(f"/proc/{second}").exists()
     pool.close()
-    wait_for(lambda: not Path(f"/proc/{second}").exists(), 60, "the end of the other one")
+    wait_for(lambda: not Path(f"/proc/{second}").exists(), 60, "the end of its replacement")
 
 
 def processes(log):
@@ -128,7 +128,7 @@ def test_an_engine_ends_with_the_worker_that_started_it(tmp_path):
 
 
 def train_with(monkeypatch, folder, policy, *faults):
-    """A trial whose engines really sample; what it recorded, and its last weights."""
+    """Run a trial whose engines really sample; its recorder and its last weights by seed."""
     folder.mkdir()
     settings_of = engines.vllm_settings
 
@@ -145,12 +145,12 @@ def train_with(monkeypatch, folder, policy, *faults):
 
 def test_a_trial_whose_engine_dies_comes_to_the_same_result(monkeypatch, tmp_path, tiny_policy):
     whole, expected = train_with(monkeypatch, tmp_path / "whole", tiny_policy)
-    killed, found = train_with(monkeypatch, tmp_path / "killed", tiny_policy, "generate 20 die")
+    killed, weights = train_with(monkeypatch, tmp_path / "killed", tiny_policy, "generate 20 die")
     assert [untimed(row) for row in killed.rows] == [untimed(row) for row in whole.rows]
     assert killed.evaluations == whole.evaluations
     assert killed.kept == whole.kept != []
     for seed, tensors in expected.items():
-        assert all(torch.equal(found[seed][name], tensor) for name, tensor in tensors.items())
+        assert all(torch.equal(weights[seed][name], tensor) for name, tensor in tensors.items())
     # Sampler and trainer agree only if both seeds' weights were in the engine when they sampled.
     assert (
         max(row["mismatch_max"] for row in whole.rows if "mismatch_max" in row) < LARGEST_MISMATCH

@@ -1,4 +1,4 @@
-"""A worker process of Ray Train dies, freezes or fills its disk: one trial, Ray and all."""
+"""A worker process of Ray Train dies, freezes or fills its disk: trials through the real Ray."""
 
 import json
 import os

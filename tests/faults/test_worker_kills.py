@@ -1,5 +1,6 @@
-"""A worker is killed, runs out of disk or memory: what comes out is the undisturbed trial."""
+"""A worker is killed or runs out of disk or memory: the trial comes out as if undisturbed."""
 
+import os
 import resource
 import signal
 import time
@@ -33,12 +34,17 @@ def undisturbed(tmp_path_factory, tiny_policy):
 
 
 def kill_when(condition, process):
-    """Kill `process` as soon as `condition()` holds; whether it still ran."""
+    """Kill `process` at a moment at which `condition()` holds; returns whether it still ran."""
     deadline = time.monotonic() + 120
-    while not condition():
-        if process.exitcode is not None:
-            return False
-        assert time.monotonic() < deadline
+    while True:
+        while not condition():
+            if process.exitcode is not None:
+                return False
+            assert time.monotonic() < deadline
+        os.kill(process.pid, signal.SIGSTOP)
+        if condition():  # and it stays so
+            break
+        os.kill(process.pid, signal.SIGCONT)
     process.kill()
     process.join(60)
     return process.exitcode == -signal.SIGKILL

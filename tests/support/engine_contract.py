@@ -1,4 +1,4 @@
-"""What every rollout engine must do, as checks of one engine on the weights of one model."""
+"""The contract of rollout engines, as checks of one engine on the weights of one model."""
 
 import torch
 from tolerances import terms_of
@@ -17,7 +17,7 @@ EOS = TOKENIZER.eos_token_id
 
 
 def plain_logits(model, prompt, tokens):
-    """Logits of each response position, from one row without padding."""
+    """Logits (R, V) of the response positions, from one row without padding."""
     with torch.no_grad():
         return model(torch.tensor([[*prompt, *tokens]])).logits[0, len(prompt) - 1 : -1].float()
 
@@ -41,8 +41,8 @@ def logprob_error(model, engine, sampling, prompts=PROMPTS, seeds=SEEDS, n=6):
 
 
 def logprob_terms(model, sampling, prompts=PROMPTS):
-    """What rounding of these log-probabilities depends on: the terms of a pass over a response, and
-    the size of what the softmax is given."""
+    """The arguments of `rounding` for these log-probabilities: the terms of a pass over a response,
+    and the size of the softmax's input."""
     longest = max(map(len, prompts)) + sampling.max_new_tokens
     logits = max(float(plain_logits(model, prompt, [EOS]).abs().max()) for prompt in prompts)
     return terms_of(model, longest), 2 * logits / (sampling.temperature or 1.0)
@@ -62,7 +62,7 @@ def reference_nucleus(probs, top_p):
 
 
 def check_independence_of_the_batch(engine, other):
-    """`other` generates with the same weights, and may batch in another way."""
+    """`other` has the same weights, and may form other batches."""
     expected = tokens_of(engine.generate(PROMPTS, 6, SAMPLING, SEEDS))
     assert tokens_of(other.generate(PROMPTS, 6, SAMPLING, SEEDS)) == expected
     order = [2, 0, 3, 1]

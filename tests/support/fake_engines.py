@@ -1,4 +1,4 @@
-"""Engine processes without vLLM: they answer with numbers that tell which weights they hold."""
+"""Engine processes without vLLM, whose answers show which weights they hold."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from conspo_study.rollout.vllm_actor import Heartbeat, redirect_output
 
 
 class FakeActor:
-    """The methods of `VllmActor`: response g to a prompt is its seed, then the weight "w".
+    """The methods of `VllmActor`; a response is its seed, the weight "w" and the first stop token.
 
     settings["faults"] lists what goes wrong, as texts "method n what", n counting the calls of that
     method in all processes of the folder settings["folder"]; `what` is `die`, `raise`, `hang`,
@@ -45,17 +45,17 @@ class FakeActor:
         return {
             "version": "seed 0:1000" if fault == "stale" else self._version,
             "responses": [
-                [((seed, int(self._value), sampling["stops"][0]), (-0.5,) * 3) for seed in own]
-                for own in seeds
+                [((seed, int(self._value), sampling["stops"][0]), (-0.5,) * 3) for seed in row]
+                for row in seeds
             ],
         }
 
     def _meet(self, method):
-        """Count this call, and suffer the fault that is due."""
+        """Count this call, and suffer the fault scheduled for it."""
         counter = Path(self._settings["folder"]) / method
         with counter.open("ab", buffering=0) as file:
             file.write(b"x")
-            number = file.tell()  # the end of this call's own byte, whoever else appends meanwhile
+            number = file.tell()  # the end of this call's byte, even if others append meanwhile
         faults = [fault.split() for fault in self._settings["faults"]]
         due = [what for name, n, what in faults if (name, int(n)) == (method, number)]
         for what in due:
@@ -74,7 +74,7 @@ class FakeActor:
 
 
 class ThreadEngine:
-    """An `EngineProcess` whose process is a thread; it cannot be killed, only left alone."""
+    """An `EngineProcess` whose process is a thread, which cannot be killed, only abandoned."""
 
     def __init__(self, log):
         self._log = log
@@ -99,7 +99,7 @@ class ThreadEngine:
 
 
 class QuietActor(FakeActor):
-    """Leaves the output of the process alone."""
+    """A `FakeActor` that does not redirect the output of the process."""
 
     def __init__(self, log, heartbeat):
         self._heartbeat = Heartbeat(heartbeat)
@@ -108,19 +108,19 @@ class QuietActor(FakeActor):
 
 @contextmanager
 def counted(folder, method):
-    """How often a method is called inside the block, as a list that ends up with one number."""
+    """Count calls of a method inside the block; yields a list that holds the number afterwards."""
 
     def count():
         path = folder / method
         return path.stat().st_size if path.exists() else 0
 
-    before, found = count(), []
-    yield found
-    found.append(count() - before)
+    before, calls = count(), []
+    yield calls
+    calls.append(count() - before)
 
 
 class TransformersActor(FakeActor):
-    """Really samples, with the transformers engine, from the weights that it has been sent."""
+    """Samples with the transformers engine from the weights it has been sent."""
 
     def start(self, settings):
         from transformers import AutoConfig, AutoModelForCausalLM
@@ -143,19 +143,19 @@ class TransformersActor(FakeActor):
 
         self._meet("generate")
         engine = TransformersEngine(self._model, _Silent(sampling["stops"][0]))
-        one = Sampling(sampling["temperature"], sampling["max_new_tokens"], sampling["top_p"])
-        found = [
-            [engine.generate([prompt], 1, one, [seed])[0][0] for seed in own]
-            for prompt, own in zip(prompts, seeds, strict=True)
+        asked = Sampling(sampling["temperature"], sampling["max_new_tokens"], sampling["top_p"])
+        groups = [
+            [engine.generate([prompt], 1, asked, [seed])[0][0] for seed in row]
+            for prompt, row in zip(prompts, seeds, strict=True)
         ]
         return {
             "version": self._version,
-            "responses": [[(r.tokens, r.logprobs) for r in group] for group in found],
+            "responses": [[(r.tokens, r.logprobs) for r in group] for group in groups],
         }
 
 
 class _Silent:
-    """A tokenizer that knows how responses end, and no words."""
+    """A tokenizer that has an end token and no words."""
 
     def __init__(self, eos):
         self.eos_token_id = eos

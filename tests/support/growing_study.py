@@ -1,4 +1,4 @@
-"""A results directory that grows as a running study's does, one call at a time."""
+"""A results directory that grows as that of a running study, one call at a time."""
 
 import json
 
@@ -10,7 +10,7 @@ from conspo_study.results.rows import append_step_row, eval_path, write_eval_row
 
 
 class GrowingStudy:
-    """Trials of two seeds, four steps, an evaluation every two."""
+    """A study whose trials have two seeds, four steps and an evaluation every two."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -53,7 +53,7 @@ class GrowingStudy:
         self.log.append(TrialEvent(kind, trial, data))
 
     def whole_trial(self, trial, label=""):
-        """A trial from its start to its end."""
+        """Run a trial from its start to its end."""
         self.start(trial, label)
         for step in range(5):
             if step:
@@ -71,4 +71,4 @@ WHOLE = [
     (3, {"train/reward": 3.0}),
     (4, {"train/reward": 4.0, METRIC: 0.4}),
 ]
-"""What a tracker must hold of seed 0 of a whole trial, once."""
+"""(step, metrics) of seed 0 of a whole trial: a tracker must hold each exactly once."""

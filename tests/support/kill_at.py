@@ -1,8 +1,8 @@
 """Run a study script whose driver kills itself with SIGKILL: `kill_at.py POINT SCRIPT ARGUMENT...`.
 
-The driver is the real one; only at POINT, somewhere inside the search or the log, the process sends
-itself the signal that no code can catch. Its threads, its Ray and its workers learn of it as they
-would of a kill from outside or of a machine that ran out of memory.
+The driver is the real one, except that it sends itself SIGKILL at POINT, inside the search or the
+log. Its threads, its Ray and its workers see what they would see of a kill from outside or of a
+machine that ran out of memory.
 """
 
 import os
@@ -24,7 +24,7 @@ def die():
 
 
 def before_ask():
-    """The third suggestion of this process was asked for and not yet made."""
+    """Before the third suggestion of this process is made."""
     asked = 0
     suggest = Search.suggest
 
@@ -37,7 +37,7 @@ def before_ask():
 
 
 def after(kind, count=1):
-    """An event is on disk, and nothing has acted on it."""
+    """After the `count`-th event of a kind reached the disk, before anything acts on it."""
 
     def point():
         seen = 0
@@ -55,7 +55,7 @@ def after(kind, count=1):
 
 
 def half_a_line(kind, count):
-    """Half of the bytes of an event have reached the file."""
+    """After half of the bytes of the `count`-th event of a kind reached the file."""
 
     def point():
         seen = 0
@@ -75,7 +75,7 @@ def half_a_line(kind, count):
 
 
 def before_fsync():
-    """The end of a trial is written and not yet synced."""
+    """After the end of a trial is written, before it is synced."""
     fsync = os.fsync
     write = ResultsLog._write
 
@@ -88,7 +88,7 @@ def before_fsync():
 
 
 def during_checkpoint():
-    """A checkpoint's folder is there and its manifest is not: it is being copied."""
+    """While a checkpoint is copied: its folder exists, its manifest does not."""
     results = Path(sys.argv[sys.argv.index("--results") + 1])
 
     def watch():
@@ -105,7 +105,7 @@ def during_checkpoint():
 
 
 def before_the_end():
-    """All trials have ended; that the study has is not written."""
+    """After all trials have ended, before the end of the study is written."""
     append = ResultsLog.append
 
     def wrapper(self, event):

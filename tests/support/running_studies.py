@@ -1,4 +1,4 @@
-"""A study that runs while a test looks at it, and a Ray cluster of the test's own."""
+"""A study that runs while a test observes it, and a private Ray cluster."""
 
 import os
 import shutil
@@ -17,18 +17,18 @@ RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 
 
 def free_ports(count):
-    """Ports of this machine that nothing listens on, all different."""
-    reserved = [socket.socket() for _ in range(count)]
-    for one in reserved:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in reserved]
-    for one in reserved:
-        one.close()
+    """Distinct ports of this machine that nothing listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for reserved in sockets:
+        reserved.bind(("127.0.0.1", 0))
+    ports = [reserved.getsockname()[1] for reserved in sockets]
+    for reserved in sockets:
+        reserved.close()
     return ports
 
 
 def fetch(url):
-    """The text under a URL of this machine; empty while nobody answers."""
+    """The text at a URL of this machine; empty while no server answers."""
     with suppress(OSError), urllib.request.urlopen(url, timeout=30) as answer:
         return answer.read().decode()
     return ""
@@ -36,7 +36,7 @@ def fetch(url):
 
 @contextmanager
 def ended_in_order(process, number=signal.SIGINT):
-    """Send the process a signal when the block ends, and kill it when it does not heed that."""
+    """Send the process a signal when the block ends, and kill it if it ignores that."""
     try:
         yield process
     finally:
@@ -49,7 +49,7 @@ def ended_in_order(process, number=signal.SIGINT):
 
 @contextmanager
 def running_study(folder, environment, *arguments):
-    """A margin sweep that does not end by itself; yields the file that holds its output."""
+    """A margin sweep that ends with the block; yields the file with its output."""
     output = folder / "output.txt"
     command = [sys.executable, str(SCRIPT), "--preset", "quick", "--results", str(folder)]
     with (
@@ -63,7 +63,7 @@ def running_study(folder, environment, *arguments):
 
 @contextmanager
 def head_of_a_cluster(environment, cpus=2):
-    """A Ray head with ports and folders of its own; yields its dashboard's URL."""
+    """A Ray head with private ports and folders; yields the URL of its dashboard."""
     port, client, dashboard, agent = free_ports(4)
     # Paths of sockets must be short.
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
@@ -96,6 +96,6 @@ def head_of_a_cluster(environment, cpus=2):
 
 
 def without_ray(**more):
-    """This process's environment for a study or cluster of the test's own, without tokens."""
-    ours = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    return {**ours, "RAY_AUTH_MODE": "disabled", **more}
+    """This process's environment without a cluster's address and without tokens, and `more`."""
+    kept = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    return {**kept, "RAY_AUTH_MODE": "disabled", **more}

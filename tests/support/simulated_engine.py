@@ -1,4 +1,4 @@
-"""An engine that runs a search without Ray: trials take random times, drivers die at any moment."""
+"""A search without Ray: trials take random times, and drivers die at any moment."""
 
 import heapq
 import random
@@ -12,11 +12,11 @@ from conspo_study.seeds import derive_seed
 
 
 class DriverDied(Exception):
-    """The process is gone; only what was logged is left."""
+    """The driver is gone; only its log is left."""
 
 
 class MortalLog(MemoryLog):
-    """A log whose writer dies after some more appends, before or after the last is stored."""
+    """A log whose writer dies at its `appends`-th append, before or after that is stored."""
 
     def __init__(self, events, appends=None, stored=True):
         super().__init__(events)
@@ -39,7 +39,7 @@ def noise(*names):
 
 
 def curve(suggestion, seed, step):
-    """The metric of a trial: its setting's quality, a seed's luck, and noise; None: it diverged."""
+    """The metric of a trial: quality of its setting, luck of its seed, noise; None: diverged."""
     config = suggestion.config
     quality = 0.5 * (config.objective.tau <= 0.3) - 0.02 * config.objective.margin
     setting = f"{config.objective.tau} {config.objective.margin} {config.objective.schedule}"
@@ -49,7 +49,7 @@ def curve(suggestion, seed, step):
 
 
 def drive(study, log, concurrent, chance, metric):
-    """One driver's life: until the search is complete, or raises DriverDied."""
+    """Run one driver until the search is complete. Raises DriverDied."""
     search = Search(study, log)
     steps, every = study.base.train.steps, study.base.evaluation.every
     clock, running, queue = 0.0, {}, []
@@ -95,9 +95,9 @@ def drive(study, log, concurrent, chance, metric):
 
 
 def run(study, concurrent=1, chance=None, deaths=()):
-    """Run a study to its end; `deaths` says after how many appends each driver dies.
+    """Run a study to its end; `deaths` are the numbers of appends after which each driver dies.
 
-    Returns what the definition must determine: by id, everything but times.
+    Returns what the definition must determine: everything but times, by id.
     """
     chance = chance or random.Random(0)
     events = []
@@ -116,7 +116,7 @@ def run(study, concurrent=1, chance=None, deaths=()):
 
 
 def outcome(log):
-    """All trials, without what depends on the moment."""
+    """All trials by id, without their times."""
     return {
         row.id: {
             "params": dict(row.params),

@@ -22,7 +22,7 @@ TIMED = ("time/", "tokens_per_s", "peak_memory", "mfu")
 
 
 def make_spec(results, **settings):
-    """A trial of two seeds with six checkpoints and three evaluations after the first."""
+    """A trial of two seeds with six checkpoints and four evaluations."""
     config = with_overrides(
         QUICK,
         {
@@ -102,7 +102,7 @@ def untimed(metrics):
 
 
 def leftovers(spec):
-    """Unfinished files that nobody will finish."""
+    """Names of unfinished files."""
     return [path.name for path in Path(spec.results).rglob("*") if path.suffix in UNFINISHED]
 
 
