@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -20,15 +21,16 @@ PATIENCE_S = 60.0
 
 
 class Browser:
-    """One page, of 1200 x 1600 pixels; `folder` takes the browser's own files.
+    """A page in a window of 1200 x 1600 pixels; `folder` takes the browser's own files.
 
-    `errors` are the lines on the page's console that are errors or warnings."""
+    errors: uncaught exceptions, and what the browser itself reports, such as refused styles.
+    """
 
     def __init__(self, folder):
         (there, self._write), (self._read, back) = os.pipe(), os.pipe()
         command = [CHROMIUM, *FLAGS, "--window-size=1200,1600", f"--user-data-dir={folder}"]
         self._process = subprocess.Popen(
-            ["bash", "-c", f'exec "$@" 3<&{there} 4>&{back}', "bash", *command, "about:blank"],
+            ["bash", "-c", f'exec "$@" 3<&{there} 4>&{back}', "bash", *command],
             pass_fds=(there, back),
             env=os.environ | {"HOME": str(folder)},
             stderr=subprocess.DEVNULL,
@@ -37,8 +39,7 @@ class Browser:
         os.close(back)
         self.errors = []
         self._last, self._rest, self._session = 0, b"", {}
-        targets = self.call("Target.getTargets")["targetInfos"]
-        page = next(target["targetId"] for target in targets if target["type"] == "page")
+        page = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         self._session = {"sessionId": session}
         for domain in ("Page", "Runtime", "Log"):
@@ -56,6 +57,7 @@ class Browser:
 
     def _next(self):
         while b"\0" not in self._rest:
+            assert select.select([self._read], [], [], PATIENCE_S)[0], "the browser hangs"
             chunk = os.read(self._read, 1 << 20)
             assert chunk, "the browser ended"
             self._rest += chunk
