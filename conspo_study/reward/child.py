@@ -1,4 +1,4 @@
-"""The parent's handle on one checking process."""
+"""The parent's handle of one checking process."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from pathlib import Path
 from typing import Any
 
 _START_S = 120.0
+"""Time limit for the start of a process, in seconds."""
 _MAX_REPLY_BYTES = 1 << 24
 _PACKAGE_PARENT = Path(__file__).parents[2]
 
 
 class ChildDied(Exception):
-    """The process ended, or what it wrote is not a reply."""
+    """The process ended or wrote something that is not a reply."""
 
 
 class Child:
-    """One process of `conspo_study.reward.worker`, started by the constructor without waiting.
+    """A process of `conspo_study.reward.worker`, started by the constructor without waiting.
 
-    `arguments` say what it computes, math-verify by default. It is starting until `hello`, what it
-    says of itself, then idle, then busy while `job` is set. `due` is the monotonic
-    time by which the current state must end. The process leads its own session, so that Ctrl-C in a
-    terminal does not reach it and that a kill takes its descendants along; it ends by itself when
-    its standard input closes.
+    arguments: its command line after the memory cap; by default it runs math-verify. The process is
+    starting until `hello`, its first message, is set; then it is busy while `job` is set, and idle
+    otherwise. `due` is the monotonic time by which the current state must end. The process leads
+    its own session, so that Ctrl-C in a terminal does not reach it and a kill includes its
+    descendants; it exits when its standard input closes.
     """
 
     def __init__(self, memory_mb: int, arguments: Sequence[str] = ()) -> None:
@@ -38,8 +39,8 @@ class Child:
         self._buffer = b""
         self.hello: dict[str, Any] | None = None
         self.job: int | None = None
-        # The package must be importable in the child however it was found here; -P keeps files of
-        # the working directory from standing in for libraries.
+        # PYTHONPATH makes this package importable in the child; -P keeps files of the working
+        # directory from shadowing libraries.
         path = os.pathsep.join(filter(None, [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
             [
@@ -65,17 +66,17 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Process id, which is also the id of its session and process group."""
+        """Process id, also of its session and process group."""
         return self._process.pid
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable when there is something to `receive`."""
+        """The file descriptor that becomes readable when there is a message to `receive`."""
         return self._replies.fileno()
 
     def send(self, job: int, request: Mapping[str, Any], deadline_s: float) -> None:
-        """Give an idle child the request number `job`; its deadline starts now.
+        """Send request number `job` to an idle child; its deadline starts now.
 
-        Raises OSError when the process is already gone; then the request was not looked at.
+        Raises OSError if the process has ended; the request was then not processed.
         """
         self.due = time.monotonic() + deadline_s
         line = json.dumps({**request, "deadline_s": deadline_s}).encode() + b"\n"
@@ -83,15 +84,15 @@ class Child:
             try:
                 line = line[os.write(self._requests.fileno(), line) :]
             except BlockingIOError:
-                # A full pipe in front of an idle process means that it is stopped, or reads a long
-                # request. Waiting is bounded by the deadline all the same.
+                # A full pipe means that the process is stopped or reads a long request. The
+                # deadline limits the wait.
                 if time.monotonic() >= self.due:
                     break
                 select.select([], [self._requests], [], max(0.0, self.due - time.monotonic()))
         self.job = job
 
     def receive(self) -> dict[str, Any] | None:
-        """The next reply, or None when it is not complete yet. Raises ChildDied."""
+        """The next reply; None if it is not complete yet. Raises ChildDied."""
         with contextlib.suppress(BlockingIOError):
             while b"\n" not in self._buffer:
                 chunk = os.read(self._replies.fileno(), _MAX_REPLY_BYTES)
@@ -111,11 +112,11 @@ class Child:
         return reply
 
     def kill(self) -> None:
-        """End the process and whatever it started, at once. Harmless when it is already gone."""
-        # A forked copy of this process holds the same object but not the same child.
+        """Kill the process and its descendants. Harmless if it has ended."""
+        # In a fork of this process, the child is not ours.
         if os.getpid() != self._owner:
             return
-        # Before wait(), the process id cannot belong to anyone else.
+        # Before wait(), the process id cannot have been reused.
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)

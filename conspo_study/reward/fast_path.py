@@ -1,4 +1,4 @@
-"""The exact path for plain integers, which needs neither math-verify nor another process."""
+"""Exact comparison of plain integers, without math-verify or another process."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import re
 
 from conspo_study.records import Verdict
 
-# Only the canonical spelling: signs, leading zeros, separators, spaces inside and the digits of
-# other scripts are left to math-verify, whose reading of them is not ours to guess.
+# Only the canonical spelling. Plus signs, leading zeros, separators, inner spaces and digits of
+# other scripts are left to math-verify.
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def is_plain_integer(text: str) -> bool:
-    """Whether `text` is an integer of at most 18 digits in its canonical ASCII spelling."""
+    """True if `text` is an integer of at most 18 digits in canonical ASCII spelling."""
     return _PLAIN_INTEGER.fullmatch(text) is not None
 
 
 def decide(gold: str, answer: str) -> Verdict | None:
-    """CORRECT or WRONG when both are plain integers; None means that math-verify must be asked.
+    """CORRECT or WRONG if both are plain integers; None if math-verify must decide.
 
-    Two canonical spellings denote the same integer exactly when they are the same text.
+    Two canonical spellings denote the same integer if and only if they are the same text.
     """
     if is_plain_integer(gold) and is_plain_integer(answer):
         return Verdict.CORRECT if gold == answer else Verdict.WRONG

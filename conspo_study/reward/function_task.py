@@ -1,9 +1,9 @@
-"""A user's own reward function; runs in a checking process.
+"""The task of a checking process that calls a custom reward function.
 
     def score(prompt, response, problem) -> float | None: ...
     def score(prompts, responses, problems) -> list[float | None]: ...
 
-The second form is recognised by the name of its first parameter.
+The name of its first parameter distinguishes the batched form.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from conspo_study.plugins import PluginError, load
 from conspo_study.records import Problem
 
 LONGEST_ERROR = 2000
-"""Characters of what is told of an error."""
+"""Maximum length of an error in a reply, in characters."""
 
 
 class FunctionTask:
-    """Scores `{"items": [{"prompt", "response", "problem"}, ...]}` as `{"scores": [...]}`: a
-    number, null where the function said None, and `{"error": ...}` where it failed."""
+    """Answers `{"items": [{"prompt", "response", "problem"}, ...]}` with `{"scores": [...]}`: a
+    number, null if the function returned None, or `{"error": ...}` if it failed."""
 
     retires_at = 0.75
-    """A reward model that is loaded at the first call should not be loaded for every call."""
+    """High, so that a reward model loaded in the first call is not loaded again for every call."""
 
     def __init__(self, path: str) -> None:
         function = load(path)
         if not callable(function):
-            raise PluginError(f"{path} is a {type(function).__name__}, and no function")
+            raise PluginError(f"{path} is a {type(function).__name__}, not a function")
         self._function = function
         self._path = path
         self._batched = _is_batched(function, path)
@@ -47,7 +47,7 @@ class FunctionTask:
         return {"scores": [self._score(*item) for item in items]}
 
     def exhausted(self, reply: dict[str, Any], share: float) -> bool:
-        """Never by a guess: what the function returns is what it says."""
+        """Always false: only a MemoryError counts."""
         return False
 
     def _score(self, prompt: str, response: str, problem: Problem) -> Any:
@@ -55,36 +55,38 @@ class FunctionTask:
             return self._number(self._function(prompt, response, problem))
         except MemoryError:
             raise
-        except Exception as error:  # whatever the function's own code does
-            return {"error": _told(error)}
+        except Exception as error:  # anything that the function's code raises
+            return {"error": _described(error)}
 
     def _scores_of_batch(self, items: list[tuple[str, str, Problem]]) -> list[Any]:
         try:
             scores = self._function(*map(list, zip(*items, strict=True)))
             numbers = list(scores)
             if len(numbers) != len(items):
-                raise ValueError(f"{self._path} gave {len(numbers)} rewards for {len(items)}")
+                raise ValueError(
+                    f"{self._path} returned {len(numbers)} rewards for {len(items)} responses"
+                )
         except MemoryError:
             raise
         except Exception as error:
-            return [{"error": _told(error)}] * len(items)
-        found: list[Any] = []
+            return [{"error": _described(error)}] * len(items)
+        results: list[Any] = []
         for number in numbers:
             try:
-                found.append(self._number(number))
+                results.append(self._number(number))
             except (TypeError, ValueError, OverflowError) as error:
-                found.append({"error": str(error)})
-        return found
+                results.append({"error": str(error)})
+        return results
 
     def _number(self, value: Any) -> float | None:
         if value is None:
             return None
         if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
             kind = type(value).__name__
-            raise TypeError(f"{self._path} returned a {kind}, where a number or None is needed")
+            raise TypeError(f"{self._path} returned a {kind}, but must return a number or None")
         number = float(value)
         if not math.isfinite(number):
-            raise ValueError(f"{self._path} returned {number}, which is no reward")
+            raise ValueError(f"{self._path} returned {number}, which is not finite")
         return number
 
 
@@ -99,7 +101,7 @@ def _is_batched(function: Callable[..., Any], path: str) -> bool:
     return next(iter(signature.parameters)) == "prompts"
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     """The error, and the line of the user's code that raised it."""
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__

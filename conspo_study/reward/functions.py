@@ -1,68 +1,47 @@
-"""Rewards by a user's own function, called in checking processes like the verifier's."""
+"""Rewards by a custom function, called in checking processes like the verifier's."""
 
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from conspo_study.records import Answered, Judgement, Verdict
 from conspo_study.reward.answers import final_answer, shorten
-from conspo_study.reward.pool import Pool, Reply
+from conspo_study.reward.pool import Reply
+from conspo_study.reward.process_judge import ProcessJudge
 
-if TYPE_CHECKING:  # the checking process imports this package and does without pydantic
+if TYPE_CHECKING:  # the checking process imports this package, but not pydantic
     from conspo_study.config import RewardConfig
 
 
-class Scorer:
-    """Rewards responses by the function at an import path; a context manager that may be used from
-    any thread.
+class Scorer(ProcessJudge):
+    """Rewards responses by the function at an import path; usable from any thread.
 
-    A reward from the threshold up is CORRECT, below it WRONG; None is UNDECIDED and a failure of
-    the function ERROR. A call that passes the deadline is TIMEOUT, one whose process dies KILLED.
-    The batched form is called once per process for all responses, with the deadline of each added.
+    A reward of at least the threshold is CORRECT, a smaller one WRONG; None is UNDECIDED, a failure
+    of the function ERROR. A call that exceeds the deadline is TIMEOUT, one whose process dies
+    KILLED. The batched form is called once per process, with the sum of its responses' deadlines.
     """
 
     def __init__(self, path: str, config: RewardConfig) -> None:
-        self._pool = Pool(config.workers, config.memory_mb, [path, *filter(None, sys.path)])
-        self._workers, self._deadline_s = config.workers, config.deadline_s
-        self._threshold = config.threshold
-        self._lock = threading.Lock()
-        self._last_error = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._lock:
-            self._pool.close()
-
-    @property
-    def last_error(self) -> str:
-        """What the function failed with last, and where."""
-        return self._last_error
+        super().__init__(config, [path, *filter(None, sys.path)])
+        self._workers, self._threshold = config.workers, config.threshold
 
     def judge(self, answered: Sequence[Answered]) -> list[Judgement]:
         """The judgement on each response, in order.
 
-        Raises RewardUnavailable where the function cannot be loaded, VerifierUnavailable when no
-        process can be started.
+        Raises RewardUnavailable if the function cannot be loaded, VerifierUnavailable if no process
+        can be started, RuntimeError after `close`.
         """
         if not answered:
             return []
         items = [
-            {"prompt": one.prompt, "response": one.response, "problem": asdict(one.problem)}
-            for one in answered
+            {"prompt": a.prompt, "response": a.response, "problem": asdict(a.problem)}
+            for a in answered
         ]
         with self._lock:
+            self._refuse_if_closed()
             size = -(-len(items) // self._workers) if self._pool.hello()["batched"] else 1
             parts = [items[i : i + size] for i in range(0, len(items), size)]
             replies = self._pool.ask([{"items": part} for part in parts], self._deadline_s * size)
@@ -72,8 +51,8 @@ class Scorer:
             for result in self._results(reply, len(part))
         ]
         return [
-            Judgement(verdict, shorten(final_answer(one.response) or ""), graded)
-            for one, (verdict, graded) in zip(answered, results, strict=True)
+            Judgement(verdict, shorten(final_answer(a.response) or ""), graded)
+            for a, (verdict, graded) in zip(answered, results, strict=True)
         ]
 
     def _results(self, reply: Reply, count: int) -> Iterator[tuple[Verdict, float | None]]:
@@ -88,6 +67,6 @@ class Scorer:
         if score is None:
             return Verdict.UNDECIDED, None
         if isinstance(score, dict):
-            self._last_error = str(score["error"])
+            self.last_error = str(score["error"])
             return Verdict.ERROR, None
         return (Verdict.CORRECT if score >= self._threshold else Verdict.WRONG), float(score)

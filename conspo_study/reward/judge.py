@@ -1,4 +1,4 @@
-"""Judgements of responses: the verifier's, those of own functions, and weighted sums of rewards."""
+"""Judges of responses: the verifier, custom functions, and weighted sums of rewards."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from conspo_study.records import Answered, Judgement, Verdict
 from conspo_study.reward.functions import Scorer
 from conspo_study.reward.verifier import Verifier
 
-if TYPE_CHECKING:  # the checking process imports this package and does without pydantic
+if TYPE_CHECKING:  # the checking process imports this package, but not pydantic
     from conspo_study.config import RewardConfig
 
 
 class Judge(Protocol):
-    """What rewards responses. It may be used from any thread."""
+    """Rewards responses; usable from any thread."""
 
     @property
     def last_error(self) -> str:
-        """What an own reward function failed with last; empty when none has."""
+        """Last error of a custom reward function, with its line; empty if there was none."""
         ...
 
     def judge(self, answered: Sequence[Answered]) -> list[Judgement]:
@@ -30,7 +30,7 @@ class Judge(Protocol):
 
 @contextmanager
 def make_judge(config: RewardConfig) -> Iterator[Judge]:
-    """The judge that a configuration asks for; its processes end with the block."""
+    """The judge of a configuration; its processes end with the block."""
     with ExitStack() as stack:
         first, *further = [stack.enter_context(_judge_named(name, config)) for name in config.names]
         weighted = list(zip(config.extra.values(), further, strict=True))
@@ -47,7 +47,7 @@ def _judge_named(name: str, config: RewardConfig) -> Iterator[Judge]:
 
 
 class Combined:
-    """A reward that decides what is correct, and weighted others that advantages read, too."""
+    """A reward that decides correctness, plus weighted rewards that only advantages read."""
 
     def __init__(self, first: Judge, further: Sequence[tuple[float, Judge]]):
         self._first, self._further = first, further
@@ -59,19 +59,19 @@ class Combined:
         return next((judge.last_error for judge in judges if judge.last_error), "")
 
     def judge(self, answered: Sequence[Answered]) -> list[Judgement]:
-        """See `Judge`. A response that any of the rewards cannot decide is undecided."""
-        found = self._first.judge(answered)
+        """See `Judge`. A response is undecided if any of the rewards is."""
+        judgements = self._first.judge(answered)
         for weight, judge in self._further:
             others = judge.judge(answered)
-            found = [_sum(*pair, weight) for pair in zip(found, others, strict=True)]
-        return found
+            judgements = [_sum(*pair, weight) for pair in zip(judgements, others, strict=True)]
+        return judgements
 
 
 def _sum(first: Judgement, other: Judgement, weight: float) -> Judgement:
     if not first.verdict.decided:
         return first
     if not other.verdict.decided:
-        # A gold answer that math-verify cannot read says nothing where it is no gold answer.
+        # GOLD_BAD would discard the problem, which the deciding reward accepted.
         verdict = Verdict.UNDECIDED if other.verdict is Verdict.GOLD_BAD else other.verdict
         return replace(first, verdict=verdict, graded=None)
     return replace(first, graded=first.reward + weight * other.reward)

@@ -1,4 +1,4 @@
-"""Whether an answer equals a gold answer, by math-verify; runs in a checking process."""
+"""The task of a checking process that compares answers with gold answers by math-verify."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ADVICE = "install the project's dependencies, then check `python -c 'import mat
 
 
 class MathTask:
-    """Judges `{"gold": ..., "answer": ...}` as `{"verdict": ...}`."""
+    """Answers `{"gold": ..., "answer": ...}` with `{"verdict": ...}`."""
 
     retires_at = 0.25
-    """Retiring early leaves each pair at least three quarters of the memory cap."""
+    """Low, so that each pair has at least three quarters of the memory cap."""
 
     def __init__(self) -> None:
         try:
@@ -31,9 +31,8 @@ class MathTask:
         return {"verdict": self._judge(request["gold"], request["answer"]).value}
 
     def exhausted(self, reply: dict[str, Any], share: float) -> bool:
-        """Whether memory ran out, as far as that can be told: math-verify and sympy swallow
-        MemoryError and go on to another, negative conclusion, so whatever was concluded by "no"
-        close to the cap is not a conclusion."""
+        """True for a negative verdict close to the memory cap: math-verify and sympy catch
+        MemoryError and then come to a negative conclusion."""
         return share > 0.5 and reply["verdict"] != Verdict.CORRECT
 
 
@@ -41,18 +40,18 @@ def _load() -> Callable[[str, str], Verdict]:
     """Import math-verify and return the function that judges an answer by a gold answer."""
     from math_verify import LatexExtractionConfig, parse, verify
 
-    # The default configuration also looks for bare numbers and then reads `1/2(v+1 / 2) = ...` as
-    # 2 when the formula itself is beyond it; a boxed answer is LaTeX or nothing.
+    # A boxed answer is LaTeX. The default configuration also looks for bare numbers, and reads
+    # `1/2(v+1 / 2) = ...` as 2 if it cannot parse the formula.
     extraction = (LatexExtractionConfig(boxed_match_priority=0),)
 
     def parsed(text: str) -> list[Any]:
-        found: list[Any] = parse(f"\\boxed{{{text}}}", extraction, parsing_timeout=None)
-        return found
+        readings: list[Any] = parse(f"\\boxed{{{text}}}", extraction, parsing_timeout=None)
+        return readings
 
     parsed_gold = lru_cache(maxsize=1024)(parsed)
 
     def understood(readings: list[Any]) -> bool:
-        # A string among the readings is the text itself, which is all there is if parsing failed.
+        # A string among the readings is the text itself; if parsing failed there is nothing else.
         return any(not isinstance(reading, str) for reading in readings)
 
     def judge(gold: str, answer: str) -> Verdict:
@@ -65,6 +64,6 @@ def _load() -> Callable[[str, str], Verdict]:
             return Verdict.CORRECT
         return Verdict.WRONG if understood(answers) else Verdict.UNPARSABLE
 
-    # The first call builds parser tables, which must not be charged to the first pair.
+    # The first call builds parser tables, which must not count against the first pair.
     judge("\\frac{1}{2}", "0.5")
     return judge

@@ -1,4 +1,4 @@
-"""A fixed number of checking processes, each killed when its request takes too long."""
+"""A pool of checking processes, each killed if its request takes too long."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from conspo_study.records import Verdict
 from conspo_study.reward.child import Child, ChildDied
 
 _LOST_PER_WORKER = 3
+"""Idle processes lost in a row, per worker, after which no more are started."""
 
 Reply = Mapping[str, Any] | Verdict
-"""What a process answered; or TIMEOUT or KILLED where it did not."""
+"""The reply of a process; TIMEOUT or KILLED if there was none."""
 
 
 class VerifierUnavailable(RuntimeError):
@@ -23,7 +24,7 @@ class VerifierUnavailable(RuntimeError):
 
 
 class RewardUnavailable(VerifierUnavailable):
-    """A checking process cannot load what it is to compute: another one could not either."""
+    """A checking process cannot load its task, and another one could not either."""
 
 
 def _kill_all(children: list[Child]) -> None:
@@ -32,31 +33,28 @@ def _kill_all(children: list[Child]) -> None:
 
 
 class Pool:
-    """Up to `workers` children, started when first needed and replaced when lost.
-
-    Not thread-safe; the verifier holds a lock around it.
-    """
+    """Up to `workers` children, started on first use and replaced when lost; not thread-safe."""
 
     def __init__(self, workers: int, memory_mb: int, arguments: Sequence[str] = ()) -> None:
-        """arguments: what the processes compute, as their command line has it."""
+        """arguments: the command line of the processes after the memory cap; see `worker`."""
         self._workers = workers
         self._memory_mb = memory_mb
         self._arguments = arguments
         self._children: list[Child] = []
         self._size = 0
         self._lost = 0
-        # Covers both garbage collection and the end of the interpreter.
+        # Runs at garbage collection or at the end of the interpreter.
         self._finalizer = weakref.finalize(self, _kill_all, self._children)
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Process ids of the children, those that are still starting included."""
+        """Process ids of the children, including those that are starting."""
         return tuple(child.pid for child in self._children)
 
     def hello(self) -> Mapping[str, Any]:
-        """What the processes say of themselves when they have started.
+        """The first message of a process, sent when it has started.
 
-        Raises VerifierUnavailable when they do not, RewardUnavailable where they never can.
+        Raises VerifierUnavailable if no process starts, RewardUnavailable if none ever can.
         """
         self._size = max(self._size, 1)
         while not (greetings := [child.hello for child in self._children if child.hello]):
@@ -67,9 +65,9 @@ class Pool:
     def ask(self, requests: Sequence[Mapping[str, Any]], deadline_s: float) -> list[Reply]:
         """The reply to each request, in order.
 
-        A request that passes the deadline is TIMEOUT, one whose process dies is KILLED; both cost
-        that process, which is replaced. Raises what `hello` raises, also when processes die again
-        and again while they have nothing to do.
+        A request that exceeds the deadline is TIMEOUT, one whose process dies is KILLED; in both
+        cases the process is replaced. Raises the errors of `hello`, also if idle processes die
+        repeatedly.
         """
         replies: list[Reply] = [Verdict.KILLED] * len(requests)
         waiting = deque(range(len(requests)))
@@ -80,11 +78,11 @@ class Pool:
                 self._assign(waiting, requests, deadline_s)
                 self._collect(replies)
         except BaseException:
-            # Their replies would be taken for those of the next batch.
+            # Their replies would be mistaken for those of the next batch.
             for child in [child for child in self._children if child.job is not None]:
                 self._drop(child)
             raise
-        # Replacements load while the caller does something else.
+        # Replacements start while the caller continues.
         self._fill()
         return replies
 
@@ -112,7 +110,7 @@ class Pool:
                     waiting.popleft()
 
     def _collect(self, replies: list[Reply]) -> None:
-        """Wait for the next reply or the next deadline, and act on all that have come."""
+        """Wait for the next reply or deadline, and process all that have arrived."""
         active = [child for child in self._children if child.job is not None or not child.hello]
         if not active:
             return
@@ -121,7 +119,7 @@ class Pool:
             poll.register(child, select.POLLIN)
         earliest = min(child.due for child in active)
         poll.poll(max(0.0, earliest - time.monotonic()) * 1000 + 1)
-        # Replies are read before the clock is asked: one that has arrived is in time.
+        # Replies are read before the time is checked: one that has arrived is in time.
         for child in active:
             try:
                 reply = child.receive()
@@ -139,7 +137,7 @@ class Pool:
             child.hello = reply
             return
         if child.job is None:
-            raise ChildDied  # it speaks without being asked
+            raise ChildDied  # an unrequested message
         last = bool(reply["last"])
         replies[child.job] = reply
         child.job = None
@@ -155,14 +153,14 @@ class Pool:
             self._drop(child)
 
     def _lose_idle(self, child: Child) -> None:
-        """Replace a child that was lost through no pair's fault, but not for ever."""
+        """Replace a child lost while idle, up to a limit."""
         self._drop(child)
         self._lost += 1
         if self._lost > _LOST_PER_WORKER * self._workers:
             raise VerifierUnavailable(
-                f"{self._lost} checking processes in a row ended before they did any work; "
-                "run `python -m conspo_study.reward.worker 1024` to see whether one starts, "
-                "and look for a memory limit of the machine or container"
+                f"{self._lost} checking processes in a row ended before they did any work: run "
+                "`python -m conspo_study.reward.worker 1024` to see whether one starts, and check "
+                "the memory limit of the machine or container"
             )
 
     def _drop(self, child: Child) -> None:

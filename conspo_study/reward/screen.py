@@ -1,7 +1,7 @@
-r"""Answers that no check is spent on, since it would end at its deadline or beyond reason.
+r"""Rejects answers whose check would run into its deadline, without checking them.
 
-A policy that learns to write them would otherwise cost seconds for each. What is recognised is
-text: numbers too large to be written out, and depth or length that no final answer has. All else is
+A policy that learns to write such answers would cost seconds for each. They are recognised by their
+text: numbers too large to compute, and depth or length that no final answer has. All others are
 left to math-verify and its deadline.
 """
 
@@ -13,15 +13,15 @@ import re
 from conspo_study.records import Verdict
 
 MAX_NESTING = 32
-"""Braces inside each other."""
+"""Maximum depth of nested braces."""
 MAX_ELEMENTS = 256
-"""Parts between commas."""
+"""Maximum number of parts between commas."""
 LARGEST_POWER = 1e6
-"""Exponent of a numeral."""
+"""Largest exponent of a number."""
 LARGEST_FACTORIAL = 1_000_000
-"""n of n! and of binomials over n."""
+"""Largest n of n! and of binomial coefficients of n."""
 
-# Possessive, so that no text makes them try again and again.
+# Possessive quantifiers avoid catastrophic backtracking.
 _TOWER = re.compile(r"(?<!\d)\d++(?:[\s{]*+\^[\s{]*+\d++)+")
 _FACTORIAL = re.compile(r"(?<!\d)(\d++)[\s})]*+!")
 _BINOMIAL = re.compile(r"\\[dt]?binom[\s{]*+(\d++)")
@@ -31,14 +31,14 @@ _BRACES = re.compile(r"[{}]")
 
 
 def screened(answer: str) -> Verdict | None:
-    """UNPARSABLE for an answer that is too deep or has too many parts to be one, TIMEOUT for one
-    that holds a number too large to compute; None for all others. Linear in the answer's length."""
+    """UNPARSABLE for an answer with too deep nesting or too many parts, TIMEOUT for one with a
+    number too large to compute, None for all others. Linear in the answer's length."""
     if answer.count(",") >= MAX_ELEMENTS or _depth(answer) > MAX_NESTING:
         return Verdict.UNPARSABLE
     named = [*_FACTORIAL.findall(answer), *_BINOMIAL.findall(answer)]
     if any(len(n) > 18 or int(n) > LARGEST_FACTORIAL for n in named):
         return Verdict.TIMEOUT
-    # Of a power modulo a number math-verify computes nothing.
+    # math-verify does not evaluate powers modulo a number.
     if "mod" not in answer and any(
         _is_huge(_NUMERAL.findall(tower)) for tower in _TOWER.findall(answer)
     ):
@@ -55,7 +55,7 @@ def _depth(answer: str) -> int:
 
 
 def _is_huge(numerals: list[str]) -> bool:
-    """Whether the tower of these numerals, from the ground up, has too large an exponent."""
+    """True if the power tower of these numerals, from the base up, has too large an exponent."""
     exponent = 1.0
     for numeral in reversed(numerals[1:]):
         base = float(numeral)

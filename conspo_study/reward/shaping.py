@@ -4,8 +4,8 @@
 def overlong_penalty(length: int, limit: int, cache: int) -> float:
     """0 up to `limit - cache` tokens, then linear to -1 at `limit`, and -1 beyond.
 
-    `length` counts response tokens, one more than `limit` for a truncated response. Groups are
-    still dropped by correctness, never by the shaped reward: an all-correct group whose members
+    length: response tokens, `limit` + 1 for a truncated response. cache: tokens of the linear part.
+    Groups are dropped by correctness, not by the shaped reward: an all-correct group whose members
     differ in length has no contrast to learn from.
     """
     start = limit - cache

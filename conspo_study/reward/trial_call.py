@@ -1,4 +1,4 @@
-"""A few calls of own reward functions, before anything is trained with them."""
+"""Calls custom reward functions on a few responses before training starts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from conspo_study.reward.pool import VerifierUnavailable
 
 
 def try_reward(config: RewardConfig, asked: Sequence[tuple[Problem, str]]) -> str | None:
-    r"""Reward made-up responses to a few problems, `(problem, prompt)`: nothing, some words, and
-    the gold answer in a box.
+    r"""Reward made-up responses to pairs `(problem, prompt)`: an empty text, some words, and the
+    gold answer in a box.
 
-    Returns what should be known of those that cannot be decided, if any. Raises PluginError when
-    none can, with what the function failed with.
+    Returns a notice if some responses cannot be decided, else None. Raises PluginError with the
+    function's error if none can.
     """
     name = ", ".join(config.names)
     answered = [
@@ -30,20 +30,19 @@ def try_reward(config: RewardConfig, asked: Sequence[tuple[Problem, str]]) -> st
             failed = judge.last_error
     except VerifierUnavailable as error:
         raise PluginError(f"reward.name: {error}") from error
-    lost = [one for one in judgements if not one.verdict.decided]
-    if not lost:
+    undecided = [judgement for judgement in judgements if not judgement.verdict.decided]
+    if not undecided:
         return None
-    kinds = sorted({one.verdict for one in lost})
+    kinds = sorted({judgement.verdict for judgement in undecided})
     why = f": {failed}" if failed else f" ({', '.join(kinds)})"
-    if len(lost) < len(answered):
-        return f"{name} decides {len(answered) - len(lost)} of {len(answered)} test responses{why}"
+    total, decided = len(answered), len(answered) - len(undecided)
+    if decided:
+        return f"{name} decides {decided} of {total} test responses{why}"
     advice = ""
     if Verdict.TIMEOUT in kinds:
-        advice = f"; raise reward.deadline_s, which is {config.deadline_s:g} seconds for a call"
+        advice = f"; raise reward.deadline_s, which is {config.deadline_s:g} seconds per call"
     elif Verdict.KILLED in kinds:
         advice = (
-            f"; raise reward.memory_mb, which is {config.memory_mb} above the size at the start"
+            f"; raise reward.memory_mb, which is {config.memory_mb} MiB beyond the size at start-up"
         )
-    raise PluginError(
-        f"reward.name: {name} decides none of {len(answered)} test responses{why}{advice}"
-    )
+    raise PluginError(f"reward.name: {name} decides none of {total} test responses{why}{advice}")

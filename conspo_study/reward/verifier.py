@@ -1,79 +1,47 @@
-"""Verdicts for responses: the entry of this package."""
+"""Verdicts by comparing final answers with gold answers."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from conspo_study.records import Answered, Judgement, Verdict
 from conspo_study.reward.answers import MAX_ANSWER_CHARS, final_answer, shorten
 from conspo_study.reward.fast_path import decide, is_plain_integer
-from conspo_study.reward.pool import Pool
+from conspo_study.reward.process_judge import ProcessJudge
 from conspo_study.reward.screen import screened
 
-if TYPE_CHECKING:  # the checking process imports this package and does without pydantic
+if TYPE_CHECKING:  # the checking process imports this package, but not pydantic
     from conspo_study.config import RewardConfig
 
 _Question = tuple[str, str | None]
+"""Gold answer and final answer."""
 
 
-class Verifier:
-    """Judges responses; a context manager that may be used from any thread, by several at once.
+class Verifier(ProcessJudge):
+    """Judges responses; usable from several threads at once.
 
-    Plain integers are compared in this process. Everything else goes to math-verify in separate
-    processes, which are started on first need: a run on integer answers never starts one. Batches
-    of several threads that need those processes take turns.
+    Plain integers are compared in this process, everything else by math-verify in checking
+    processes, which are started on first use: a run with integer answers never starts one. Threads
+    that need these processes take turns.
     """
 
     def __init__(self, config: RewardConfig) -> None:
-        self._pool = Pool(config.workers, config.memory_mb)
-        self._deadline_s = config.deadline_s
-        self._lock = threading.Lock()
-        self._closed = False
+        super().__init__(config)
         self._sound_golds: dict[str, bool] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """Ids of the checking processes, empty until one was needed and after `close`."""
-        return self._pool.pids
-
-    def close(self) -> None:
-        """End the checking processes, after the batches that are under way."""
-        with self._lock:
-            self._closed = True
-            self._pool.close()
-
-    @property
-    def last_error(self) -> str:
-        """See `Judge`: this one has none."""
-        return ""
-
     def judge(self, answered: Sequence[Answered]) -> list[Judgement]:
-        """The judgement on each response, as `verify` has it."""
-        return self.verify([(one.problem.answer, one.response) for one in answered])
+        """The judgement on each response, by `verify`."""
+        return self.verify([(a.problem.answer, a.response) for a in answered])
 
     def verify(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
         """The judgement on each (gold answer, response text) of `pairs`, in order.
 
-        Takes at most about `deadline_s` for each distinct pair, divided by `workers`, plus the
-        start of the processes. Raises VerifierUnavailable when no checking process can be started,
-        and RuntimeError after `close`.
+        Takes at most about `deadline_s` per distinct pair, divided by `workers`, plus the start of
+        the processes. Raises VerifierUnavailable if no checking process can be started, and
+        RuntimeError after `close`.
         """
-        if self._closed:
-            raise RuntimeError("the verifier is closed; make a new one")
+        self._refuse_if_closed()
         questions = [(_bare(gold), final_answer(response)) for gold, response in pairs]
         verdicts: dict[_Question, Verdict] = {}
         hard: list[_Question] = []
@@ -88,10 +56,9 @@ class Verifier:
         return [Judgement(verdicts[question], shorten(question[1] or "")) for question in questions]
 
     def _ask(self, questions: list[_Question]) -> dict[_Question, Verdict]:
-        """Verdicts on distinct questions with the help of the checking processes."""
+        """Verdicts on distinct questions, by the checking processes."""
         with self._lock:
-            if self._closed:
-                raise RuntimeError("the verifier is closed; make a new one")
+            self._refuse_if_closed()
             bad = self._bad_golds({gold: None for gold, _ in questions})
             asked = [
                 (gold, answer)
@@ -110,10 +77,10 @@ class Verifier:
         return [r if isinstance(r, Verdict) else Verdict(r["verdict"]) for r in replies]
 
     def _bad_golds(self, golds: dict[str, None]) -> set[str]:
-        """Those of `golds` that do not verify against themselves; conclusions are remembered.
+        """The gold answers that do not verify against themselves; conclusions are cached.
 
-        A gold answer that cannot be checked in time is bad for this batch only: the next batch
-        tries again, as the cause may have been the machine.
+        One that cannot be checked in time is bad for this batch only, since the machine may be the
+        cause; the next batch checks it again.
         """
         unknown = [gold for gold in golds if gold not in self._sound_golds and _askable(gold)]
         verdicts = self._check([(gold, gold) for gold in unknown])
@@ -128,7 +95,7 @@ class Verifier:
 
 
 def _bare(gold: str) -> str:
-    r"""`gold` without a `\boxed{}` around it."""
+    r"""`gold` without a surrounding `\boxed{}`."""
     return final_answer(gold) or gold.strip()
 
 
@@ -137,12 +104,12 @@ def _askable(gold: str) -> bool:
 
 
 def _decide_here(gold: str, answer: str | None) -> Verdict | None:
-    """The verdict that needs no other process, or that none is spent on; or None.
+    """The verdict, if it needs no checking process; else None.
 
-    Only a gold answer that is a plain integer is known to be sound without asking, so that a bad
-    one is GOLD_BAD whatever the response.
+    Without a check only plain integers are known to be sound gold answers; an unsound gold answer
+    is GOLD_BAD for any response.
     """
     if answer is None:
         return Verdict.NO_ANSWER if is_plain_integer(gold) else None
-    # What is written as the gold answer is, stays a question whether the gold answer is sound.
+    # An answer equal to the gold answer needs a check of the gold answer itself.
     return decide(gold, answer) or (screened(answer) if answer != gold else None)

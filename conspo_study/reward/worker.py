@@ -1,13 +1,13 @@
-"""The checking process: computes one request at a time until its input ends.
+"""The checking process: answers one request at a time until its input ends.
 
-Run as `python -m conspo_study.reward.worker MEMORY_MB` for math-verify, and with an import path and
-the folders to import from after it for an own reward function; Linux only (it reads /proc).
-Requests and replies are lines of JSON. The first line written says what the process is, or
-`{"error": "..."}`; after it, each request is answered by its task, with `last` to announce that
-this process must be replaced.
+Run as `python -m conspo_study.reward.worker MEMORY_MB` for math-verify; a custom reward function
+needs its import path and the folders to import from as further arguments. Linux only (it reads
+/proc). Requests and replies are lines of JSON. The first line is the task's `hello` or
+`{"error": "..."}`; each later one answers a request, with `last` true if this process must be
+replaced.
 
-math-verify's own time-outs are off in here, and only in here: the parent owns the clock and kills
-this process. They are signal handlers of Python, which a long operation in C never lets run.
+math-verify's own timeouts are disabled here, and only here: the parent kills this process at the
+deadline. They rely on Python's signal handlers, which do not run during a long operation in C.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _MIB = 1 << 20
 
 
 class Task(Protocol):
-    """What a process computes."""
+    """The computation of a checking process."""
 
     hello: dict[str, Any]
     retires_at: float
-    """Share of the memory cap beyond which the process is replaced by a fresh one."""
+    """Fraction of the memory cap beyond which the process is replaced."""
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
         """The reply to a request."""
 
     def exhausted(self, reply: dict[str, Any], share: float) -> bool:
-        """Whether the reply is due to a lack of memory; share: of the cap, used at most."""
+        """True if the reply may be due to a lack of memory; share: peak use of the cap, 0 to 1."""
 
 
 def load_task(arguments: Sequence[str]) -> Task:
-    """The task that the arguments after the memory cap name. Raises what loading it raises."""
+    """The task named by the arguments after the memory cap. Raises the errors of loading it."""
     if not arguments:
         from conspo_study.reward.math_task import MathTask
 
@@ -56,7 +56,7 @@ def load_task(arguments: Sequence[str]) -> Task:
 
 
 def _peak_bytes() -> int:
-    """The largest address space that this process has had."""
+    """Peak size of this process's address space, in bytes."""
     for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
         if line.startswith("VmPeak:"):
             return int(line.split()[1]) * 1024
@@ -64,10 +64,10 @@ def _peak_bytes() -> int:
 
 
 def _arm(seconds: float) -> None:
-    """Have the kernel end this process in `seconds` (0: never).
+    """Let the kernel terminate this process in `seconds` (0: never).
 
-    A process that computes does not see its input end, so this is what removes it when the parent
-    was killed. No Python handler is involved; the default action of SIGALRM is to terminate.
+    A busy process does not notice the end of its input, so this removes it if the parent was
+    killed. It needs no Python handler: the default action of SIGALRM is to terminate.
     """
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
@@ -100,10 +100,10 @@ def _reply(replies: BinaryIO, **message: object) -> None:
 
 
 def main() -> None:
-    """Serve requests from standard input; standard output carries replies and nothing else."""
+    """Serve requests from standard input; standard output carries only replies."""
     cap = int(sys.argv[1]) * _MIB
     replies = os.fdopen(os.dup(1), "wb")
-    # Libraries may print and log what a model wrote; none of it may reach a terminal or a log.
+    # Libraries may print untrusted text of a model, which must not reach a terminal or a log.
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)
     os.dup2(devnull, 2)

@@ -1,4 +1,4 @@
-"""Rollouts on disk: those that a checkpoint finds drawn already, but not yet learned from."""
+"""Stores rollouts in checkpoints: those that were sampled ahead and are not trained on yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STATUSES = tuple(FinishStatus)
 
 
 def save_rollouts(path: Path, groups: Sequence[Sequence[Rollout]]) -> None:
-    """Write rollouts, grouped by prompt, so that `load_rollouts` returns the very same."""
+    """Write rollouts, grouped by prompt; `load_rollouts` returns equal ones."""
     rollouts = list(chain.from_iterable(groups))
     texts = [rollout.text.encode("utf-8", "surrogatepass") for rollout in rollouts]
     columns = {
@@ -36,33 +36,33 @@ def save_rollouts(path: Path, groups: Sequence[Sequence[Rollout]]) -> None:
 
 
 def load_rollouts(path: Path) -> list[tuple[Rollout, ...]]:
-    """What `save_rollouts` wrote. Raises OSError or SafetensorError when it cannot be read, and
-    KeyError or ValueError when it is something else."""
+    """The rollouts written by `save_rollouts`. Raises OSError or SafetensorError for an unreadable
+    file, KeyError or ValueError for other content."""
     tensors = load_file(path)
-    found = {name: tensor.tolist() for name, tensor in tensors.items() if name != "texts"}
-    lengths, text_lengths = found["lengths"], found["text_lengths"]
+    columns = {name: tensor.tolist() for name, tensor in tensors.items() if name != "texts"}
+    lengths, text_lengths = columns["lengths"], columns["text_lengths"]
     text = tensors["texts"].numpy().tobytes()
     if (
-        not sum(lengths) == len(found["tokens"]) == len(found["logprobs"])
+        not sum(lengths) == len(columns["tokens"]) == len(columns["logprobs"])
         or len(text) != sum(text_lengths)
-        or len(lengths) != sum(found["group_sizes"])
-        or not set(found["statuses"]) <= set(range(len(_STATUSES)))
+        or len(lengths) != sum(columns["group_sizes"])
+        or not set(columns["statuses"]) <= set(range(len(_STATUSES)))
     ):
-        raise ValueError(f"{path.name} holds rollouts that are not whole")
-    tokens, logprobs, letters = iter(found["tokens"]), iter(found["logprobs"]), BytesIO(text)
+        raise ValueError(f"{path.name} has incomplete rollouts")
+    tokens, logprobs, stream = iter(columns["tokens"]), iter(columns["logprobs"]), BytesIO(text)
     rollouts = [
         Rollout(
             tokens=tuple(islice(tokens, length)),
             logprobs=tuple(islice(logprobs, length)),
             status=_STATUSES[status],
-            text=letters.read(letters_of).decode("utf-8", "surrogatepass"),
+            text=stream.read(size).decode("utf-8", "surrogatepass"),
             weights_version=version,
         )
-        for length, letters_of, status, version in zip(
-            lengths, text_lengths, found["statuses"], found["weights_versions"], strict=True
+        for length, size, status, version in zip(
+            lengths, text_lengths, columns["statuses"], columns["weights_versions"], strict=True
         )
     ]
-    return list(_grouped(iter(rollouts), found["group_sizes"]))
+    return list(_grouped(iter(rollouts), columns["group_sizes"]))
 
 
 def _grouped(rollouts: Iterator[Rollout], sizes: Sequence[int]) -> Iterator[tuple[Rollout, ...]]:

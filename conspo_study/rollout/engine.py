@@ -1,4 +1,4 @@
-"""What a generation engine must do; every engine passes the same tests."""
+"""The interface of generation engines, all of which pass the same tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from conspo_study.records import Rollout
 
 
 class PromptRefused(ValueError):
-    """A prompt that the model cannot continue as far as it should; another try would not help."""
+    """A prompt that the model cannot continue up to the response limit; a retry would not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,72 +18,75 @@ class Sampling:
     """The distribution that responses are drawn from."""
 
     temperature: float
-    """0 takes the most likely token, whose log-probability is then that at temperature 1."""
+    """Sampling temperature; 0 takes the most likely token and reports its log-probability at
+    temperature 1."""
     max_new_tokens: int
-    """Response limit in tokens; a response that reaches it is truncated."""
+    """Maximum response length in tokens; a longer response is truncated."""
     top_p: float = 1.0
-    """Nucleus: sample from the fewest tokens whose probability reaches it, 1 for all tokens."""
+    """Nucleus sampling: sample from the fewest tokens whose total probability reaches it; 1:
+    all."""
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
             raise ValueError(
                 "sampling needs temperature >= 0, 0 < top_p <= 1 and max_new_tokens >= 1, "
-                f"but got {self}"
+                f"got {self}"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyWeights:
-    """The current weights of one policy, for engines that hold a copy of them.
+    """Access to the current weights of one policy, for engines that hold a copy.
 
-    An engine asks whenever it samples, so nobody has to tell it that the weights have moved.
+    An engine compares versions whenever it samples, so it needs no notice of updates.
     """
 
     policy: str
-    """Tells the policies that share an engine apart."""
+    """Name that distinguishes the policies sharing an engine."""
     updates: Callable[[], int]
-    """Optimiser steps that have been applied to the weights as they are now."""
+    """Returns the number of optimiser steps applied to the weights so far."""
     tensors: Callable[[], Iterable[tuple[str, Any]]]
-    """The tensors as they are now, under the names that the model's checkpoints use."""
+    """Returns the current tensors, under their names in the model's checkpoints."""
 
 
 Draw = Callable[[], list[tuple[Rollout, ...]]]
-"""Waits for responses that have been asked for. To be called once."""
+"""Waits for requested responses and returns them; to be called once."""
 
 
 class RolloutEngine(Protocol):
-    """Draws responses from the policy's current weights."""
+    """Samples responses from the policy's current weights."""
 
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
     ) -> list[tuple[Rollout, ...]]:
-        """`n` responses to each prompt, with one seed per prompt.
+        """Sample `n` responses to each prompt, with one seed per prompt.
 
-        Response g to prompt p depends on the weights, the prompt, the sampling, `seeds[p]` and g
-        alone, up to rounding: not on the other prompts, their order or how they are batched. Each
-        response carries the number of optimiser steps behind the weights that drew it.
+        Response g to prompt p depends only on the weights, the prompt, the sampling, `seeds[p]` and
+        g, up to rounding: not on other prompts, their order or batching. Each response carries the
+        number of optimiser steps applied to the weights it was sampled from. Raises PromptRefused.
         """
         ...
 
     def begin(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
     ) -> Draw:
-        """Ask for what `generate` returns, from the weights as they are now, and go on.
+        """Start `generate` with the current weights; the result waits for the responses.
 
-        Returns as soon as the weights may change again, which is when all is drawn where the engine
-        has no device of its own. The engine may be used for other things in between. Where a
-        process is lost meanwhile, its responses are of the weights of when they are fetched.
+        Returns as soon as the weights may change: for an engine without its own device, when all
+        responses are sampled. The engine may be used before the responses are fetched. The
+        responses of a process lost meanwhile come from the weights at the time of fetching.
         """
         ...
 
     def rest(self) -> None:
-        """Told before the trainer computes; an engine that shares its GPU gives back the memory."""
+        """Release the memory of a GPU shared with the trainer; called before the trainer
+        computes."""
         ...
 
     def sync_s(self) -> float:
-        """Seconds spent so far on handing weights to engine processes."""
+        """Total seconds spent on sending weights to engine processes."""
         ...
 
     def take_restarts(self) -> list[str]:
-        """What made an engine process start again since the last call, one line each."""
+        """The causes of engine restarts since the last call, one line each."""
         ...

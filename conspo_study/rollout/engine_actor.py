@@ -1,8 +1,8 @@
-"""An engine process as a Ray actor on the trainer's node: the only part that knows Ray.
+"""An engine process as a Ray actor on the trainer's node; the only module here that uses Ray.
 
-The actor takes nothing from Ray's accounts. Its cores and GPUs are part of what the training worker
-has been given, so that it can neither wait for them nor take those of another trial, and it ends
-with the worker that started it, however that ends.
+The actor reserves no resources. Its cores and GPUs belong to the reservation of its training
+worker, so it neither waits for resources nor takes those of another trial, and it ends with that
+worker.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TAIL_BYTES = 4096
 class EngineActor:
     """An `EngineProcess` that runs `actor_class(log, heartbeat)` on this node.
 
-    environment: variables that the process has from its start.
+    environment: environment variables of the process.
     """
 
     def __init__(self, actor_class: type, log: Path, environment: Mapping[str, str]):
@@ -27,7 +27,7 @@ class EngineActor:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._log = log
-        # Memory without a name, which is gone when the last of the two processes is.
+        # Anonymous memory, freed when both processes have ended.
         self._heartbeat = os.memfd_create("heartbeat")
         os.ftruncate(self._heartbeat, 8)
         node = ray.get_runtime_context().get_node_id()
@@ -45,14 +45,14 @@ class EngineActor:
 
     def call(self, method: str, *arguments: Any) -> Future[Any]:
         """See `EngineProcess`."""
-        answer: Future[Any] = getattr(self._actor, method).remote(*arguments).future()
-        return answer
+        result: Future[Any] = getattr(self._actor, method).remote(*arguments).future()
+        return result
 
     def heartbeat(self) -> int:
         """See `EngineProcess`."""
         return int.from_bytes(os.pread(self._heartbeat, 8, 0), "little")
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """See `EngineProcess`."""
         try:
             with self._log.open("rb") as file:
@@ -71,13 +71,13 @@ class EngineActor:
 
 
 def own_gpus() -> list[str]:
-    """The GPUs that Ray has given to this worker, as `CUDA_VISIBLE_DEVICES` names them."""
+    """The GPUs that Ray assigned to this worker, named as in `CUDA_VISIBLE_DEVICES`."""
     import ray
 
-    found: list[str] = ray.get_runtime_context().get_accelerator_ids()["GPU"]
-    return found
+    gpus: list[str] = ray.get_runtime_context().get_accelerator_ids()["GPU"]
+    return gpus
 
 
 def memory_path(file: int) -> str:
-    """Where another process of this user finds an open file of this one."""
+    """A path by which another process of the same user can open an open file of this process."""
     return f"/proc/{os.getpid()}/fd/{file}"

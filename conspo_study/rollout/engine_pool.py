@@ -1,17 +1,16 @@
-"""The engine processes of one training worker: started, given weights, asked, and replaced.
+"""The engine processes of one training worker: starts, updates, calls and replaces them.
 
-The policies of a trial's seeds share the processes. Before anything is sampled, every process that
-takes part holds exactly the weights of the policy that asks, whoever asked before and whatever the
-trainer has done since: the pool compares names, and sends the weights where they differ. An answer
-says which weights it was drawn from, and none is accepted from others.
+The policies of a trial's seeds share the processes. Before sampling, every process involved must
+hold the current weights of the requesting policy: the pool compares versions and sends the weights
+where they differ. An answer names the version it was sampled from, and only the requested one is
+accepted.
 
-A process that dies, raises, or gives no sign of life for the length of the deadline is ended and
-replaced once; the new one gets the current weights and the same requests with the same seeds. So
-does one whose weights were not replaced as a whole: what it holds then, nobody knows. The second
-time is the end of the trial.
+A process that dies, raises an error, or makes no progress for the length of the deadline is killed
+and replaced once; the new process gets the current weights and the same requests with the same
+seeds. The same holds for a process whose weights are incomplete. A second loss fails the trial.
 
-A process does one thing after the other. So answers may be left to be drawn while the trainer's
-weights move on, and be fetched later: what comes in between waits.
+A process works sequentially, so responses may be sampled while the trainer updates its weights and
+be fetched later; calls in between wait.
 """
 
 from __future__ import annotations
@@ -25,51 +24,54 @@ from typing import Any, Protocol
 
 from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.responses import Response
+from conspo_study.text import one_line
 
 NO_WEIGHTS = ""
-"""What an engine holds before it has been sent any, or after they have been lost."""
-_LOOK_S = 0.5
-"""Between two looks for signs of life."""
-_LAST_WORDS = 200
-"""Characters of a log that fit into the cause of a trial's failure."""
+"""Version of an engine without weights."""
+_POLL_S = 0.5
+"""Interval between checks of the heartbeats, in seconds."""
+_LOG_TAIL = 200
+"""Characters of the log in the cause of a trial's failure."""
+_LONGEST_CAUSE = 120
+"""Characters of an error in the cause of a restart."""
 
 
 class EngineFailed(RuntimeError):
-    """An engine process was lost again after it had been replaced. One line, with its log's end."""
+    """The replacement of an engine process failed, too. One line, with the end of its log."""
 
 
 class EngineProcess(Protocol):
-    """An engine in a process of its own, seen from the trainer."""
+    """An engine in another process, as seen by the trainer."""
 
     def call(self, method: str, *arguments: Any) -> Future[Any]:
-        """Have the process do something, after all that it has been asked before; returns at once.
+        """Call a method of the engine, after all earlier calls have finished; returns immediately.
 
-        The methods are those of `vllm_actor.VllmActor`. The future fails when the process is gone.
+        The methods are those of `vllm_actor.VllmActor`. The future fails if the process dies.
         """
         ...
 
     def heartbeat(self) -> int:
-        """A number that changes while the process makes progress."""
+        """A counter that changes while the process makes progress."""
         ...
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of the process's log."""
         ...
 
     def end(self) -> None:
-        """Kill the process; what it has been asked fails."""
+        """Kill the process; pending calls fail."""
         ...
 
 
 class WeightChannel(Protocol):
-    """How weights get into the engine processes."""
+    """A way of sending weights to engine processes."""
 
     def sending(
         self, weights: PolicyWeights, version: str, engines: Mapping[int, EngineProcess]
     ) -> AbstractContextManager[Mapping[int, Future[Any]]]:
-        """Have all engines load the weights under this version; yields when each has done so.
+        """Send the weights of this version to all engines; yields a future per engine.
 
-        The engines must have answered, or be gone, before the block ends.
+        All futures must be done, or their engines lost, before the block ends.
         """
         ...
 
@@ -87,28 +89,28 @@ class Answer:
     """The responses to a request."""
 
     updates: int
-    """Optimiser steps behind the weights that drew them."""
+    """Optimiser steps applied to the weights that the responses were sampled from."""
     responses: list[Response]
 
 
 @dataclass(slots=True)
-class Asked:
-    """What engines have been asked for, and by which calls."""
+class Pending:
+    """Requests sent to engines, and the calls that will answer them."""
 
     weights: PolicyWeights
     requests: tuple[Request, ...]
     sampling: dict[str, Any]
     shares: dict[int, list[int]] = field(default_factory=dict)
-    """By engine, the requests whose answers are still to come."""
+    """By engine, the indices of requests that are not answered yet."""
     calls: dict[int, tuple[EngineProcess, Future[Any]]] = field(default_factory=dict)
-    """By engine, the call that brings them, and the process that it was made to."""
+    """By engine, the process and the call that will answer them."""
     version: str = NO_WEIGHTS
     updates: int = 0
 
 
 @dataclass(slots=True)
 class _Slot:
-    """The place of an engine process."""
+    """A position in the pool, occupied by one engine process at a time."""
 
     number: int
     process: EngineProcess | None = None
@@ -116,20 +118,20 @@ class _Slot:
     """The version of the weights in the process."""
     replaced: bool = False
 
-    def lose(self) -> str:
-        """End the process; the end of its log."""
+    def clear(self) -> str:
+        """Kill the process; returns the end of its log."""
         assert self.process is not None
-        words = self.process.last_words()
+        tail = self.process.log_tail()
         self.process.end()
         self.process, self.holds = None, NO_WEIGHTS
-        return words
+        return tail
 
 
 class EnginePool:
-    """`engines` processes, started when first needed; not for several threads.
+    """A pool of `engines` processes, started on first use; not thread-safe.
 
-    start: makes process number n, which need not be up yet. settings: passed to each process's
-    `start`. deadline_s: longest time without a sign of life.
+    start: creates process number n without waiting for it. settings: passed to each engine's
+    `start`. deadline_s: maximum time without progress, in seconds.
     """
 
     def __init__(
@@ -145,13 +147,13 @@ class EnginePool:
         self._slots = [_Slot(number) for number in range(engines)]
         self._restarts: list[str] = []
         self.sync_s = 0.0
-        """Seconds that sending weights has taken so far."""
+        """Total seconds spent on sending weights."""
 
     def close(self) -> None:
-        """End all processes."""
+        """Kill all processes."""
         for slot in self._slots:
             if slot.process is not None:
-                slot.lose()
+                slot.clear()
 
     def generate(
         self,
@@ -160,10 +162,9 @@ class EnginePool:
         sampling: Sampling,
         stops: Sequence[int],
     ) -> list[Answer]:
-        """The responses to each request, all drawn from the weights as they are now.
+        """Sample the responses to each request, all from the current weights.
 
-        stops: the tokens that end a response. Raises EngineFailed when a process was lost for the
-        second time.
+        stops: the tokens that end a response. Raises EngineFailed if a replaced process fails, too.
         """
         return self.fetch(self.begin(weights, requests, sampling, stops))
 
@@ -173,10 +174,10 @@ class EnginePool:
         requests: Sequence[Request],
         sampling: Sampling,
         stops: Sequence[int],
-    ) -> Asked:
-        """Ask for what `generate` returns; the weights may change when this returns.
+    ) -> Pending:
+        """Start `generate`, for `fetch` to finish; the weights may change when this returns.
 
-        Whatever the pool is asked for before the answers are fetched comes after them.
+        Later calls of the pool are executed after these requests.
         """
         plain = {
             "temperature": sampling.temperature,
@@ -184,64 +185,65 @@ class EnginePool:
             "max_new_tokens": sampling.max_new_tokens,
             "stops": list(stops),
         }
-        asked = Asked(weights, tuple(requests), plain)
+        pending = Pending(weights, tuple(requests), plain)
         shares = {
             slot.number: list(range(slot.number, len(requests), len(self._slots)))
             for slot in self._slots
         }
-        self._ask(asked, {number: share for number, share in shares.items() if share})
-        return asked
+        self._send(pending, {number: share for number, share in shares.items() if share})
+        return pending
 
-    def fetch(self, asked: Asked) -> list[Answer]:
-        """Wait for what was asked for.
+    def fetch(self, pending: Pending) -> list[Answer]:
+        """Wait for the answers to `pending`.
 
-        What a lost process owes is drawn by its replacement, from the weights as they are then.
+        Answers lost with a process are sampled by its replacement, from the weights at that time.
         """
         answers: dict[int, Answer] = {}
-        while asked.shares:
-            found, waiting = {}, {}
-            for number, (process, call) in asked.calls.items():
+        while pending.shares:
+            done, waiting = {}, {}
+            for number, (process, call) in pending.calls.items():
                 if _succeeded(call):
-                    found[number] = call.result()
-                elif self._slots[number].process is process:  # or its loss has been dealt with
+                    done[number] = call.result()
+                elif self._slots[number].process is process:  # else it was already replaced
                     waiting[number] = call
-            for number, answer in (found | self._answers(waiting, "generating")).items():
+            for number, answer in (done | self._answers(waiting, "generating")).items():
                 slot = self._slots[number]
-                if answer["version"] == asked.version:
+                if answer["version"] == pending.version:
                     for request, responses in zip(
-                        asked.shares.pop(number), answer["responses"], strict=True
+                        pending.shares.pop(number), answer["responses"], strict=True
                     ):
-                        answers[request] = Answer(asked.updates, responses)
-                elif slot.process is asked.calls[number][0]:
-                    what = f"it answered with weights {answer['version']!r}, not {asked.version!r}"
-                    self._lost(slot, "generating", RuntimeError(what))
-            if asked.shares:
-                self._ask(asked, asked.shares)
-        return [answers[request] for request in range(len(asked.requests))]
+                        answers[request] = Answer(pending.updates, responses)
+                elif slot.process is pending.calls[number][0]:
+                    problem = f"wrong weights {answer['version']!r}, expected {pending.version!r}"
+                    self._lost(slot, "generating", RuntimeError(problem))
+            if pending.shares:
+                self._send(pending, pending.shares)
+        return [answers[request] for request in range(len(pending.requests))]
 
-    def _ask(self, asked: Asked, shares: dict[int, list[int]]) -> None:
-        """Have the engines draw these shares from the weights as they are now."""
-        asked.shares, asked.updates = shares, asked.weights.updates()
-        asked.version = _version(asked.weights)
-        self._bring_up([self._slots[number] for number in shares], asked.weights, asked.version)
-        asked.calls = {
+    def _send(self, pending: Pending, shares: dict[int, list[int]]) -> None:
+        """Request these shares from the engines, with the current weights."""
+        pending.shares, pending.updates = shares, pending.weights.updates()
+        pending.version = _version(pending.weights)
+        slots = [self._slots[number] for number in shares]
+        self._bring_up(slots, pending.weights, pending.version)
+        pending.calls = {
             number: (
                 self._process(number),
                 self._call(
                     number,
                     "generate",
-                    [asked.requests[r].prompt for r in share],
-                    [asked.requests[r].seeds for r in share],
-                    asked.sampling,
+                    [pending.requests[r].prompt for r in share],
+                    [pending.requests[r].seeds for r in share],
+                    pending.sampling,
                 ),
             )
             for number, share in shares.items()
         }
 
     def rest(self) -> None:
-        """Have the processes give back the memory of a GPU that they share with the trainer.
+        """Release the memory of a GPU that the processes share with the trainer.
 
-        They keep no weights then, and are sent them again when they are next needed.
+        It includes the weights, which are sent again before the next use.
         """
         awake = [slot for slot in self._slots if slot.holds != NO_WEIGHTS]
         for slot in awake:
@@ -249,12 +251,12 @@ class EnginePool:
         self._answers({slot.number: self._call(slot.number, "sleep") for slot in awake}, "resting")
 
     def take_restarts(self) -> list[str]:
-        """Why processes were replaced since the last call, one line each."""
+        """The causes of replacements since the last call, one line each."""
         restarts, self._restarts = self._restarts, []
         return restarts
 
     def _bring_up(self, slots: Iterable[_Slot], weights: PolicyWeights, version: str) -> None:
-        """Return when all of `slots` hold this version of the weights."""
+        """Start missing processes and send weights until all `slots` hold this version."""
         while behind := [slot for slot in slots if slot.holds != version]:
             self._start_missing(behind)
             ready = {slot.number: slot.process for slot in behind if slot.process is not None}
@@ -283,43 +285,44 @@ class EnginePool:
         return process
 
     def _answers(
-        self, calls: Mapping[int, Future[Any]], what: str, in_turn: bool = False
+        self, calls: Mapping[int, Future[Any]], activity: str, in_turn: bool = False
     ) -> dict[int, Any]:
-        """The answers by engine; engines that are lost meanwhile are left out.
+        """Wait for calls; returns results by engine, without engines lost meanwhile.
 
-        in_turn: an engine may have to wait for the others, one of which must show life.
+        activity: for messages. in_turn: engines may wait for each other, so the progress of one
+        resets the deadline of all.
         """
         answers: dict[int, Any] = {}
         waiting = dict(calls)
-        lives = {number: (self._process(number).heartbeat(), time.monotonic()) for number in calls}
+        beats = {number: (self._process(number).heartbeat(), time.monotonic()) for number in calls}
         while waiting:
-            wait(waiting.values(), timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+            wait(waiting.values(), timeout=_POLL_S, return_when=FIRST_COMPLETED)
             for number, call in list(waiting.items()):
                 slot = self._slots[number]
                 if call.done():
                     del waiting[number]
                     try:
                         answers[number] = call.result()
-                    except Exception as error:  # whatever ended the process, or was raised in it
-                        self._lost(slot, what, error)
+                    except Exception as error:  # anything raised in the process or by its death
+                        self._lost(slot, activity, error)
                     continue
                 beat, now = self._process(number).heartbeat(), time.monotonic()
-                if beat != lives[number][0]:
-                    lives[number] = (beat, now)
+                if beat != beats[number][0]:
+                    beats[number] = (beat, now)
                     if in_turn:
-                        lives = {other: (last, now) for other, (last, _) in lives.items()}
-                elif now - lives[number][1] > self._deadline_s:
+                        beats = {other: (last, now) for other, (last, _) in beats.items()}
+                elif now - beats[number][1] > self._deadline_s:
                     del waiting[number]
-                    silence = f"no sign of life for {self._deadline_s:g} s"
-                    self._lost(slot, what, TimeoutError(silence))
+                    timeout = TimeoutError(f"no progress for {self._deadline_s:g} s")
+                    self._lost(slot, activity, timeout)
         return answers
 
-    def _lost(self, slot: _Slot, what: str, error: Exception) -> None:
-        """End an engine that cannot be relied on. Raises EngineFailed the second time."""
-        words = slot.lose()
-        cause = f"engine {slot.number} was lost while {what}: {_one_line(error)}"
+    def _lost(self, slot: _Slot, activity: str, error: Exception) -> None:
+        """Kill a failed engine and record the cause. Raises EngineFailed the second time."""
+        tail = slot.clear()
+        cause = f"engine {slot.number} was lost while {activity}: {_described(error)}"
         if slot.replaced:
-            ending = " | ".join(words.split("\n"))[-_LAST_WORDS:]
+            ending = " | ".join(tail.split("\n"))[-_LOG_TAIL:]
             raise EngineFailed(f"{cause}, again. Its log ends: {ending or '(empty)'}") from error
         slot.replaced = True
         self._restarts.append(cause)
@@ -333,7 +336,9 @@ def _version(weights: PolicyWeights) -> str:
     return f"{weights.policy}:{weights.updates()}"
 
 
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # An error that was raised in another process says its own message last.
-    return f"{type(error).__name__}: {lines[-1][:120]}" if lines else type(error).__name__
+def _described(error: BaseException) -> str:
+    """Type and message of an error; of one raised in another process, those of the original."""
+    original = getattr(error, "cause", None)  # Ray's message is the whole traceback
+    error = original if isinstance(original, BaseException) else error
+    kind, message = type(error).__name__, one_line(error)
+    return kind if message == kind else f"{kind}: {message[:_LONGEST_CAUSE]}"

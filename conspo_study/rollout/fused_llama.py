@@ -1,25 +1,27 @@
-"""A small Llama decoded in a third of the operations of the transformers module.
+"""Decodes a small Llama with a third of the operations of the transformers module.
 
-For a model of 100,000 parameters the time of a step is the number of operations, not their size.
-Merging projections that read the same input, folding the norms' gains and attention's scale into
-them, rotating queries and keys as complex numbers and keeping all keys and values in one tensor
-leaves the result the same to rounding. Large models gain nothing and would hold their weights
-twice, so they and all other architectures are decoded by calling the model.
+For a model of 100,000 parameters the time of a step depends on the number of operations, not on
+their size. Merging projections of the same input, folding the norms' gains and the attention scale
+into them, rotating queries and keys as complex numbers, and keeping all keys and values in one
+tensor give the same result up to rounding. Large models would gain nothing and hold their weights
+twice, so they, and all other architectures, are decoded by calling the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, PreTrainedModel
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from conspo_study.rollout.decoder import hiding, hiding_future, left_padded
 
 MAX_PARAMETERS = 5_000_000
+"""Largest model that is decoded in this way."""
 
 
 class _Layer(NamedTuple):
@@ -29,8 +31,8 @@ class _Layer(NamedTuple):
     down: torch.Tensor
 
 
-def can_fuse(model: Any) -> bool:
-    """Whether the model is a plain and small enough Llama on a CPU."""
+def can_fuse(model: PreTrainedModel) -> bool:
+    """True for a plain, small Llama on a CPU."""
     if type(model) is not LlamaForCausalLM or model.device.type != "cpu":
         return False
     config = model.config
@@ -44,28 +46,28 @@ def can_fuse(model: Any) -> bool:
     )
 
 
-def _is_plain(layer: Any) -> bool:
-    """Whether the projections are their weights and nothing more, such as adapters."""
+def _is_plain(layer: LlamaDecoderLayer) -> bool:
+    """True if all projections of a layer are plain linear layers, without adapters."""
     parts = layer.self_attn, layer.mlp
     names = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
     return all(
         type(getattr(part, name)) is nn.Linear
-        for part, own in zip(parts, names, strict=True)
-        for name in own
+        for part, projections in zip(parts, names, strict=True)
+        for name in projections
     )
 
 
 class FusedLlama:
-    """A `Decoder` with the weights of a model as they are now; made anew after each update."""
+    """A `Decoder` with a copy of the model's current weights; to be rebuilt after each update."""
 
     def __init__(self, model: LlamaForCausalLM, capacity: int) -> None:
-        """capacity: most tokens of a row, padding included."""
+        """capacity: maximum tokens of a row, padding included."""
         base, config = model.model, model.config
         self._capacity = capacity
         self._embedding = base.embed_tokens.weight
         self._heads = config.num_attention_heads
         self._size = base.layers[0].self_attn.head_dim
-        # x / rms(x) = x sqrt(D) / |x|: sqrt(D) goes into the gains.
+        # x / rms(x) = x sqrt(D) / |x|: sqrt(D) is folded into the gains.
         gain = config.hidden_size**0.5
         self._least = torch.tensor((config.hidden_size * config.rms_norm_eps) ** 0.5)
         self._layers = [self._fused(layer, gain) for layer in base.layers]
@@ -73,7 +75,7 @@ class FusedLlama:
         cos_1LD, sin_1LD = base.rotary_emb(self._embedding, torch.arange(capacity)[None])
         half = self._size // 2
         turn_LC = torch.complex(cos_1LD[0, :, :half], sin_1LD[0, :, :half])
-        # Queries and keys turn, values do not.
+        # Queries and keys are rotated, values are not.
         self._turn_L31C = torch.stack([turn_LC, turn_LC, torch.ones_like(turn_LC)], 1)[:, :, None]
         self._length = 0
         self._mask_RHL: torch.Tensor | None = None
@@ -106,7 +108,7 @@ class FusedLlama:
             self._mask_RHL = self._mask_RHL.repeat_interleave(times, dim=0)
 
     def keep(self, rows_K: torch.Tensor) -> None:
-        """See `Decoder`. The rows become the first ones of the same memory."""
+        """See `Decoder`. The rows are moved to the front of the same memory."""
         used = self._kv[..., : self._length, :].index_select(2, rows_K)
         self._kv = self._kv[:, :, : len(rows_K)]
         self._kv[..., : self._length, :] = used
@@ -126,7 +128,7 @@ class FusedLlama:
     def _hidden(
         self, tokens_RL: torch.Tensor, turn: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """Append L tokens to each row; their hidden states [R * L, D] before the last norm."""
+        """Append L tokens to each row; returns hidden states [R * L, D] before the last norm."""
         rows, added = tokens_RL.shape
         start, self._length = self._length, self._length + added
         x_TD: torch.Tensor = self._embedding[tokens_RL.flatten()]
@@ -144,7 +146,7 @@ class FusedLlama:
     def _attended(
         self, query_RLHD: torch.Tensor, kv: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """[R * L, H * D], of keys and values [2, R, H, length, D]."""
+        """Attention output [R * L, H * D]; kv: keys and values [2, R, H, length, D]."""
         keys, values = kv
         if query_RLHD.shape[1] > 1:
             query = query_RLHD.transpose(1, 2)
@@ -152,8 +154,8 @@ class FusedLlama:
                 query, keys, values, mask, is_causal=mask is None, scale=1.0
             )
             return attended_RHLD.transpose(1, 2).flatten(0, 1).flatten(1)
-        # For single queries, two products of many small matrices (B = R * H) take little more than
-        # half the time of attention's kernel, which is made for longer ones.
+        # For single queries, two batched products (B = R * H) take little more than half the time
+        # of the attention kernel, which is made for longer queries.
         query_B1D = query_RLHD.reshape(-1, 1, self._size)
         keys_BDL = keys.flatten(0, 1).transpose(1, 2)
         if mask is None:
@@ -170,7 +172,7 @@ class FusedLlama:
         length_T1 = torch.linalg.vector_norm(x_TD, dim=-1, keepdim=True)
         return x_TD / torch.hypot(length_T1, self._least)
 
-    def _fused(self, layer: Any, gain: float) -> _Layer:
+    def _fused(self, layer: LlamaDecoderLayer, gain: float) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
         query = self._paired(attention.q_proj.weight) * self._size**-0.5
         qkv = torch.cat([query, self._paired(attention.k_proj.weight), attention.v_proj.weight])
@@ -183,8 +185,10 @@ class FusedLlama:
         )
 
     def _paired(self, weight_ED: torch.Tensor) -> torch.Tensor:
-        """A projection to queries or keys whose heads have their elements in pairs: transformers
-        rotates an element of a head's first half with that of the second half at the same place;
-        here the two lie next to each other, as the parts of a complex number."""
+        """A projection to queries or keys with the elements of each head in pairs.
+
+        transformers rotates element i of a head's first half with element i of its second half;
+        here the two are adjacent, as the parts of a complex number.
+        """
         heads = weight_ED.view(self._heads, 2, self._size // 2, -1)
         return heads.transpose(1, 2).flatten(0, 2)

@@ -1,7 +1,7 @@
-"""Forms the groups that the objective compares, and counts what it leaves out.
+"""Forms the groups that the objective compares, and counts the discarded ones.
 
-Whatever carries no contrast is dropped here, before any denominator is formed: dividing by groups
-that cannot contribute would silently scale the loss down.
+Groups without contrast are dropped here, before any denominator is formed: dividing by groups that
+cannot contribute would silently scale the loss down.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from conspo_study.records import Group, Judgement, Problem, Rollout, Verdict
 
 @dataclass(frozen=True, slots=True)
 class GroupCounts:
-    """What became of the sampled groups; `sampled` is the sum of the five kinds after it."""
+    """Counts of sampled groups by outcome; `sampled` is the sum of the five kinds that follow
+    it."""
 
     sampled: int = 0
-    """Groups before anything was dropped, one per problem."""
+    """All groups, one per problem."""
     valid: int = 0
-    """Groups with contrast: the ones that are trained on."""
+    """Groups with contrast, which are trained on."""
     all_correct: int = 0
     """Groups without contrast whose rollouts are all correct."""
     all_wrong: int = 0
     """Groups without contrast whose rollouts are all wrong."""
     too_small: int = 0
-    """Groups of which fewer than two rollouts have a decided verdict."""
+    """Groups with fewer than two rollouts of decided verdict."""
     gold_bad: int = 0
     """Problems whose gold answer the verifier cannot parse."""
     rollouts: int = 0
@@ -36,13 +37,13 @@ class GroupCounts:
     killed: int = 0
     """Rollouts dropped because the process that checked them died."""
     unrewarded: int = 0
-    """Rollouts dropped because an own reward function returned None for them, or failed."""
+    """Rollouts dropped because a custom reward function returned None for them, or failed."""
 
     def __add__(self, other: GroupCounts) -> GroupCounts:
         return GroupCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def fractions(self) -> dict[str, float]:
-        """Each kind's share of the sampled groups, and the share of undecided rollouts."""
+        """The fraction of sampled groups of each kind, and the fraction of undecided rollouts."""
         groups, rollouts = max(1, self.sampled), max(1, self.rollouts)
         return {
             "valid_fraction": self.valid / groups,
@@ -61,11 +62,11 @@ def form_groups(
     judgements: Sequence[Sequence[Judgement]],
     contrast: Literal["verdicts", "rewards"] = "verdicts",
 ) -> tuple[list[Group], GroupCounts]:
-    """The valid groups, in the order of the problems, and the counts of all of them.
+    """The valid groups, in the order of the problems, and the counts of all groups.
 
-    `rollouts[i]` are the responses to `prompts[i]`, the tokens of `problems[i]`, and
-    `judgements[i]` their verdicts. contrast: what must differ within a group, a verdict or, for an
-    objective that reads rewards alone, a reward.
+    `prompts[i]` are the tokens of `problems[i]`, `rollouts[i]` the responses and `judgements[i]`
+    their verdicts. contrast: the quantity that must differ within a group, verdicts or, for an
+    objective that reads rewards alone, rewards.
     """
     groups: list[Group] = []
     counts = GroupCounts()

@@ -1,4 +1,4 @@
-"""Metrics of sampled responses, whatever becomes of them."""
+"""Metrics of all sampled responses, including discarded ones."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Pair = tuple[Rollout, Judgement]
 def rollout_metrics(
     rollouts: Sequence[Rollout], judgements: Sequence[Judgement]
 ) -> dict[str, Part]:
-    """What can be said of all responses of a step, in parts.
+    """Metrics of all responses of a step, as parts that can be added.
 
-    `reward` and its standard deviation are over decided verdicts, before any shaping; without an
-    own reward it is 1 for correct and 0 for any other response, and with one `correct_fraction` is
-    the share of those that reach its threshold. Lengths are in tokens; `entropy` is the mean of
-    -log pi(o_t) over sampled tokens, an unbiased estimate of the policy's entropy in nats.
+    `reward` and `reward_std` are over decided verdicts, before shaping. The built-in reward is 1
+    for a correct response and 0 for any other; with a custom one, `correct_fraction` is the share
+    that reaches its threshold. Lengths are in tokens. `entropy` is the mean of -log pi(o_t) over
+    sampled tokens, an unbiased estimate of the policy's entropy in nats.
     """
     pairs = list(zip(rollouts, judgements, strict=True))
     decided = [pair for pair in pairs if pair[1].verdict.decided]
     rewards = [judgement.reward for _, judgement in decided]
     lengths = [len(rollout.tokens) for rollout in rollouts]
     surprise = -sum(sum(rollout.logprobs) for rollout in rollouts)
-    found: dict[str, Part] = {
+    parts: dict[str, Part] = {
         "reward": Mean(sum(rewards), len(rewards)),
         "reward_std": Spread(len(rewards), sum(rewards), sum(reward**2 for reward in rewards)),
         "undecided_fraction": _mean(pairs, lambda pair: not pair[1].verdict.decided),
@@ -47,26 +47,26 @@ def rollout_metrics(
         "entropy": Mean(surprise, sum(lengths)),
     }
     if any(judgement.graded is not None for judgement in judgements):
-        found["correct_fraction"] = _mean(decided, _is_correct)
+        parts["correct_fraction"] = _mean(decided, _is_correct)
     if lengths:
-        found["response_length_min"] = Least(float(min(lengths)))
-        found["response_length_max"] = Peak(float(max(lengths)))
-    return found
+        parts["response_length_min"] = Least(float(min(lengths)))
+        parts["response_length_max"] = Peak(float(max(lengths)))
+    return parts
 
 
 def derived_metrics(row: Mapping[str, float], sampled: int | None) -> dict[str, float]:
-    """Quotients of metrics that a step has already put together; undefined ones are left out.
+    """Quotients of a step's metrics; undefined ones are omitted.
 
-    `kl_entropy_ratio` is `mismatch_kl` / `entropy`, the disagreement of sampler and trainer against
-    the size that matters. `refill_factor` is how many groups were `sampled` for each group trained
-    on, for steps that refill discarded groups; None for those that do not.
+    row: the step's metrics. sampled: number of sampled groups, None without refilling.
+    `kl_entropy_ratio` is `mismatch_kl` / `entropy`: the KL between sampler and trainer relative to
+    the entropy. `refill_factor` is the number of groups sampled per group trained on.
     """
-    found = {}
+    ratios = {}
     if "mismatch_kl" in row and row["entropy"] > 0:
-        found["kl_entropy_ratio"] = row["mismatch_kl"] / row["entropy"]
+        ratios["kl_entropy_ratio"] = row["mismatch_kl"] / row["entropy"]
     if sampled is not None and "groups" in row:
-        found["refill_factor"] = sampled / row["groups"]
-    return found
+        ratios["refill_factor"] = sampled / row["groups"]
+    return ratios
 
 
 def _is_correct(pair: Pair) -> bool:

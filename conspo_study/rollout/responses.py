@@ -1,31 +1,35 @@
-"""Sampled tokens as the rollouts that the other stages see, whichever engine drew them."""
+"""Converts sampled tokens of any engine into rollouts."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING
 
 from conspo_study.records import FinishStatus, Rollout
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 Response = tuple[Sequence[int], Sequence[float]]
-"""Tokens, the one that ended the response included where there is one, and their
-log-probabilities."""
+"""Tokens, including the stop token if there is one, and their log-probabilities (nats)."""
 
 
 def as_rollouts(
     responses: Sequence[Sequence[Response]],
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     stops: Container[int],
     updates: Sequence[int],
 ) -> list[tuple[Rollout, ...]]:
-    """The responses to each prompt as rollouts of weights that have been updated so often.
+    """The responses to each prompt as rollouts.
 
-    stops: the tokens that end a response; they need not be special, and are no part of its text.
-    updates: one number per prompt.
+    stops: the tokens that end a response; they need not be special tokens and are not part of its
+    text. updates: for each prompt, the optimiser steps applied to the weights it was sampled from.
     """
-    said = [list(tokens[:-1] if tokens[-1] in stops else tokens) for tokens, _ in chain(*responses)]
-    texts = iter(tokenizer.batch_decode(said, skip_special_tokens=True))
+    spoken = [
+        list(tokens[:-1] if tokens[-1] in stops else tokens) for tokens, _ in chain(*responses)
+    ]
+    texts = iter(tokenizer.batch_decode(spoken, skip_special_tokens=True))
     return [
         tuple(
             Rollout(

@@ -1,7 +1,7 @@
-"""Draws one token per row from a uniform number per row, by inverting the distribution function.
+"""Samples one token per row from a uniform number per row, by inverting the distribution function.
 
-Because the uniform numbers are given, a row's token depends on that row alone, which shared random
-state (`torch.multinomial`) cannot offer.
+Since the uniform numbers are given, a row's token depends on that row alone; shared random state
+(`torch.multinomial`) would not ensure that.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from conspo_study.rollout.engine import Sampling
 def next_tokens(
     logits_RV: torch.Tensor, uniform_R: torch.Tensor, sampling: Sampling
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens [R] and their log-probabilities [R] under the distribution they are drawn from.
+    """Tokens [R] and their log-probabilities [R] under the distribution they are sampled from.
 
-    A greedy choice is reported with its log-probability at temperature 1. A row whose logits are
-    not numbers, as those of a diverged policy, gets some token and NaN.
+    uniform_R: numbers in [0, 1). A greedy token has its log-probability at temperature 1. A row
+    with NaN logits, as of a diverged policy, gets an arbitrary token and NaN.
     """
     logits_RV = logits_RV.float()
     if sampling.temperature == 0:
@@ -28,17 +28,19 @@ def next_tokens(
         probs_RV = nucleus(probs_RV, sampling.top_p)
     cumulative_RV = probs_RV.cumsum(dim=-1)
     total_R1 = cumulative_RV[:, -1:]
-    # The first token whose cumulative probability exceeds the target has probability above zero,
-    # provided that the target stays below the total, which rounding alone would not ensure.
+    # The first token whose cumulative probability exceeds the target has positive probability if
+    # the target is below the total; rounding could violate that, so the target is clamped.
     below_total_R1 = torch.nextafter(total_R1, total_R1.new_zeros(()))
     target_R1 = torch.minimum(uniform_R[:, None] * total_R1, below_total_R1)
     tokens_R = torch.searchsorted(cumulative_RV, target_R1, right=True)[:, 0]
-    tokens_R.clamp_(max=logits_RV.shape[-1] - 1)  # only where nothing exceeds NaN
+    tokens_R.clamp_(
+        max=logits_RV.shape[-1] - 1
+    )  # only for rows of NaN, where no value exceeds the target
     return tokens_R, _pick(probs_RV, tokens_R).log()
 
 
 def nucleus(probs_RV: torch.Tensor, top_p: float) -> torch.Tensor:
-    """The fewest likeliest tokens that reach `top_p` in total, renormalised; the rest get zero."""
+    """Probabilities restricted to the fewest likeliest tokens that reach `top_p`, renormalised."""
     sorted_RV, order_RV = probs_RV.sort(dim=-1, descending=True, stable=True)
     before_RV = sorted_RV.cumsum(dim=-1) - sorted_RV
     sorted_RV = sorted_RV.masked_fill(before_RV >= top_p, 0.0)

@@ -1,7 +1,7 @@
-"""A key-value cache whose memory is allocated once, for responses of a known limit.
+"""A key-value cache with memory allocated once, for responses of limited length.
 
-transformers' dynamic cache copies everything it holds for each new token; this one writes the new
-token in place and hands attention a view. Its rows can be repeated and dropped while decoding.
+transformers' dynamic cache copies all its content for each new token; this one writes the new token
+in place and gives attention a view. Rows can be repeated and dropped while decoding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 
 class StaticRowsLayer(CacheLayerMixin):  # type: ignore[misc]
-    """Keys and values of one layer, [rows, heads, capacity, head size]; `length` of it is used."""
+    """Keys and values of one layer [rows, heads, capacity, head size]; `length` positions are
+    used."""
 
     is_sliding = False
 
@@ -30,7 +31,7 @@ class StaticRowsLayer(CacheLayerMixin):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append the new positions; returns views of everything held."""
+        """Append new positions; returns views of all used positions."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         start, self.length = self.length, self.length + key_states.shape[2]
@@ -47,7 +48,7 @@ class StaticRowsLayer(CacheLayerMixin):  # type: ignore[misc]
             setattr(self, name, fresh)
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep only the rows `indices`, which become the first rows of the same memory."""
+        """Keep only the rows `indices`, moved to the front of the same memory."""
         for name in ("keys", "values"):
             buffer = getattr(self, name)
             used = buffer[:, :, : self.length].index_select(0, indices)
@@ -70,5 +71,5 @@ class StaticRowsLayer(CacheLayerMixin):  # type: ignore[misc]
 
 
 def static_cache(layers: int, capacity: int) -> Cache:
-    """A cache of `layers` layers for at most `capacity` positions."""
+    """A cache of `layers` layers with `capacity` positions."""
     return Cache(layers=[StaticRowsLayer(capacity) for _ in range(layers)])

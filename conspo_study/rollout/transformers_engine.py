@@ -1,17 +1,18 @@
-"""Generation with any decoder-only transformers model, on the weights that are being trained.
+"""Generation with any decoder-only transformers model, from the weights that are being trained.
 
-Each prompt is read once and its cache repeated for its n responses; rows that have stopped are
-dropped from the batch while the others go on. Everything goes through the models' public
-interface, but for small Llamas (`fused_llama`).
+Each prompt is read once and its cache repeated for its n responses; finished rows are dropped from
+the batch while the others continue. It uses the models' public interface, except for small Llamas
+(`fused_llama`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Set
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from conspo_study.records import Rollout
 from conspo_study.rollout.decodable import attention_window, decoding_problem
@@ -21,20 +22,23 @@ from conspo_study.rollout.fused_llama import FusedLlama, can_fuse
 from conspo_study.rollout.responses import as_rollouts
 from conspo_study.rollout.sampling import next_tokens
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 KEEP_ROWS = 0.8
-"""The batch is compacted when no more than this share of its rows is still running."""
+"""The batch is compacted when at most this fraction of its rows is still running."""
 
 
 class TransformersEngine:
     """A `RolloutEngine` that shares the model object with the trainer, so no weights are copied.
 
-    With `precision` bfloat16 it computes as the trainer does then: by autocast on float32 weights.
+    With `precision` bfloat16 it computes like the trainer, by autocast on float32 weights.
     """
 
     def __init__(
         self,
-        model: Any,
-        tokenizer: Any,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
         batch_rows: int = 512,
         *,
         updates: Callable[[], int] = lambda: 0,
@@ -42,11 +46,10 @@ class TransformersEngine:
         precision: str = "float32",
         longest: int | None = None,
     ) -> None:
-        """`updates` tells how many optimiser steps have been applied to the model so far;
-        `stop_ids` end a response, by default the tokenizer's end-of-sequence token alone; where
-        there are none, only the limit does. `longest`: most tokens of a prompt with its response
-        that the model reads rightly; None for any number. Raises ValueError for a model that this
-        engine cannot decode."""
+        """updates: returns the number of optimiser steps applied to the model so far. stop_ids:
+        tokens that end a response, by default the tokenizer's end-of-sequence token; if empty, only
+        the limit ends it. longest: maximum tokens of a prompt with its response that the model
+        supports; None: unlimited. Raises ValueError for a model that this engine cannot decode."""
         if problem := decoding_problem(type(model), model.config):
             raise ValueError(problem)
         self._model = model
@@ -58,13 +61,13 @@ class TransformersEngine:
         limits = (longest, attention_window(model.config))
         self._longest = min((limit for limit in limits if limit is not None), default=None)
         self._bfloat16 = precision == "bfloat16"
-        # Folded norms round differently in bfloat16 than those that the trainer applies.
+        # In bfloat16, folded norms round differently from the trainer's.
         self._fuses = can_fuse(model) and not self._bfloat16
 
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
     ) -> list[tuple[Rollout, ...]]:
-        """See `RolloutEngine`. Raises PromptRefused for what the model cannot read."""
+        """See `RolloutEngine`. Raises FloatingPointError for non-finite logits."""
         self._check(prompts, sampling.max_new_tokens)
         rows: list[list[tuple[list[int], list[float]]]] = [[] for _ in prompts]
         uniforms = [_uniforms(seed, n, sampling) for seed in seeds]
@@ -91,28 +94,28 @@ class TransformersEngine:
     def begin(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
     ) -> Draw:
-        """See `RolloutEngine`. The trainer's own model samples, so this is all of the work."""
+        """See `RolloutEngine`. Samples everything now, since the model is the trainer's."""
         drawn = self.generate(prompts, n, sampling, seeds)
         return lambda: drawn
 
     def rest(self) -> None:
-        """Nothing to give back: the model is the trainer's."""
+        """Do nothing: the model is the trainer's."""
 
     def sync_s(self) -> float:
-        """0: the weights are the trainer's."""
+        """Zero: the weights are the trainer's."""
         return 0.0
 
     def take_restarts(self) -> list[str]:
-        """None: there is no process."""
+        """An empty list: there is no engine process."""
         return []
 
     def _check(self, prompts: Sequence[Sequence[int]], limit: int) -> None:
         longest = max(map(len, prompts), default=0) + limit
         if self._longest is not None and longest > self._longest:
             raise PromptRefused(
-                f"a prompt with its response may take {longest} tokens, but the model reads no "
-                f"more than {self._longest} rightly (its positions, or how far back it sees): "
-                "lower max_new_tokens of rollout or evaluation, or use shorter problems"
+                f"a prompt with its response may have {longest} tokens, but the model supports at "
+                f"most {self._longest} (by its positions or its attention window): lower "
+                "max_new_tokens of rollout or evaluation, or use shorter problems"
             )
         largest = max(map(max, filter(None, prompts)), default=0)
         if largest >= self._vocabulary:
@@ -124,7 +127,7 @@ class TransformersEngine:
     def _batches(
         self, prompts: Sequence[Sequence[int]], n: int
     ) -> Iterator[tuple[list[int], slice]]:
-        """Prompts of similar length that are decoded together, with the samples drawn of each."""
+        """Indices of prompts of similar length to decode together, and the samples of each."""
         order = sorted(range(len(prompts)), key=lambda p: len(prompts[p]))
         together = max(1, self._batch_rows // n)
         for start in range(0, len(order), together):
@@ -132,9 +135,9 @@ class TransformersEngine:
                 yield order[start : start + together], slice(first, first + self._batch_rows)
 
     def _decode(
-        self, prompts: list[Sequence[int]], uniforms_PGT: Any, sampling: Sampling
+        self, prompts: list[Sequence[int]], uniforms_PGT: NDArray[np.float32], sampling: Sampling
     ) -> list[tuple[list[int], list[float]]]:
-        """Tokens and log-probs of each row, prompts outermost; R = P * G rows."""
+        """Tokens and log-probabilities of each row, prompts outermost; R = P * G rows."""
         device = self._model.get_input_embeddings().weight.device
         per_prompt, limit = uniforms_PGT.shape[1:]
         uniforms_TR = torch.from_numpy(uniforms_PGT.reshape(-1, limit).T.copy()).to(device)
@@ -150,10 +153,10 @@ class TransformersEngine:
             drawn.append(_Drawn(active_R, tokens_R, logp_R))
             for stop in self._stops:
                 running_R &= tokens_R != stop
-            alive = int(running_R.sum())
-            if not alive or t + 1 == limit:
+            running = int(running_R.sum())
+            if not running or t + 1 == limit:
                 break
-            if alive <= KEEP_ROWS * len(running_R):
+            if running <= KEEP_ROWS * len(running_R):
                 keep = running_R.nonzero()[:, 0]
                 active_R, tokens_R = active_R[keep], tokens_R[keep]
                 uniforms_TR, running_R = uniforms_TR[:, keep], running_R[keep]
@@ -168,21 +171,21 @@ class TransformersEngine:
 
 
 class _Drawn(NamedTuple):
-    """What one step drew, and for which rows."""
+    """The tokens sampled in one step, and their rows."""
 
     rows_R: torch.Tensor
     tokens_R: torch.Tensor
     logp_R: torch.Tensor
 
 
-def _uniforms(seed: int, n: int, sampling: Sampling) -> Any:
-    """One number in [0, 1) per sample and position [n, T]: all the randomness there is."""
+def _uniforms(seed: int, n: int, sampling: Sampling) -> NDArray[np.float32]:
+    """Uniform numbers in [0, 1) per sample and position [n, T]: the only source of randomness."""
     return np.random.default_rng(seed).random((n, sampling.max_new_tokens), dtype=np.float32)
 
 
 def _cut_at_stop(drawn: Sequence[_Drawn], stops: Set[int]) -> list[tuple[list[int], list[float]]]:
     """Tokens and log-probabilities of each row, up to its first stop token. Raises
-    FloatingPointError when the policy's logits were not numbers, as those of a diverged one."""
+    FloatingPointError for non-finite logits, as of a diverged policy."""
     rows_N, tokens_N, logp_N = (torch.cat(part).cpu().numpy() for part in zip(*drawn, strict=True))
     if not np.isfinite(logp_N).all():
         raise FloatingPointError("the policy's logits are not finite")

@@ -1,8 +1,8 @@
-"""The vLLM engine itself, in the process that is made for it and holds nothing else.
+"""The vLLM engine, in a process of its own.
 
-vLLM reads its settings from the environment when it is imported, replaces functions of torch, and
-takes the process with it when a kernel fails: none of that may happen where the trainer lives. So
-nothing of it is imported before `start`.
+vLLM reads settings from the environment on import, replaces functions of torch, and kills its
+process when a kernel fails, so it must not run in the trainer's process. It is not imported before
+`start`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from conspo_study.rollout.weight_memory import SHARED_MEMORY
 
 
 class VllmActor:
-    """One engine, driven by one trainer; `EngineProcess.call` names these methods.
+    """One engine, driven by one trainer through `EngineProcess.call`.
 
-    log: where this process's output goes from now on. heartbeat: a file whose first 8 bytes count
-    what the engine has done.
+    log: file to which the process's output is redirected. heartbeat: file whose first 8 bytes count
+    the engine's steps.
     """
 
     def __init__(self, log: str, heartbeat: str) -> None:
@@ -31,16 +31,16 @@ class VllmActor:
         self._heartbeat = Heartbeat(heartbeat)
         self._llm: Any = None
         self._loading = True
-        """Whether the weights are none, or a mixture of two versions."""
+        """True while the weights are missing or incomplete."""
         self._asleep = False
 
     def __repr__(self) -> str:
-        """What Ray's pages show: run, worker and number, as in the path of the log."""
+        """Name in Ray's dashboard: run, worker and number, as in the path of the log."""
         return "/".join(self._log.with_suffix("").parts[-3:])
 
     def start(self, settings: Mapping[str, Any]) -> None:
-        """Bring up vLLM for the model described in the folder `settings["model"]`, with random
-        weights; see `engines.vllm_settings` for the others."""
+        """Start vLLM with random weights, for the model described in the folder
+        `settings["model"]`; for the other settings see `training.engines.vllm_settings`."""
         from vllm import LLM
         from vllm.config import WeightTransferConfig
 
@@ -51,8 +51,8 @@ class VllmActor:
         self._llm = LLM(
             model=settings["model"],
             skip_tokenizer_init=True,
-            # The weights come from the trainer, never from a file; what defaults a model's folder
-            # has for sampling is none of our business either.
+            # Weights come from the trainer, never from a file, and the sampling defaults of the
+            # model's folder are ignored.
             load_format="dummy",
             generation_config="vllm",
             weight_transfer_config=WeightTransferConfig(backend=settings["backend"]),
@@ -63,7 +63,7 @@ class VllmActor:
         self._heartbeat.beat()
 
     def init_weight_transfer(self, info: Mapping[str, Any]) -> None:
-        """Meet the trainer; what `info` holds is the backend's affair."""
+        """Connect to the trainer. info: specific to the backend of the weight transfer."""
         self._llm.init_weight_transfer_engine({"init_info": dict(info)})
 
     def load_weights(self, info: Mapping[str, Any], version: str) -> None:
@@ -73,30 +73,30 @@ class VllmActor:
         self.finish_weight_update(version)
 
     def start_weight_update(self) -> None:
-        """From here to the end of `finish_weight_update`, nothing is generated."""
+        """Begin an update; until `finish_weight_update` nothing can be generated."""
         self._loading = True
         if self._asleep:
             self._llm.wake_up(tags=["weights"])
         self._llm.start_weight_update()
 
     def update_weights(self, info: Mapping[str, Any]) -> None:
-        """Receive weights; what `info` holds is the backend's affair."""
+        """Receive weights. info: specific to the backend of the weight transfer."""
         self._llm.update_weights({"update_info": dict(info)})
         self._heartbeat.beat()
 
     def finish_weight_update(self, version: str) -> None:
-        """From here on, all that is generated comes from weights of this version."""
+        """End an update; from now on responses are sampled from weights of this version."""
         self._llm.finish_weight_update(weight_version=version)
         if self._asleep:
             self._llm.wake_up(tags=["kv_cache"])
             self._asleep = False
-        # Keys and values of the old weights must not meet queries of the new ones.
+        # Cached keys and values of the old weights are invalid.
         self._llm.reset_prefix_cache()
         self._loading = False
         self._heartbeat.beat()
 
     def sleep(self) -> None:
-        """Give all memory of the GPU back; weights and cache are gone."""
+        """Release all GPU memory, including weights and cache."""
         self._loading = self._asleep = True
         self._llm.sleep(level=2)
 
@@ -106,32 +106,33 @@ class VllmActor:
         seeds: Sequence[Sequence[int]],
         sampling: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """`responses` to each prompt, one per seed, and the `version` of the weights behind them.
+        """Sample a response per seed of each prompt.
 
-        sampling: `temperature`, `top_p`, `max_new_tokens`, and `stops`, which end a response.
-        Raises RuntimeError when the weights are not whole.
+        sampling: `temperature`, `top_p`, `max_new_tokens`, and `stops`, the tokens that end a
+        response. Returns `responses` and the `version` of the weights. Raises RuntimeError if the
+        weights are incomplete.
         """
         if self._loading:
-            raise RuntimeError("the engine's weights have not been replaced as a whole")
+            raise RuntimeError("the engine's weights are incomplete")
         from vllm import SamplingParams
         from vllm.inputs import tokens_input
 
         engine = self._llm.llm_engine
-        for p, (prompt, own_seeds) in enumerate(zip(prompts, seeds, strict=True)):
-            for g, seed in enumerate(own_seeds):
+        for p, (prompt, prompt_seeds) in enumerate(zip(prompts, seeds, strict=True)):
+            for g, seed in enumerate(prompt_seeds):
                 params = SamplingParams(
                     temperature=sampling["temperature"],
                     top_p=sampling["top_p"],
                     max_tokens=sampling["max_new_tokens"],
                     stop_token_ids=list(sampling["stops"]),
-                    # At other tokens, which a model's description may name, nothing ends.
+                    # Only `stops` end a response, not other tokens that the model's files may list.
                     ignore_eos=True,
                     seed=seed,
                     logprobs=0,
                     detokenize=False,
                 )
                 engine.add_request(f"{p}:{g}", tokens_input(list(prompt)), params)
-        responses: list[list[Response]] = [[((), ())] * len(own) for own in seeds]
+        responses: list[list[Response]] = [[((), ())] * len(prompt_seeds) for prompt_seeds in seeds]
         while engine.has_unfinished_requests():
             for output in engine.step():
                 if output.finished:
@@ -142,20 +143,20 @@ class VllmActor:
 
 
 class Heartbeat:
-    """Tells whoever can read the file that something has been done."""
+    """A counter of progress in a file, for other processes to read."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_RDWR)
         self._count = 0
 
     def beat(self) -> None:
-        """One thing more."""
+        """Increase the counter."""
         self._count += 1
         os.pwrite(self._file, self._count.to_bytes(8, "little"), 0)
 
 
 def redirect_output(path: str) -> None:
-    """Append all output of this process to a file, what libraries and crashes print included."""
+    """Append all output of this process to a file, including that of libraries and crashes."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
@@ -167,7 +168,7 @@ def redirect_output(path: str) -> None:
 
 
 def _response(output: Any) -> Response:
-    """Tokens and their log-probabilities under the distribution that they were drawn from."""
+    """Tokens and their log-probabilities under the distribution they were sampled from."""
     tokens = tuple(output.token_ids)
     pairs = zip(tokens, output.logprobs, strict=True)
-    return tokens, tuple(found[token].logprob for token, found in pairs)
+    return tokens, tuple(entries[token].logprob for token, entries in pairs)

@@ -1,8 +1,8 @@
-"""How vLLM on a CPU takes new weights: from a file of tensors in memory that both processes see.
+"""Weight transfer to vLLM on a CPU, through a file of tensors in shared memory.
 
-It is registered with vLLM's own factory of weight transfer engines and takes the same path as those
-for GPUs: vLLM calls it in start, update and finish, and its layer-by-layer reloading gives every
-tensor the layout that the kernels want.
+It is registered with vLLM's factory of weight transfer engines and works like those for GPUs: vLLM
+calls it for start, update and finish, and vLLM's layer-by-layer reloading gives every tensor the
+layout that its kernels need.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from conspo_study.rollout.weight_memory import SHARED_MEMORY
 
 @dataclass
 class Nothing(WeightTransferInitInfo):  # type: ignore[misc]
-    """There is nothing to agree on beforehand."""
+    """Empty: the transfer needs no initialisation."""
 
 
 @dataclass
@@ -35,24 +35,24 @@ class TensorFile(WeightTransferUpdateInfo):  # type: ignore[misc]
     """All weights of the model."""
 
     path: str
-    """A safetensors file, readable until the update has been finished."""
+    """Path of a safetensors file, readable until the update has finished."""
 
 
 class SharedMemoryEngine(WeightTransferEngine[Nothing, TensorFile]):  # type: ignore[misc]
-    """Loads a model's weights from a `TensorFile`, all of them or an error."""
+    """Loads all of a model's weights from a `TensorFile`, or raises an error."""
 
     init_info_cls = Nothing
     update_info_cls = TensorFile
 
     def init_transfer_engine(self, init_info: Nothing) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def start_weight_update(self) -> None:
-        """Have every layer wait for its tensors."""
+        """Prepare every layer to receive its tensors."""
         initialize_layerwise_reload(self.model)
 
     def receive_weights(self, update_info: TensorFile) -> None:
-        """Raises ValueError naming parameters of the model that the file does not fill."""
+        """Load the weights. Raises ValueError naming parameters that the file lacks."""
         wanted = {name for name, _ in self.model.named_parameters()}
         if self.model_config.hf_config.tie_word_embeddings:
             wanted.discard("lm_head.weight")
@@ -64,18 +64,18 @@ class SharedMemoryEngine(WeightTransferEngine[Nothing, TensorFile]):  # type: ig
             )
 
     def finish_weight_update(self) -> None:
-        """Put the layers together again."""
+        """Complete the layers."""
         finalize_layerwise_reload(self.model, self.model_config)
         for module in self.model.modules():
-            # An output head that shares its weights with the embedding got none of its own, and
-            # keeps the copy that it had made of the old ones for its kernel.
+            # An output head tied to the embedding receives no weights itself and would keep its
+            # kernel's copy of the old ones.
             if isinstance(module, ParallelLMHead) and hasattr(module, "cpu_linear"):
                 module.quant_method.process_weights_after_loading(module)
 
     def shutdown(self) -> None:
-        """Nothing is held between updates."""
+        """Do nothing: no resources are held between updates."""
 
 
 def register() -> None:
-    """Make the backend known to vLLM, once in a process."""
+    """Register the backend with vLLM; to be called once per process."""
     WeightTransferEngineFactory.register_engine(SHARED_MEMORY, SharedMemoryEngine)

@@ -1,7 +1,7 @@
-"""Weights on their way to engines on GPUs, by vLLM's own ways of taking them.
+"""Sends weights to engines on GPUs, by vLLM's own weight transfer.
 
-Nothing passes through the main memory: an engine with GPUs of its own receives a broadcast over
-NCCL, one that shares the trainer's GPU opens handles of memory that both can see.
+Weights never pass through main memory: an engine with its own GPUs receives a broadcast over NCCL,
+one that shares the trainer's GPU opens handles of shared GPU memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from conspo_study.rollout.engine import PolicyWeights
 from conspo_study.rollout.engine_pool import EngineProcess
 
 _CHUNK_BYTES = 1 << 30
-"""Copies of weights that exist at a time on a GPU that is shared."""
+"""Size of the copies of weights that exist at once on a shared GPU."""
 
 
 class SharedGpuChannel:
@@ -35,7 +35,7 @@ class SharedGpuChannel:
         self, weights: PolicyWeights, version: str, engines: Mapping[int, EngineProcess]
     ) -> Iterator[dict[int, Future[Any]]]:
         """See `WeightChannel`."""
-        torch.cuda.empty_cache()  # what the trainer holds in reserve, the engine needs now
+        torch.cuda.empty_cache()  # the engine needs the memory that PyTorch caches for the trainer
         with _thread() as thread:
             yield {
                 number: thread.submit(self._send, weights, version, engine)
@@ -50,7 +50,7 @@ class SharedGpuChannel:
         engine.call("start_weight_update").result()
         gpu = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
         for chunk in _chunks(weights, self._dtype):
-            # The copies must live until the engine has read them.
+            # The copies must exist until the engine has read them.
             handles = [{gpu: _handle(tensor)} for _, tensor in chunk]
             info = _description(chunk) | {"ipc_handles": handles}
             engine.call("update_weights", info).result()
@@ -60,13 +60,13 @@ class SharedGpuChannel:
 class BroadcastChannel:
     """A `WeightChannel` to engines of `gpus` GPUs each, on this node: vLLM's backend `nccl`.
 
-    Every engine has a group of its own with the trainer, so that one can be replaced alone.
+    Every engine has its own process group with the trainer, so that one can be replaced alone.
     """
 
     def __init__(self, dtype: torch.dtype, gpus: int):
         self._dtype, self._gpus = dtype, gpus
-        self._lines: dict[int, _Line] = {}
-        """By engine."""
+        self._connections: dict[int, _Connection] = {}
+        """By engine number."""
 
     @contextmanager
     def sending(
@@ -85,10 +85,10 @@ class BroadcastChannel:
         from vllm.distributed.weight_transfer.factory import WeightTransferTrainerFactory
         from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
 
-        line = self._lines.get(number)
-        if line is None or line.client.engine is not engine:
+        connection = self._connections.get(number)
+        if connection is None or connection.client.engine is not engine:
             client, source = _Client(engine), _source(self._dtype)
-            # To vLLM every trainer is the only one: each has engines of its own.
+            # For vLLM every trainer is the only one, since each has its own engines.
             info = NCCLTrainerInitInfo(
                 master_address="127.0.0.1",
                 master_port=_free_port(),
@@ -96,14 +96,15 @@ class BroadcastChannel:
                 rank=0,
             )
             sender = WeightTransferTrainerFactory.trainer_init(info, client=client, source=source)
-            line = self._lines[number] = _Line(client, source, sender)
-        line.client.version, line.source.weights = version, weights
-        line.sender.send_weights()
+            connection = _Connection(client, source, sender)
+            self._connections[number] = connection
+        connection.client.version, connection.source.weights = version, weights
+        connection.sender.send_weights()
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """What connects the trainer with an engine."""
+class _Connection:
+    """The connection of the trainer with an engine."""
 
     client: _Client
     source: Any
@@ -111,7 +112,7 @@ class _Line:
 
 
 class _Client:
-    """What vLLM's sender asks of the receiving side."""
+    """The receiving side, with the interface that vLLM's sender requires."""
 
     def __init__(self, engine: EngineProcess):
         self.engine, self.version = engine, ""
@@ -130,7 +131,7 @@ class _Client:
 
 
 def _source(dtype: torch.dtype) -> Any:
-    """vLLM's view of `PolicyWeights`, to be set as its attribute `weights`."""
+    """A vLLM weight source that reads the `PolicyWeights` in its attribute `weights`."""
     from vllm.distributed.weight_transfer.base import ParamMeta, WeightSource
 
     class Source(WeightSource):  # type: ignore[misc]
@@ -150,7 +151,7 @@ def _source(dtype: torch.dtype) -> Any:
 
 
 def _chunks(weights: PolicyWeights, dtype: torch.dtype) -> Iterator[list[tuple[str, torch.Tensor]]]:
-    """Contiguous tensors in `dtype`, about `_CHUNK_BYTES` at a time."""
+    """Contiguous tensors in `dtype`, in chunks of about `_CHUNK_BYTES`."""
     chunk: list[tuple[str, torch.Tensor]] = []
     size = 0
     for name, tensor in weights.tensors():
@@ -164,7 +165,7 @@ def _chunks(weights: PolicyWeights, dtype: torch.dtype) -> Iterator[list[tuple[s
 
 
 def _handle(tensor: torch.Tensor) -> Any:
-    """What another process needs to open this tensor's memory."""
+    """A handle with which another process can open this tensor's memory."""
     return reduce_tensor(tensor)[1]  # type: ignore[no-untyped-call]
 
 
@@ -178,8 +179,9 @@ def _description(chunk: list[tuple[str, torch.Tensor]]) -> dict[str, Any]:
 
 @contextmanager
 def _thread() -> Iterator[ThreadPoolExecutor]:
-    """Sends in the background, so that the trainer can watch; one that hangs is not waited for."""
-    # Every thread has a current GPU of its own.
+    """A thread for sending in the background while the trainer watches; it is not joined if it
+    hangs."""
+    # The current GPU is a property of each thread.
     device = torch.cuda.current_device()
     thread = ThreadPoolExecutor(1, initializer=torch.cuda.set_device, initargs=(device,))
     try:

@@ -1,7 +1,7 @@
-"""Weights on their way to engines on the same machine, through memory without a name.
+"""Sends weights to engines on the same machine, through anonymous shared memory.
 
-The memory is freed by the kernel when nobody has it open any more: nothing is left behind by a
-process that is killed, and the size of /dev/shm, which containers keep small, is no limit.
+The kernel frees the memory when no process has it open: a killed process leaves nothing behind, and
+the size of /dev/shm, which containers keep small, is no limit.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from conspo_study.rollout.engine_actor import memory_path
 from conspo_study.rollout.engine_pool import EngineProcess
 
 SHARED_MEMORY = "conspo_shared_memory"
-"""The name under which vLLM's configuration refers to the receiving end."""
+"""Name of the receiving side in vLLM's configuration."""
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
-"""The safetensors format's names of number formats."""
+"""Names of data types in the safetensors format."""
 
 
 class SharedMemoryChannel:
-    """A `WeightChannel`: one copy of the weights in `dtype`, which all engines read."""
+    """A `WeightChannel` with one copy of the weights in `dtype`, which all engines read."""
 
     def __init__(self, dtype: torch.dtype):
         self._dtype = dtype
@@ -52,12 +52,12 @@ def write_tensors(
 ) -> None:
     """Write `tensors` in the safetensors format, as `dtype`.
 
-    The library's own function wants a folder to write into, or a second copy of all of them.
+    The library's own function needs a folder to write into or a second copy of all tensors.
     """
-    found = list(tensors)
+    named = list(tensors)
     header: dict[str, Any] = {}
     end = 0
-    for name, tensor in found:
+    for name, tensor in named:
         start, end = end, end + tensor.numel() * dtype.itemsize
         header[name] = {
             "dtype": _NAMES[dtype],
@@ -65,8 +65,8 @@ def write_tensors(
             "data_offsets": [start, end],
         }
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8 bytes
     file.write(len(text).to_bytes(8, "little") + text)
-    for _, tensor in found:
+    for _, tensor in named:
         plain = tensor.detach().to("cpu", dtype).contiguous().reshape(-1)
         file.write(plain.view(torch.uint8).numpy().data)

@@ -99,7 +99,7 @@ def test_a_hanging_weight_update_ends_the_process(tmp_path):
     pool = pool_of(tmp_path, "load_weights 1 hang", deadline_s=30.0)
     generate(pool)
     (restart,) = pool.take_restarts()
-    assert "while loading weights: TimeoutError: no sign of life for 30 s" in restart
+    assert "while loading weights: TimeoutError: no progress for 30 s" in restart
     first, second = processes(tmp_path / "0.log")
     wait_for(lambda: not Path(f"/proc/{first}").exists(), 60, "the end of the hanging process")
     assert Path(f"/proc/{second}").exists()

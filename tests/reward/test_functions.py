@@ -133,7 +133,7 @@ def test_an_object_that_can_be_called_is_a_reward():
     ("name", "said"),
     [
         ("rewards:wrong_signature", r"cannot be called with \(prompt, response, problem\)"),
-        ("rewards:constant", "is a int, and no function"),
+        ("rewards:constant", "is a int, not a function"),
         ("rewards:grade", "did you mean graded"),
         ("nowhere:score", "'nowhere' is not found"),
     ],

@@ -60,7 +60,7 @@ def test_beyond_an_attention_window_nothing_is_decoded(family, settings):
     assert attention_window(model.config) == 19
     assert mismatch(model) < 1e-3, "seven tokens and twelve fit"
     engine = TransformersEngine(model, TOKENIZER)
-    with pytest.raises(PromptRefused, match=r"may take 20 tokens, .* than 19 .*max_new_tokens"):
+    with pytest.raises(PromptRefused, match=r"may have 20 tokens, .* most 19 .*max_new_tokens"):
         engine.generate(PROMPTS, 2, Sampling(1.0, 13), [1, 2, 3])
 
 
@@ -82,7 +82,7 @@ def test_models_that_keep_something_else_than_keys_and_values_are_refused():
 def test_a_limit_that_the_engine_is_given_holds():
     engine = TransformersEngine(random_model("Llama"), TOKENIZER, longest=19)
     engine.generate(PROMPTS, 1, SAMPLING, [1, 2, 3])
-    with pytest.raises(PromptRefused, match="may take 20 tokens"):
+    with pytest.raises(PromptRefused, match="may have 20 tokens"):
         engine.generate([(*PROMPTS[1], 3)], 1, SAMPLING, [1])
 
 

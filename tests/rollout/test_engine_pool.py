@@ -262,7 +262,7 @@ def test_a_weight_update_that_hangs_ends_the_engine_at_its_deadline(tmp_path, mo
     assert 2.0 < time.monotonic() - before < 15
     assert setting.started[0].ended and not setting.started[1].ended
     (restart,) = engine.take_restarts()
-    assert "while loading weights: TimeoutError: no sign of life for 2 s" in restart
+    assert "while loading weights: TimeoutError: no progress for 2 s" in restart
 
 
 def test_an_engine_that_works_for_longer_than_the_deadline_is_let_alone(tmp_path):
@@ -279,7 +279,7 @@ def test_an_answer_from_other_weights_is_never_accepted(tmp_path):
     engine = setting.engine(Policy("seed 0"))
     assert drawn(engine) == expected
     (restart,) = engine.take_restarts()
-    assert "answered with weights 'seed 0:1000', not 'seed 0:0'" in restart
+    assert "wrong weights 'seed 0:1000', expected 'seed 0:0'" in restart
 
 
 def test_an_engine_that_rested_is_sent_its_weights_again(tmp_path):
@@ -303,7 +303,9 @@ def test_logits_that_are_not_numbers_are_told_apart_from_a_broken_engine(tmp_pat
 
 def test_a_prompt_that_leaves_no_room_for_its_response_is_refused(tmp_path):
     engine = Setting(tmp_path).engine(Policy("seed 0"))
-    with pytest.raises(ValueError, match="may take 65 tokens, the vLLM engine holds 64"):
+    with pytest.raises(
+        ValueError, match="may have 65 tokens, but the vLLM engine supports at most 64"
+    ):
         engine.generate([[5] * 57], 1, SAMPLING, [1])
 
 

@@ -143,5 +143,5 @@ def test_a_worker_refuses_what_the_driver_could_not_know(tmp_path):
     weights = PolicyWeights("seed 0", lambda: 0, lambda: model.named_parameters())
     with rollout_engines(config, tmp_path / "logs") as engine_of, torch.inference_mode():
         engine = engine_of(model, tokenizer, weights)
-        with pytest.raises(PromptRefused, match="may take 129 tokens"):
+        with pytest.raises(PromptRefused, match="may have 129 tokens"):
             engine.generate([(3,) * 125], 1, Sampling(1.0, 4), [0])

@@ -90,7 +90,7 @@ class ThreadEngine:
     def heartbeat(self):
         return int.from_bytes(os.pread(self._memory, 8, 0), "little")
 
-    def last_words(self):
+    def log_tail(self):
         return "the last words\nof a log"
 
     def end(self):
