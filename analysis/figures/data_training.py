@@ -12,6 +12,7 @@ from analysis.findings.summary import no_margin_reference
 from analysis.findings.trial_settings import objective_settings
 from analysis.load.study import StudyResults, StudyUnreadable
 from conspo_study.records import TrialState
+from conspo_study.results.names import CREDITS
 from conspo_study.results.rows import read_credits
 from conspo_study.results.table import TrialRow
 
@@ -88,7 +89,7 @@ def credits_frame(study: StudyResults, trials: Iterable[str]) -> pd.DataFrame:
         rows = [
             {**row, "trial": trial}
             for trial in trials
-            for row in read_credits(study.trial_folder(trial) / "credits.jsonl")
+            for row in read_credits(study.trial_folder(trial) / CREDITS)
         ]
     except ValueError as error:
         raise StudyUnreadable(str(error)) from error

@@ -15,6 +15,7 @@ from analysis.load.published import BASE
 from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import visible
 from conspo_study.records import TrialState
+from conspo_study.results.names import CREDITS
 from conspo_study.results.table import TrialRow
 
 _MOST_CREDIT_PANELS = 6
@@ -90,7 +91,7 @@ def credits(study: StudyResults) -> FigureEntry | str:
     stored = {
         curve.trial: curve
         for curve in reversed(shown)
-        if (study.trial_folder(curve.trial) / "credits.jsonl").is_file()
+        if (study.trial_folder(curve.trial) / CREDITS).is_file()
     }
     order = list(dict.fromkeys(curve.trial for curve in shown if curve.trial in stored))
     frame = credits_frame(study, order[:_MOST_CREDIT_PANELS])

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conspo_study.records import EvalRow
+from conspo_study.results.rows import eval_path, stored_evaluations
 
 FIELDS = tuple(field.name for field in fields(EvalRow) if field.default is MISSING)
 """Fields that every file has."""
@@ -37,9 +38,7 @@ def read_evaluations(
     if unknown := set(chosen) - set(FIELDS):
         raise ValueError(f"no column {', '.join(sorted(unknown))}; known: {', '.join(FIELDS)}")
     paths = [
-        (trial, path)
-        for trial, folder in folders.items()
-        for path in sorted(evaluation_files(folder, steps))
+        (trial, path) for trial, folder in folders.items() for path in sorted(_files(folder, steps))
     ]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         tables = list(pool.map(lambda item: _read(item[1], chosen), paths))
@@ -52,12 +51,10 @@ def read_evaluations(
     return frame.astype(dict.fromkeys(texts, str)).assign(trial=trials.array)
 
 
-def evaluation_files(folder: Path, steps: Collection[int] | None = None) -> Iterator[Path]:
-    """The evaluation files of a trial's folder, those of some steps or all."""
-    for path in folder.glob("eval-*-*.parquet"):
-        ending = path.stem.rpartition("-")[2]
-        if steps is None or (ending.isdecimal() and int(ending) in steps):
-            yield path
+def _files(folder: Path, steps: Collection[int] | None) -> Iterator[Path]:
+    for seed, step in stored_evaluations(folder):
+        if steps is None or step in steps:
+            yield eval_path(folder, seed, step)
 
 
 def _read(path: Path, columns: Sequence[str]) -> Any:

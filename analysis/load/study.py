@@ -16,15 +16,12 @@ from analysis.load.evaluations import read_evaluations
 from analysis.load.text import visible
 from conspo_study.records import EventKind, set_name
 from conspo_study.results.log import LogDamaged, LoggedEvent, read_log
-from conspo_study.results.nearby import no_study_in
-from conspo_study.results.rows import read_steps
+from conspo_study.results.names import CONFIG, LOG, SNAPSHOT, STEPS, trial_folder
+from conspo_study.results.rows import read_steps, stored_evaluations
+from conspo_study.results.stored import Fault, read_study
 from conspo_study.results.table import StudyTable, TrialRow, build_table
 from conspo_study.text import counted
 
-SCHEMA = 1
-"""The version of `study.json` that this code reads."""
-_DEFINED = {"space": dict, "base": dict, "confirm": dict, "also": list, "trials": int}
-"""Fields of a definition that are read, and of which JSON type they are unless they are null."""
 UNKNOWN_METRIC = "value of an unknown metric"
 """What stands for the metric of a study without a definition."""
 
@@ -103,7 +100,7 @@ class StudyResults:
             rows = [
                 {**step, "trial": trial}
                 for trial in trials
-                for step in read_steps(self.trial_folder(trial) / "steps.jsonl")
+                for step in read_steps(self.trial_folder(trial) / STEPS)
             ]
         except ValueError as error:
             raise StudyUnreadable(str(error)) from error
@@ -179,13 +176,11 @@ class StudyResults:
 
         Reports between evaluations repeat the metrics of the last one.
         """
-        names = [path.stem for path in self.trial_folder(trial).glob("eval-*-*.parquet")]
-        endings = [name.rpartition("-")[2] for name in names]
-        return {int(ending) for ending in endings if ending.isdecimal()}
+        return {step for _, step in stored_evaluations(self.trial_folder(trial))}
 
     def trial_folder(self, trial: str) -> Path:
         """Where the files of `trial` lie."""
-        return self.folder / "trials" / trial
+        return trial_folder(self.folder, trial)
 
 
 def load_study(folder: str | Path, *, log_alone: bool = False) -> StudyResults:
@@ -196,16 +191,14 @@ def load_study(folder: str | Path, *, log_alone: bool = False) -> StudyResults:
     or is damaged.
     """
     folder = Path(folder)
-    study, problem = {}, ""
+    stored = read_study(folder)
+    if stored.fault is Fault.LOST and not log_alone:
+        raise DefinitionLost(stored.problem)
+    if stored.fault is not None and stored.fault is not Fault.LOST:
+        raise StudyUnreadable(stored.problem)
+    study, definition = stored.fields, stored.definition
     try:
-        study = _declared(folder)
-    except DefinitionLost as error:
-        if not log_alone:
-            raise
-        problem = str(error)
-    definition = _object(study, "definition")
-    try:
-        events = read_log(folder / "log.jsonl")
+        events = read_log(folder / LOG)
         table = build_table(events)
     except FileNotFoundError:
         events, table = [], StudyTable()
@@ -218,7 +211,7 @@ def load_study(folder: str | Path, *, log_alone: bool = False) -> StudyResults:
             f"{folder} has no events yet: the study was defined but not started; start it with "
             f"conspo resume {shlex.quote(str(folder))}"
         )
-    if table.hash and table.hash != study.get("hash") and not problem:
+    if table.hash and table.hash != study.get("hash") and not stored.problem:
         raise StudyUnreadable(
             f"{folder}: log.jsonl was written for definition {table.hash}, study.json is "
             f"{study.get('hash')}; restore the study.json that the log belongs to"
@@ -227,18 +220,18 @@ def load_study(folder: str | Path, *, log_alone: bool = False) -> StudyResults:
     configs = {row.id: _trial_config(row, folder, definition) for row in table.all_rows}
     return StudyResults(
         folder=folder,
-        name=str(study.get("name", folder.name)),
+        name=stored.name,
         metric=str(definition.get("metric", UNKNOWN_METRIC)),
         direction="min" if definition.get("direction") == "min" else "max",
         seeds=tuple(sorted({seed for row in table.rows for seed in row.seeds})),
         definition=definition,
-        snapshot=_read_optional(folder / "snapshot.json"),
+        snapshot=_read_optional(folder / SNAPSHOT),
         events=tuple(events),
         table=table,
         configs=configs,
         data=_object(study, "data"),
         code=_object(study, "code"),
-        problem=problem,
+        problem=stored.problem,
     )
 
 
@@ -253,27 +246,6 @@ def load_studies(folders: Sequence[Path], *, log_alone: bool = False) -> list[St
         if places.count(place) > 1:
             raise StudyUnreadable(f"{folder} is named twice: its trials would count twice")
     return [load_study(folder, log_alone=log_alone) for folder in folders]
-
-
-def _declared(folder: Path) -> dict[str, Any]:
-    """What `study.json` holds, a definition with a metric among it."""
-    path = folder / "study.json"
-    if not path.is_file():
-        if (folder / "log.jsonl").is_file():
-            raise DefinitionLost(f"{path} is gone; restore it from a copy")
-        raise StudyUnreadable(no_study_in(folder))
-    try:
-        study = _read_object(path)
-    except StudyUnreadable as error:
-        raise DefinitionLost(str(error)) from error
-    _check_schema(study, folder)
-    definition = _object(study, "definition")
-    if "metric" not in definition:
-        raise DefinitionLost(f"{path} has no definition with a metric; restore it from a copy")
-    for name, kind in _DEFINED.items():
-        if not isinstance(definition.get(name), kind | None):
-            raise DefinitionLost(f"{path} has a damaged {name}; restore it from a copy")
-    return study
 
 
 def _check_starts(events: Sequence[LoggedEvent], folder: Path) -> None:
@@ -294,7 +266,7 @@ def _check_starts(events: Sequence[LoggedEvent], folder: Path) -> None:
 
 def _trial_config(row: TrialRow, folder: Path, definition: Mapping[str, Any]) -> Mapping[str, Any]:
     """The trial's configuration, which must be the one that the log speaks of."""
-    path = folder / "trials" / row.id / "config.json"
+    path = trial_folder(folder, row.id) / CONFIG
     written = _read_optional(path)
     stages = _object(written, "config")
     config = dict(_declared_config(row, definition))
@@ -345,16 +317,6 @@ def _selected(metrics: Mapping[str, Any], only: str | None) -> Iterable[tuple[st
     if only is None:
         return metrics.items()
     return [(only, metrics[only])] if only in metrics else []
-
-
-def _check_schema(study: Mapping[str, Any], folder: Path) -> None:
-    schema = study.get("schema")
-    if not isinstance(schema, int):
-        raise StudyUnreadable(f"{folder / 'study.json'} names no schema version")
-    if schema > SCHEMA:
-        raise StudyUnreadable(
-            f"{folder} has schema {schema}, this version reads up to {SCHEMA}: update conspo-study"
-        )
 
 
 def _read_optional(path: Path) -> dict[str, Any]:

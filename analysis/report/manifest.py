@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.load.study import StudyResults
 from analysis.report.contents import ReportFigure, ReportTable, StudyReport
+from conspo_study.results.names import trial_folder
 from conspo_study.results.table import TrialRow
 
 SCHEMA = 1
@@ -68,7 +69,7 @@ def _trial_record(study: str, row: TrialRow) -> dict[str, Any]:
         "seeds": list(row.seeds),
         "state": row.state.value,
         "step": row.step,
-        "files": f"trials/{row.id}/",
+        "files": f"{trial_folder(Path(), row.id).as_posix()}/",
     }
 
 

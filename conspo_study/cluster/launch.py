@@ -20,13 +20,14 @@ from conspo_study.cluster.surroundings import private_folder_if_any, settle
 from conspo_study.config.places import cache_root, named_cluster
 from conspo_study.definition import StudyDefinition
 from conspo_study.forecast.placement import Node
-from conspo_study.forecast.plan import make_plan
+from conspo_study.forecast.plan import Plan, make_plan
 from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.processes.forked_workers import fork_server_wanted, forked_workers
 from conspo_study.processes.interrupts import handle_again, tune_has_ended
 from conspo_study.processes.watchdog import end_at_once, watching
 from conspo_study.records import StudyError
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.names import ray_messages
 from conspo_study.results.retention import budget_bytes, making_room
 from conspo_study.search import Search
 from conspo_study.terminal.console import Console, Preparation
@@ -67,8 +68,6 @@ OWN_RAY_SETTINGS = {
 METRICS_PORT = "CONSPO_STUDY_METRICS_PORT"
 """Environment variable: the port at which a Ray of our own shows its metrics to Prometheus; without
 it Ray chooses one and writes it into its file for service discovery."""
-RAY_MESSAGES = Path("ray", "messages.log")
-"""Where in a results directory Ray's own messages go."""
 OBJECT_STORE_BYTES = 200_000_000
 """Ray's object store where /dev/shm has no room for it: a study keeps next to nothing there."""
 WORKER_START_S = 120.0
@@ -79,9 +78,12 @@ _CONNECT = (
 )
 
 
-def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Console) -> bool:
+def launch(
+    study: StudyDefinition, folder: Path, log: ResultsLog, plan: Plan, console: Console
+) -> bool:
     """Run the study's open trials; returns whether all of them ended (False: interrupted).
 
+    plan: that of this machine, without problems; another cluster is planned for once connected.
     Without `RAY_ADDRESS` it runs on a Ray of its own, which ends with it. With it, it runs on that
     cluster beside whatever else does: `folder` must then be reachable under the same path from all
     nodes, and the study takes only what is free.
@@ -98,12 +100,11 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
     budget_bytes(folder)  # refuses nonsense before anything starts
     metrics_port()
     fork_server_wanted()
-    _remove_unfinished_files(folder)
     with ExitStack() as stack:
         with console.preparing() as shown, _in_background(study, shown) as policy:
             with shown.task("starting Ray"):
                 # The dashboard's list of jobs shows the name.
-                messages = folder / RAY_MESSAGES
+                messages = ray_messages(folder)
                 about = {"job_name": study.name, "study": study.name, "results": folder.name}
                 cluster = stack.enter_context(ray_cluster(about, messages, console.prose))
                 handle_again()  # Ray handles SIGTERM itself
@@ -111,11 +112,12 @@ def launch(study: StudyDefinition, folder: Path, log: ResultsLog, console: Conso
                 from conspo_study.cluster.tune import run_search
             with shown.task(f"policy {study.base.policy.model}"):
                 _policy_of(policy)
-        nodes = cluster.nodes
-        cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-        plan = make_plan(study, cpus, gpus, nodes=nodes, folder=folder)
-        if plan.problems:
-            raise StudyError("\n".join(plan.problems))
+        if named_cluster():
+            nodes = cluster.nodes
+            cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+            plan = make_plan(study, cpus, gpus, nodes=nodes, folder=folder)
+            if plan.problems:
+                raise StudyError("\n".join(plan.problems))
         search = Search(study, log)
         if not console.quiet:
             console.lines([*notices, *cluster.lines()])
@@ -151,13 +153,6 @@ def _policy_of(policy: Future[Path]) -> None:
         policy.result()
     except (OSError, ValueError, ModuleNotFoundError) as error:
         raise StudyError(str(error)) from error
-
-
-def _remove_unfinished_files(folder: Path) -> None:
-    """Remove what writers of files left behind that were killed; none is running yet."""
-    for pattern in ("trials/*/.*.tmp", "untrained/*/.*.tmp"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
 
 
 @contextmanager

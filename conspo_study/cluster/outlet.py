@@ -10,6 +10,7 @@ from typing import Any
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.config import RewardConfig, RunConfig, config_hash
 from conspo_study.records import CreditRow, EvalRow, RolloutRow
+from conspo_study.results import names
 from conspo_study.results.incidents import Incident, append_incident, read_incidents, set_totals
 from conspo_study.results.kept import rollouts_path, write_rollouts
 from conspo_study.results.rows import (
@@ -49,10 +50,10 @@ class RayOutlet:
 
     def step_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
-            append_step_row(self.spec.folder / "steps.jsonl", row)
+            append_step_row(self.spec.folder / names.STEPS, row)
 
     def credits(self, seed: int, step: int, rows: Sequence[CreditRow]) -> None:
-        append_credits(self.spec.folder / "credits.jsonl", seed, step, rows)
+        append_credits(self.spec.folder / names.CREDITS, seed, step, rows)
 
     def rollouts(self, seed: int, step: int, rows: Sequence[RolloutRow]) -> None:
         write_rollouts(rollouts_path(self.spec.folder, seed, step), rows, self._rollout_bytes)
@@ -68,7 +69,7 @@ class RayOutlet:
         return read_eval_rows(self._untrained_folder(seed)) or None
 
     def _untrained_folder(self, seed: int) -> Path:
-        return Path(self.spec.results) / "untrained" / f"{self._untrained_hash}-{seed}"
+        return names.untrained_folder(Path(self.spec.results), f"{self._untrained_hash}-{seed}")
 
     def incident(self, incident: Incident) -> None:
         append_incident(self.spec.folder, incident)

@@ -76,7 +76,8 @@ def train_worker(payload: dict[str, Any]) -> None:
 
 def _models_at_start(spec: TrialSpec) -> dict[str, str]:
     """Content hashes that the study began with; empty for a trial without a study."""
-    from conspo_study.results.folder import DEFINITION, read_definition
+    from conspo_study.results.folder import read_definition
+    from conspo_study.results.names import DEFINITION
 
     folder = Path(spec.results)
     return dict(read_definition(folder)["data"]) if (folder / DEFINITION).exists() else {}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.config import RunConfig, parse_config
-from conspo_study.plugins import SHIPPED, load_module, search_in
+from conspo_study.plugins import load_module, search_in
+from conspo_study.results import names
 from conspo_study.text import title
 
 
@@ -37,13 +38,12 @@ class TrialSpec:
     @property
     def folder(self) -> Path:
         """The folder of the trial's rows and evaluations."""
-        return Path(self.results) / "trials" / self.trial
+        return names.trial_folder(Path(self.results), self.trial)
 
     @property
     def run_name(self) -> str:
-        """Name of the Ray Train run; fixed, so that a trial that is started again finds its
-        folder."""
-        return f"{self.study}-{self.trial}"
+        """Name of the Ray Train run."""
+        return names.run_name(self.study, self.trial)
 
     def enter(self) -> RunConfig:
         """Prepare this process for the trial, once, and return the trial's configuration.
@@ -54,7 +54,7 @@ class TrialSpec:
         """
         if self.started_in and Path(self.started_in).is_dir():
             os.chdir(self.started_in)
-        search_in(str(Path(self.results) / SHIPPED))
+        search_in(str(Path(self.results) / names.PLUGINS))
         for name in self.imports:
             load_module(name)
         return parse_config(self.config)
@@ -67,7 +67,7 @@ class TrialSpec:
     @property
     def run_folder(self) -> Path:
         """The folder of the trial's checkpoints."""
-        return Path(self.results) / "ray" / self.run_name
+        return names.run_folder(Path(self.results), self.study, self.trial)
 
     def payload(self) -> dict[str, Any]:
         """The fields as the plain dictionary that Ray passes around; `TrialSpec(**payload)` reads

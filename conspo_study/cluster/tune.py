@@ -28,7 +28,7 @@ from conspo_study.definition.foreign_code import imports_of
 from conspo_study.files import write_atomic, write_json_atomic
 from conspo_study.processes import interrupts
 from conspo_study.records import EventKind, is_number
-from conspo_study.results.folder import FAILURE as FAILURE_FILE
+from conspo_study.results import names
 from conspo_study.results.table import settings_of
 from conspo_study.search import WAIT, Search, Suggestion, mean_value
 
@@ -61,7 +61,7 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(results / "ray"),
+            storage_path=str(names.ray_folder(results)),
             verbose=0,
             progress_reporter=_Silent(),
         ),
@@ -141,7 +141,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         )
         spec.folder.mkdir(parents=True, exist_ok=True)
         write_json_atomic(
-            spec.folder / "config.json",
+            spec.folder / names.CONFIG,
             {"label": suggestion.label, "seeds": list(spec.seeds), "config": spec.config},
         )
         self._running[trial_id] = _Running(suggestion, time.monotonic())
@@ -196,10 +196,10 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
 
     def _write_failure(self, trial: str, cause: str, details: str) -> None:
         text = f"{cause}\n\n{details}".rstrip() + "\n"
-        folder = self.results / "trials" / trial
+        folder = names.trial_folder(self.results, trial)
         with suppress(OSError):  # the log has the cause
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(folder / FAILURE_FILE, text.encode("utf-8", "backslashreplace"))
+            write_atomic(folder / names.FAILURE, text.encode("utf-8", "backslashreplace"))
 
     def _ending(self, running: _Running, error: bool) -> tuple[EventKind, dict[str, Any]]:
         """The kind of ending with its values. Raises ValueError with the cause of a failure."""

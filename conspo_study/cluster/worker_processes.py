@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.files import write_json_atomic
+from conspo_study.results.names import worker_file, worker_files
 
 _TITLE = b"RayTrainWorker"
 _KILL_S = 30.0
@@ -27,7 +28,7 @@ def enlist(folder: Path, rank: int) -> None:
 
     node = ray.get_runtime_context().get_node_id()
     record = {"node": node, "pid": os.getpid(), "start": _start_of(os.getpid())}
-    write_json_atomic(folder / f"worker-{rank}.json", record)
+    write_json_atomic(worker_file(folder, rank), record)
 
 
 def end_all(folder: Path) -> None:
@@ -37,7 +38,7 @@ def end_all(folder: Path) -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    for path in sorted(folder.glob("worker-*.json")):
+    for path in worker_files(folder):
         record: dict[str, Any] = {}
         with suppress(OSError, ValueError):
             record = json.loads(path.read_text("utf-8"))

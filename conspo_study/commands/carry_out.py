@@ -9,8 +9,6 @@ from pathlib import Path
 from conspo_study.commands import exits
 from conspo_study.config import ConfigError
 from conspo_study.records import StudyError
-from conspo_study.results.folder import read_definition, read_table
-from conspo_study.results.outcome import used_up
 from conspo_study.study import Outcome, StudyStopped
 from conspo_study.study.next_steps import after_a_stop, after_the_end
 from conspo_study.terminal.console import Console
@@ -53,8 +51,7 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
 
 
 def _say_what_is_next(outcome: Outcome, console: Console) -> None:
-    trials = read_definition(outcome.folder)["definition"]["trials"]
-    if spent := used_up(read_table(outcome.folder), trials):
+    if spent := outcome.used_up:
         console.prose(f"{spent[0].upper()}{spent[1:]}.")
     console.line("Next:")
-    console.lines(after_the_end(outcome.folder, trials, outcome.track, bool(spent)))
+    console.lines(after_the_end(outcome.folder, outcome.trials, outcome.track, bool(spent)))

@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 from conspo_study.records import StudyError, TrialState
-from conspo_study.results.folder import DEFINITION, LEASE, LOG, read_definition, read_table
+from conspo_study.results.folder import read_definition, read_table
 from conspo_study.results.lease import read_lease
+from conspo_study.results.names import DEFINITION, LEASE, LOG
 from conspo_study.text import one_line, printable
 
 _HEAD = ("study", "state", "trials", "best", "last change")

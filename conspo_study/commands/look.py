@@ -76,7 +76,8 @@ class Watch(Verb):
     """Address to serve at."""
 
     def run(self, console: Console) -> int:
-        from conspo_study.results.folder import DEFINITION, LOG, read_definition
+        from conspo_study.results.folder import read_definition
+        from conspo_study.results.names import DEFINITION, LOG
         from conspo_study.watch import PORT, serve
 
         if not any((self.folder / name).exists() for name in (DEFINITION, LOG)):

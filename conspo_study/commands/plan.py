@@ -70,7 +70,7 @@ class Plan(StudyChoice, Verb):
 
 
 def _holds_study(folder: Path) -> bool:
-    from conspo_study.results.folder import DEFINITION, LOG
+    from conspo_study.results.names import DEFINITION, LOG
 
     return any((folder / name).exists() for name in (DEFINITION, LOG))
 

@@ -32,8 +32,9 @@ class Export(Verb):
 
     def run(self, console: Console) -> int:
         from conspo_study.results.export import export_sqlite
-        from conspo_study.results.folder import LOG, read_definition
+        from conspo_study.results.folder import read_definition
         from conspo_study.results.log import read_log
+        from conspo_study.results.names import LOG
 
         definition = read_definition(self.folder)["definition"]
         path = self.sqlite or self.folder / "optuna.sqlite3"
@@ -90,7 +91,7 @@ class Repair(Verb):
     """Results directory of the study."""
 
     def run(self, console: Console) -> int:
-        from conspo_study.results.folder import LOG
+        from conspo_study.results.names import LOG
         from conspo_study.results.repair import repair_log
 
         console.lines(repair_log(self.folder / LOG).lines())

@@ -18,7 +18,6 @@ from conspo_study.plugins.resolve import (
     refuse_while_importing,
 )
 from conspo_study.plugins.sources import (
-    SHIPPED,
     PluginSources,
     find_sources,
     missing_modules,
@@ -29,7 +28,6 @@ from conspo_study.plugins.sources import (
 __all__ = [
     "OBJECTIVES",
     "REWARDS",
-    "SHIPPED",
     "PluginError",
     "PluginSources",
     "find_sources",

@@ -23,8 +23,6 @@ from conspo_study.plugins.resolve import PluginError, load_module
 
 OWN = frozenset({"conspo_study", "analysis"})
 """Packages of this project, which the study's code hash covers."""
-SHIPPED = "plugins"
-"""Name of the folder with the copy, in a results directory."""
 MOST_BYTES = 64 << 20
 """Maximum total size of copied files; more is probably a folder of data, not a plugin."""
 

@@ -1,27 +1,21 @@
-"""A results directory: the names of its files, and what the study and its log say."""
+"""A results directory: room for it, what its writers left behind, and what it holds."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from conspo_study.records import StudyError
 from conspo_study.results.lines import LogDamaged
-from conspo_study.results.log import read_log
-from conspo_study.results.nearby import no_study_in
-from conspo_study.results.table import StudyTable, build_table
+from conspo_study.results.log import LogContent, read_content
+from conspo_study.results.names import DEFINITION, LOG, leftovers
+from conspo_study.results.stored import read_study
+from conspo_study.results.table import StudyTable
 from conspo_study.text import size_text
-
-SCHEMA = 1
-DEFINITION, SNAPSHOT, LOG, LEASE = "study.json", "snapshot.json", "log.jsonl", "driver.json"
-QUARANTINE = "quarantine.jsonl"
-"""Rows of problem sets that take no part in the study, and why."""
-FAILURE = "failure.txt"
-"""In a trial's folder: the whole cause of its failure, and where in the code it happened."""
 
 
 def make_folder(folder: Path, disk_bytes: int | None) -> None:
@@ -62,40 +56,37 @@ def _size(folder: Path) -> int:
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files whose writers were killed. For the driver only: others may be
     writing theirs."""
-    for pattern in (".*.tmp", "trials/*/.*.tmp", "untrained/*/.*.tmp"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+    for path in leftovers(folder):
+        path.unlink(missing_ok=True)
 
 
-def read_definition(folder: Path) -> dict[str, Any]:
-    """The contents of study.json. Raises StudyError when it is unreadable or of another schema."""
-    path = folder / DEFINITION
-    if not path.is_file() and not (folder / LOG).exists():
-        raise StudyError(no_study_in(folder))
-    try:
-        data: dict[str, Any] = json.loads(path.read_bytes())
-        if data.get("schema") != SCHEMA:
-            raise StudyError(
-                f"{path} has schema {data.get('schema')!r}, this version reads {SCHEMA}: use the "
-                "version that began the study (its commit is in snapshot.json)"
-            )
-        missing = [key for key in ("name", "hash", "data", "definition") if key not in data]
-        if missing:
-            raise ValueError(f"it has no {', '.join(missing)}")
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise StudyError(f"{path} cannot be read: {error}; restore it from a copy") from error
-    return data
+def read_definition(folder: Path) -> Mapping[str, Any]:
+    """The contents of study.json. Raises StudyError when they are of no use, or not complete."""
+    stored = read_study(folder)
+    if stored.problem:
+        raise StudyError(stored.problem)
+    missing = [name for name in ("name", "hash", "data") if name not in stored.fields]
+    if missing:
+        raise StudyError(
+            f"{folder / DEFINITION} has no {', '.join(missing)}; restore it from a copy"
+        )
+    return stored.fields
 
 
-def read_table(folder: Path) -> StudyTable:
-    """What the log in `folder` holds; nothing when there is none.
+def read_events(folder: Path) -> LogContent:
+    """The log in `folder`, with its table; nothing when there is none.
 
     Raises StudyError when it is damaged, naming the line and the command that repairs it.
     """
     path = folder / LOG
     try:
-        return build_table(read_log(path)) if path.exists() else StudyTable()
+        return read_content(path)
     except LogDamaged as error:
         raise StudyError(str(error)) from error
-    except (ValueError, OSError) as error:
+    except OSError as error:
         raise StudyError(f"{path} cannot be read: {error}") from error
+
+
+def read_table(folder: Path) -> StudyTable:
+    """The table of `read_events`. Raises StudyError as there."""
+    return read_events(folder).builder.table

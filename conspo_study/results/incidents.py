@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.files import write_atomic
-
-FILE = "incidents.jsonl"
+from conspo_study.results.names import INCIDENTS
 
 
 class IncidentType(StrEnum):
@@ -79,7 +78,7 @@ def read_incidents(folder: Path) -> list[dict[str, Any]]:
 
     Raises ValueError naming a bad line.
     """
-    path = folder / FILE
+    path = folder / INCIDENTS
     if not path.exists():
         return []
     rows = []
@@ -99,4 +98,4 @@ def read_incidents(folder: Path) -> list[dict[str, Any]]:
 def _write(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # The file is short and written whole, so that a reader never meets half a line.
-    write_atomic(folder / FILE, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    write_atomic(folder / INCIDENTS, "".join(json.dumps(row) + "\n" for row in rows).encode())

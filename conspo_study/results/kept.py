@@ -12,9 +12,10 @@ from typing import Any
 
 from conspo_study.files import write_atomic
 from conspo_study.records import RolloutRow
+from conspo_study.results.names import ROLLOUTS
 from conspo_study.results.parquet import RowFiles
 
-_FILES = RowFiles(RolloutRow, "rollouts", {b"conspo_rollouts": b"1"}, "kept responses")
+_FILES = RowFiles(RolloutRow, ROLLOUTS, {b"conspo_rollouts": b"1"}, "kept responses")
 
 
 def rollouts_path(folder: Path, seed: int, step: int) -> Path:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +29,18 @@ from conspo_study.results.table import StudyTable, TableBuilder
 __all__ = ["LeaseLost", "LogDamaged", "LogLocked", "LoggedEvent", "ResultsLog", "read_log"]
 
 
+@dataclass(frozen=True, slots=True)
+class LogContent:
+    """A log that was read once."""
+
+    events: list[LoggedEvent]
+    """All acknowledged events."""
+    builder: TableBuilder
+    """The table that they come to."""
+    stamp: tuple[int, ...] | None = None
+    """Changes whenever the file does; None for a log that does not exist, or needs a repair."""
+
+
 def read_log(path: Path) -> list[LoggedEvent]:
     """All acknowledged events. Never writes: a line that is just being written is left out.
 
@@ -36,15 +50,49 @@ def read_log(path: Path) -> list[LoggedEvent]:
     return decode_lines(complete, path)
 
 
+def read_content(path: Path) -> LogContent:
+    """The log with its table, empty where there is no log. Never writes.
+
+    Raises LogDamaged naming a line that is damaged or contradicts those before it, OSError.
+    """
+    try:
+        with path.open("rb") as file:
+            stamp = _stamp(file.fileno())
+            content = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return LogContent([], TableBuilder())
+    complete, _ = split_torn(content)
+    events = decode_lines(complete, path)
+    as_it_should_be = content == as_written(complete) and len(content) == stamp[2]
+    return LogContent(events, _fold(events, path), stamp if as_it_should_be else None)
+
+
+def _fold(events: Iterable[LoggedEvent], path: Path) -> TableBuilder:
+    builder = TableBuilder()
+    for logged in events:
+        try:
+            builder.add(logged)
+        except ValueError as error:
+            raise LogDamaged(path, logged.seq, str(error)) from None
+    return builder
+
+
+def _stamp(handle: int) -> tuple[int, ...]:
+    stat = os.fstat(handle)
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
 class ResultsLog:
     """The writer. Opening creates the file, takes its lock and the lease, repairs a torn tail.
 
     Raises LogLocked when another process holds the log, LogDamaged when a complete line is bad or
     contradicts those before it, OSError when the file cannot be opened or locked. Use it as a
     context manager.
+
+    content: the log as it was read before; it is read again only if it has changed since.
     """
 
-    def __init__(self, path: Path, lease: Lease | None = None):
+    def __init__(self, path: Path, lease: Lease | None = None, content: LogContent | None = None):
         self.path = path
         self.failure: BaseException | None = None
         """Why an event could not be stored. Nothing is logged after an event that was lost."""
@@ -63,9 +111,12 @@ class ResultsLog:
                 lease.acquire()
                 self.notices += [lease.notice] if lease.notice else []
             sync_directory(path.parent)
-            self.events = self._read_and_repair()
+            if content is None or content.stamp != _stamp(self._fd):
+                events = self._read_and_repair()
+                content = LogContent(events, _fold(events, path))
+            self.events = content.events
             """All events in the log, those appended through this object included."""
-            self._builder = self._fold()
+            self._builder = content.builder
         except BaseException:
             self.close()
             raise
@@ -186,15 +237,6 @@ class ResultsLog:
         self._replaced = self._fd
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
         self._lock()
-
-    def _fold(self) -> TableBuilder:
-        builder = TableBuilder()
-        for logged in self.events:
-            try:
-                builder.add(logged)
-            except ValueError as error:
-                raise LogDamaged(self.path, logged.seq, str(error)) from None
-        return builder
 
     def _write(self, line: bytes) -> None:
         end = os.fstat(self._fd).st_size

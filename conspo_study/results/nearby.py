@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from conspo_study.results.names import DEFINITION, studies_in
+
 _SHOWN = 5
 
 
 def no_study_in(folder: Path) -> str:
     """That `folder` holds no study, why, and which studies lie in it or beside it."""
-    why = "it has no study.json" if folder.is_dir() else "there is no such folder"
+    why = f"it has no {DEFINITION}" if folder.is_dir() else "there is no such folder"
     inside, beside = _studies(folder), _studies(folder.absolute().parent)
     found = [str(folder / name) for name in inside]
     found += [str(folder.parent / name) for name in beside if not inside]
@@ -21,7 +23,7 @@ def no_study_in(folder: Path) -> str:
 def _studies(folder: Path) -> list[str]:
     """Names of the folders in `folder` that hold a study, the latest first."""
     try:
-        found = [path.parent for path in folder.glob("*/study.json")]
-        return [path.name for path in sorted(found, key=lambda p: -p.stat().st_mtime)]
+        newest_first = sorted(studies_in(folder), key=lambda path: -path.stat().st_mtime)
+        return [path.name for path in newest_first]
     except OSError:
         return []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import TrialState
-from conspo_study.results.folder import FAILURE
+from conspo_study.results.names import CONFIG, FAILURE, STEPS, trial_folder, trials_folder
 from conspo_study.results.rows import stored_evaluations
 from conspo_study.results.table import StudyTable, TrialRow
 from conspo_study.text import first_line
@@ -44,13 +44,14 @@ def missing_lines(
     read the rows of training steps, too, and count them.
     """
     begun = [row for row in table.all_rows if row.state is not TrialState.WAITING]
-    trials = folder / "trials"
-    if begun and not any((trials / row.id).is_dir() for row in begun):
+    trials = trials_folder(folder)
+    if begun and not any(trial_folder(folder, row.id).is_dir() for row in begun):
         of = f"The folders of all {len(begun)} trials" if len(begun) > 1 else "Its trial's folder"
         return [f"{of} {'are' if len(begun) > 1 else 'is'} gone from {trials}: {_ADVICE}"]
     lines = []
     for row in begun:
-        lacks = list(_lacking(trials / row.id, row, _every(definition, row), count_rows))
+        place = trial_folder(folder, row.id)
+        lacks = list(_lacking(place, row, _every(definition, row), count_rows))
         if lacks:
             lines.append(f"{row.id} lacks {' and '.join(lacks)} in {trials}: {_ADVICE}")
     more = len(lines) - _MOST_NAMED
@@ -69,7 +70,7 @@ def _counted(rows: Sequence[TrialRow], noun: str) -> str:
 
 
 def _cause(folder: Path, row: TrialRow) -> str:
-    file = folder / "trials" / row.id / FAILURE
+    file = trial_folder(folder, row.id) / FAILURE
     whole = f" (all of it: {file})" if file.is_file() else ""
     return f"{row.id} at step {row.step}: {first_line(row.cause) or 'not known'}{whole}"
 
@@ -78,17 +79,17 @@ def _lacking(own: Path, row: TrialRow, every: int | None, count_rows: bool) -> I
     if not own.is_dir():
         yield f"its whole folder {own.name}"
         return
-    if not (own / "config.json").is_file():
-        yield f"{own.name}/config.json"
+    if not (own / CONFIG).is_file():
+        yield f"{own.name}/{CONFIG}"
     seeds = list(row.seed_metrics)
-    steps = own / "steps.jsonl"
+    steps = own / STEPS
     if row.step and seeds:
         if not steps.is_file():
-            yield f"{own.name}/steps.jsonl"
+            yield f"{own.name}/{STEPS}"
         elif count_rows:
             found, wanted = steps.read_bytes().count(b"\n"), row.step * len(seeds)
             if found < wanted:
-                yield f"{wanted - found} of {wanted} rows of {own.name}/steps.jsonl"
+                yield f"{wanted - found} of {wanted} rows of {own.name}/{STEPS}"
     if every:
         stored = set(stored_evaluations(own))
         lost = [

@@ -10,7 +10,6 @@ bounded as they are written.
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,8 +19,10 @@ from shutil import disk_usage, rmtree
 from typing import Literal
 
 from conspo_study.records import EventKind, StudyError, TrialEvent, TrialState
+from conspo_study.records.checkpoints import PARTIAL, checkpoint_step
 from conspo_study.results.incidents import Incident, IncidentType
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.names import ray_folder, run_folder
 from conspo_study.results.table import StudyTable, TrialRow
 from conspo_study.text import one_line
 
@@ -32,7 +33,6 @@ SHARE = 0.5
 LOOK_S = 2.0
 """Between two looks for trials that have ended."""
 _END_S = 60.0
-_NAME = re.compile(r"checkpoint_(\d{5,})(\.partial|\.damaged)?")
 _RANK = {TrialState.FAILED: 0, TrialState.PRUNED: 1, TrialState.FINISHED: 2}
 
 
@@ -55,7 +55,8 @@ def budget_bytes(folder: Path) -> int:
     if text is None:
         folder = folder.absolute()
         there = next(path for path in (folder, *folder.parents) if path.exists())
-        held = sum(one.size for trial in folder.glob("ray/*") for one in held_in(trial))
+        runs = ray_folder(folder).iterdir() if ray_folder(folder).is_dir() else ()
+        held = sum(one.size for run in runs for one in held_in(run))
         return int(SHARE * (disk_usage(there).free + held))
     try:
         gib = float(text)
@@ -131,13 +132,13 @@ class Retention:
         """
         for row in table.all_rows:
             if row.state.ended and row.id not in self._kept:
-                self._kept[row.id] = tuple(held_in(self.results / "ray" / f"{self.study}-{row.id}"))
+                self._kept[row.id] = tuple(held_in(run_folder(self.results, self.study, row.id)))
         incidents = []
         for held in to_remove(table, direction, self._kept, self.budget):
             trial = held.path.parent.name.removeprefix(f"{self.study}-")
             try:
                 # Or one that was removed in part would be taken for whole after a kill.
-                rmtree(held.path.rename(held.path.with_suffix(".partial")))
+                rmtree(held.path.rename(held.path.with_suffix(PARTIAL)))
             except OSError as error:
                 what = f"{held.path.parent.name}/{held.path.name}: {error.strerror}"
                 incidents.append((trial, Incident(IncidentType.CHECKPOINT_KEPT, what)))
@@ -180,10 +181,10 @@ def held_in(folder: Path) -> Iterator[Held]:
     if folder.is_symlink() or not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
-        match = _NAME.fullmatch(path.name)
-        if match and path.is_dir() and not path.is_symlink():
+        name = checkpoint_step(path.name)
+        if name and path.is_dir() and not path.is_symlink():
             size = sum(inner.lstat().st_size for inner in path.rglob("*"))
-            yield Held(path, size, int(match[1]), match[2] is None)
+            yield Held(path, size, step=name[0], whole=not name[1])
 
 
 def _worth(row: TrialRow, direction: Literal["max", "min"]) -> tuple[int, float, str]:

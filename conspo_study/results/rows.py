@@ -11,9 +11,10 @@ from typing import Any
 
 from conspo_study.files import write_atomic
 from conspo_study.records import CreditRow, EvalRow
+from conspo_study.results.names import EVALUATIONS
 from conspo_study.results.parquet import RowFiles, finite
 
-_EVALUATIONS = RowFiles(EvalRow, "eval", {b"conspo_eval": b"1"}, "evaluation rows")
+_FILES = RowFiles(EvalRow, EVALUATIONS, {b"conspo_eval": b"1"}, "evaluation rows")
 
 
 def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -108,17 +109,17 @@ def read_credits(path: Path) -> list[dict[str, Any]]:
 
 def eval_path(folder: Path, seed: int, step: int) -> Path:
     """Where the evaluation of (seed, step) of the trial in `folder` lies."""
-    return _EVALUATIONS.path(folder, seed, step)
+    return _FILES.path(folder, seed, step)
 
 
 def write_eval_rows(path: Path, rows: Sequence[EvalRow]) -> None:
     """Write the rows of one evaluation as Parquet, whole or not at all; replaces an older file."""
-    write_atomic(path, _EVALUATIONS.encoded(rows))
+    write_atomic(path, _FILES.encoded(rows))
 
 
 def stored_evaluations(folder: Path) -> list[tuple[int, int]]:
     """Seed and step of every evaluation of the trial in `folder`, in order."""
-    return _EVALUATIONS.stored(folder)
+    return _FILES.stored(folder)
 
 
 def read_eval_table(folder: Path, chosen: Collection[tuple[int, int]] | None = None) -> Any:
@@ -128,8 +129,8 @@ def read_eval_table(folder: Path, chosen: Collection[tuple[int, int]] | None = N
     file that is not such a table.
     """
     if chosen is None:
-        return _EVALUATIONS.read(sorted(folder.glob("eval-*.parquet")))
-    return _EVALUATIONS.read(eval_path(folder, *pair) for pair in chosen)
+        chosen = stored_evaluations(folder)
+    return _FILES.read(eval_path(folder, *pair) for pair in chosen)
 
 
 def read_eval_rows(folder: Path) -> list[EvalRow]:

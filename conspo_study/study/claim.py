@@ -1,7 +1,7 @@
-"""Whose a results directory is: the definition, data, models and code that its study began with.
+"""Decides whether a study may use a results directory.
 
-`study.json` holds them. A study goes on only as what it began as; every difference is named, and
-continuing in spite of it is recorded.
+`study.json` holds the definition, and hashes of data, models and code, that the study in it began
+with. A study continues only as it began: every difference is named, and accepting one is recorded.
 """
 
 from __future__ import annotations
@@ -16,20 +16,13 @@ from typing import Any
 from conspo_study.data.check import StudyData
 from conspo_study.definition import StudyDefinition
 from conspo_study.files import write_atomic, write_json_atomic
-from conspo_study.plugins import SHIPPED, PluginSources, ship
+from conspo_study.plugins import PluginSources, ship
 from conspo_study.records import StudyError
 from conspo_study.results.code import code_changes, code_identity
-from conspo_study.results.folder import (
-    DEFINITION,
-    LEASE,
-    LOG,
-    QUARANTINE,
-    SCHEMA,
-    SNAPSHOT,
-    read_definition,
-    read_table,
-)
+from conspo_study.results.folder import read_definition
+from conspo_study.results.names import DEFINITION, LEASE, LOG, PLUGINS, QUARANTINE, SNAPSHOT
 from conspo_study.results.snapshot import snapshot
+from conspo_study.results.stored import SCHEMA
 from conspo_study.results.table import StudyTable
 
 
@@ -52,9 +45,8 @@ class Claim:
 
     @property
     def done(self) -> bool:
-        """Whether the study has already come to its end under the budget that is asked for."""
-        budget = max(len(self.table.rows), self.table.trials or 0)
-        return self.table.finished and self.study.trials <= budget
+        """Whether nothing is left to run."""
+        return nothing_left(self.table, self.study.trials)
 
     def write(self) -> tuple[str, ...]:
         """Write `study.json`, `snapshot.json`, a copy of the plugins and, if any is, what is left
@@ -77,7 +69,7 @@ class Claim:
                 "definition": self.study.frozen(),
             },
         )
-        ship(self.plugins, self.folder / SHIPPED)
+        ship(self.plugins, self.folder / PLUGINS)
         seeds = [self.study.root_seed, *self.study.seeds]
         taken = snapshot(data_hashes=self.data.hashes, left_out=self.data.counts, seeds=seeds)
         write_json_atomic(self.folder / SNAPSHOT, taken)
@@ -95,25 +87,30 @@ class Claim:
         return os.path.relpath(place, folder)
 
 
+def nothing_left(table: StudyTable, trials: int) -> bool:
+    """Whether a study has come to its end under a budget of `trials`."""
+    return table.finished and trials <= max(len(table.rows), table.trials or 0)
+
+
 def claim(
     folder: Path,
     study: StudyDefinition,
     data: StudyData,
+    table: StudyTable,
     *,
     resume: bool,
     allow_changes: bool,
     plugins: PluginSources | None = None,
 ) -> Claim:
-    """Check that `study` may run in `folder`, reading only. plugins: the files of its own code.
+    """Check that `study` may run in `folder`, reading only. table: that of its log. plugins: the
+    files of its own code.
 
     Raises StudyError when the folder holds something else, or this study unfinished and `resume` is
     not set, or what the study began with has changed and `allow_changes` is not set.
     """
     plugins = plugins or PluginSources()
-    table = read_table(folder)
     if not (folder / DEFINITION).exists():
-        strangers = [] if table.rows else _strangers(folder)
-        if table.rows or strangers:
+        if table.rows or _unexpected(folder):
             what = DEFINITION if table.rows else "study"
             raise StudyError(f"{folder} is not empty and holds no {what}: choose another --name")
         return Claim(folder, study, data, None, table, (), plugins)
@@ -151,8 +148,8 @@ def claim(
     return claimed
 
 
-def _strangers(folder: Path) -> list[str]:
-    """What lies in the folder and is not left by a start that was killed at once."""
+def _unexpected(folder: Path) -> list[str]:
+    """Unexpected files: anything but the leftovers of a start that was killed immediately."""
     if not folder.exists():
         return []
     names = (path.name for path in folder.iterdir())

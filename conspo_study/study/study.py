@@ -26,22 +26,23 @@ from conspo_study.cluster.surroundings import require_linux, settle
 from conspo_study.definition import StudyDefinition, definition_problems
 from conspo_study.forecast.plan import Plan, make_plan, space_notes
 from conspo_study.machine import usable_cores, usable_gpus
-from conspo_study.plugins import SHIPPED, PluginError, missing_modules, refuse_while_importing
+from conspo_study.plugins import PluginError, missing_modules, refuse_while_importing
 from conspo_study.processes.interrupts import Interrupts, interrupts, stop
 from conspo_study.processes.output import lasting_output
 from conspo_study.records import EventKind, StudyError, TrialEvent, TrialState
 from conspo_study.results.folder import (
-    LEASE,
-    LOG,
     make_folder,
     read_definition,
-    read_table,
+    read_events,
     remove_leftovers,
 )
 from conspo_study.results.lease import Lease
-from conspo_study.results.log import LeaseLost, LogDamaged, LogLocked, ResultsLog
+from conspo_study.results.log import LeaseLost, LogContent, LogDamaged, LogLocked, ResultsLog
+from conspo_study.results.names import LEASE, LOG, PLUGINS
+from conspo_study.results.outcome import used_up
+from conspo_study.results.table import StudyTable
 from conspo_study.statistics.paired_spread import PairedSpread
-from conspo_study.study.claim import Claim, claim
+from conspo_study.study.claim import Claim, claim, nothing_left
 from conspo_study.study.next_steps import after_a_stop
 from conspo_study.study.preflight import Preflight, preflight
 from conspo_study.terminal.console import Console
@@ -71,10 +72,14 @@ class Outcome:
     """False when there was nothing to do."""
     track: tuple[str, ...] = ()
     """Trackers that it was sent to, without those that failed."""
+    trials: int = 0
+    """Budget of the search."""
     finished: int = 0
     """Trials of the search that ran to their end."""
     failed: tuple[str, ...] = ()
     """Trials, confirmations included, that failed."""
+    used_up: str = ""
+    """That nothing was left to try before the budget was; empty otherwise."""
     signalled: int = 0
     """128 plus the number of the signal that interrupted it."""
 
@@ -216,25 +221,30 @@ class Study(StudyDefinition):
         console: Console,
     ) -> Outcome:
         plan = self._plan(None, folder=folder)
-        found = preflight(self, plan, fetch=True)
+        content = read_events(folder)
+        before = content.builder.table
+        found = preflight(self, plan, fetch=True, try_code=not nothing_left(before, self.trials))
         if found.problems:
             raise StudyError("\n".join(found.problems))
         for line in [*found.lines(), *space_notes(self)]:
             console.line(line)
 
-        def check() -> Claim:
+        def check(table: StudyTable) -> Claim:
             return claim(
-                *(folder, self, found.data),
+                *(folder, self, found.data, table),
                 resume=resume,
                 allow_changes=allow_changes,
                 plugins=found.plugins,
             )
 
-        if check().done:
-            return _outcome(folder, complete=True, ran=False)
+        claimed = check(before)
+        if claimed.done:
+            assert claimed.stored is not None
+            trials = int(claimed.stored["definition"]["trials"])
+            return _outcome(folder, before, trials, complete=True, ran=False)
         make_folder(folder, plan.disk_bytes)
         lease = Lease(folder / LEASE, takeover=takeover, on_lost=stop)
-        with interrupts() as received, _driving(folder, lease) as log:
+        with interrupts() as received, _driving(folder, lease, content) as log:
             for notice in log.notices:
                 console.line(notice)
             complete, sent = False, tuple(track)
@@ -245,24 +255,30 @@ class Study(StudyDefinition):
                     "hash": self.hash,
                     "trials": self.trials,
                     "resumed": bool(log.events),
-                    "changes": list(check().write()),
+                    "changes": list(check(log.table).write()),
                 }
                 log.append(TrialEvent(EventKind.STUDY_STARTED, data=start))
                 from conspo_study.cluster.launch import launch
 
                 with tracking(folder, track, console.notice) as trackers:
-                    complete = launch(self, folder, log, console)
+                    complete = launch(self, folder, log, plan, console)
                     if complete:
                         log.append(TrialEvent(EventKind.STUDY_FINISHED))
                 sent = tuple(name for name in track if name not in trackers.failed)
         signalled = 0 if complete else received.exit_status
-        return _outcome(folder, complete=complete, track=sent, signalled=signalled)
+        how = {"complete": complete, "track": sent, "signalled": signalled}
+        return _outcome(folder, log.table, self.trials, **how)
 
 
-def _outcome(folder: Path, **how: Any) -> Outcome:
-    table = read_table(folder)
-    failed = tuple(row.id for row in table.all_rows if row.state is TrialState.FAILED)
-    return Outcome(folder, finished=table.counts[TrialState.FINISHED], failed=failed, **how)
+def _outcome(folder: Path, table: StudyTable, trials: int, **how: Any) -> Outcome:
+    return Outcome(
+        folder,
+        trials=trials,
+        finished=table.counts[TrialState.FINISHED],
+        failed=tuple(row.id for row in table.all_rows if row.state is TrialState.FAILED),
+        used_up=used_up(table, trials),
+        **how,
+    )
 
 
 def _require_modules(folder: Path, stored: Mapping[str, Any]) -> None:
@@ -279,15 +295,15 @@ def _require_modules(folder: Path, stored: Mapping[str, Any]) -> None:
     raise StudyError(
         f"the study in {folder} runs code of the module {', '.join(missing)}, which is not found "
         f"here: {how}, run the study's own script with --resume, or install its package. What ran "
-        f"is kept in {folder / SHIPPED}, to be read, and to be added there if you trust it"
+        f"is kept in {folder / PLUGINS}, to be read, and to be added there if you trust it"
     )
 
 
 @contextmanager
-def _driving(folder: Path, lease: Lease) -> Iterator[ResultsLog]:
-    """The log, open for this driver alone."""
+def _driving(folder: Path, lease: Lease, content: LogContent) -> Iterator[ResultsLog]:
+    """The log, open for this driver alone. content: what was read of it before."""
     try:
-        log = ResultsLog(folder / LOG, lease)
+        log = ResultsLog(folder / LOG, lease, content)
     except (LogLocked, LogDamaged) as error:
         raise StudyError(str(error)) from error
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from conspo_study.definition import StudyDefinition
+from conspo_study.results.names import STEPS, run_folder, trial_folder, worker_file
 from conspo_study.results.table import TrialRow
 
 _TAIL = 1 << 16
@@ -49,11 +50,11 @@ class Activities:
             return as_reported(row)
 
     def _look(self, row: TrialRow) -> Activity:
-        worker = self._folder / "ray" / f"{self._study.name}-{row.id}" / "worker-0.json"
+        worker = worker_file(run_folder(self._folder, self._study.name, row.id), 0)
         if not worker.exists():
             # The trial's driver removes what earlier workers left, before it starts others.
             return Activity("starting", row.step)
-        rows = self._folder / "trials" / row.id / "steps.jsonl"
+        rows = trial_folder(self._folder, row.id) / STEPS
         trained = max(_last_step(rows), row.step)
         steps = row.steps or self._study.base.train.steps
         due = trained % self._study.base.evaluation.every == 0 or trained == steps

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from conspo_study.records import EventKind, StudyError, TrialState
-from conspo_study.results.folder import DEFINITION, LEASE, LOG, read_definition, read_table
+from conspo_study.results.folder import read_events
 from conspo_study.results.lease import beats, read_lease
-from conspo_study.results.log import LoggedEvent, read_log
+from conspo_study.results.log import LoggedEvent
+from conspo_study.results.names import LEASE
 from conspo_study.results.outcome import failure_lines, missing_lines, used_up
 from conspo_study.results.own_code import missing_code_lines
 from conspo_study.results.pace import seconds_left
+from conspo_study.results.stored import StoredStudy, read_study
 from conspo_study.results.table import TrialRow, settings_of
 from conspo_study.text import first_line, printable
 
@@ -121,10 +123,10 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
     Without a readable definition the log still tells most of it. Raises StudyError when the folder
     holds no study, or its log cannot be read.
     """
-    table = read_table(folder)
+    content = read_events(folder)
+    table, events = content.builder.table, content.events
     stored, problems = _declared(folder, bool(table.rows))
-    definition: Mapping[str, Any] = stored.get("definition", {})
-    events = read_log(folder / LOG) if (folder / LOG).exists() else []
+    definition = stored.definition
     driver = driver_of(folder, wait)
     budget = table.trials if problems else int(definition["trials"])
     finished = table.finished and (budget or 0) <= max(len(table.rows), table.trials or 0)
@@ -132,7 +134,7 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
     best = table.best("min" if definition.get("direction") == "min" else "max")
     return Status(
         alarms=tuple(failure_lines(folder, table)),
-        name=str(stored.get("name", folder.name)),
+        name=stored.name,
         folder=str(folder),
         metric=str(definition.get("metric", "")),
         driver=driver,
@@ -160,19 +162,13 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
     )
 
 
-def _declared(folder: Path, begun: bool) -> tuple[Mapping[str, Any], list[str]]:
+def _declared(folder: Path, begun: bool) -> tuple[StoredStudy, list[str]]:
     """What `study.json` holds, and why that is nothing of use. Raises StudyError where no trial is
     in the log either."""
-    try:
-        stored = read_definition(folder)
-        definition = stored["definition"]
-        if not isinstance(definition, dict) or not isinstance(definition.get("trials"), int):
-            raise StudyError(f"{folder / DEFINITION} holds no definition; restore it from a copy")
-    except StudyError as error:
-        if not begun:
-            raise
-        return {}, [f"{error}. What follows is from the log alone"]
-    return stored, []
+    stored = read_study(folder)
+    if stored.problem and not begun:
+        raise StudyError(stored.problem)
+    return stored, [f"{stored.problem}. What follows is from the log alone"] * bool(stored.problem)
 
 
 def driver_of(folder: Path, wait: Callable[[float], None] = time.sleep) -> Driver:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind, TrialState
+from conspo_study.results.names import CONFIG, LOG, STEPS, trial_folder
 from conspo_study.results.rows import eval_path
+from conspo_study.results.stored import StoredStudy, read_study
 from conspo_study.results.table import TrialRow
 from conspo_study.results.tail import LineReader, LogFollower
 from conspo_study.tracking.runs import Ending, Point, Run
@@ -31,8 +33,8 @@ class Feed:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._log = LogFollower(folder / "log.jsonl")
-        self._definition: Mapping[str, Any] = {}
+        self._log = LogFollower(folder / LOG)
+        self._stored: StoredStudy | None = None
         self._trials: dict[str, _Trial] = {}
 
     def news(self) -> list[News]:
@@ -53,20 +55,22 @@ class Feed:
 
     def _trial(self, row: TrialRow) -> _Trial:
         if row.id not in self._trials:
-            if not self._definition:
-                self._definition = json.loads((self.folder / "study.json").read_bytes())
-            self._trials[row.id] = _Trial(self.folder / "trials" / row.id, row, self._definition)
+            if self._stored is None:
+                self._stored = read_study(self.folder)
+                if self._stored.problem:
+                    raise ValueError(self._stored.problem)
+            self._trials[row.id] = _Trial(trial_folder(self.folder, row.id), row, self._stored)
         return self._trials[row.id]
 
 
 class _Trial:
     """A trial's seeds, and which of their steps have been told."""
 
-    def __init__(self, folder: Path, row: TrialRow, stored: Mapping[str, Any]):
+    def __init__(self, folder: Path, row: TrialRow, stored: StoredStudy):
         self.told = False
         self._folder = folder
-        self._rows = LineReader(folder / "steps.jsonl")
-        path = folder / "config.json"
+        self._rows = LineReader(folder / STEPS)
+        path = folder / CONFIG
         config = json.loads(path.read_bytes())["config"] if path.exists() else {}
         self._every = config.get("evaluation", {}).get("every")
         self._steps = config.get("train", {}).get("steps")
@@ -74,15 +78,15 @@ class _Trial:
         self._seeds = {
             seed: _Seed(
                 Run(
-                    study=str(stored["name"]),
-                    metric=str(stored["definition"]["metric"]),
+                    study=stored.name,
+                    metric=stored.definition["metric"],
                     trial=row.id,
                     seed=seed,
                     role=row.role,
                     of=row.of,
                     label=row.label,
                     params=row.params,
-                    searched=_searched(stored["definition"]),
+                    searched=_searched(stored.definition),
                     config=config,
                 )
             )

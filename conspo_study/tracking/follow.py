@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from conspo_study.files import write_json_atomic
+from conspo_study.results.names import TRACKING
 from conspo_study.tracking.feed import Feed, News
 from conspo_study.tracking.runs import Tracked, Tracker
 
@@ -26,7 +27,7 @@ def follow(folder: Path, name: str, tracker: Tracker, wait: Callable[[], bool]) 
     again; of all others nothing is there twice. Raises OSError when another process sends the study
     to the same tracker and goes on with it.
     """
-    place = folder / "tracking"
+    place = folder / TRACKING
     place.mkdir(exist_ok=True)
     with _alone(place / f"{name}.lock"):
         sent = _Sent(place / f"{name}.json")

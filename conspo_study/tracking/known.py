@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from conspo_study.results.names import TRACKING
 from conspo_study.tracking.runs import Tracker
 
 TRACKERS = ("tensorboard", "wandb", "trackio")
@@ -35,7 +36,7 @@ def check_trackers(names: Sequence[str]) -> None:
 
 def how_to_look(name: str, folder: Path, study: str) -> str:
     """The command, or the place, that shows the study in `folder` in the tracker."""
-    place = folder / "tracking"
+    place = folder / TRACKING
     if name == "tensorboard":
         return f"tensorboard --logdir {shlex.quote(str(place / name))}"
     if name == "trackio":
@@ -51,11 +52,11 @@ def make_tracker(name: str, folder: Path) -> Tracker:
     if name == "tensorboard":
         from conspo_study.tracking.to_tensorboard import TensorBoard
 
-        return TensorBoard(folder / "tracking" / "tensorboard")
+        return TensorBoard(folder / TRACKING / "tensorboard")
     if name == "wandb":
         from conspo_study.tracking.to_wandb import WandB
 
-        return WandB(Path(os.environ.get("WANDB_DIR") or folder / "tracking"))
+        return WandB(Path(os.environ.get("WANDB_DIR") or folder / TRACKING))
     from conspo_study.tracking.to_trackio import Trackio
 
     return Trackio()

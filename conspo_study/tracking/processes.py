@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from conspo_study.results.names import TRACKING
 from conspo_study.text import printable
 
 LOOK_S = 2.0
@@ -56,7 +57,7 @@ class Trackers:
     def start(self, name: str) -> None:
         """Start a tracker; an error is reported like any other failure of it."""
         try:
-            place = self._folder / "tracking"
+            place = self._folder / TRACKING
             place.mkdir(exist_ok=True)
             with self._log(name).open("wb") as output:
                 process = subprocess.Popen(
@@ -113,7 +114,7 @@ class Trackers:
         )
 
     def _log(self, name: str) -> Path:
-        return self._folder / "tracking" / f"{name}.log"
+        return self._folder / TRACKING / f"{name}.log"
 
     def _last_words(self, name: str) -> str:
         try:

@@ -9,20 +9,24 @@ The folder itself is the list of them: one kept elsewhere could be out of date o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+from conspo_study.records.checkpoints import (
+    DAMAGED,
+    PARTIAL,
+    checkpoint_name,
+    checkpoint_step,
+)
 from conspo_study.update.checkpoint import flush, open_checkpoint, seal
 from conspo_study.update.errors import CheckpointDamaged
 from conspo_study.update.world import World
 
 KEPT = 2
 """Whole checkpoints that are kept: the newest, and one to fall back to."""
-_WHOLE = re.compile(r"checkpoint_(\d{5,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ class CheckpointStore:
         Collective over the writers: `fill` is called on each, with the same folder, and the state
         that the first returns is stored; when it raises on one, it has failed on all.
         """
-        target = self.folder / f"checkpoint_{step:05d}"
-        partial = target.with_suffix(".partial")
+        target = self.folder / checkpoint_name(step)
+        partial = target.with_suffix(PARTIAL)
         first = self.writers.rank == 0
 
         def begin() -> None:
@@ -80,7 +84,7 @@ class CheckpointStore:
                 _remove(partial)
             raise
         if first:
-            for _, old in self._whole()[:-KEPT]:
+            for _, old in self._stored()[:-KEPT]:
                 _remove(old)
 
     def newest(self) -> Resumable:
@@ -89,27 +93,29 @@ class CheckpointStore:
         Raises CheckpointError when a checkpoint belongs to another run.
         """
         damages = []
-        for partial in sorted(self.folder.glob("checkpoint_*.partial")):
+        for _, partial in self._stored(PARTIAL):
             damages.append(f"{partial.stem} was being written when its process died")
             _remove(partial)
-        for step, folder in reversed(self._whole()):
+        for step, folder in reversed(self._stored()):
             try:
                 state = open_checkpoint(folder, self.identity)
                 if state.get("step") != step:
                     raise CheckpointDamaged(f"{folder.name} holds step {state.get('step')!r}")
             except (CheckpointDamaged, OSError) as damage:
                 damages.append(str(damage))
-                aside = folder.with_suffix(".damaged")
+                aside = folder.with_suffix(DAMAGED)
                 _remove(aside)
                 folder.rename(aside)
             else:
                 return Resumable(folder, state, tuple(damages))
         return Resumable(None, {}, tuple(damages))
 
-    def _whole(self) -> list[tuple[int, Path]]:
-        """Folders that claim to be whole, by step, oldest first."""
-        matches = ((_WHOLE.fullmatch(path.name), path) for path in self.folder.glob("checkpoint_*"))
-        return sorted((int(match[1]), path) for match, path in matches if match)
+    def _stored(self, suffix: str = "") -> list[tuple[int, Path]]:
+        """Folders of this suffix, by step, oldest first; without one they claim to be whole."""
+        if not self.folder.is_dir():
+            return []
+        named = ((checkpoint_step(path.name), path) for path in self.folder.iterdir())
+        return sorted((name[0], path) for name, path in named if name and name[1] == suffix)
 
 
 def _remove(path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind, TrialState
+from conspo_study.results.names import LEASE, LOG, trial_folder
 from conspo_study.results.outcome import failure_lines
 from conspo_study.results.table import TrialRow
 from conspo_study.watch.driver import DriverWatch
@@ -30,8 +31,8 @@ class StudyView:
     def __init__(self, folder: Path):
         self.folder = folder
         self._mutex = threading.Lock()
-        self._log = LogTail(folder / "log.jsonl")
-        self._driver = DriverWatch(folder / "driver.json")
+        self._log = LogTail(folder / LOG)
+        self._driver = DriverWatch(folder / LEASE)
         self._trials: dict[str, TrialView] = {}
 
     def study(self, epoch: int, since: int) -> dict[str, Any]:
@@ -146,7 +147,7 @@ class StudyView:
         return self._log
 
     def _open(self, trial: str) -> TrialView:
-        view = self._trials.pop(trial, None) or TrialView(self.folder / "trials" / trial)
+        view = self._trials.pop(trial, None) or TrialView(trial_folder(self.folder, trial))
         self._trials[trial] = view
         if len(self._trials) > OPEN_TRIALS:
             del self._trials[next(iter(self._trials))]

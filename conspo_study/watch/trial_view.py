@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.results.kept import stored_rollouts
+from conspo_study.results.names import CONFIG, INCIDENTS, STEPS
 from conspo_study.results.rows import stored_evaluations
 from conspo_study.results.tail import LineReader
 from conspo_study.watch.curves import Curves
 from conspo_study.watch.responses import find_responses
 
-INCIDENTS = 1000
+MOST_INCIDENTS = 1000
 """The most incidents shown of a trial: the latest ones."""
 
 
@@ -27,13 +28,13 @@ class TrialView:
         self.folder = folder
         self._mutex = threading.Lock()
         self._steps = Curves()
-        self._lines = LineReader(folder / "steps.jsonl")
+        self._lines = LineReader(folder / STEPS)
         self._start = self._rows = 0
         self._problem = ""
 
     def about(self) -> dict[str, Any]:
         """Configuration, incidents, and the (seed, step) pairs with stored responses."""
-        config, problem = self._object("config.json")
+        config, problem = self._object(CONFIG)
         return {
             "config": config.get("config", {}),
             "problem": problem,
@@ -77,7 +78,7 @@ class TrialView:
         try:
             lines = list(self._lines.new())
         except OSError as error:
-            self._problem = f"steps.jsonl cannot be read: {error.strerror}"
+            self._problem = f"{STEPS} cannot be read: {error.strerror}"
             return
         if self._start != self._lines.start:
             self._start = self._lines.start
@@ -91,11 +92,11 @@ class TrialView:
                 step, seed = int(row.pop("step")), int(row.pop("seed"))
                 self._steps.add(step, seed, row)
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-                self._problem = f"line {self._rows} of steps.jsonl is malformed and was skipped"
+                self._problem = f"line {self._rows} of {STEPS} is malformed and was skipped"
 
     def _incidents(self) -> list[dict[str, Any]]:
         try:
-            lines = (self.folder / "incidents.jsonl").read_bytes().splitlines()[-INCIDENTS:]
+            lines = (self.folder / INCIDENTS).read_bytes().splitlines()[-MOST_INCIDENTS:]
         except OSError:
             return []
         rows = []

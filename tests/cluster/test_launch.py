@@ -1,4 +1,4 @@
-"""A cluster that is not there is an error at once, and what killed writers left is removed."""
+"""A cluster that is not there, or cannot be used, is an error at once."""
 
 import socket
 from concurrent.futures import Future
@@ -55,22 +55,11 @@ def test_what_processes_of_a_cluster_need_is_passed_on_and_nothing_else(monkeypa
     }
 
 
-def test_unfinished_files_of_killed_writers_are_removed_and_others_stay(tmp_path):
-    stay = ["trials/t0000/steps.jsonl", "trials/t0000/notes.tmp", "untrained/ab-0/eval.parquet"]
-    go = ["trials/t0000/.eval-0-00000.parquet.x1.tmp", "untrained/ab-0/.eval-0-00000.parquet.x.tmp"]
-    for name in stay + go:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    launch._remove_unfinished_files(tmp_path)
-    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
-    assert left == sorted(stay)
-
-
 def test_a_budget_that_is_no_amount_stops_a_study_before_ray_starts(monkeypatch, tmp_path):
     monkeypatch.setenv(BUDGET, "plenty")
     monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
     with pytest.raises(StudyError, match="plenty"):
-        launch.launch(None, tmp_path, None, Console(quiet=True))
+        launch.launch(None, tmp_path, None, None, Console(quiet=True))
 
 
 @pytest.mark.parametrize("root", ["/proc/nosuch/cache", "/dev/null/cache"])
@@ -78,7 +67,7 @@ def test_a_cache_that_cannot_be_made_stops_a_study_before_ray_starts(monkeypatch
     monkeypatch.setenv("CONSPO_STUDY_CACHE", root)
     monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
     with pytest.raises(StudyError, match=f"cache {root} cannot be made .*set CONSPO_STUDY_CACHE"):
-        launch.launch(None, tmp_path, None, Console(quiet=True))
+        launch.launch(None, tmp_path, None, None, Console(quiet=True))
 
 
 def test_a_policy_that_cannot_be_had_is_bad_input_in_one_line():
@@ -119,7 +108,7 @@ def test_what_is_no_port_stops_a_study_before_ray_starts(monkeypatch, tmp_path, 
     monkeypatch.setenv(METRICS_PORT, text)
     monkeypatch.setattr(launch, "ray_cluster", lambda: pytest.fail("Ray was started"))
     with pytest.raises(StudyError, match=rf"{METRICS_PORT} is .*1 to 65535"):
-        launch.launch(None, tmp_path, None, Console(quiet=True))
+        launch.launch(None, tmp_path, None, None, Console(quiet=True))
 
 
 def test_a_port_for_metrics_must_be_free_unless_a_cluster_has_its_own(monkeypatch, closed_port):

@@ -3,13 +3,13 @@
 import pytest
 
 from conspo_study.results.incidents import (
-    FILE,
     Incident,
     IncidentType,
     append_incident,
     read_incidents,
     set_totals,
 )
+from conspo_study.results.names import INCIDENTS
 
 RESTART = Incident(IncidentType.WORKER_RESTARTED, "it died\nof 'this'")
 
@@ -46,12 +46,12 @@ def test_totals_replace_earlier_totals_and_nothing_else(tmp_path):
 
 def test_no_totals_make_no_file(tmp_path):
     set_totals(tmp_path, [])
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / INCIDENTS).exists()
 
 
 def test_a_bad_line_is_named(tmp_path):
     append_incident(tmp_path, RESTART)
-    with (tmp_path / FILE).open("a") as file:
+    with (tmp_path / INCIDENTS).open("a") as file:
         file.write("{}\n")
     with pytest.raises(ValueError, match=r"incidents\.jsonl: line 2 is not an incident"):
         read_incidents(tmp_path)
@@ -60,6 +60,6 @@ def test_a_bad_line_is_named(tmp_path):
 def test_windows_line_ends_and_empty_lines_cost_no_incident(tmp_path):
     append_incident(tmp_path, RESTART)
     whole = read_incidents(tmp_path)
-    path = tmp_path / FILE
+    path = tmp_path / INCIDENTS
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
     assert read_incidents(tmp_path) == whole and len(whole) == 1

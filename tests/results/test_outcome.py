@@ -97,13 +97,13 @@ def test_settings_outlive_the_folders_of_trials(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "No such file"),
+        (None, "is gone"),
         (b"", "Expecting value"),
         (b'{"schema": 1, "name": "x"', "delimiter"),
         (b"\xff\xfe", "cannot be read"),
         (b"[]", "cannot be read"),
         (b'{"schema": 1, "name": "x", "hash": "y", "data": {}, "definition": []}', "no definition"),
-        (b'{"schema": 1, "name": "x", "hash": "y", "data": {}, "definition": {}}', "no definition"),
+        (b'{"schema": 1, "name": "x", "hash": "y", "data": {}, "definition": {}}', "no metric"),
     ],
 )
 def test_without_a_definition_the_status_is_told_from_the_log(tmp_path, capsys, content, why):

@@ -10,12 +10,14 @@ import pytest
 
 from conspo_study.commands.carry_out import carry_out
 from conspo_study.commands.command_line import VERBS, main
+from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.folder import read_table
 from conspo_study.results.lease import LeaseLost
+from conspo_study.results.log import ResultsLog
 from conspo_study.results.outcome import used_up
 from conspo_study.study import Outcome, StudyStopped
 from conspo_study.study.next_steps import after_a_stop, after_the_end
-from conspo_study.study.study import _stopped
+from conspo_study.study.study import _outcome, _stopped
 from conspo_study.terminal.console import Console
 from conspo_study.terminal.status import study_status
 
@@ -83,7 +85,7 @@ def test_the_end_an_interrupt_and_a_failure_each_say_what_can_be_done(folder, ca
     assert capsys.readouterr().out == ""
 
 
-def test_nothing_more_is_advised_where_the_space_is_used_up(folder, capsys, monkeypatch):
+def test_nothing_more_is_advised_where_the_space_is_used_up(folder, capsys):
     stored = folder / "study.json"
     data = json.loads(stored.read_text())
     table = replace(read_table(folder), finished=True)
@@ -93,10 +95,11 @@ def test_nothing_more_is_advised_where_the_space_is_used_up(folder, capsys, monk
     spent = f"space is used up: {ended} of {asked} trials; nothing is left to try"
     assert used_up(table, asked) == f"the {spent}"
     assert used_up(table, ended) == used_up(replace(table, finished=False), asked) == ""
-    for module in ("commands.carry_out", "terminal.status"):
-        found = replace(table, trials=asked)
-        monkeypatch.setattr(f"conspo_study.{module}.read_table", lambda folder, found=found: found)
-    done = Outcome(folder, complete=True, finished=1)
+    with ResultsLog(folder / "log.jsonl") as log:
+        start = {"hash": table.hash, "trials": asked}
+        log.append(TrialEvent(EventKind.STUDY_STARTED, data=start))
+        log.append(TrialEvent(EventKind.STUDY_FINISHED))
+    done = _outcome(folder, read_table(folder), asked, complete=True)
     assert carry_out(lambda: done, lambda folder: None, Console()) == 0
     said = capsys.readouterr().out
     assert f"The {spent}." in said

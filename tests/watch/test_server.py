@@ -216,17 +216,19 @@ def test_a_driver_that_died_is_told(study, watch):
 def test_a_directory_without_a_study_says_so_until_there_is_one(tmp_path, watch):
     page = watch(tmp_path / "later")
     told = page.ask("study")
-    assert "holds no study" in told["problem"] and told["trials"] == []
+    assert "is not a results directory" in told["problem"] and told["trials"] == []
     assert page.ask("curves?metric=reward")["curves"] == {}
     (tmp_path / "later").mkdir()
-    (tmp_path / "later/study.json").write_text('{"schema": 1, "definition": {"metric": "m"}}')
+    (tmp_path / "later/study.json").write_text(
+        '{"schema": 1, "definition": {"metric": "m", "trials": 2}}'
+    )
     told = page.ask("study")
     assert (told["problem"], told["metric"], told["best"]) == ("", "m", None)
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("{", "cannot be read"), ("[]", "no definition"), ('{"schema":9,"definition":{}}', "schema")],
+    [("{", "cannot be read"), ("[]", "no JSON object"), ('{"schema":9,"definition":{}}', "schema")],
 )
 def test_a_definition_that_cannot_be_read_is_told_and_the_log_shown(study, watch, text, problem):
     (study / "study.json").write_text(text)
@@ -240,6 +242,11 @@ def test_a_definition_of_anything_leaves_a_page(study, watch, junk):
     stored = {"schema": 1, "name": junk, "definition": dict.fromkeys(fields, junk)}
     (study / "study.json").write_text(json.dumps(stored))
     page = watch(study)
+    told = page.ask("study")
+    assert "its definition has a damaged" in told["problem"] and len(told["trials"]) == 3
+    inside = {"also": [junk], "space": {"a": junk}, "base": {"evaluation": junk}, "seeds": junk}
+    stored["definition"] = {"metric": "m", "direction": junk, "trials": 2, **inside}
+    (study / "study.json").write_text(json.dumps(stored))
     told = page.ask("study")
     assert (told["problem"], len(told["trials"])) == ("", 3)
     assert page.ask("trial/t0000")["row"]["value"] == 0.6

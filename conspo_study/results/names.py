@@ -1,0 +1,89 @@
+"""Names of the files in a results directory, and where they lie. No other module spells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+DEFINITION = "study.json"
+"""The study's definition, with hashes of data and code."""
+SNAPSHOT = "snapshot.json"
+"""Code, packages and hardware of the last start."""
+LOG = "log.jsonl"
+LEASE = "driver.json"
+"""The driver of the study; only while it runs."""
+QUARANTINE = "quarantine.jsonl"
+"""Rows of problem sets that take no part in the study, and why."""
+PLUGINS = "plugins"
+"""Folder with a copy of the study's own code."""
+TRACKING = "tracking"
+"""Folder of what trackers were sent, what their processes said, and what they keep."""
+
+CONFIG = "config.json"
+"""In a trial's folder, as all that follow: its whole configuration."""
+STEPS = "steps.jsonl"
+CREDITS = "credits.jsonl"
+INCIDENTS = "incidents.jsonl"
+FAILURE = "failure.txt"
+"""The whole cause of a failure, and where in the code it happened."""
+EVALUATIONS, ROLLOUTS = "eval", "rollouts"
+"""Beginnings of the names of Parquet files, before seed and step."""
+
+_TRIALS, _UNTRAINED, _RAY = "trials", "untrained", "ray"
+
+
+def trials_folder(results: Path) -> Path:
+    """Where the folders of all trials lie."""
+    return results / _TRIALS
+
+
+def trial_folder(results: Path, trial: str) -> Path:
+    """Where the rows and evaluations of a trial lie."""
+    return results / _TRIALS / trial
+
+
+def untrained_folder(results: Path, key: str) -> Path:
+    """Where evaluations at step 0 lie that all trials with the same `key` share."""
+    return results / _UNTRAINED / key
+
+
+def ray_folder(results: Path) -> Path:
+    """Where Ray keeps its files, and trials their checkpoints."""
+    return results / _RAY
+
+
+def run_name(study: str, trial: str) -> str:
+    """Name of a trial's Ray Train run; fixed, so that a trial that is started again finds its
+    folder."""
+    return f"{study}-{trial}"
+
+
+def run_folder(results: Path, study: str, trial: str) -> Path:
+    """Where a trial's checkpoints lie."""
+    return ray_folder(results) / run_name(study, trial)
+
+
+def ray_messages(results: Path) -> Path:
+    """Ray's own messages."""
+    return ray_folder(results) / "messages.log"
+
+
+def worker_file(run: Path, rank: int) -> Path:
+    """In a run's folder: the process of worker `rank`."""
+    return run / f"worker-{rank}.json"
+
+
+def worker_files(run: Path) -> list[Path]:
+    """`worker_file` of all workers that were started and not ended."""
+    return sorted(run.glob("worker-*.json"))
+
+
+def leftovers(results: Path) -> Iterator[Path]:
+    """Temporary files whose writers were killed, or write at this moment."""
+    for place in (".", f"{_TRIALS}/*", f"{_UNTRAINED}/*"):
+        yield from results.glob(f"{place}/.*.tmp")
+
+
+def studies_in(folder: Path) -> list[Path]:
+    """Results directories directly inside `folder`. Raises OSError when it cannot be read."""
+    return [path.parent for path in folder.glob(f"*/{DEFINITION}")]
