@@ -30,6 +30,7 @@ COMMANDS = {
     "import conspo_study": ["-c", "import conspo_study"],
     "import analysis": ["-c", "import analysis"],
     "conspo --help": ["-m", "conspo_study", "--help"],
+    "conspo settings": ["-m", "conspo_study", "settings"],
     "studies/margin_sweep.py --help": [SWEEP, "--help"],
     "studies/margin_sweep.py --dry-run": [SWEEP, "--dry-run"],
 }
@@ -65,12 +66,12 @@ def slowest_imports(arguments: Sequence[str], env: Mapping[str, str]) -> list[tu
         text=True,
         check=True,
     )
-    found = []
+    imports = []
     for line in done.stderr.splitlines():
         if line.startswith("import time:") and "cumulative" not in line:
             _, total, module = line.split("|")
-            found.append((int(total) / 1e3, module.strip()))
-    return sorted(found, reverse=True)[:SHOWN_MODULES]
+            imports.append((int(total) / 1e3, module.strip()))
+    return sorted(imports, reverse=True)[:SHOWN_MODULES]
 
 
 def main() -> None:
@@ -90,11 +91,11 @@ def main() -> None:
                     print(f"  {milliseconds:7.1f} ms  {module}")
             return
         ways = {name: partial(seconds_of, command, env) for name, command in COMMANDS.items()}
-        found = in_turn(ways, arguments.runs)
+        measured = in_turn(ways, arguments.runs)
     result = {}
     print(f"{'command':38s} {'seconds':20s} {'over the bare one':20s} target")
-    for name, seconds in found.items():
-        over = [whole - bare for whole, bare in zip(seconds, found[BARE], strict=True)]
+    for name, seconds in measured.items():
+        over = [whole - bare for whole, bare in zip(seconds, measured[BARE], strict=True)]
         spread, without, target = Spread.of(seconds), Spread.of(over), TARGETS.get(name)
         result[name] = {"seconds": spread, "over": without, "target": target}
         aim = f"<= {target}" if target else ""

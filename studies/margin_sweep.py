@@ -18,8 +18,8 @@ RATIOS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 def anchor(label: str, tau: float, margin: float) -> Anchor:
     """A setting with the published schedule: cosine over the first 30 % of training."""
-    dead = {SCHEDULE: "cosine", ALPHA: 0.3} if margin else {}
-    return Anchor(label=label, params={TAU: tau, MARGIN: margin, **dead})
+    rising = {SCHEDULE: "cosine", ALPHA: 0.3} if margin else {}
+    return Anchor(label=label, params={TAU: tau, MARGIN: margin, **rising})
 
 
 def margin_sweep(base: RunConfig) -> Study:

@@ -1,5 +1,6 @@
 """The settings reference: complete, at 80 columns, and the page of the documentation fresh."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_every_setting_is_in_it_with_a_text():
 def test_the_overview_has_a_line_for_each(capsys):
     text = shown(capsys)
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert "  group_size        int     16            G, rollouts per prompt" in text
+    assert re.search(r"^  group_size +int +16 +\w+", text, re.MULTILINE)
     for path in flatten(RunConfig()):
         if path != "objective.name":
             assert f"  {path.partition('.')[2]} " in text
@@ -55,7 +56,8 @@ def test_a_stage_is_shown_in_full(stage, capsys):
 def test_a_setting_is_shown_with_what_it_takes(capsys):
     text = shown(capsys, "rollout.engine")
     assert "takes     transformers or vllm\n" in text and "default   transformers\n" in text
-    assert "which are sent the" in text
+    (engine,) = (s for g in groups() for s in g.settings if s.path == "rollout.engine")
+    assert engine.text and engine.text in " ".join(text.split())
     text = shown(capsys, "rollout.group_size")
     assert "takes     a whole number greater than or equal to 2\n" in text
     text = shown(capsys, "update.importance_cap")
