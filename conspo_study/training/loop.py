@@ -137,6 +137,7 @@ class _Loop:
         self.latest: dict[int, Metrics] = {run.seed: {} for run in runs}
 
     def run(self) -> None:
+        """Train to the end, from the newest good checkpoint or from an evaluation at step 0."""
         every, steps = self.config.train, self.config.train.steps
         done = self._restore()
         if not done:
@@ -146,58 +147,35 @@ class _Loop:
         for step in range(done + 1, steps + 1):
             self._train(step)
             evaluated = _due(step, self.config.evaluation.every, steps)
-            saved = _due(step, every.checkpoint_every, steps)
             if evaluated:
                 self._evaluate(step)
+            saved = _due(step, every.checkpoint_every, steps)
             if saved:
-                for run in self.runs:
-                    run.settle()
-                if self.main or self.world.sharded:
-                    self.store.write(step, self._save)
+                self._checkpoint(step)
             due = evaluated or saved or _due(step, every.report_every, steps)
             if due and self._report(step):
                 return
 
-    def tell_totals(self) -> None:
-        """Record how often steps recovered from each kind of failure."""
-        if not self.main:
-            return
-        kinds = Counter[str]()
-        for run in self.runs:
-            kinds += run.recovered
-        self.outlet.totals(
-            [
-                Incident(IncidentType(kind), self._detail(kind), count)
-                for kind, count in sorted(kinds.items())
-            ]
-        )
-
-    def _detail(self, kind: str) -> str:
-        counts = ", ".join(f"seed {run.seed}: {run.recovered[kind]}" for run in self.runs)
-        errors = [judge.last_error for run in self.runs for judge in run.judges if judge.last_error]
-        if kind == IncidentType.UNREWARDED and errors:
-            return f"{counts}; the last error of the reward: {errors[-1]}"
-        return counts
-
     def _restore(self) -> int:
         """Continue from the newest good checkpoint, the same on all workers; returns its step."""
-        found = self.world.gather(self.store.newest() if self.main else None)[0]
-        assert found is not None
+        newest = self.world.gather(self.store.newest() if self.main else None)[0]
+        assert newest is not None
         if self.main:
-            for damage in found.damages:
+            for damage in newest.damages:
                 self.outlet.incident(Incident(IncidentType.CHECKPOINT_DAMAGED, damage))
-            if found.damages and found.folder is None:
+            if newest.damages and newest.folder is None:
                 detail = "no checkpoint was good; training began at step 0"
                 self.outlet.incident(Incident(IncidentType.RESTARTED_FROM_SCRATCH, detail))
-        if found.folder is None:
+        if newest.folder is None:
             return 0
         for run in self.runs:
-            kept = found.state["runs"][str(run.seed)]
-            run.load(found.folder / f"seed-{run.seed}", kept)
-            self.latest[run.seed] = kept["latest"]
-        return int(found.state["step"])
+            state = newest.state["runs"][str(run.seed)]
+            run.load(newest.folder / f"seed-{run.seed}", state)
+            self.latest[run.seed] = state["latest"]
+        return int(newest.state["step"])
 
     def _train(self, step: int) -> None:
+        """One training step of every seed."""
         results = {run.seed: run.train_step(step - 1) for run in self.runs}
         rows = [{"seed": seed, "step": step, **done.metrics} for seed, done in results.items()]
         for row in rows:
@@ -213,6 +191,7 @@ class _Loop:
             run.require_contrast()
 
     def _evaluate(self, step: int) -> None:
+        """One evaluation of every seed; a known one of the untrained policy is reused."""
         for run in self.runs:
             known = self.outlet.untrained(run.seed) if self.main and step == 0 else None
             start = time.perf_counter()
@@ -220,14 +199,22 @@ class _Loop:
             for verdict, kind in _LOST_CHECKS.items():
                 run.recovered[kind] += sum(row.verdict == verdict for row in rows)
             # Metrics that this evaluation did not measure are out of date.
-            kept = {k: v for k, v in self.latest[run.seed].items() if not k.startswith("eval/")}
+            valid = {k: v for k, v in self.latest[run.seed].items() if not k.startswith("eval/")}
             measured = evaluation_metrics(rows, self.config.evaluation.samples_for)
             spent = {"time/evaluate_s": time.perf_counter() - start}
-            self.latest[run.seed] = kept | measured | spent
+            self.latest[run.seed] = valid | measured | spent
             if self.main:
                 self.outlet.evaluation(rows)
 
+    def _checkpoint(self, step: int) -> None:
+        """Write the checkpoint of `step`."""
+        for run in self.runs:
+            run.settle()
+        if self.main or self.world.sharded:
+            self.store.write(step, self._save)
+
     def _save(self, folder: Path) -> dict[str, Any]:
+        """Write every seed into `folder`; returns the rest of the checkpoint's state."""
         return {
             "runs": {
                 str(run.seed): {
@@ -252,6 +239,27 @@ class _Loop:
             self.tell_totals()
         self.outlet.report(step, self.latest)
         return last
+
+    def tell_totals(self) -> None:
+        """Record how often steps recovered from each kind of failure."""
+        if not self.main:
+            return
+        kinds = Counter[str]()
+        for run in self.runs:
+            kinds += run.recovered
+        self.outlet.totals(
+            [
+                Incident(IncidentType(kind), self._detail(kind), count)
+                for kind, count in sorted(kinds.items())
+            ]
+        )
+
+    def _detail(self, kind: str) -> str:
+        counts = ", ".join(f"seed {run.seed}: {run.recovered[kind]}" for run in self.runs)
+        errors = [judge.last_error for run in self.runs for judge in run.judges if judge.last_error]
+        if kind == IncidentType.UNREWARDED and errors:
+            return f"{counts}; the last error of the reward: {errors[-1]}"
+        return counts
 
 
 def _due(step: int, every: int, last: int) -> bool:

@@ -135,8 +135,8 @@ class PolicyUpdate:
             steps.flops += self.flops.training(prompts, responses)
             if storing:
                 steps.credits += credit_rows(len(steps.outcomes), mini_batch, weighed.signals)
-            by_index = zip((group.index for group in mini_batch), weighed.signals, strict=True)
-            steps.signals = dict(by_index) | steps.signals
+            for group, of_group in zip(mini_batch, weighed.signals, strict=True):
+                steps.signals.setdefault(group.index, of_group)
             with clock.stage("optimizer"):
                 steps.outcomes.append(self.updater.step())
             clock.move(steps.outcomes[-1].sync_s, "optimizer", "sync")

@@ -14,6 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 from conspo_study.config import RunConfig
 from conspo_study.data.prompts import prompt_text, prompt_tokens
 from conspo_study.data.sources import evaluation_sets, training_stream
@@ -57,6 +59,8 @@ class SeedRun:
     ):
         """judges: of training and of evaluations; mostly the same one twice."""
         self.config, self.seed, self.judges, self.world = config, seed, judges, world
+        self.model: PreTrainedModel
+        self.tokenizer: PreTrainedTokenizerBase
         self.model, self.tokenizer = load_policy(config.policy, policy_folder)
         world.copy_from_first(self.model.parameters())
         device = "cuda" if config.train.gpus_per_worker else "cpu"

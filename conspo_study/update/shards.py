@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Shard
 
 from conspo_study.update.world import World
@@ -29,7 +29,7 @@ def part_name(stem: str, world: World) -> str:
     return f"{stem}{part}.safetensors"
 
 
-def load_weights(model: Any, folder: Path) -> None:
+def load_weights(model: nn.Module, folder: Path) -> None:
     """Fill the model from the `model*.safetensors` of a transformers folder, in place.
 
     A worker of a sharded model reads its rows only. Raises ValueError naming a tensor that is

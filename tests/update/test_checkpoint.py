@@ -91,7 +91,7 @@ def seal_again(folder):
     seal(folder, {"step": 1, "runs": {}, **IDENTITY})
 
 
-def test_a_pickle_is_refused_by_its_kind_although_the_manifest_lists_it(saved):
+def test_a_pickle_is_refused_by_its_type_although_the_manifest_lists_it(saved):
     folder, _, _ = saved
     proof = folder.parent / "executed"
 
@@ -101,7 +101,7 @@ def test_a_pickle_is_refused_by_its_kind_although_the_manifest_lists_it(saved):
 
     (folder / "seed-0" / "optimizer.pt").write_bytes(pickle.dumps(Payload()))
     seal_again(folder)
-    with pytest.raises(CheckpointDamaged, match=r"optimizer\.pt is of a kind"):
+    with pytest.raises(CheckpointDamaged, match=r"optimizer\.pt has a type that does not belong"):
         open_checkpoint(folder, IDENTITY)
     assert not proof.exists()
 
