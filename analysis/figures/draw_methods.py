@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.data_training import Curve
+from analysis.figures.legends import curve_legend, seed_range
 from analysis.figures.style import FAINT, PAGE_IN, POSITIVE, distinct, shortened, wrapped
 from analysis.load.text import axis_label
 
@@ -37,11 +38,17 @@ def method_comparison(frame: pd.DataFrame, *, metric: str, initial: float | None
     axes.grid(visible=False, axis="y")
     start = "" if initial is None else f"\nbefore training (not drawn): {initial:.3f}"
     axes.set_xlabel(wrapped(metric, 70) + start)
-    counts = sorted(set(frame["seeds"]))
-    seeds_text = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    seeds_text = seed_range(frame["seeds"])
     handles = [
         Line2D([], [], color=POSITIVE, marker="o", ms=4.5, label="mean, 95 % CI"),
-        Line2D([], [], color=FAINT, marker="|", ls="", label=f"each seed (n = {seeds_text})"),
+        Line2D(
+            [],
+            [],
+            color=FAINT,
+            marker="|",
+            ls="",
+            label=f"each seed (n = {seeds_text})",
+        ),
     ]
     if frame["low"].isna().any():
         look: dict[str, Any] = {
@@ -89,9 +96,5 @@ def pass_at_k(frame: pd.DataFrame, curves: Sequence[Curve]) -> Figure:
     for axes in grid[::columns]:
         axes.set_ylabel("pass@k")
     grid[0].set_ylim(0, 1.02)
-    handles = [
-        Line2D([], [], color=colour, linestyle=line, label=shortened(curve.name))
-        for curve, (colour, line) in zip(curves, looks, strict=True)
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    curve_legend(figure, curves, looks)
     return figure

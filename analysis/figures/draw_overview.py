@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from analysis.figures.data_training import Curve
-from analysis.figures.style import FAINT, INK, MARKERS, PAGE_IN, colours, distinct, shortened
+from analysis.figures.legends import curve_legend
+from analysis.figures.style import FAINT, INK, MARKERS, PAGE_IN, colours, distinct
 from analysis.findings.trial_settings import NO_MARGIN
 from analysis.load.text import visible
 from conspo_study.records import TrialState
@@ -85,11 +86,7 @@ def learning_curves(
         if frame.empty:
             axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=FAINT)
     panels[0].set_title(_seed_note("thick", "thin", seeds), loc="left", color=FAINT, fontsize=7)
-    handles = [
-        _line(color=colour, linestyle=line, label=shortened(curve.name))
-        for curve, (colour, line) in zip(curves, looks, strict=True)
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=2)
+    curve_legend(figure, curves, looks)
     return figure
 
 

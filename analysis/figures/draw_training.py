@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.data_training import Curve
+from analysis.figures.legends import curve_legend, seed_range
 from analysis.figures.style import (
     COLUMN_IN,
     FAINT,
@@ -18,7 +19,6 @@ from analysis.figures.style import (
     PAGE_IN,
     POSITIVE,
     distinct,
-    shortened,
     wrapped,
 )
 
@@ -28,10 +28,10 @@ _MOST_BANDS = 6
 
 def band_note(frames: Sequence[pd.DataFrame], curves: int) -> str:
     """The meaning of the bands, in the same words for the figure and its caption."""
-    counts = sorted({int(n) for frame in frames for n in frame["n"].unique()})
-    if not counts or counts == [1]:
+    counts = {int(n) for frame in frames for n in frame["n"].unique()}
+    if not counts or counts == {1}:
         return "one seed: no bands"
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    seeds = seed_range(counts)
     if curves > _MOST_BANDS:
         return f"mean of {seeds} seeds; bands left out among {curves} curves"
     return f"line: mean; band: ± 1 standard deviation over {seeds} seeds"
@@ -58,11 +58,7 @@ def training_panels(
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     grid[0].set_title(note, loc="left", color=FAINT, fontsize=7)
-    handles = [
-        Line2D([], [], color=colour, linestyle=line, label=shortened(curve.name))
-        for curve, (colour, line) in zip(curves, looks, strict=True)
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=2)
+    curve_legend(figure, curves, looks)
     return figure
 
 

@@ -24,6 +24,7 @@ from analysis.figures.draw_search import (
 )
 from analysis.figures.draw_settings import group_size_costs, sensitivity, tau_margin_map
 from analysis.figures.entry import FigureEntry
+from analysis.figures.legends import seed_range
 from analysis.findings.frames import evaluation_curves, initial_value, margin_points
 from analysis.findings.pareto import front_of
 from analysis.load.study import StudyResults
@@ -217,9 +218,7 @@ def _bars(frame: pd.DataFrame) -> str:
     counts = frame.loc[frame["sd"].notna(), "n"]
     if counts.empty:
         return "One seed per trial: no bars."
-    low, high = int(counts.min()), int(counts.max())
-    seeds = str(low) if low == high else f"{low} to {high}"
-    return f"Points: means; bars: ± 1 standard deviation over {seeds} seeds."
+    return f"Points: means; bars: ± 1 standard deviation over {seed_range(counts)} seeds."
 
 
 def _more(aim: dict[str, str]) -> str:

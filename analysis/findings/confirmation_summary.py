@@ -7,14 +7,11 @@ import statistics
 from analysis.findings.confirmation import Confirmation, Confirmed, SelectionBias
 from analysis.findings.naming import describe, mean_and_seeds
 from analysis.load.text import metric_label
-from analysis.statistics.intervals import PairedDifference
+from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference
 from analysis.tables.numbers import interval
 from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted
-
-FEWEST_SEEDS = 3
-"""With fewer, an interval is wide and leans on normality: it is shown, and no claim is made."""
 
 
 def confirmation_lines(confirmation: Confirmation) -> list[str]:

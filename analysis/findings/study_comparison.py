@@ -12,7 +12,7 @@ from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import metric_label, visible
 from analysis.statistics.bootstrap import Estimate, difference
 from analysis.statistics.holm import holm
-from analysis.statistics.intervals import PairedDifference, paired_difference
+from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired_difference
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable, without_empty_columns
@@ -20,8 +20,6 @@ from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted
 
-FEWEST_SEEDS = 3
-"""With fewer an interval is shown and no claim is made."""
 _MOST_NAMED = 20
 
 

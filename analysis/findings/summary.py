@@ -13,7 +13,7 @@ from analysis.findings.pareto import front_of
 from analysis.findings.trial_settings import objective_settings, other_params, setting
 from analysis.load.study import StudyResults
 from analysis.load.text import metric_label, visible
-from analysis.statistics.intervals import PairedDifference, paired_difference
+from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired_difference
 from analysis.tables.numbers import interval
 from conspo_study.records import TrialState, is_number
 from conspo_study.results.table import TrialRow
@@ -108,7 +108,7 @@ def _support(
     if confirmation is None:
         selected += ": run both again on fresh seeds"
     found = difference.interval
-    if n < 3 or found is None:
+    if n < FEWEST_SEEDS or found is None:
         verb = "does" if n == 1 else "do"
         return f"{counted(n, 'seed')} {verb} not support a claim about this difference. {selected}."
     ends = interval(found.low, found.high, "+.3f")

@@ -19,7 +19,7 @@ BENCHMARKS = ("AIME24", "AIME25", "AIME26", "HMMT25", "MATH500", "AMC", "Olympia
 
 CAVEATS = (
     "The paper evaluates every 100 steps and reports the best evaluation of each method: its "
-    "numbers select the checkpoint on the benchmarks themselves and flatter every trained method.",
+    "numbers select the checkpoint on the benchmarks themselves, which biases them upwards.",
     "The numbers are from the paper's text and a public extraction of its tables. A cell that "
     "neither gives is absent; neither gives a number of runs or an interval.",
 )

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student_t
 
+FEWEST_SEEDS = 3
+"""Fewer seeds support no claim: their interval is wide and depends much on normality."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
