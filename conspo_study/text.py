@@ -1,4 +1,4 @@
-"""Values as people read them, and untrusted text made safe to show in a terminal."""
+"""Text for people: values, counts, times and sizes, and untrusted text made safe to print."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import unicodedata
 from typing import Any
 
 LONGEST_TITLE = 160
-"""Characters of a title; a table of Ray's dashboard has no room for more."""
+"""Most characters of a title; a table of Ray's dashboard has no room for more."""
 _LONGEST_LINE = 400
 _IN_SECONDS, _IN_MINUTES = 90, 2 * 3600
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -54,20 +54,19 @@ def printable(text: str) -> str:
 
 
 def first_line(text: str) -> str:
-    """The first line that says anything, of a cause that may have several, made printable; a line
-    that ends with a colon goes on with the next."""
-    said: list[str] = []
+    """First non-empty line, made printable; a line that ends with a colon is joined to the next."""
+    lines: list[str] = []
     for line in map(str.strip, text.splitlines()):
         if line:
-            said.append(line.removeprefix("- ") if said else line)
+            lines.append(line.removeprefix("- ") if lines else line)
             if not line.endswith(":"):
                 break
-    return printable(" ".join(said))
+    return printable(" ".join(lines))
 
 
 def setting_text(value: Any, digits: int = 6) -> str:
-    """The value of a setting as one would type it: `null`, `true`, `["a", "b"]`, `0.3`, and text as
-    it is. Text that would be read as something else is quoted, so that no two values look alike."""
+    """The value of a setting as it is typed: `null`, `true`, `["a", "b"]`, `0.3`, and text as it
+    is. Text that would be read as another type is quoted, so that no two values look alike."""
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.{digits}g}"
     if isinstance(value, str) and not _is_json(value):
@@ -76,8 +75,8 @@ def setting_text(value: Any, digits: int = 6) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error's message that says anything, shortened; the name of its type
-    where it has no message."""
+    """First non-empty line of an error's message, shortened; the name of its type if it has no
+    message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:_LONGEST_LINE] if lines else type(error).__name__
 
@@ -87,6 +86,16 @@ def title(*parts: str) -> str:
     line = " ".join(" ".join(parts).split())
     line = "".join(c if c.isprintable() else "?" for c in line)
     return line if len(line) <= LONGEST_TITLE else f"{line[: LONGEST_TITLE - 1]}…"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 seed`, `2 seeds`, `1,000 steps`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def number(value: float | None, spec: str = ".3f") -> str:
+    """A number in a format such as `+.3f`; empty for None."""
+    return "" if value is None else format(value, spec)
 
 
 def duration(seconds: float) -> str:
@@ -110,11 +119,11 @@ def counted(count: int, noun: str) -> str:
 
 
 def speak_plainly() -> None:
-    """Let standard output and error write look-alikes, `+-` for `±`, where their encoding lacks a
-    character, instead of raising UnicodeEncodeError; the code point where nothing looks like it."""
+    """Let standard output and error replace characters that their encoding lacks by look-alikes,
+    such as `+-` for `±`, or else by their code points, instead of raising UnicodeEncodeError."""
     codecs.register_error(_POLICY, _replaced)
     for stream in (sys.stdout, sys.stderr):
-        # A notebook's streams, or those of whoever captures output, take any text.
+        # Streams of a notebook, or of a test that captures output, take any text.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_POLICY)
 

@@ -1,1 +1,4 @@
-"""What a study will cost, and what its seeds can show: computed before anything runs."""
+"""Forecast of a study before anything runs: work, time, memory, disk, and detectable differences.
+
+Floor: above `definition` and `policy`; starts nothing and loads no model.
+"""

@@ -1,4 +1,4 @@
-"""What a study's trials cost in seconds and bytes, as far as it is known before they run."""
+"""Time and disk space that a study's trials take, as far as they are known before they run."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ EMBEDDED_RESPONSE_TOKENS = 15
 """Mean response length of the embedded model over a run."""
 EMBEDDED_PARAMETERS = 110_784
 TRIAL_OVERHEAD_S = 5.0
-"""Seconds that a trial spends outside of its own steps: processes, imports, collectives."""
+"""Seconds that a trial spends outside of its steps: processes, imports, collectives."""
 CHECKPOINTS_RUNNING = 3
-"""Checkpoints that a running trial may hold: two whole ones, and the next being written. An ended
-one holds its last."""
+"""Most checkpoints of a running trial: two complete ones, and the next being written. An ended
+trial keeps its last."""
 
 _BYTES_PER_PARAMETER = 3 * 4
 """Weights and AdamW's two averages, in float32."""
 _BYTES_PER_EVALUATED = 4
-"""A row of a compressed evaluation file."""
+"""Size of a row of a compressed evaluation file."""
 _BYTES_PER_FILE = 4_000
-"""Schema and footer of one."""
+"""Size of its schema and footer."""
 _BYTES_PER_STEP = 1_100
-"""A row of steps.jsonl."""
+"""Size of a row of steps.jsonl."""
 _BYTES_PER_KEPT_TOKEN = 2
-"""Of a kept response, compressed."""
+"""Size of a token of a stored response, compressed."""
 
 
 def study_seconds(study: StudyDefinition, slots: int) -> float | None:
-    """Wall time with `slots` trials at a time, none stopped; None for models of unknown speed."""
+    """Wall time in seconds with `slots` trials at a time and no early stopping; None for models of
+    unknown speed."""
     search, again = search_batch(study), confirmation_batch(study)
     each = trial_seconds(search.run, search.seeds)
     if each is None:
@@ -50,14 +51,16 @@ def study_seconds(study: StudyDefinition, slots: int) -> float | None:
     waits_for += [max(0, n - study.lag) if study.waits_for_results else 0 for n in searched]
     if again is not None:
         times += [trial_seconds(again.run, again.seeds) or 0.0] * again.trials
-        # Anchors are confirmed as soon as there is room, the winner when it is known.
+        # Baselines are confirmed as soon as there is room, the winner when it is known.
         waits_for += [0] * (again.trials - 1) + [study.trials]
     return max(finish_times(times, [0.0] * slots, waits_for))
 
 
 def study_bytes(study: StudyDefinition, concurrent: int, budget: int) -> int | None:
-    """Checkpoints and rows of all trials, of which `concurrent` run at a time and those that have
-    ended keep to `budget` bytes of checkpoints; None for models of unknown size."""
+    """Bytes of checkpoints and rows of all trials; None for models of unknown size.
+
+    concurrent: trials at a time. budget: most bytes of checkpoints of ended trials.
+    """
     search, again = search_batch(study), confirmation_batch(study)
     batches = [search, *([again] if again else [])]
     sizes = [checkpoint_bytes(batch.run, batch.seeds) for batch in batches]
@@ -66,7 +69,7 @@ def study_bytes(study: StudyDefinition, concurrent: int, budget: int) -> int | N
         return None
     rows = sum(batch.trials * rows_bytes(batch.run, batch.seeds) for batch in batches)
     ended = sum(batch.trials * size for batch, size in zip(batches, known, strict=True))
-    # The anchors', the winner's and its confirmation's, which stay whatever the budget.
+    # Checkpoints of the baselines, the winner and its confirmation stay whatever the budget.
     safe = min(len(study.anchors) + 1, study.trials) * known[0] + sum(known[1:])
     # The last trials to run are counted among those that have ended.
     running = concurrent * (CHECKPOINTS_RUNNING - 1) * max(known)
@@ -74,7 +77,7 @@ def study_bytes(study: StudyDefinition, concurrent: int, budget: int) -> int | N
 
 
 def evaluated_per_run(run: RunConfig) -> int:
-    """Responses of all evaluations of one seed, the one before training included."""
+    """Number of responses of all evaluations of one seed, the one before training included."""
     settings = run.evaluation
     ends, between = _evaluations(run)
     times = {name: ends + between * (name in settings.tracked_sets) for name in settings.names}
@@ -85,14 +88,15 @@ def evaluated_per_run(run: RunConfig) -> int:
 
 
 def problems_of(name: str, settings: EvaluationConfig) -> int:
-    """Problems of a set that are evaluated; of a file, whose size is not known here, at most."""
+    """Number of problems of a set that are evaluated; an upper bound for a file of unknown size."""
     known = NAMED.get(settings.source(name))
     rows = settings.problems_per_set if known is None else known.rows
     return min(rows, settings.problems_per_set)
 
 
 def trial_seconds(run: RunConfig, seeds: int) -> float | None:
-    """Wall time of a trial that is not stopped; None for models and engines of unknown speed."""
+    """Wall time in seconds of a trial that is not stopped; None for models and engines of unknown
+    speed."""
     if run.policy.model != EMBEDDED or run.rollout.engine != "transformers":
         return None
     rollouts = run.rollout.prompts_per_step * run.rollout.group_size
@@ -103,26 +107,26 @@ def trial_seconds(run: RunConfig, seeds: int) -> float | None:
 
 
 def checkpoint_bytes(run: RunConfig, seeds: int) -> int | None:
-    """Size of one checkpoint of a trial; None when the model's size cannot be read."""
+    """Bytes of one checkpoint of a trial; None if the model's size cannot be read."""
     parameters = trained_parameters(run.policy)
     return None if parameters is None else seeds * parameters * _BYTES_PER_PARAMETER
 
 
 def parameter_count(policy: PolicyConfig) -> int | None:
-    """Parameters of a model; None when it is neither known nor on this machine yet, or cannot be
-    read."""
+    """Number of parameters of a model; None if it is unknown and not on this machine yet, or cannot
+    be read."""
     if policy.model == EMBEDDED:
         return EMBEDDED_PARAMETERS
-    counted = sum(map(math.prod, _shapes_of(policy).values()))
+    total = sum(map(math.prod, _shapes_of(policy).values()))
     known = KNOWN_MODELS.get(policy.model)
-    return counted or (known.parameters if known else None)
+    return total or (known.parameters if known else None)
 
 
 def trained_parameters(policy: PolicyConfig) -> int | None:
-    """Parameters that training changes; None where those of the model are not known."""
+    """Number of parameters that training changes; None if those of the model are unknown."""
     if not policy.lora_rank:
         return parameter_count(policy)
-    # Of each adapted matrix [out, in], rank x in and out x rank.
+    # For each adapted matrix [out, in]: rank x in and out x rank.
     shapes, known = _shapes_of(policy), KNOWN_MODELS.get(policy.model)
     if not shapes and known is not None:
         shapes = dict(known.matrices())
@@ -131,8 +135,7 @@ def trained_parameters(policy: PolicyConfig) -> int | None:
 
 
 def rows_bytes(run: RunConfig, seeds: int) -> int:
-    """Size of the evaluation and step rows that a trial leaves, and of responses kept for
-    reading."""
+    """Bytes of a trial's evaluation rows, step rows and stored responses."""
     files = sum(_evaluations(run))
     evaluated = evaluated_per_run(run) * _BYTES_PER_EVALUATED + files * _BYTES_PER_FILE
     responses = run.train.store_rollouts_groups * run.rollout.group_size
@@ -145,29 +148,30 @@ def rows_bytes(run: RunConfig, seeds: int) -> int:
 def finish_times(
     seconds: Sequence[float], free_at: Sequence[float], waits_for: Sequence[int]
 ) -> list[float]:
-    """When each trial of a queue ends.
+    """Times, in seconds, at which the trials of a queue end.
 
-    seconds: how long each runs. free_at: when each slot is free. waits_for: per trial, how many of
-    the first trials of the queue must have ended before it may start. Trials start in order.
+    seconds: running time of each. free_at: time at which each slot is free. waits_for: by trial,
+    the number of first trials of the queue that must have ended before it starts. Trials start in
+    order.
     """
     slots = list(free_at)
     heapq.heapify(slots)
     ends: list[float] = []
     started = 0.0
-    for own, first in zip(seconds, waits_for, strict=True):
+    for length, first in zip(seconds, waits_for, strict=True):
         started = max(started, heapq.heappop(slots), max(ends[:first], default=0.0))
-        ends.append(started + own)
+        ends.append(started + length)
         heapq.heappush(slots, ends[-1])
     return ends
 
 
 def _evaluations(run: RunConfig) -> tuple[int, int]:
-    """How often all sets are evaluated, and how often only the tracked ones."""
+    """Number of evaluations of all sets, and of those of the tracked sets alone."""
     return 2, -(-run.train.steps // run.evaluation.every) - 1
 
 
 def _shapes_of(policy: PolicyConfig) -> dict[str, list[int]]:
-    """Names and shapes of the weights of a model on this machine; empty for an unknown one."""
+    """Names and shapes of the weights of a model on this machine; empty if there is none."""
     folder = local_folder(policy)
     try:
         return dict(_shapes(folder)) if folder is not None else {}
@@ -184,7 +188,7 @@ def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:
 
 
 def _is_adapted(name: str, shape: Sequence[int], policy: PolicyConfig) -> bool:
-    """Whether a weight gets an adapter: matrices of layers do, embeddings and the head do not."""
+    """True for a weight that gets an adapter: a matrix of a layer, not an embedding or the head."""
     layer = name.removesuffix(".weight").rpartition(".")[2]
     everything = policy.lora_targets == ("all-linear",)
     return len(shape) == 2 and ((everything and ".layers." in name) or layer in policy.lora_targets)

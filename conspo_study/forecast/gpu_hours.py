@@ -24,26 +24,26 @@ from conspo_study.forecast.costs import evaluated_per_run
 from conspo_study.forecast.known_models import KNOWN_MODELS
 
 MEAN_LENGTH: Mapping[int, int] = MappingProxyType({8192: 4000, 4096: 1500})
-"""Guess of the mean response length, in tokens, by the response limit."""
+"""Assumed mean response length, in tokens, by the response limit."""
 TOKENS_PER_S: Mapping[str, float] = MappingProxyType(
     {"transformers": 3_000 * 1.78e9, "vllm": 12_000 * 1.78e9}
 )
-"""v x N on a GPU of 80 GB, by engine: what it may give with a 1.5B model."""
+"""v x N on a GPU of 80 GB, by engine: a plausible rate with a 1.5B model."""
 FLOPS: Mapping[str, float] = MappingProxyType({"float32": 2.5e13, "bfloat16": 2.5e14})
 """f: about 40 % of the float32 rate of an H100, and a quarter of its bfloat16 rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuHours:
-    """Of one run: a trial with one seed."""
+    """Hours of one run: a trial with one seed."""
 
     parameters: float
     length: int
-    """Mean response length in tokens, a guess."""
+    """Assumed mean response length in tokens."""
     tokens: float
-    """T, of training."""
+    """T: tokens sampled in training."""
     evaluated: float
-    """Tokens of all evaluations."""
+    """Tokens sampled in all evaluations."""
     speed: float
     """v x N."""
     work: int
@@ -68,12 +68,12 @@ class GpuHours:
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """Hours of the whole run."""
         return self.rollouts + self.update + self.evaluation
 
 
 def run_hours(run: RunConfig) -> GpuHours | None:
-    """The estimate for one run; None for models and response limits that it does not know."""
+    """Estimate for one run; None for unknown models and response limits."""
     model = KNOWN_MODELS.get(run.policy.model)
     length = MEAN_LENGTH.get(run.rollout.max_new_tokens)
     if model is None or length is None:
@@ -91,9 +91,9 @@ def run_hours(run: RunConfig) -> GpuHours | None:
 
 
 def gpu_lines(study: StudyDefinition) -> list[str]:
-    """The estimate with its arithmetic, for people; empty where it knows nothing."""
-    one = run_hours(study.base)
-    if one is None:
+    """The estimate with its arithmetic, for people; empty for unknown models."""
+    searched = run_hours(study.base)
+    if searched is None:
         return []
     batches: list[Batch] = [search_batch(study)]
     if (again := confirmation_batch(study)) is not None:
@@ -105,13 +105,13 @@ def gpu_lines(study: StudyDefinition) -> list[str]:
     return [
         f"about {_hours(total)} on GPUs of 80 GB, for {sum(runs)} runs; an estimate, which may be "
         "half or twice that",
-        f"a run: {_hours(one.rollouts)} rollouts + {_hours(one.update)} update + "
-        f"{_hours(one.evaluation)} evaluation = {_hours(one.total)}",
+        f"a run: {_hours(searched.rollouts)} rollouts + {_hours(searched.update)} update + "
+        f"{_hours(searched.evaluation)} evaluation = {_hours(searched.total)}",
         f"T = {base.train.steps} steps x {base.rollout.prompts_per_step} prompts x "
-        f"{base.rollout.group_size} x {one.length} tokens (guessed) = {one.tokens:.2g}; "
-        f"rollouts = T N / {one.speed:.2g}/s, update = {one.work} N T / {one.flops:.2g}/s with "
-        f"N = {one.parameters:.3g} (both rates assumed); evaluation = "
-        f"{evaluated_per_run(base):,} responses, generated alike",
+        f"{base.rollout.group_size} x {searched.length} tokens (assumed) = {searched.tokens:.2g}; "
+        f"rollouts = T N / {searched.speed:.2g}/s, update = {searched.work} N T / "
+        f"{searched.flops:.2g}/s with N = {searched.parameters:.3g} (both rates assumed); "
+        f"evaluation = {evaluated_per_run(base):,} responses, generated at the same rate",
     ]
 
 

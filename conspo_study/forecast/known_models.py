@@ -1,4 +1,4 @@
-"""Sizes of models that plans know without having them: the embedded one, and the paper's."""
+"""Sizes of models that are known without their files: the embedded one, and the paper's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Shape:
         return attention + 3 * self.hidden * self.intermediate
 
     def matrices(self) -> Iterator[tuple[str, list[int]]]:
-        """Names and shapes of the matrices of the decoder layers, as weights files have them."""
+        """Names and shapes of the matrices of the decoder layers, as in weight files."""
         queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
         each = {
             "self_attn.q_proj": [queries, self.hidden],
@@ -44,8 +44,8 @@ class Shape:
 
     @property
     def activations(self) -> tuple[int, int]:
-        """Values that a token leaves for the backward pass in each layer: of the residual stream
-        and its norms, and of attention and the feed-forward part."""
+        """Number of values that a token stores in each layer for the backward pass: of the residual
+        stream and its norms, and of attention and the feed-forward part."""
         attention = self.head_dim * (3 * self.heads + 2 * self.kv_heads)
         return 6 * self.hidden, attention + 4 * self.intermediate
 
@@ -72,4 +72,4 @@ KNOWN_MODELS: Mapping[str, Shape] = MappingProxyType(
         ),
     }
 )
-"""By the name on the hub, with parameters to two or three digits."""
+"""Sizes by the name on the hub; numbers of parameters to two or three digits."""

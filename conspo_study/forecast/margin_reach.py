@@ -1,12 +1,12 @@
-"""How far a margin can move ConSPO's credit, which decides whether sweeping it can show anything.
+"""Largest effect of a margin on ConSPO's gradient, which decides whether a sweep can show anything.
 
-With z = logsumexp_j(s_j - s_i)/tau over a group's N- wrong rollouts, the push on correct rollout i
-is sigmoid(z + m/tau), between 0 and 1 (Lemma 2 of arXiv 2605.12969; its credit is that over N+).
-The margin therefore moves it by sigmoid(z + m/tau) - sigmoid(z). With equal scores z = ln N-, and
+With z = logsumexp_j(s_j - s_i)/tau over a group's N- wrong rollouts, the gradient weight of correct
+rollout i is sigmoid(z + m/tau), between 0 and 1 (Lemma 2 of arXiv 2605.12969; its credit is that
+over N+). The margin changes it by sigmoid(z + m/tau) - sigmoid(z). With equal scores z = ln N-, and
 
     shift = N- (e^r - 1) / ((1 + N-)(1 + N- e^r)),  r = m/tau;  about r N- / (1 + N-)^2 for small r.
 
-Whatever the scores, it is at most tanh(r/4), reached at z = -r/2.
+For any scores it is at most tanh(r/4), reached at z = -r/2.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from conspo_study.definition.space import Choice, Range, Value
 
 TAU, MARGIN, SCHEDULE = "objective.tau", "objective.margin", "objective.schedule"
 NEGLIGIBLE = 1e-3
-"""A shift below this is lost in the noise of any study: the margin cannot be told from none."""
+"""A shift below this is lost in the noise of any study: the margin has no measurable effect."""
 
 
 def credit_shift(ratio: float, negatives: int) -> float:
-    """Change of the push by a margin of `ratio` = m/tau, in a group with equal scores."""
+    """Change of the gradient weight by a margin of `ratio` = m/tau, with equal scores."""
     # In powers of e^-r, which cannot overflow.
     return negatives * -math.expm1(-ratio) / ((1 + negatives) * (math.exp(-ratio) + negatives))
 
 
 def margin_lines(study: StudyDefinition) -> list[str]:
-    """What the margins of the study's space and anchors can do at each of their tau; empty unless
-    the study searches ConSPO's margin."""
+    """Effects of the margins of the study's space and baselines at each tau, for people; empty
+    unless the study searches ConSPO's margin."""
     base = study.base.objective
     if MARGIN not in study.space or not isinstance(base, ContrastiveOptions):
         return []
@@ -50,30 +50,30 @@ def margin_lines(study: StudyDefinition) -> list[str]:
     for tau in sorted(shifts):
         taus.setdefault(_row("M/tau" if in_tau else "M", shifts[tau]), []).append(tau)
     return [
-        f"moves the push on a correct rollout (0 to 1) by the numbers below, if {negatives} of "
-        f"{size} rollouts are wrong and all score alike; whatever they score, by at most "
-        "tanh(M/(4 tau))",
-        *(f"tau {', '.join(f'{tau:g}' for tau in own)}: {row}" for row, own in taus.items()),
+        "largest effect of the margin on a correct rollout's gradient weight, which is between 0 "
+        f"and 1 ({negatives} of {size} wrong, equal scores; tanh(M/(4 tau)) bounds it for any "
+        "scores):",
+        *(f"tau {', '.join(f'{tau:g}' for tau in same)}: {row}" for row, same in taus.items()),
     ]
 
 
 def _row(unit: str, shifts: dict[float, float]) -> str:
     parts = [
-        f"{margin:g} by {shift:.2g}" + (" (cannot be told from none)" if shift < NEGLIGIBLE else "")
+        f"{margin:g} gives {shift:.2g}" + (" (not measurable)" if shift < NEGLIGIBLE else "")
         for margin, shift in sorted(shifts.items())
     ]
     return f"{unit} {', '.join(parts)}"
 
 
 def _runs(study: StudyDefinition) -> list[RunConfig]:
-    """Every tau with every margin of the space, ranges by their ends and middle; then anchors."""
+    """Every tau with every margin of the space, ranges by their ends and middle; then baselines."""
     searched = {path: study.space[path] for path in (TAU, MARGIN) if path in study.space}
     combinations = itertools.product(*(_values(dimension) for dimension in searched.values()))
     overrides: list[dict[str, Value]] = [
         dict(zip(searched, values, strict=True)) for values in combinations
     ]
     overrides += [anchor.params for anchor in study.anchors if anchor.params.get(SCHEDULE) != "off"]
-    return [with_overrides(study.base, own) for own in overrides]
+    return [with_overrides(study.base, changes) for changes in overrides]
 
 
 def _values(dimension: Choice | Range) -> tuple[Value, ...]:

@@ -1,8 +1,8 @@
-"""The memory that one worker of a trial needs, with its arithmetic, before anything is loaded.
+"""Memory that one worker of a trial needs, with its arithmetic, before anything is loaded.
 
-An upper estimate: prompts and responses are taken to be as long as they may be. The seeds of a
-trial advance together, so the weights and the optimiser of all of them are alive at once;
-gradients, activations and caches are only those of the seed whose turn it is.
+An upper estimate: prompts and responses are as long as their limits allow. The seeds of a trial
+advance together, so the weights and the optimiser state of all of them are in memory at once;
+gradients, activations and caches only those of one seed at a time.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from conspo_study.policy.models import EMBEDDED, local_folder
 from conspo_study.text import size_text
 
 CHUNK_COPIES = 4
-"""Most tensors of CHUNK_ELEMENTS at the peak: logits, their scaled copy, log-softmax and gradient
-of a head with adapters or a bias. Of a plain one, logits, probabilities, and their casts."""
+"""Tensors of CHUNK_ELEMENTS at the peak. For a head with adapters or a bias: logits, their scaled
+copy, log-softmax and gradient. For a plain head: logits, probabilities, and their casts."""
 SAMPLER_COPIES = 4
-"""The same of the logits of one sampled token: logits, probabilities, their sum and the scaled."""
+"""Tensors of the logits of one sampled token: logits, scaled, probabilities and their sums."""
 ON_GPU, IN_MEMORY = "GPU memory", "memory"
 PROCESS_BYTES = 500_000_000
-"""A worker without a policy: Python, PyTorch, transformers and Ray, or a CUDA context."""
+"""Memory of a worker without a policy: Python, PyTorch, transformers and Ray, or a CUDA
+context."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that needs memory."""
+    """One use of memory."""
 
     name: str
     bytes: float
@@ -39,7 +40,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a worker needs: what stands, and the more hungry of its two activities."""
+    """Memory of a worker: what is always there, and the larger of its two activities."""
 
     where: str
     """`GPU memory` or `memory`."""
@@ -49,12 +50,12 @@ class Memory:
 
     @property
     def bytes(self) -> float:
-        """At the peak."""
+        """Total at the peak."""
         return _sum(self.standing) + max(_sum(self.updating), _sum(self.sampling))
 
     def lines(self) -> list[str]:
-        """The total, and how it comes about."""
-        found = [
+        """The total and its arithmetic, for people."""
+        lines = [
             f"about {size_text(self.bytes)} of {self.where}: {size_text(_sum(self.standing))} all "
             f"the time, {size_text(_sum(self.updating))} more in an update, "
             f"{size_text(_sum(self.sampling))} more while sampling"
@@ -64,12 +65,12 @@ class Memory:
             ("update: ", self.updating),
             ("sampling: ", self.sampling),
         ):
-            found += [f"{when}{size_text(i.bytes)} {i.name} = {i.arithmetic}" for i in items]
-        return found
+            lines += [f"{when}{size_text(i.bytes)} {i.name} = {i.arithmetic}" for i in items]
+        return lines
 
 
 def estimate_memory(run: RunConfig, seeds: int) -> Memory | None:
-    """Memory of each worker of a trial; None when the model's sizes cannot be read."""
+    """Memory of each worker of a trial; None if the model's sizes cannot be read."""
     shape = read_shape(run)
     if shape is None:
         return None
@@ -187,8 +188,8 @@ def _sampling(run: RunConfig, shape: Shape, shards: int, count: str) -> list[Ite
 
 
 def read_shape(run: RunConfig) -> Shape | None:
-    """The sizes of the run's model, from its folder's config.json and the headers of its weights;
-    None when they cannot be read."""
+    """Sizes of the run's model, from its folder's config.json and the headers of its weights; None
+    if they cannot be read."""
     if run.policy.model == EMBEDDED:
         return EMBEDDED_SHAPE
     if run.policy.model in KNOWN_MODELS:

@@ -1,4 +1,4 @@
-"""How many trials fit on a cluster at once, and why one does not."""
+"""Number of trials that fit on a cluster at once, and reasons why one does not."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from conspo_study.config import RunConfig
+from conspo_study.text import counted
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What one machine offers to workers."""
+    """CPU cores and GPUs of one machine."""
 
     cpus: int
     gpus: int = 0
@@ -18,12 +19,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the workers of trials can go."""
+    """Result of placing the workers of trials on nodes."""
 
     trials: int
-    """Trials that fit at once; 0 when `problems` says why none does."""
+    """Number of trials that fit at once; 0 if there are problems."""
     limit: str
-    """What there is too little of for one more, for people."""
+    """The resource that limits it, for people."""
     problems: tuple[str, ...]
 
 
@@ -44,16 +45,17 @@ def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
     problems = []
     if workers * cpus_each > cpus:
         problems.append(
-            f"a trial needs {workers * cpus_each} CPU cores ({workers} workers x {cpus_each}), "
+            f"a trial needs {counted(workers * cpus_each, 'CPU core')} "
+            f"({counted(workers, 'worker')} x {cpus_each}), "
             f"there are {cpus}: lower train.workers{fewer_cpus}"
         )
     if workers * gpus_each > gpus:
         problems.append(
-            f"a trial needs {workers * gpus_each} GPUs, there are {gpus}: lower train.workers"
-            f"{fewer_gpus}, or {no_gpus}"
+            f"a trial needs {counted(workers * gpus_each, 'GPU')}, there are {gpus}: "
+            f"lower train.workers{fewer_gpus}, or {no_gpus}"
         )
     if not problems and not any(places):
-        need = f"{cpus_each} CPU cores" + (f" and {gpus_each} GPU" if gpus_each else "")
+        need = _offer(Node(cpus_each, gpus_each), bool(gpus_each))
         have = ", ".join(sorted({_offer(node, bool(gpus_each)) for node in nodes}))
         problems.append(
             f"a worker needs {need} on one node, the nodes have {have}: "
@@ -61,8 +63,8 @@ def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
         )
     elif not problems and sum(places) < workers:
         problems.append(
-            f"a trial has {workers} workers of {cpus_each} CPU cores, the nodes have room for "
-            f"{sum(places)} of them: lower train.workers{fewer_cpus}"
+            f"a trial has {counted(workers, 'worker')} of {counted(cpus_each, 'CPU core')}, the "
+            f"nodes have room for {sum(places)} of them: lower train.workers{fewer_cpus}"
         )
     scarce = "GPUs" if gpus_each and gpus * cpus_each <= cpus * gpus_each else "CPU cores"
     limit = f"{gpus if scarce == 'GPUs' else cpus} {scarce}"
@@ -76,4 +78,4 @@ def _workers_on(node: Node, run: RunConfig) -> int:
 
 
 def _offer(node: Node, gpus: bool) -> str:
-    return f"{node.cpus} CPU cores" + (f" and {node.gpus} GPUs" if gpus else "")
+    return counted(node.cpus, "CPU core") + (f" and {counted(node.gpus, 'GPU')}" if gpus else "")

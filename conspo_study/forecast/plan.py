@@ -1,5 +1,5 @@
-"""What a study means before it starts: how much work, how many at once, how long, how much disk,
-and which differences its seeds can show."""
+"""Plan of a study before it starts: work, concurrency, time, disk, memory, and the differences that
+its seeds can show."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from conspo_study.machine import usable_memory
 from conspo_study.policy.models import EMBEDDED
 from conspo_study.results.retention import BUDGET, budget_bytes
 from conspo_study.statistics.paired_spread import ONE_SEED, PairedSpread
-from conspo_study.text import size_text
+from conspo_study.text import counted, duration, size_text
 
 WIDTH = 96
-"""Of a printed line."""
+"""Longest printed line, in characters."""
 _TITLE = 20
 
 ASSUMED_METRIC, ASSUMED_PROBLEMS, ASSUMED_SD = "eval/chain/hard/avg@8", 96, 0.025
@@ -40,9 +40,9 @@ class Stage:
     trials: int
     seeds: int
     detectable: float | None
-    """Smallest difference of two trials that is found with 80 % power; None when unknown."""
+    """Smallest difference of two trials that is detected with 80 % power; None if unknown."""
     half: int | None
-    """Seeds that half of it would need."""
+    """Number of seeds that detect half of it."""
 
     @property
     def runs(self) -> int:
@@ -52,37 +52,37 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a study will do. `problems` is empty when the machine can run it."""
+    """Work of a study and its needs. `problems` is empty if the machine can run it."""
 
     rollouts_per_step: int
     evaluated_per_run: int
-    """Responses of all evaluations of one seed, the one before training included."""
+    """Number of responses of all evaluations of one seed, the one before training included."""
     anchors: int
     steps: int
     search: Stage
-    """Anchors included."""
+    """The search, baselines included."""
     confirmation: Stage | None
-    """Its number of trials is an upper bound: the winner may be an anchor."""
+    """Its number of trials is an upper bound: the winner may be a baseline."""
     concurrent: int
     """Most trials at a time."""
     concurrency: str
-    """That, for people, with what limits it."""
+    """The same for people, with the limit."""
     seconds: float | None
-    """Estimated wall time; None for models whose speed is not known in advance."""
+    """Estimated wall time; None for models of unknown speed."""
     disk_bytes: int | None
-    """Checkpoints and rows of all trials; None for models of unknown size."""
+    """Bytes of checkpoints and rows of all trials; None for models of unknown size."""
     checkpoint_budget: int
-    """Bytes that the checkpoints of ended trials may take."""
+    """Most bytes of the checkpoints of ended trials."""
     spread: PairedSpread | None
-    """How paired differences vary from seed to seed; None while that is unknown."""
+    """Seed-to-seed variation of paired differences; None while it is unknown."""
     gpu_hours: tuple[str, ...]
-    """An estimate with its arithmetic; empty for models that it does not know."""
+    """An estimate with its arithmetic; empty for unknown models."""
     memory: Memory | None
-    """What a worker of a searched trial needs; None for models of unknown size."""
+    """Memory of a worker of a searched trial; None for models of unknown size."""
     margin: tuple[str, ...]
-    """How much the margins of the space can move a credit."""
+    """Effects of the margins of the space on a gradient weight."""
     notes: tuple[str, ...]
-    """What does not stop the study but limits what it shows."""
+    """Limits of what the study can show."""
     problems: tuple[str, ...]
 
     def lines(self, width: int = WIDTH) -> list[str]:
@@ -96,14 +96,15 @@ class Plan:
         yield "steps", f"{self.steps} of each run, {runs * self.steps:,} in all"
         yield (
             "trials",
-            f"{search.trials} ({self.anchors} anchors, {search.trials - self.anchors} searched) x "
-            f"{search.seeds} seeds = {search.runs} runs",
+            f"{search.trials} ({counted(self.anchors, 'baseline')}, "
+            f"{search.trials - self.anchors} searched) x {counted(search.seeds, 'seed')} = "
+            f"{counted(search.runs, 'run')}",
         )
         if confirm:
             yield (
                 "confirmation",
-                f"up to {confirm.trials} trials x {confirm.seeds} fresh seeds = {confirm.runs} "
-                "runs",
+                f"up to {counted(confirm.trials, 'trial')} x "
+                f"{counted(confirm.seeds, 'fresh seed')} = {counted(confirm.runs, 'run')}",
             )
         yield (
             "responses",
@@ -111,15 +112,15 @@ class Plan:
             f"{runs * self.evaluated_per_run:,} in evaluation",
         )
         yield "concurrency", self.concurrency
-        yield "estimated time", f"{_duration(self.seconds)}, without early stopping"
+        yield "estimated time", f"{_time(self.seconds)}, without early stopping"
         for index, line in enumerate(self.gpu_hours):
             yield ("" if index else "GPU hours"), line
         yield "disk", _size(self.disk_bytes)
         yield (
             "",
-            f"an ended trial keeps its last checkpoint, all of them within "
-            f"{size_text(self.checkpoint_budget)} (half of what is free, or {BUDGET}): the worst "
-            "trials' go first, the anchors' and the winner's never",
+            "an ended trial keeps its last checkpoint, all of them within "
+            f"{size_text(self.checkpoint_budget)} (half of the free space, or {BUDGET}): those of "
+            "the worst trials are removed first, those of the baselines and the winner never",
         )
         need = self.memory.lines() if self.memory else ["unknown for this model"]
         for index, line in enumerate(need):
@@ -135,7 +136,7 @@ class Plan:
 
 
 def titled(title: str, text: str, width: int = WIDTH) -> list[str]:
-    """A fact as a line or a paragraph with its title before it."""
+    """A fact as a line or a paragraph after its title."""
     return textwrap.wrap(
         text,
         width,
@@ -155,11 +156,11 @@ def make_plan(
     spread: PairedSpread | None = None,
     folder: Path | None = None,
 ) -> Plan:
-    """Lay out `study` on a machine or cluster of `cpus` cores and `gpus` GPUs.
+    """Plan `study` for a machine or cluster of `cpus` cores and `gpus` GPUs.
 
-    nodes: how these are divided into machines; one machine by default. spread: what finished trials
-    of this study show (`measured_spread`); by default what is known of the embedded model. folder:
-    its results directory, whose disk bounds what checkpoints may take; by default the working
+    nodes: the machines that these belong to; one machine by default. spread: variation measured in
+    finished trials of this study (`measured_spread`); by default an assumption for the embedded
+    model. folder: its results directory, whose disk limits the checkpoints; by default the working
     directory.
     """
     nodes = nodes or [Node(cpus, gpus)]
@@ -169,7 +170,7 @@ def make_plan(
     if again is not None:
         problems += [p for p in place(again.run, nodes).problems if p not in problems]
     slots = max(1, placement.trials)
-    # Anchors wait for nothing; anchors to confirm overlap with the last searched trials.
+    # Baselines wait for nothing; their confirmations overlap with the last searched trials.
     wanted = max(len(study.anchors), min(study.trials, _searched_at_once(study)))
     concurrent = min(slots, wanted + (again.trials if again else 0))
     spread = spread or _assumed_spread(study)
@@ -213,8 +214,8 @@ def _stage(batch: Batch, spread: PairedSpread | None) -> Stage:
 
 
 def _assumed_spread(study: StudyDefinition) -> PairedSpread | None:
-    found = (study.base.policy.model, study.metric, study.base.evaluation.problems_per_set)
-    if found == (EMBEDDED, ASSUMED_METRIC, ASSUMED_PROBLEMS):
+    measured = (study.base.policy.model, study.metric, study.base.evaluation.problems_per_set)
+    if measured == (EMBEDDED, ASSUMED_METRIC, ASSUMED_PROBLEMS):
         return PairedSpread(ASSUMED_SD, "an assumption, from earlier studies of the embedded model")
     return None
 
@@ -224,18 +225,18 @@ def _concurrency(study: StudyDefinition, placement: Placement) -> str:
     if not room:
         return "no trial fits"
     workers, gpus = run.train.workers, run.train.workers * run.gpus_per_worker
-    need = f"each {workers} x {run.cpus_per_worker} CPU cores" + (
-        f" and {gpus} GPUs" if gpus else ""
+    need = f"each {workers} x {counted(run.cpus_per_worker, 'CPU core')}" + (
+        f" and {counted(gpus, 'GPU')}" if gpus else ""
     )
     at_once = min(study.trials, _searched_at_once(study))
     if at_once < min(room, study.trials):
         return (
-            f"{at_once} searched trials at a time, limited by lag {study.lag} + 1; there is room "
-            f"for {room}, {need}"
+            f"{counted(at_once, 'searched trial')} at a time, limited by lag {study.lag} + 1; "
+            f"there is room for {room}, {need}"
         )
     if study.trials <= room:
-        return f"all {study.trials} trials at a time, {need}"
-    return f"{room} trials at a time, {need}, limited by {placement.limit}"
+        return f"all {counted(study.trials, 'trial')} at a time, {need}"
+    return f"{counted(room, 'trial')} at a time, {need}, limited by {placement.limit}"
 
 
 def _searched_at_once(study: StudyDefinition) -> int:
@@ -245,53 +246,54 @@ def _searched_at_once(study: StudyDefinition) -> int:
 def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
     if study.base.policy.trust_remote_code:
         yield (
-            f"CODE THAT COMES WITH {study.base.policy.model} IS RUN, with all your rights: "
+            f"CODE FROM {study.base.policy.model} IS RUN with all your rights: "
             "policy.trust_remote_code is on"
         )
     if study.early_stopping is not None and not study.looks:
         why = (
             "one seed gives no paired evidence"
             if len(study.seeds) == 1
-            else "no evaluation lies between its first allowed step and the last"
+            else "there is no evaluation between its first allowed step and the last"
         )
         yield f"early stopping never stops a trial: {why}"
     yield from space_notes(study)
     if again is None:
         yield (
-            "no confirmation: the best value is flattered by having been selected, and by how much "
-            "stays unknown"
+            "no confirmation: selection makes the best value look better than it is, by an unknown "
+            "amount"
         )
         return
     same = _sets_used_twice(study.base.evaluation, again.run.evaluation)
     if same:
         yield (
-            f"the confirmation measures {', '.join(same)} on the problems that selected: put "
-            "{split} into the path of the file, or set evaluation.split in its overrides"
+            f"the confirmation measures {', '.join(same)} on the problems that the search used: "
+            "put {split} into the path of the file, or set evaluation.split in its overrides"
         )
 
 
 def _memory_notes(memory: Memory | None, workers: int) -> Iterator[str]:
-    """What is to be said where `workers` workers may need more than this machine lends."""
+    """A note if `workers` workers may need more memory than this machine has."""
     if memory is None or memory.where != IN_MEMORY or named_cluster():
         return
     need, have = workers * memory.bytes, usable_memory()
     if need > have:
         yield (
-            f"{workers} workers at a time may need {size_text(need)} of memory, and this process "
-            f"may use {size_text(have)}: lower rollout.batch_rows, or give it fewer cores (taskset)"
+            f"{counted(workers, 'worker')} at a time may need {size_text(need)} of memory, and "
+            f"this process may use {size_text(have)}: lower rollout.batch_rows, or use fewer cores "
+            "(taskset)"
         )
 
 
 def space_notes(study: StudyDefinition) -> Iterator[str]:
-    """What of the space and the anchors will not be tried, or is tried twice."""
+    """Notes on points of the space that are never tried, and on baselines that are equal."""
     by_hash: dict[str, list[str]] = {}
     for anchor in study.anchors:
-        found = config_hash(with_overrides(study.base, anchor.params))
-        by_hash.setdefault(found, []).append(anchor.label)
+        key = config_hash(with_overrides(study.base, anchor.params))
+        by_hash.setdefault(key, []).append(anchor.label)
     for labels in by_hash.values():
         if len(labels) > 1:
             names = " and ".join(map(repr, labels))
-            yield f"anchors {names} are the same configuration, and each of them is run"
+            yield f"baselines {names} are the same configuration, and each of them is run"
     if not study.space or study.trials == len(study.anchors):
         return
     seen = census(study.space, study.base)
@@ -309,8 +311,8 @@ def space_notes(study: StudyDefinition) -> Iterator[str]:
     if seen.whole and unused > 0:
         valid = "valid points" if seen.invalid else "points"
         yield (
-            f"the space has {len(seen.hashes)} {valid}, of which anchors take {taken}: {unused} of "
-            f"{study.trials} trials cannot be used"
+            f"the space has {len(seen.hashes)} {valid}, of which baselines take {taken}: {unused} "
+            f"of {study.trials} trials cannot be used"
         )
 
 
@@ -334,17 +336,13 @@ def _detects(stage: Stage) -> str:
         return ONE_SEED
     half = f"; half of it needs {stage.half} seeds" if stage.half else ""
     return (
-        f"differences of two settings from {stage.detectable:.3f} up, over {stage.seeds} seeds "
-        f"(paired t-test, two-sided 5 %, power 80 %){half}"
+        f"differences of two settings from {stage.detectable:.3f} up, over "
+        f"{counted(stage.seeds, 'seed')} (paired t-test, two-sided 5 %, power 80 %){half}"
     )
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown for this model"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _time(seconds: float | None) -> str:
+    return "unknown for this model" if seconds is None else duration(seconds)
 
 
 def _size(count: int | None) -> str:

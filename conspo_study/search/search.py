@@ -1,10 +1,10 @@
-"""Which trial comes next: a pure function of the definition, the trial's number and the log.
+"""The next trial: a pure function of the definition, the trial's number and the log.
 
-Everything that is decided about trial n follows from the results of the trials 0, ..., n - 1 - lag
-and the settings of the others before it. It waits for those results, so neither the machine's
-speed nor the number of trials at a time nor the death of a driver changes any trial.
+All decisions about trial n follow from the results of the trials 0, ..., n - 1 - lag and the
+settings of the others before it. The search waits for those results, so neither the machine's
+speed nor the number of trials at a time nor a crash of the driver changes any trial.
 
-The results log is the only truth. Every suggestion is logged before it is handed out.
+The results log is the only truth. Every suggestion is logged before it is returned.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from conspo_study.search.samplers import Ended, Params, Past, make_proposer
 
 
 class Wait(Enum):
-    """There will be another trial, once one that is running has ended."""
+    """Another trial follows once a running one has ended."""
 
     WAIT = "wait"
 
@@ -41,15 +41,15 @@ class Suggestion:
 
     trial: str
     params: Params
-    """Dotted settings in which it differs from the study's base configuration."""
+    """Dotted settings that differ from the study's base configuration."""
     config: RunConfig
     seeds: tuple[int, ...]
     label: str = ""
-    """The anchor's name; empty for what the sampler chose."""
+    """Name of the baseline; empty for settings that the sampler chose."""
     bars: Mapping[int, float] = field(default_factory=dict)
-    """Step -> where the trial stops when its mean over seeds is worse."""
+    """Pruning threshold by step: the trial stops if its mean over seeds is worse."""
     of: str = ""
-    """The search trial that it confirms; empty for a search trial."""
+    """Id of the search trial that it confirms; empty for a search trial."""
 
     def event(self) -> TrialEvent:
         """Its line in the log."""
@@ -67,7 +67,7 @@ class Suggestion:
 
 
 class Search:
-    """Suggests trials of a study and records what becomes of them.
+    """Suggests trials of a study and records their progress and endings.
 
     Not thread-safe: Ray Tune calls its searcher from one thread.
     """
@@ -78,37 +78,36 @@ class Search:
         self._proposer = make_proposer(definition)
         self._curves = Curves(definition)
         self._hashes: dict[str, str] = {}
-        """Configuration hash by search trial, to compute each once."""
+        """Configuration hash by search trial; each is computed once."""
         self._invalid: set[str] = set()
-        """Proposals that were none, to try each once."""
+        """Invalid proposals, so that each is tried once."""
         self._used_up_at: int | None = None
-        """Number of the trial for which the space had nothing left."""
+        """Number of the trial for which the space had no more points."""
         self._decided: tuple[int, Suggestion | Wait | None] = (-1, None)
-        """Length of the log, and what comes next after it."""
+        """Length of the log, and the decision that follows from it."""
         self._unfinished = deque(row for row in self._asked_for if not row.state.ended)
 
     def suggest(self) -> Suggestion | Wait | None:
-        """The next trial, logged; WAIT while it depends on trials that are running; None when
-        there is none.
+        """The next trial, logged; WAIT while it depends on running trials; None if there is none.
 
-        Trials that a previous process left unfinished come first, as they were suggested. Then the
-        anchors, what the sampler proposes, and the confirmations.
+        Trials that a previous process left unfinished come first, as they were suggested. Then come
+        the baselines, the sampler's proposals, and the confirmations.
         """
         if self._unfinished:
             return self._again(self._unfinished.popleft())
-        found = self._next()
-        if isinstance(found, Suggestion):
-            self.log.append(found.event())
-        return found
+        decision = self._next()
+        if isinstance(decision, Suggestion):
+            self.log.append(decision.event())
+        return decision
 
     @property
     def complete(self) -> bool:
-        """Whether every trial of the budget, or of a space that is used up, and every
-        confirmation has ended."""
+        """True if every trial of the budget, or of a space that is used up, and every confirmation
+        has ended."""
         return all(row.state.ended for row in self._asked_for) and self._next() is None
 
     def started(self, trial: str) -> None:
-        """The trial has got its resources."""
+        """Record that the trial has got its resources."""
         self.log.append(TrialEvent(EventKind.STARTED, trial))
 
     def reported(self, trial: str, data: Mapping[str, Any]) -> None:
@@ -116,8 +115,11 @@ class Search:
         self.log.append(TrialEvent(EventKind.REPORTED, trial, dict(data)))
 
     def incidents(self, trial: str, totals: Iterable[Mapping[str, Any]]) -> None:
-        """Record the failures that the trial's processes absorbed over its whole life, as objects
-        with `type`, `count` and `detail`. What the log has already is not counted again."""
+        """Record the failures that the trial's processes have recovered from since it began.
+
+        totals: objects with `type`, `count` and `detail`. Failures that the log has already are not
+        counted again.
+        """
         logged = dict(self.log.table.row(trial).incidents)
         for incident in totals:
             kind, count = incident["type"], incident["count"]
@@ -133,7 +135,7 @@ class Search:
 
     @property
     def _asked_for(self) -> tuple[TrialRow, ...]:
-        """The trials that the definition asks for; it may have given up confirmation."""
+        """Trials that the definition asks for; it may no longer ask for confirmations."""
         table = self.log.table
         return table.all_rows if self.definition.confirm else table.rows
 
@@ -142,13 +144,13 @@ class Search:
         return Suggestion(row.id, row.params, config, row.seeds, row.label, row.bars, row.of)
 
     def _next(self) -> Suggestion | Wait | None:
-        """What the log says comes next; nothing is recorded."""
+        """Decision that follows from the log; nothing is recorded."""
         length = len(self.log.events)
         if self._decided[0] != length:
             table = self.log.table
-            found = self._searched(table.rows)
-            found = self._confirmation(table) if found is None else found
-            self._decided = length, found
+            decision = self._searched(table.rows)
+            decision = self._confirmation(table) if decision is None else decision
+            self._decided = length, decision
         return self._decided[1]
 
     def _searched(self, rows: Sequence[TrialRow]) -> Suggestion | Wait | None:
@@ -172,8 +174,8 @@ class Search:
         return Suggestion(trial, *proposal, study.seeds, bars=bars(self._curves, study, rivals))
 
     def _proposal(self, rows: Sequence[TrialRow], decided: int) -> tuple[Params, RunConfig] | None:
-        """The first proposal whose configuration is valid and has not been run: the same numbers
-        would come out, or the same failure."""
+        """First proposal whose configuration is valid and has not been run: a repeat would give the
+        same numbers, or the same failure."""
         past = Past(
             number=len(rows),
             ended=tuple(self._ending(row) for row in rows[:decided]),
@@ -194,7 +196,7 @@ class Search:
         return None
 
     def _ending(self, row: TrialRow) -> Ended:
-        """What a sampler may know of an ended trial."""
+        """Ended trial as a sampler may know it."""
         means: list[float | None] = [row.value]
         for aim in self.definition.also:
             by_seed = row.also.get(aim.metric, {})
@@ -204,8 +206,8 @@ class Search:
         return Ended(row.params, row.state, row.step, () if failed else values)
 
     def _confirmation(self, table: StudyTable) -> Suggestion | Wait | None:
-        """The next confirmation once all search trials are suggested: of an anchor at once, of the
-        winner when there is one."""
+        """The next confirmation once all search trials are suggested: of a baseline at once, of the
+        winner once it is known."""
         confirm = self.definition.confirm
         if confirm is None:
             return None
@@ -240,8 +242,9 @@ class Search:
 def mean_value(
     seeds: Mapping[str, Mapping[str, Any]], metric: str, expected: Iterable[int]
 ) -> tuple[float, dict[str, float]]:
-    """The mean of `metric` over the `expected` seeds, and its value by seed. Raises ValueError when
-    a seed's is missing or not a finite number: a mean over some of the seeds is not comparable."""
+    """Mean of `metric` over the `expected` seeds, and its value by seed. Raises ValueError if a
+    seed's value is missing or not a finite number: a mean over some of the seeds is not comparable.
+    """
     values = {}
     for seed in map(str, expected):
         value = seeds.get(seed, {}).get(metric)

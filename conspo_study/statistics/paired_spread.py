@@ -21,12 +21,11 @@ class PairedSpread:
     """Origin of the number, in words for people."""
 
 
-def pooled_spread(layout: Sequence[Sequence[float]]) -> PairedSpread | None:
-    """The spread shown by finished trials; None for fewer than two trials or two seeds.
+def residual_squares(layout: Sequence[Sequence[float]]) -> tuple[float, int] | None:
+    """Sum of squared residuals after subtracting each trial's mean and each seed's mean, and its
+    degrees of freedom, (trials - 1)(seeds - 1); None for fewer than two trials or two seeds.
 
-    layout: trials x seeds, every row with the same seeds in the same order. The residuals after
-    subtracting each trial's mean and each seed's mean have (trials - 1)(seeds - 1) degrees of
-    freedom; the difference of two values has sqrt(2) times their standard deviation.
+    layout: trials x seeds, every row with the same seeds in the same order.
     """
     trials, seeds = len(layout), min(map(len, layout), default=0)
     if trials < 2 or seeds < 2:
@@ -34,13 +33,25 @@ def pooled_spread(layout: Sequence[Sequence[float]]) -> PairedSpread | None:
     trial_means = [fmean(row) for row in layout]
     seed_means = [fmean(column) for column in zip(*layout, strict=True)]
     overall = fmean(trial_means)
-    residuals = [
-        value - trial_means[trial] - seed_means[seed] + overall
-        for trial, row in enumerate(layout)
-        for seed, value in enumerate(row)
-    ]
-    freedom = (trials - 1) * (seeds - 1)
-    sd = math.sqrt(2 * math.fsum(value**2 for value in residuals) / freedom)
+    squares = math.fsum(
+        (value - trial_mean - seed_mean + overall) ** 2
+        for row, trial_mean in zip(layout, trial_means, strict=True)
+        for value, seed_mean in zip(row, seed_means, strict=True)
+    )
+    return squares, (trials - 1) * (seeds - 1)
+
+
+def pooled_spread(layout: Sequence[Sequence[float]]) -> PairedSpread | None:
+    """The spread shown by finished trials; None for fewer than two trials or two seeds.
+
+    layout: as for `residual_squares`. The difference of two values has sqrt(2) times the standard
+    deviation of one.
+    """
+    residuals = residual_squares(layout)
+    if residuals is None:
+        return None
+    squares, freedom = residuals
+    sd = math.sqrt(2 * squares / freedom)
     if sd < 1e-12:
         return None  # equal in every seed: too coarse a metric to estimate a spread
-    return PairedSpread(sd, f"measured: {trials} finished trials x {seeds} seeds")
+    return PairedSpread(sd, f"measured: {len(layout)} finished trials x {len(layout[0])} seeds")

@@ -1,1 +1,4 @@
-"""A study in a terminal or a notebook: while it runs, its status afterwards, what to type next."""
+"""A study in a terminal or a notebook: its progress while it runs, its status at any time.
+
+Floor: beside training and search; reads records and results, and draws with rich.
+"""

@@ -1,4 +1,4 @@
-"""What a running trial is doing, from its files: the log speaks of it only at its reports."""
+"""Present activity of a running trial, from its files: the log has only its reports."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from conspo_study.results.names import STEPS, run_folder, trial_folder, worker_f
 from conspo_study.results.table import TrialRow
 
 _TAIL = 1 << 16
-"""Bytes at the end of a file of rows that hold its last row, with room to spare."""
+"""Bytes at the end of a file of rows that surely hold its last row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What a trial that runs does at the moment."""
+    """Present activity of a running trial."""
 
     doing: Literal["starting", "training", "evaluating"]
     step: int
-    """Its last step that was trained; 0 before the first."""
+    """Last step that was trained; 0 before the first."""
     seconds: float | None = None
-    """For how long it has been evaluating."""
+    """Seconds since an evaluation began; None otherwise."""
 
 
 Doing = Callable[[TrialRow], Activity]
 
 
 def as_reported(row: TrialRow) -> Activity:
-    """All that the log alone can tell."""
+    """The activity as far as the log alone tells it."""
     return Activity("starting" if row.steps is None else "training", row.step)
 
 
 class Activities:
-    """Looks into the folders of a study's trials; a few small reads each time it is asked."""
+    """Looks into the folders of a study's trials, a few small reads at a time."""
 
     def __init__(self, folder: Path, study: StudyDefinition):
         self._folder, self._study = folder, study
 
     def __call__(self, row: TrialRow) -> Activity:
-        """What the trial does; what cannot be read is told from the log."""
+        """The trial's activity, from the log where its files cannot be read."""
         try:
             return self._look(row)
         except (OSError, ValueError, KeyError, TypeError):
@@ -67,7 +67,7 @@ class Activities:
 
 
 def _last_step(path: Path) -> int:
-    """The step of the last whole row; 0 when there is none."""
+    """Step of the last complete row; 0 without one."""
     if not path.exists():
         return 0
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live table on a terminal, plain lines elsewhere."""
+"""Output of a study while it runs: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import confirmation_batch
 from conspo_study.processes import interrupts
+from conspo_study.processes.background import beside
 from conspo_study.records import TrialState
 from conspo_study.results.log import ResultsLog
-from conspo_study.results.table import settings_of
 from conspo_study.terminal.activity import Activities
 from conspo_study.terminal.live_view import View
 from conspo_study.terminal.notebook import redrawn
-from conspo_study.text import speak_plainly
-
-__all__ = ["SILENCE_S", "Console", "Preparation", "settings_of"]
+from conspo_study.text import counted, speak_plainly
 
 SILENCE_S = 10.0
 """Longest time without a line when output is not a terminal."""
@@ -47,29 +45,30 @@ class Console:
             self.line(text)
 
     def notice(self, text: str, command: str) -> None:
-        """Say something that broke no study, and the command that helps."""
+        """Print something that does not affect the study, and the command that helps."""
         self.prose(text)
         self.line(f"  {command}")
 
     def prose(self, text: str) -> None:
-        """Print text that breaks between words on a terminal; a path or a command, which must stay
-        whole to be copied, is for `line`."""
+        """Print text that is wrapped between words on a terminal. Paths and commands, which must
+        stay whole to be copied, are for `line`."""
         wraps = self.rich.is_terminal
         self.rich.print(text, markup=False, emoji=False, soft_wrap=not wraps)
 
     def heading(self, study: StudyDefinition) -> None:
-        """Name the study and its size."""
+        """Print the study's name and size."""
         if not self.quiet:
             again = confirmation_batch(study)
             confirmed = f", then {again.trials} x {again.seeds} to confirm" if again else ""
             self.prose(
-                f"study {study.name}: {study.trials} trials x {len(study.seeds)} seeds{confirmed}, "
-                f"{study.base.train.steps} steps each, by {study.metric}"
+                f"study {study.name}: {counted(study.trials, 'trial')} x "
+                f"{counted(len(study.seeds), 'seed')}{confirmed}, "
+                f"{counted(study.base.train.steps, 'step')} each, by {study.metric}"
             )
 
     @contextmanager
     def preparing(self) -> Iterator[Preparation]:
-        """Show what goes on before the first trial; several things may go on at once."""
+        """Show the progress of tasks before the first trial, several at once."""
         hidden = self.quiet or not self.rich.is_terminal
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
         with Progress(
@@ -105,39 +104,33 @@ class Console:
                 yield
             self._say_if_stopping()
             return
-        stop = threading.Event()
-        thread = threading.Thread(target=self._speak, args=(view, log, stop), daemon=True)
-        thread.start()
-        try:
+        with beside(lambda over: self._print_changes(view, log, over)):
             yield
-        finally:
-            stop.set()
-            thread.join()
 
     def _say_if_stopping(self) -> None:
         if interrupts.stopping():
-            self.prose("stopping: what runs comes to its end; Ctrl-C once more stops at once")
+            self.prose("stopping: running trials are being ended; Ctrl-C again stops at once")
 
-    def _speak(self, view: View, log: ResultsLog, stop: threading.Event) -> None:
-        """Print a line for every change of a trial's state, and a summary against silence."""
+    def _print_changes(self, view: View, log: ResultsLog, over: threading.Event) -> None:
+        """Print a line for every change of a trial's state, and a summary every `SILENCE_S`."""
         known: dict[str, TrialState] = {}
-        spoken = time.monotonic()
+        printed_at = time.monotonic()
         stopping = False
         while True:
-            last = stop.wait(0.5)
+            last = over.wait(0.5)
             table = log.table
             for row in table.all_rows:
                 if known.get(row.id) is not row.state and row.state is not TrialState.WAITING:
                     known[row.id] = row.state
                     self.line(view.sentence(row))
-                    spoken = time.monotonic()
+                    printed_at = time.monotonic()
             if last:
                 return
             asked = not stopping and interrupts.stopping()
             stopping = stopping or asked
-            if asked or time.monotonic() - spoken > SILENCE_S - 1:
+            if asked or time.monotonic() - printed_at > SILENCE_S - 1:
                 self.line(view.summary(table))
-                spoken = time.monotonic()
+                printed_at = time.monotonic()
 
 
 class Preparation:
@@ -146,13 +139,13 @@ class Preparation:
     def __init__(self, console: Console, bars: Progress):
         self._console, self._bars = console, bars
         self._warm_start = bars.add_task("warm start", visible=False)
-        self._spoken = time.monotonic()
+        self._printed_at = time.monotonic()
         self.cancelled = threading.Event()
         """Set to end a warm start at its next report."""
 
     @contextmanager
     def task(self, what: str) -> Iterator[None]:
-        """Show `what` while the block runs, and then how long it took."""
+        """Show `what` while the block runs, and its time afterwards."""
         started = time.monotonic()
         bar = self._bars.add_task(what, total=None)
         if self._bars.disable:
@@ -162,15 +155,15 @@ class Preparation:
         self._say(f"{what}: {time.monotonic() - started:.1f} s")
 
     def warm_start(self, step: int, steps: int, loss: float) -> None:
-        """A report of the supervised warm start. Raises InterruptedError once cancelled."""
+        """Show a report of the supervised warm start. Raises InterruptedError once cancelled."""
         if self.cancelled.is_set():
             raise InterruptedError("the warm start was interrupted")
         what = f"warm start (once, then cached): step {step} of {steps}, loss {loss:.3f}"
         self._bars.update(
             self._warm_start, description=what, completed=step, total=steps, visible=True
         )
-        if self._bars.disable and time.monotonic() - self._spoken > SILENCE_S / 2:
-            self._spoken = time.monotonic()
+        if self._bars.disable and time.monotonic() - self._printed_at > SILENCE_S / 2:
+            self._printed_at = time.monotonic()
             self._say(what)
 
     def _say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""A study in progress as a person sees it: a table that is drawn again and again, and sentences."""
+"""View of a study in progress: a table that is drawn again and again, and sentences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from conspo_study.processes import interrupts
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable, TrialRow, settings_of
 from conspo_study.terminal.activity import Doing, as_reported
-from conspo_study.text import first_line, printable
+from conspo_study.text import counted, duration, first_line, number, printable
 
 STYLES = {
     TrialState.WAITING: "dim",
@@ -28,25 +28,25 @@ STYLES = {
 }
 COLUMNS = ("trial", "settings", "state", "step", "reward", "metric", "tokens/s", "left")
 _NEEDS = {"reward": 70, "left": 90, "tokens/s": 110}
-"""Columns of a screen from which on there is room for these."""
+"""Least width of a screen, in characters, that has room for these columns."""
 _DOING_STYLES = {"starting": "dim cyan", "training": "cyan", "evaluating": "magenta"}
 SHOWN_ENDED = 8
-"""Ended trials that are shown beside the best, where there is room."""
+"""Number of ended trials shown besides the best, if there is room."""
 _BESIDE_ROWS = 7
-"""Lines of a screen that are no rows of trials: header, what is hidden, summary, and the end of
-what came before."""
+"""Lines of a screen besides the rows of trials: header, count of hidden trials, summary, and the
+end of earlier output."""
 _LEAST_ROWS, _LEAST_SETTINGS = 3, 8
 _BY_SEED = 120
-"""Columns from which there is room for the metric of every seed."""
+"""Least width of a screen, in characters, with room for the metric of every seed."""
 _FEW_SEEDS = 4
-_IN_SECONDS, _IN_HOURS = 90, 2 * 3600
-"""Up to how many seconds a time is told in seconds, and beyond how many in hours."""
+_EXACT_S = 90
+"""Remaining time, in seconds, from which on it is given as `about`."""
 _NAMED_RUNNING = 4
-"""Running trials that a line names, at most."""
+"""Most running trials that a line names."""
 
 
 class View:
-    """What there is to say about a study, given its table; knows only when it first saw what."""
+    """Describes a study, given its table; remembers only when it first saw each trial running."""
 
     def __init__(self, study: StudyDefinition, concurrent: int, doing: Doing = as_reported):
         self.study = study
@@ -55,24 +55,25 @@ class View:
         self.confirmed = confirmation_batch(study)
         self.started = time.monotonic()
         self.since: dict[str, tuple[float, int]] = {}
-        """When each running trial was first seen running, and at which step it was."""
+        """Time at which each trial was first seen running, and its step then."""
 
     def render(self, table: StudyTable, width: int = 120, height: int = 40) -> Group:
-        """What fits a screen of `width` x `height`, one line a trial: those that run, the best, and
-        the last that ended, confirmations last, above how many are hidden and a summary."""
+        """A table for a screen of `width` x `height` characters, one line a trial: running trials,
+        the best, and the last that ended, confirmations last. Below it, the number of hidden trials
+        and a summary."""
         best = table.best(self.study.direction)
-        rows = _shown(table, best, max(_LEAST_ROWS, height - _BESIDE_ROWS))
-        cells = [self._cells(row, width) for row in rows]
-        for one in cells:
-            if best is not None and one["trial"].plain == best.id:
-                one["trial"].append(" ★")
+        shown = _shown(table, best, max(_LEAST_ROWS, height - _BESIDE_ROWS))
+        cells = [self._cells(row, width) for row in shown]
+        for row in cells:
+            if best is not None and row["trial"].plain == best.id:
+                row["trial"].append(" ★")
         grid = fitting(self._titles(width), cells, width)
-        hidden = _hidden(table, {row.id for row in rows})
+        hidden = _hidden(table, {row.id for row in shown})
         below = [Text(f" {hidden}", style="dim")] if hidden else []
         return Group(grid, *below, Text("\n".join(self._footer(table)), style="bold"))
 
     def _titles(self, width: int) -> dict[str, str]:
-        """Titles of the columns by name, without those that a narrow screen can do without."""
+        """Titles of the columns by name, without those that a narrow screen has no room for."""
         metric = _short(self.study.metric)
         titles = {name: name for name in COLUMNS if width >= _NEEDS.get(name, 0)}
         titles["metric"] = metric if width >= _NEEDS["left"] else metric.rpartition("/")[2]
@@ -82,14 +83,14 @@ class View:
         doing = self.doing(row) if row.state is TrialState.RUNNING else None
         state = Text(row.state.value, style=STYLES[row.state])
         if doing is not None:
-            time_of_it = "" if doing.seconds is None else f" {_duration(doing.seconds)}"
+            time_of_it = "" if doing.seconds is None else f" {duration(doing.seconds)}"
             state = Text(f"{doing.doing}{time_of_it}", style=_DOING_STYLES[doing.doing])
         step = doing.step if doing else row.step
         cells = {
             "trial": row.id,
             "settings": self._named(row),
             "step": f"{step}/{self._steps(row)}",
-            "reward": _number(mean_over_seeds(row, "reward")),
+            "reward": number(mean_over_seeds(row, "reward")),
             "metric": self._measured(row, width),
             "tokens/s": "" if row.tokens_per_s is None else f"{row.tokens_per_s:,.0f}",
             "left": self._left(row, step),
@@ -97,10 +98,10 @@ class View:
         return {"state": state, **{name: Text(text) for name, text in cells.items()}}
 
     def _measured(self, row: TrialRow, width: int) -> str:
-        """The metric's mean over all seeds, with its spread or, where there is room, by seed."""
+        """The metric's mean over all seeds, with its spread or, if there is room, by seed."""
         by_seed = row.values if row.state.ended else by_seed_of(row, self.study.metric)
         if not by_seed or len(by_seed) != len(row.seeds):
-            return _number(row.value if row.state.ended else None)
+            return number(row.value if row.state.ended else None)
         values = [by_seed[seed] for seed in sorted(by_seed)]
         mean = f"{fmean(values):.3f}"
         if len(values) == 1:
@@ -123,18 +124,18 @@ class View:
         return head
 
     def summary(self, table: StudyTable) -> str:
-        """Where the study stands, in one line."""
+        """The study's progress, in one line."""
         parts = [*self._counts(table), *self._best(table)]
         running = [row for row in table.all_rows if row.state is TrialState.RUNNING]
-        said = [self._running(row) for row in running[:_NAMED_RUNNING]]
+        named = [self._running(row) for row in running[:_NAMED_RUNNING]]
         if len(running) > _NAMED_RUNNING:
-            said.append(f"{len(running) - _NAMED_RUNNING} more")
-        parts += [", ".join(said)] if said else []
+            named.append(f"{len(running) - _NAMED_RUNNING} more")
+        parts += [", ".join(named)] if named else []
         parts += [*self._incidents(table), *self._eta(table), *self._stopping()]
         return f"{self._elapsed()} {'; '.join(parts)}"
 
     def _footer(self, table: StudyTable) -> list[str]:
-        """The summary below a table that names what runs, a line for each kind of thing."""
+        """The summary below a table, a line for each kind of fact."""
         counted = [*self._counts(table), *self._best(table), *self._eta(table)]
         first = f"{self._elapsed()} {'; '.join(counted)}"
         return [first, *self._incidents(table), *self._stopping()]
@@ -162,41 +163,41 @@ class View:
         at = f"{row.id} {doing.step}/{self._steps(row)}"
         if doing.doing == "evaluating":
             return f"{at} evaluating"
-        reward = _number(mean_over_seeds(row, "reward"))
+        reward = number(mean_over_seeds(row, "reward"))
         return f"{at} reward {reward}" if reward else at
 
     @staticmethod
     def _incidents(table: StudyTable) -> list[str]:
-        """Absorbed failures, most frequent type first."""
-        found = sorted(table.all_incidents.items(), key=lambda item: (-item[1], item[0]))
-        absorbed = sum(count for _, count in found)
-        if not absorbed:
+        """Failures that the study recovered from, most frequent type first."""
+        by_type = sorted(table.all_incidents.items(), key=lambda item: (-item[1], item[0]))
+        total = sum(count for _, count in by_type)
+        if not total:
             return []
-        types = ", ".join(f"{count} {printable(name)}" for name, count in found)
-        return [f"{absorbed} incident{'s' if absorbed > 1 else ''} absorbed: {types}"]
+        types = ", ".join(f"{count} {printable(name)}" for name, count in by_type)
+        return [f"{counted(total, 'incident')} recovered: {types}"]
 
     @staticmethod
     def _stopping() -> list[str]:
-        return ["stopping; Ctrl-C once more stops at once"] if interrupts.stopping() else []
+        return ["stopping; Ctrl-C again stops at once"] if interrupts.stopping() else []
 
     @staticmethod
     def _named(row: TrialRow) -> str:
         return f"{row.of} again: {settings_of(row)}" if row.of else settings_of(row)
 
     def _left(self, row: TrialRow, step: int) -> str:
-        """How long the trial took, or still takes at the pace since it was first seen."""
+        """Time that the trial took, or still takes at its pace since it was first seen."""
         if row.state.ended:
-            return "" if row.wall_s is None else f"took {_duration(row.wall_s)}"
+            return "" if row.wall_s is None else f"took {duration(row.wall_s)}"
         if row.state is not TrialState.RUNNING:
             return ""
         began, first = self.since.setdefault(row.id, (time.monotonic(), step))
         if step <= first:
             return ""
         pace = (time.monotonic() - began) / (step - first)
-        return _duration(pace * (self._steps(row) - step))
+        return duration(pace * (self._steps(row) - step))
 
     def _eta(self, table: StudyTable) -> list[str]:
-        """Trials that are left, confirmations included, at the pace of those that have ended."""
+        """Time for the remaining trials and confirmations, at the pace of those that have ended."""
         each = _mean_time(table.rows)
         if each is None:
             return []
@@ -211,12 +212,14 @@ class View:
                 again = each * self.confirmed.seeds / len(self.study.seeds)
             ended = sum(row.state.ended for row in table.confirmations)
             seconds += max(0, self.confirmed.trials - ended) * again / self.concurrent
-        return [f"{'about ' if seconds > _IN_SECONDS else ''}{_duration(seconds)} left"]
+        return [f"{'about ' if seconds > _EXACT_S else ''}{duration(seconds)} left"]
 
 
 def fitting(titles: Mapping[str, str], rows: Sequence[Mapping[str, Text]], width: int) -> Table:
-    """A table whose lines fit `width`: what is too long of the settings is cut off, and nothing
-    else. `titles` by column, `rows` with a text for each column."""
+    """A table whose lines fit `width`; only settings are cut off where they are too long.
+
+    titles: by column. rows: a text for each column.
+    """
     needed = {
         name: max([len(title), *(len(row[name]) for row in rows)]) for name, title in titles.items()
     }
@@ -235,7 +238,7 @@ def fitting(titles: Mapping[str, str], rows: Sequence[Mapping[str, Text]], width
 
 
 def by_seed_of(row: TrialRow, name: str) -> dict[int, float]:
-    """The latest value of a metric, for the seeds that have it."""
+    """Latest value of a metric, for the seeds that have it."""
     return {seed: metrics[name] for seed, metrics in row.seed_metrics.items() if name in metrics}
 
 
@@ -246,7 +249,7 @@ def mean_over_seeds(row: TrialRow, name: str) -> float | None:
 
 
 def _shown(table: StudyTable, best: TrialRow | None, room: int) -> list[TrialRow]:
-    """The rows that `room` lines are given to, in the order in which they are shown."""
+    """The `room` rows to show, in the order in which they are shown."""
     running = [row for row in table.all_rows if row.state is TrialState.RUNNING]
     ended = [row for row in table.all_rows if row.state.ended]
     wanted = running[: room - 1] + ([best] if best else [])
@@ -257,25 +260,15 @@ def _shown(table: StudyTable, best: TrialRow | None, room: int) -> list[TrialRow
 
 
 def _hidden(table: StudyTable, shown: set[str]) -> str:
-    """How many trials are not among those shown, by state."""
+    """The number of trials that are not shown, by state."""
     counts = Counter(row.state for row in table.all_rows if row.id not in shown)
-    said = ", ".join(f"{counts[state]} {state.value}" for state in TrialState if counts[state])
-    return f"and {said}" if said else ""
-
-
-def _duration(seconds: float) -> str:
-    if seconds > _IN_HOURS:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds > _IN_SECONDS else f"{seconds:.0f} s"
+    states = ", ".join(f"{counts[state]} {state.value}" for state in TrialState if counts[state])
+    return f"and {states}" if states else ""
 
 
 def _mean_time(rows: Sequence[TrialRow]) -> float | None:
     times = [row.wall_s for row in rows if row.state.ended and row.wall_s]
     return fmean(times) if times else None
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
 
 
 def _short(metric: str) -> str:

@@ -1,4 +1,4 @@
-"""The live view in a notebook: one output that is drawn again in its place."""
+"""Live view in a notebook: one output that is drawn again in its place."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any
 from rich.console import RenderableType
 from rich.jupyter import JupyterMixin
 
+from conspo_study.processes.background import beside
+
 REDRAW_S = 1.0
+"""Time between two drawings."""
 
 
 class _Output(JupyterMixin):
-    """Something that rich can draw, as a notebook asks for it."""
+    """Adapts what rich can draw to what a notebook can display."""
 
     def __init__(self, drawn: RenderableType):
         self._drawn = drawn
@@ -25,21 +28,17 @@ class _Output(JupyterMixin):
 
 @contextmanager
 def redrawn(draw: Callable[[], RenderableType]) -> Iterator[None]:
-    """Show what `draw` returns until the block ends, and leave the last of it standing."""
+    """Show what `draw` returns until the block ends, and leave the last drawing in place."""
     from IPython.display import display
 
     handle: Any = display(_Output(draw()), display_id=True)
-    stop = threading.Event()
 
-    def draw_again() -> None:
-        while not stop.wait(REDRAW_S):
+    def draw_again(over: threading.Event) -> None:
+        while not over.wait(REDRAW_S):
             handle.update(_Output(draw()))
 
-    thread = threading.Thread(target=draw_again, daemon=True)
-    thread.start()
     try:
-        yield
+        with beside(draw_again):
+            yield
     finally:
-        stop.set()
-        thread.join()
         handle.update(_Output(draw()))

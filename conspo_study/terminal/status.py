@@ -1,4 +1,5 @@
-"""Where a study stands, from its results directory alone: nothing is written, nothing disturbed."""
+"""Status of a study, from its results directory alone; nothing is written, and a running study is
+not disturbed."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from conspo_study.results.own_code import missing_code_lines
 from conspo_study.results.pace import seconds_left
 from conspo_study.results.stored import StoredStudy, read_study
 from conspo_study.results.table import TrialRow, settings_of
-from conspo_study.text import first_line, printable
+from conspo_study.text import duration, first_line, printable
 
 DriverState = Literal["running", "none", "dead", "silent", "unreadable"]
 _LONGEST_CAUSE = 300
@@ -28,11 +29,11 @@ _LONGEST_CAUSE = 300
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """Who drives the study, and whether they live."""
+    """The process that drives the study."""
 
     state: DriverState
-    """`none` without a lease; `dead` when its process on this machine is gone; `silent` when a
-    driver elsewhere sends no heartbeats."""
+    """`none` without a lease; `dead` if its process on this machine is gone; `silent` if a
+    driver on another machine sends no heartbeats."""
     who: str = ""
 
 
@@ -45,7 +46,7 @@ class Progress:
     step: int
     steps: int | None
     seconds_left: float | None
-    """From the times of its reports; None while they do not tell."""
+    """Estimated from the times of its reports; None while there are too few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Measured:
     value: float | None
     spread: float | None
     n: int
-    """Seeds that `value` is the mean of."""
+    """Number of seeds in the mean `value`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +68,29 @@ class Status:
     """A study at one moment; plain data, `as_json` for machines and `lines` for people."""
 
     alarms: tuple[str, ...]
-    """What comes before all else: that no trial finished, or how many failed and why."""
+    """Lines that come first: that no trial finished, or how many failed and why."""
     name: str
     folder: str
     metric: str
-    """Empty when the definition does not tell it."""
+    """Empty if the definition cannot be read."""
     driver: Driver
     finished: bool
     trials: int | None
-    """Budget, confirmations not included; None when it is not known."""
+    """Budget, confirmations not included; None if unknown."""
     used_up: str
-    """That nothing is left to try before the budget is; empty otherwise."""
+    """A sentence if the space was used up before the budget; empty otherwise."""
     counts: Mapping[str, int]
     open: tuple[Progress, ...]
     failed: Mapping[str, str]
     """Trial -> step and cause, in one line."""
     missing: tuple[str, ...]
-    """What cannot be read of the study, or is gone, and what to restore."""
+    """Files that are missing or cannot be read, and what to restore."""
     incidents: Mapping[str, int]
     best: Measured | None
     confirmations: tuple[Measured, ...]
     changes: tuple[str, ...]
     next: str
-    """What to do, mostly a command."""
+    """The next thing to do, mostly a command."""
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON data."""
@@ -97,18 +98,19 @@ class Status:
 
     def lines(self) -> list[str]:
         """One fact a line."""
-        said = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
-        driver = f"{self.driver.state} {self.driver.who}".strip()
+        counts = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
+        state = "not running" if self.driver.state == "none" else self.driver.state
+        driver = f"{state} {self.driver.who}".strip()
         facts = [("failed", line) for line in self.alarms]
         facts += [("study", f"{self.name} in {self.folder}"), ("driver", driver)]
-        budget = "not known" if self.trials is None else self.trials
-        facts.append(("trials", f"{said or 'none begun'}; budget {budget}"))
+        budget = "unknown" if self.trials is None else self.trials
+        facts.append(("trials", f"{counts or 'none begun'}; budget {budget}"))
         facts += [("missing", line) for line in self.missing]
         facts += [("space", self.used_up)] if self.used_up else []
         facts += [("open", _progress(trial)) for trial in self.open]
         facts += [("failed", f"{trial} at {cause}") for trial, cause in self.failed.items()]
         incidents = ", ".join(f"{count} x {kind}" for kind, count in self.incidents.items())
-        facts += [("incidents", f"{incidents}, all absorbed")] if incidents else []
+        facts += [("incidents", f"{incidents}, all recovered")] if incidents else []
         facts += [("best", f"{_measured(self.best)}  by {self.metric}")] if self.best else []
         facts += [("confirmed", f"{row.of} as {_measured(row)}") for row in self.confirmations]
         facts += [("accepted", change) for change in self.changes]
@@ -117,10 +119,10 @@ class Status:
 
 
 def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> Status:
-    """The status of the study in `folder`, whether it runs or not. A driver on another machine is
-    watched for a few heartbeats, with `wait` between two looks.
+    """The status of the study in `folder`, running or not.
 
-    Without a readable definition the log still tells most of it. Raises StudyError when the folder
+    wait: called between two looks at the heartbeats of a driver on another machine. Without a
+    readable definition, most of the status comes from the log. Raises StudyError if the folder
     holds no study, or its log cannot be read.
     """
     content = read_events(folder)
@@ -163,8 +165,8 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
 
 
 def _declared(folder: Path, begun: bool) -> tuple[StoredStudy, list[str]]:
-    """What `study.json` holds, and why that is nothing of use. Raises StudyError where no trial is
-    in the log either."""
+    """Content of `study.json`, and problems that make it useless. Raises StudyError if the log has
+    no trial either."""
     stored = read_study(folder)
     if stored.problem and not begun:
         raise StudyError(stored.problem)
@@ -172,7 +174,7 @@ def _declared(folder: Path, begun: bool) -> tuple[StoredStudy, list[str]]:
 
 
 def driver_of(folder: Path, wait: Callable[[float], None] = time.sleep) -> Driver:
-    """Who drives the study in `folder`, and whether they live; `wait` as for `study_status`."""
+    """The driver of the study in `folder`; `wait` as for `study_status`."""
     path = folder / LEASE
     try:
         holder = read_lease(path)
@@ -194,7 +196,7 @@ def _open(row: TrialRow, events: Sequence[LoggedEvent]) -> Progress:
 
 
 def _seconds_left(row: TrialRow, events: Sequence[LoggedEvent]) -> float | None:
-    """See `pace.seconds_left`."""
+    """Remaining time by `pace.seconds_left`."""
     reports: list[tuple[float, int]] = []
     for logged in events:
         if logged.event.trial != row.id:
@@ -217,7 +219,7 @@ def _next(folder: Path, driver: Driver, finished: bool) -> str:
     typed = shlex.quote(str(folder))
     command = f"conspo resume {typed}"
     if driver.state == "running":
-        return "it runs; Ctrl-C in its terminal, or kill with its process number, stops it in order"
+        return "running: Ctrl-C in its terminal, or `kill` with its process id, stops it cleanly"
     if finished:
         return f"conspo report {typed}"
     if driver.state in ("silent", "unreadable"):
@@ -226,7 +228,7 @@ def _next(folder: Path, driver: Driver, finished: bool) -> str:
 
 
 def _progress(trial: Progress) -> str:
-    left = "" if trial.seconds_left is None else f", about {trial.seconds_left:.0f} s left"
+    left = "" if trial.seconds_left is None else f", about {duration(trial.seconds_left)} left"
     return f"{trial.trial} at step {trial.step} of {trial.steps or '?'}{left}  {trial.settings}"
 
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from monitoring_files import DISCOVERY, SCRAPING, dashboard, expressions, selectors, variables
 
-from conspo_study.cluster.study_metrics import METRICS
+from conspo_study.cluster.prometheus import METRICS
 
 TAGS = {f"ray_{metric.name}": set(metric.tags) for metric in METRICS}
 PROMQL = {"sum", "avg", "max", "min", "by", "max_over_time"}

@@ -13,7 +13,7 @@ from running_studies import ended_in_order, fetch, free_ports, running_study, wi
 from studies_under_fire import LIMIT_S, SCRIPT, wait_for
 
 from conspo_study.cluster.launch import METRICS_PORT
-from conspo_study.cluster.study_metrics import METRICS
+from conspo_study.cluster.prometheus import METRICS
 from conspo_study.records import TrialState
 from conspo_study.results.log import read_log
 from conspo_study.results.table import build_table

@@ -76,11 +76,11 @@ def test_status_tells_all_of_a_study_and_writes_nothing(frozen, capsys):
     assert main(["status", str(frozen)]) == 0
     said = capsys.readouterr().out
     for line in (
-        "driver     none",
+        "driver     not running",
         "trials     3 finished, 2 pruned, 1 failed; budget 6",
         "open       c0001 at step 2 of 4",
         "failed     t0004 at step 1: diverged: \\x1b[31m gradient = nan",
-        "incidents  1 x node_lost, 3 x worker_restart, 1 x checkpoint_damaged, all absorbed",
+        "incidents  1 x node_lost, 3 x worker_restart, 1 x checkpoint_damaged, all recovered",
         "best       t0003 0.625 ± 0.035 (n = 2, finished)",
         "confirmed  t0000 as c0000 0.420 ± 0.020 (n = 3, finished)",
         "accepted   code: git 0123456789ab there",
@@ -105,7 +105,7 @@ def test_status_of_a_running_study_names_its_driver(frozen):
         status = study_status(frozen)
         assert status.driver.state == "running"
         assert f"process {os.getpid()} on host {socket.gethostname()}" in status.driver.who
-        assert status.next.startswith("it runs")
+        assert status.next.startswith("running: Ctrl-C")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_status_of_a_damaged_log_names_the_command_that_repairs_it(frozen, capsy
 
 def test_plan_shows_the_study_of_the_directory(folder, capsys):
     assert main(["plan", str(folder)]) == 0
-    assert "4 (2 anchors, 2 searched) x 2 seeds" in capsys.readouterr().out
+    assert "4 (2 baselines, 2 searched) x 2 seeds" in capsys.readouterr().out
 
 
 def test_resume_needs_the_directory_alone_and_reports(folder, launched, tmp_path, capsys):

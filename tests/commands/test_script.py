@@ -34,8 +34,8 @@ def run(*arguments):
         (("--preset", "huge"), "unknown preset 'huge'; known: embedded, paper/llama-3b"),
         (("--trials", "2"), "5 anchors always run, but the budget is 2 trials"),
         (("--seeds", "1", "1"), "seeds must be distinct"),
-        (("--set", "train.cpus_per_worker=4096"), "a trial needs 4096 CPU cores"),
-        (("--set", "train.gpus_per_worker=1"), "a trial needs 1 GPUs, there are 0"),
+        (("--set", "train.cpus_per_worker=4096"), "a trial needs 4,096 CPU cores"),
+        (("--set", "train.gpus_per_worker=1"), "a trial needs 1 GPU, there are 0"),
         (("--set", "data.train=missing.jsonl"), "missing.jsonl"),
         (("--set", 'evaluation.sets=["chain/hard","chain/none"]'), "unknown level 'none'"),
         (("--takeover",), "--takeover is about a study that has begun: add --resume"),
@@ -92,7 +92,7 @@ def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(tmp_path):
     assert result.returncode == 0
     assert "rollout.group_size = 8" in result.stdout
     assert "64 = prompts_per_step x group_size" in result.stdout
-    assert "14 (5 anchors, 9 searched) x 2 seeds = 28 runs" in result.stdout
+    assert "14 (5 baselines, 9 searched) x 2 seeds = 28 runs" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 

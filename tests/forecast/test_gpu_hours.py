@@ -62,5 +62,5 @@ def test_a_study_counts_all_its_runs_and_says_what_is_assumed():
     lines = gpu_lines(study)
     total = 8 * run_hours(QWEN).total
     assert lines[0].startswith(f"about {float(f'{total:.2g}'):,.0f} h") and "8 runs" in lines[0]
-    assert "estimate" in lines[0] and "guessed" in lines[2] and "assumed" in lines[2]
+    assert "estimate" in lines[0] and "(assumed)" in lines[2] and "both rates assumed" in lines[2]
     assert gpu_lines(study.model_copy(update={"base": RunConfig()})) == []

@@ -60,10 +60,10 @@ def study(unit="tau", **changes):
 
 def test_margins_in_units_of_tau_share_a_line():
     head, *rows = margin_lines(study())
-    assert "if 8 of 16 rollouts are wrong and all score alike" in head
+    assert "(8 of 16 wrong, equal scores; " in head
     assert rows == [
-        "tau 0.1, 1: M/tau 1 by 0.067, 5 by 0.11",
-        "tau 10: M/tau 0.001 by 9.9e-05 (cannot be told from none)",
+        "tau 0.1, 1: M/tau 1 gives 0.067, 5 gives 0.11",
+        "tau 10: M/tau 0.001 gives 9.9e-05 (not measurable)",
     ]
 
 
@@ -71,9 +71,9 @@ def test_margins_in_units_of_the_score_act_differently_at_each_tau():
     space = {TAU: Range(low=0.1, high=10.0, log=True), MARGIN: Choice(values=(0.0, 0.01))}
     rows = margin_lines(study("score", space=space, anchors=()))[1:]
     assert rows == [
-        "tau 0.1: M 0.01 by 0.0095",
-        "tau 1: M 0.01 by 0.00098 (cannot be told from none)",
-        "tau 10: M 0.01 by 9.9e-05 (cannot be told from none)",
+        "tau 0.1: M 0.01 gives 0.0095",
+        "tau 1: M 0.01 gives 0.00098 (not measurable)",
+        "tau 10: M 0.01 gives 9.9e-05 (not measurable)",
     ]
 
 

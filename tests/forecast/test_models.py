@@ -98,7 +98,7 @@ def test_the_embedded_model_and_trials_without_a_study_pass(tmp_path):
 def test_trusting_code_is_loud_in_the_plan(folder):
     base = with_overrides(QUICK, {"policy.model": str(folder), "policy.trust_remote_code": True})
     said = "\n".join(make_plan(definition(base=base), 2, 0).lines(999))
-    assert f"CODE THAT COMES WITH {folder} IS RUN" in said
+    assert f"CODE FROM {folder} IS RUN" in said
     assert "CODE" not in "\n".join(make_plan(definition(), 2, 0).lines(999))
 
 

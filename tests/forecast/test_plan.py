@@ -38,7 +38,7 @@ def test_trials_confirmations_and_runs_are_counted():
     assert (plan.search.trials, plan.anchors, plan.search.runs) == (6, 2, 12)
     assert (plan.confirmation.trials, plan.confirmation.runs) == (3, 9)
     said = text(plan)
-    assert "6 (2 anchors, 4 searched) x 2 seeds = 12 runs" in said
+    assert "6 (2 baselines, 4 searched) x 2 seeds = 12 runs" in said
     assert "up to 3 trials x 3 fresh seeds = 9 runs" in said
     assert f"{21 * 80:,} in all" in said
 
@@ -55,9 +55,9 @@ def test_the_winner_is_confirmed_with_the_anchors_that_are_asked_for(anchors, tr
 @pytest.mark.parametrize(
     ("cpus", "changes", "concurrent", "says"),
     [
-        (2, {}, 2, "2 trials at a time, each 1 x 1 CPU cores, limited by 2 CPU cores"),
+        (2, {}, 2, "2 trials at a time, each 1 x 1 CPU core, limited by 2 CPU cores"),
         (64, {}, 4, "4 searched trials at a time, limited by lag 3 + 1; there is room for 64"),
-        (64, {"lag": 0}, 2, "1 searched trials at a time, limited by lag 0 + 1"),
+        (64, {"lag": 0}, 2, "1 searched trial at a time, limited by lag 0 + 1"),
         (64, {"lag": 9}, 6, "all 6 trials at a time"),
         (
             64,
@@ -195,7 +195,7 @@ def test_early_stopping_that_cannot_stop_is_a_note_and_no_problem():
     assert plan.problems == ()
     assert any("one seed gives no paired evidence" in note for note in plan.notes)
     late = make_plan(embedded(early_stopping=EarlyStopping(min_fraction=1.0)), 2, 0)
-    assert any("no evaluation lies between" in note for note in late.notes)
+    assert any("there is no evaluation between" in note for note in late.notes)
     none = make_plan(embedded(seeds=(0,), early_stopping=None), 2, 0)
     assert not any("early stopping" in note for note in none.notes)
 
@@ -221,7 +221,9 @@ def test_confirming_on_the_problems_that_selected_is_pointed_out(name, overrides
         metric=f"eval/{name}/avg@8",
         confirm=Confirmation(seeds=(7,), overrides=overrides),
     )
-    notes = [note for note in make_plan(study, 2, 0).notes if "problems that selected" in note]
+    notes = [
+        note for note in make_plan(study, 2, 0).notes if "problems that the search used" in note
+    ]
     assert bool(notes) is same
     assert not same or name in notes[0]
 
@@ -266,7 +268,7 @@ def test_the_lines_fit_a_terminal_and_hold_every_fact():
         "can detect",
         "the margin",
     ]
-    assert "(cannot be told from none)" in text(plan)
+    assert "(not measurable)" in text(plan)
     assert "note" in text(replace(plan, notes=("look out",)))
 
 
@@ -286,7 +288,7 @@ def test_what_of_a_space_is_invalid_is_told_with_an_example():
         "rollout.prompts_per_step = 6, train.workers = 4 (rollout.prompts_per_step 6 is not"
     )
     assert spent == (
-        "the space has 5 valid points, of which anchors take 0: 7 of 12 trials cannot be used"
+        "the space has 5 valid points, of which baselines take 0: 7 of 12 trials cannot be used"
     )
     with_a_range = {**together, "objective.tau": Range(low=0.1, high=1.0)}
     (share,) = notes_of(space=with_a_range)
@@ -297,7 +299,7 @@ def test_a_budget_that_a_space_cannot_use_is_told():
     three = {"objective.tau": Choice(values=(0.3, 1.0, 3.0))}
     anchors = (Anchor(label="in it", params={"objective.tau": 1.0}),)
     assert notes_of(space=three, anchors=anchors) == [
-        "the space has 3 points, of which anchors take 1: 9 of 12 trials cannot be used"
+        "the space has 3 points, of which baselines take 1: 9 of 12 trials cannot be used"
     ]
     assert notes_of(space=three, anchors=anchors, trials=3) == []
 
@@ -307,10 +309,10 @@ def test_anchors_that_are_one_configuration_are_told_by_name():
     other = Anchor(label="other", params={"objective.tau": 2.0})
     found = notes_of(anchors=(Anchor(label="default", params={}), other, spelled_out), trials=3)
     assert found == [
-        "anchors 'default' and 'spelled out' are the same configuration, and each of them is run"
+        "baselines 'default' and 'spelled out' are the same configuration, and each of them is run"
     ]
     study = definition(anchors=(spelled_out, Anchor(label="again", params={"objective.tau": 1.0})))
-    assert "anchors 'spelled out' and 'again'" in " ".join(study_notes(study))
+    assert "baselines 'spelled out' and 'again'" in " ".join(study_notes(study))
 
 
 def study_notes(study):

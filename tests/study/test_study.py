@@ -332,7 +332,7 @@ def test_a_results_directory_of_another_version_is_refused(tmp_path, launched):
     ("cpus", "gpus", "settings", "message"),
     [
         (1, 0, {"train.workers": 2}, "needs 2 CPU cores (2 workers x 1), there are 1"),
-        (8, 0, {"train.gpus_per_worker": 1}, "needs 1 GPUs, there are 0"),
+        (8, 0, {"train.gpus_per_worker": 1}, "needs 1 GPU, there are 0"),
     ],
 )
 def test_a_plan_that_cannot_be_placed_says_so(cpus, gpus, settings, message):

@@ -79,7 +79,7 @@ def test_two_hundred_trials_fit_every_screen(width, height):
     assert counts["waiting"] == "16"
     said = " ".join(lines[first.index("and") :])
     assert "16 waiting, 4 running, 180 finished of 6" in said
-    assert "2 incidents absorbed: 2 worker_restarted" in said
+    assert "2 incidents recovered: 2 worker_restarted" in said
 
 
 def test_more_running_trials_than_lines_are_counted():
@@ -111,8 +111,8 @@ def test_a_stop_that_was_asked_for_is_said(monkeypatch):
     table = StudyTable(rows=(row("t0000"),))
     assert "stopping" not in View(definition(), 2).summary(table)
     monkeypatch.setattr(live_view.interrupts, "stopping", lambda: True)
-    assert View(definition(), 2).summary(table).endswith("Ctrl-C once more stops at once")
-    assert shown(table)[-1] == "stopping; Ctrl-C once more stops at once"
+    assert View(definition(), 2).summary(table).endswith("Ctrl-C again stops at once")
+    assert shown(table)[-1] == "stopping; Ctrl-C again stops at once"
 
 
 def test_the_summary_counts_states_confirmations_and_incidents():
@@ -127,7 +127,7 @@ def test_the_summary_counts_states_confirmations_and_incidents():
     )
     said = View(definition(), 2).summary(table)
     assert "1 finished, 1 failed of 6; 1 of 2 confirmations; best 0.550 (t0000)" in said
-    assert "; 4 incidents absorbed: 3 worker_restarted, 1 disk; " in said
+    assert "; 4 incidents recovered: 3 worker_restarted, 1 disk; " in said
     assert "incident" not in View(definition(), 2).summary(StudyTable(rows=(row("t0000"),)))
     assert View(definition(), 2).summary(StudyTable()).endswith("starting of 6")
 

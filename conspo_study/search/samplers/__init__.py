@@ -1,4 +1,5 @@
-"""What proposes the settings of a trial: pure functions of the definition and the trial's past."""
+"""Samplers, which propose the settings of a trial: pure functions of the definition and the
+results before it."""
 
 from __future__ import annotations
 
@@ -14,45 +15,45 @@ Params = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A trial whose end a proposal may use."""
+    """Ended trial that a proposal may use."""
 
     params: Params
     state: TrialState
     step: int
-    """Where it ended."""
+    """Last step."""
     values: tuple[float, ...]
     """The study's metric and its further objectives, means over seeds; empty without a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """All that a proposal may depend on, besides the definition."""
+    """Everything that a proposal may depend on, besides the definition."""
 
     number: int
-    """Number of the trial that is proposed; trials count from 0, anchors first."""
+    """Number of the trial to propose; trials count from 0, baselines first."""
     ended: tuple[Ended, ...]
     """Trials 0, 1, ..., number - 1 - lag, in this order; empty for a study that never waits."""
     running: tuple[Params, ...]
-    """The settings of the trials after those. Some may have ended, but that is a matter of the
-    machine's speed."""
+    """Settings of the trials after those. Some may have ended already, which depends on the
+    machine's speed and so is not used."""
 
 
 class Proposer(Protocol):
-    """A sampler of one study. Nothing that it keeps may let one proposal depend on another."""
+    """A sampler of one study. No state of it may let one proposal depend on another."""
 
     def candidates(self, past: Past) -> Iterator[Params]:
-        """Proposals, the best first, until the space is used up or good luck in it improbable.
+        """Proposals, the best first, until the space is used up or another new point improbable.
 
         The first one that has not been run is taken; asking for another says that the last has.
         """
 
 
 def make_proposer(definition: StudyDefinition) -> Proposer:
-    """The sampler that the study's definition names."""
+    """Sampler that the study's definition names."""
     return _PROPOSERS[definition.sampler.name](definition)
 
 
-# Optuna and scipy take a second to import: each only for those that use it.
+# Optuna and scipy take a second to import, so each sampler is imported when it is used.
 
 
 def _tpe(definition: StudyDefinition) -> Proposer:

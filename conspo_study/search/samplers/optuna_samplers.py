@@ -1,6 +1,6 @@
-"""Samplers that learn from results: Optuna's, asked in a study made anew for every proposal.
+"""Samplers that learn from results: Optuna's, with a new Optuna study for every proposal.
 
-Optuna's own state, random or stored, would make a proposal depend on how the process came here.
+Optuna's own state, random or stored, would make a proposal depend on the history of the process.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from conspo_study.search.samplers.sequences import Random
 from conspo_study.seeds import derive_seed
 
 MODEL_FROM = 1
-"""Ended trials that Optuna's samplers need before they model: how many are drawn at random is
-counted by us, in trials that were searched."""
+"""Ended trials that Optuna's samplers need before they model. How many are drawn at random is
+counted here, in searched trials."""
 
 
 class OptunaProposer(ABC):
-    """Tells a fresh Optuna study what has happened, and asks it."""
+    """Tells a new Optuna study the results, and asks it for a proposal."""
 
     attempts: int
-    """Proposals that may be repeats before the search goes on at random."""
+    """Number of proposals that may be repeats before the search continues at random."""
 
     def __init__(self, definition: StudyDefinition):
         self._definition = definition
@@ -52,10 +52,10 @@ class OptunaProposer(ABC):
         ]
 
     def candidates(self, past: Past) -> Iterator[Params]:
-        """The model's choice; where that repeats itself, by chance.
+        """Proposals of the model, then random ones.
 
-        A model that has made up its mind goes on repeating itself in a small space. It is told the
-        known result once more each time, and after a few of these left alone.
+        In a small space a model may repeat one proposal again and again. Each time it is told the
+        known result once more, and after `attempts` repeats it is no longer asked.
         """
         searched = past.number - len(self._definition.anchors)
         if searched >= self._definition.sampler.startup_trials:
@@ -65,7 +65,7 @@ class OptunaProposer(ABC):
     def _modelled(self, past: Past) -> Iterator[Params]:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(directions=self._directions)
-        # Optuna cannot be told of anchors outside of the space.
+        # Optuna cannot be told of baselines outside of the space.
         space = self._definition.space
         told = [(t.params, self._told(t)) for t in past.ended if contains(space, t.params)]
         study.add_trials([trial for _, trial in told])
@@ -135,11 +135,11 @@ class TPE(OptunaProposer):
             return self._trial(trial.params, OptunaState.FAIL)
         if trial.state is TrialState.FINISHED:
             return self._trial(trial.params, OptunaState.COMPLETE, trial.values)
-        # Stopped trials rank behind all complete ones, and among them the later stopped before the
+        # Stopped trials rank behind all complete ones, those stopped later before those stopped
         # earlier. That ranking knows one direction only, and raises an error for several
-        # objectives: without an intermediate value it leaves them unranked behind the complete.
+        # objectives: without an intermediate value they stay unranked behind the complete ones.
         # Their values of an early step are not comparable with those of the last: a policy that
-        # was stopped young still answers briefly, and would seem to be a good compromise.
+        # was stopped early still answers briefly, and would seem to be a good compromise.
         intermediate = {trial.step: trial.values[0]} if len(self._directions) == 1 else None
         return self._trial(trial.params, OptunaState.PRUNED, intermediate=intermediate)
 
@@ -156,15 +156,15 @@ class GaussianProcess(OptunaProposer):
         stopped = trial.state is TrialState.PRUNED
         if not trial.values or (stopped and len(self._directions) > 1):
             return self._trial(trial.params, OptunaState.FAIL)
-        # The sampler ignores stopped trials, and would go on proposing what lies next to them.
-        # What a trial had reached when it fell behind is the best guess of where it would end;
-        # with several objectives there is no such guess (see TPE).
+        # The sampler ignores stopped trials, and would go on proposing settings next to them. The
+        # value of a trial when it was stopped is the best guess of its final value; with several
+        # objectives there is no such guess (see TPE).
         return self._trial(trial.params, OptunaState.COMPLETE, trial.values)
 
 
 def _distribution(dimension: Choice | Range) -> BaseDistribution:
     if isinstance(dimension, Choice):
-        # By their places: Optuna knows no lists, and takes True for 1.
+        # By their indices: Optuna knows no lists, and takes True for 1.
         return CategoricalDistribution(range(len(dimension.values)))
     if dimension.integer:
         return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
@@ -181,7 +181,7 @@ def _suggested(asked: Trial, path: str, dimension: Choice | Range) -> Value:
 
 
 def _told_as(dimension: Choice | Range, value: Value) -> Any:
-    """A value as Optuna knows it."""
+    """Value as Optuna represents it."""
     if isinstance(dimension, Choice):
         return dimension.index(value)
     return int(value) if dimension.integer else value  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Samplers that do not learn: by chance, by a low-discrepancy sequence, all combinations."""
+"""Samplers that do not learn: random, a low-discrepancy sequence, all combinations."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from conspo_study.search.samplers import Params, Past
 from conspo_study.seeds import derive_seed
 
 DRAWS = 100
-"""Random draws that may be repeats before a space is searched for what is left of it."""
+"""Random draws that may be repeats before the remaining points of a space are listed."""
 MOST_DRAWS = 10_000
-"""Draws from a space that cannot be searched like this, and where few points may be valid."""
+"""Random draws from a space that cannot be listed, and where few points may be valid."""
 
 
 class Random:
-    """Every dimension uniform (or log-uniform) where it exists, independent of all else."""
+    """Draws every dimension uniformly (or log-uniformly) where it exists, independently."""
 
     def __init__(self, definition: StudyDefinition):
         self._space, self._root = definition.space, definition.root_seed
         self._draws = _draws(self._space)
 
     def candidates(self, past: Past) -> Iterator[Params]:
-        """Draws, then what is left of a space of choices."""
+        """Draws, then the remaining points of a space of choices."""
         for attempt in range(self._draws):
             # Python promises that random() of a seed stays the same from version to version.
             stream = random.Random(derive_seed(self._root, "random", past.number, attempt))
@@ -34,11 +34,11 @@ class Random:
 
 
 class QuasiRandom:
-    """The points of a scrambled Sobol sequence in their order, without those that were run.
+    """Points of a scrambled Sobol sequence in order, without those that were run.
 
-    Sobol (1967), scrambled as in Matousek (1998): any first part of the sequence fills the space
-    about as evenly as that number of points can. A condition that does not hold leaves the
-    coordinates of its dimension unused, which keeps the others even.
+    Sobol (1967), scrambled as in Matousek (1998): the first points of the sequence, however many,
+    fill the space about as evenly as that number of points can. A condition that does not hold
+    leaves the coordinates of its dimension unused, which keeps the others even.
     """
 
     def __init__(self, definition: StudyDefinition):
@@ -47,7 +47,7 @@ class QuasiRandom:
         self._block: list[list[float]] = []
 
     def candidates(self, past: Past) -> Iterator[Params]:
-        """The sequence from its start, then what is left of a space of choices."""
+        """The sequence from its start, then the remaining points of a space of choices."""
         for index in range(past.number + self._draws):
             if index == len(self._block):
                 self._block = self._longer_block()
@@ -69,9 +69,9 @@ class QuasiRandom:
 class Grid:
     """All combinations of choices, in a shuffled order.
 
-    Shuffled, because a budget that is smaller than the grid then sees a fair sample of it; in
-    plain order it would see one corner. The order of the points does not depend on how many there
-    are: values added to a choice leave the order of the others as it was.
+    Shuffled, because a budget smaller than the grid then covers a fair sample of it instead of one
+    corner. The order of the points does not depend on how many there are: values added to a choice
+    leave the order of the others as it was.
     """
 
     def __init__(self, definition: StudyDefinition):
@@ -83,7 +83,7 @@ class Grid:
 
 
 def shuffled(space: Space, root: int, *names: str | int) -> list[Mapping[str, Value]]:
-    """All points of a space of choices in an order that `names` select under the root seed."""
+    """All points of a space of choices, in an order that `names` select under the root seed."""
     return sorted(
         points(space),
         key=lambda params: derive_seed(root, *names, json.dumps(params, sort_keys=True)),
@@ -91,8 +91,8 @@ def shuffled(space: Space, root: int, *names: str | int) -> list[Mapping[str, Va
 
 
 def left_over(space: Space, root: int, number: int) -> Iterator[Params]:
-    """All points of a space of choices, in an order of trial `number`'s own: what chance would
-    hardly find of a space that is almost used up. Nothing for a space of ranges, or a large one."""
+    """All points of a space of choices, in an order that depends on the trial's number: random
+    draws would hardly find the last ones. Empty for a space of ranges, or a large one."""
     if _is_listed(space):
         yield from shuffled(space, root, "left over", number)
 
@@ -102,5 +102,5 @@ def _draws(space: Space) -> int:
 
 
 def _is_listed(space: Space) -> bool:
-    """Whether all of its points can be gone through."""
+    """True if all of its points can be listed."""
     return (number_of_points(space) or MAX_POINTS) < MAX_POINTS
