@@ -1,4 +1,4 @@
-"""Every random stream of a study is derived from one root seed by name.
+"""Random streams of a study, derived from one root seed by name.
 
 Streams derived under different names are independent, and adding a stream never shifts another.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 
 def derive_seed(root: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream `names` under `root`.
+    """Seed of 63 bits for the stream `names` under `root`.
 
     >>> derive_seed(0, "rollout", 3) == derive_seed(0, "rollout", 3)
     True
@@ -22,9 +22,9 @@ def derive_seed(root: int, *names: str | int) -> int:
 
 
 def parse_seeds(words: Sequence[str]) -> tuple[int, ...]:
-    """Seeds as they are typed, `0 1 2` or `0,1,2`. Raises ValueError for what is no number."""
+    """Parse seeds as they are typed, `0 1 2` or `0,1,2`. Raises ValueError for other text."""
     texts = [text.strip() for word in words for text in word.split(",") if text.strip()]
     for text in texts:
         if not text.removeprefix("-").isdecimal():
-            raise ValueError(f"{text!r} is no whole number: write 0 1 2 or 0,1,2")
+            raise ValueError(f"{text!r} is not a whole number: write 0 1 2 or 0,1,2")
     return tuple(map(int, texts))

@@ -88,11 +88,6 @@ def title(*parts: str) -> str:
     return line if len(line) <= LONGEST_TITLE else f"{line[: LONGEST_TITLE - 1]}…"
 
 
-def counted(count: int, noun: str) -> str:
-    """A number of things: `1 seed`, `2 seeds`, `1,000 steps`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def number(value: float | None, spec: str = ".3f") -> str:
     """A number in a format such as `+.3f`; empty for None."""
     return "" if value is None else format(value, spec)

@@ -1,4 +1,4 @@
-"""What RAY_ADDRESS may name: the head of a cluster, as HOST:PORT."""
+"""Checks of RAY_ADDRESS, which names the head of a cluster as HOST:PORT."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from conspo_study.config.places import named_cluster
 from conspo_study.records import StudyError
 
 CONNECT_S = 10.0
-"""Longest wait for the head of an existing cluster to accept a connection."""
+"""Longest wait, in seconds, for the head of a cluster to accept a connection."""
 DASHBOARD, CLIENT = "that is Ray's dashboard", "that is Ray's client server"
 _ANSWER_S = 2.0
 
 
 def check_ray_address() -> None:
-    """Raise StudyError where RAY_ADDRESS is set and names no head of a cluster by its form."""
+    """Raise StudyError if RAY_ADDRESS is set and does not have the form HOST:PORT."""
     address = named_cluster()
     if address is None or address == "auto":
         return
@@ -24,7 +24,7 @@ def check_ray_address() -> None:
     host = re.split(r"[:/]", rest, maxsplit=1)[0] or "HEAD"
     if separator:
         kinds = {"http": DASHBOARD, "https": DASHBOARD, "ray": CLIENT}
-        what = kinds.get(scheme.lower(), f"{scheme}:// is no way to reach a cluster")
+        what = kinds.get(scheme.lower(), f"{scheme}:// does not reach a cluster")
         raise _refused(address, what, host)
     host, colon, port = address.rpartition(":")
     if not colon:
@@ -32,14 +32,14 @@ def check_ray_address() -> None:
     if not host:
         raise _refused(address, "it has no host", "HEAD")
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 1 << 16:
-        raise _refused(address, f"{port or 'nothing'!r} is no port", host)
+        raise _refused(address, f"{port or 'nothing'!r} is not a port", host)
     if any(letter.isspace() or letter in "/@" for letter in host):
-        raise _refused(address, f"{host!r} is no host", "HEAD")
+        raise _refused(address, f"{host!r} is not a host", "HEAD")
 
 
 def check_that_a_head_listens() -> None:
-    """Raise at once where Ray would go on trying for minutes: OSError where nobody listens at
-    RAY_ADDRESS, StudyError where what listens is a page of the web."""
+    """Raise at once where Ray would retry for minutes: OSError if nothing listens at RAY_ADDRESS,
+    StudyError if a web server does."""
     address = named_cluster() or ""
     host, _, port = address.rpartition(":")
     if not host:

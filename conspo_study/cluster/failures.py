@@ -1,4 +1,4 @@
-"""Why a trial cannot go on: the causes that a restart of its workers would only meet again."""
+"""Causes of failures that a restart of a trial's workers cannot cure."""
 
 from __future__ import annotations
 
@@ -21,37 +21,36 @@ from conspo_study.update.errors import (
 )
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# What libraries that are not written in Python say of the same errors.
+# Messages of libraries that are not written in Python for the same errors.
 _NO_SPACE_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
 _NO_MEMORY_TEXTS = ("out of memory", "Cannot allocate memory", "can't allocate memory", "bad_alloc")
 
 
 DISK_FULL = "disk full: "
-"""How the cause of a trial begins that found no space: no fault of the trial's."""
+"""Beginning of the cause of a trial that found no space, which is not the trial's fault."""
 
 
-_FOR_GOOD = (
+_LASTING = (
     *(ConfigError, PluginError, ProblemFileError, AnotherModelError),
     *(PolicyError, PromptRefused, MismatchError),
 )
-_OF_THE_CODE = (
+_PROGRAMMING_ERRORS = (
     *(TypeError, ValueError, LookupError, AttributeError, NameError, ArithmeticError),
     *(ImportError, AssertionError, NotImplementedError),
 )
 LONGEST_CAUSE = 20_000
-"""Characters of a cause that the log keeps."""
+"""Most characters of a cause in the log."""
 
 
 class TrialFailed(RuntimeError):
-    """A trial's workers stopped for good; the message is the cause. Its first line says it in
-    short."""
+    """A trial's workers stopped for good. The message is the cause, its first line a summary."""
 
 
 def lasting_cause(error: BaseException) -> str | None:
-    """The cause, all its lines, or None when a restart may cure it."""
+    """The cause with all its lines; None if a restart may cure it."""
     for link in _chain(error):
         line = all_lines(link)
-        if isinstance(link, (TrialFailed, *_FOR_GOOD)):
+        if isinstance(link, (TrialFailed, *_LASTING)):
             return line
         if isinstance(link, DivergedError | FloatingPointError):
             return f"diverged: {line}"
@@ -71,11 +70,11 @@ def lasting_cause(error: BaseException) -> str | None:
 
 
 def comes_again(error: BaseException) -> bool:
-    """Whether an error is one of the code's own: a trial computes the same numbers whenever it is
-    run, so it meets such an error again."""
+    """True for a programming error: a trial computes the same numbers in every run, so the error
+    recurs."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return isinstance(error, _OF_THE_CODE)
+    return isinstance(error, _PROGRAMMING_ERRORS)
 
 
 def all_lines(error: BaseException) -> str:
@@ -91,7 +90,7 @@ def _is_no_space(error: BaseException, line: str) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what it was raised from, and what that was raised from."""
+    """The error and the errors that caused it, the latest first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

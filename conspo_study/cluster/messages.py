@@ -1,7 +1,7 @@
-"""Ray's own messages to a driver, kept in a file instead of printed into what the study prints.
+"""Ray's messages to a driver, written to a file instead of into the study's output.
 
-Ray prints what its nodes have to say, such as that many workers were started, to standard output,
-whatever it is told about logs.
+Ray prints messages of its nodes, such as a warning that many workers were started, to standard
+output, whatever its settings for logs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from typing import Any
 
 @contextmanager
 def ray_messages_to(path: Path) -> Iterator[None]:
-    """Append what a Ray that is connected inside the block has to say to the file `path`, each line
-    with its time. A file that cannot be written costs the messages and nothing else."""
+    """Append messages of a Ray that is connected inside the block to the file `path`, each line
+    with its time. If the file cannot be written, only the messages are lost; a version of Ray that
+    lacks this private function goes on printing."""
     from ray._private import worker
+
+    if not hasattr(worker, "print_to_stdstream"):
+        yield
+        return
 
     def keep(data: dict[str, Any], ignore_prefix: bool = False) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,8 +1,7 @@
-"""What Ray's own pages call the processes of a trial.
+"""Names of a trial's processes on Ray's own pages.
 
 The dashboard shows an actor by its class, its name and its repr. Ray Train gives its controller and
-its workers neither a name nor a repr, and lets nobody else do so; the driver of a trial is ours to
-name.
+its workers neither a name nor a repr; the driver of a trial can be named.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ def trial_driver(
     title_of: Callable[[Mapping[str, Any]], str],
     resources: Mapping[str, float],
 ) -> type:
-    """The function as a class of Ray Tune's whose actors take `resources` and show `title_of`
-    their configuration."""
+    """A trainable class of Ray Tune that runs the function with `resources`, and whose actors show
+    `title_of` their configuration."""
     from ray import tune
     from ray.tune.trainable import wrap_function
 

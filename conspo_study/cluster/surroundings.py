@@ -1,8 +1,8 @@
-"""What programs take for granted and a process may lack: a home, a user's name, a temporary folder.
+"""Surroundings that libraries expect of a process: Linux, a home, a user name, a temporary folder.
 
-Nothing of a study needs a home, but libraries under it ask for one when they are imported. A
-container may run under a user id without an entry in /etc/passwd, a cluster may have homes that
-cannot be written, and a temporary folder whose path is too long for the names of Ray's sockets.
+A study needs no home directory, but its libraries ask for one when they are imported. A container
+may run under a user id without an entry in /etc/passwd, and a cluster may have home directories
+that cannot be written, or a temporary folder whose path is too long for Ray's sockets.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from conspo_study.machine import why_no_study_runs_here
 from conspo_study.records import StudyError
 
 _SOCKET_BYTES = 107
-"""Longest name of a Unix socket."""
+"""Longest path of a Unix socket, in bytes."""
 _LONGEST_SOCKET = "/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/dash_TaskEventsHead"
 ROOM = _SOCKET_BYTES - len(_LONGEST_SOCKET)
-"""Longest path, in bytes, of a folder below which Ray can open its sockets."""
+"""Longest path, in bytes, of a folder in which Ray can open its sockets."""
 _PROBE_BYTES = 1 << 16
 
 
@@ -40,18 +40,18 @@ def require_linux() -> None:
 
 @cache
 def settle() -> tuple[str, ...]:
-    """Give this process, and what it starts, a home, a user's name and a temporary folder, as far
-    as it has none that can be used. Returns what a person should know. Does it once.
+    """Give this process and its children a home, a user name and a temporary folder where it has
+    none that can be used. Returns notices for people. Works once per process.
 
-    Raises StudyError when no folder for temporary files can be written, or the working directory
-    is gone.
+    Raises StudyError if no folder for temporary files can be written, or the working directory is
+    gone.
     """
     if why_no_study_runs_here():
         return ()
     try:
         Path.cwd()
     except FileNotFoundError:
-        raise StudyError("the working directory is gone: cd to one that is there") from None
+        raise StudyError("the working directory is gone: cd to one that exists") from None
     _name_the_user()
     _let_warnings_be_warnings()
     return (*_temporary_folder(), *_home())
@@ -59,8 +59,8 @@ def settle() -> tuple[str, ...]:
 
 @cache
 def private_folder() -> Path:
-    """A folder of this process, readable by its user alone, that goes with it; its path is short
-    enough for sockets."""
+    """A folder of this process, readable by its user alone and removed when it ends; its path is
+    short enough for sockets."""
     named = (
         os.environ.get("TMPDIR"),
         "/tmp",
@@ -76,12 +76,12 @@ def private_folder() -> Path:
             return folder
     raise StudyError(
         f"no folder for temporary files can be written (tried {', '.join(places)}): "
-        f"set TMPDIR to one with a path of at most {ROOM} letters"
+        f"set TMPDIR to one with a path of at most {ROOM} characters"
     )
 
 
 def private_folder_if_any() -> Path | None:
-    """The private folder, where one had to be made."""
+    """The private folder if one was created."""
     return private_folder() if private_folder.cache_info().currsize else None
 
 
@@ -96,17 +96,17 @@ def _temporary_folder() -> Iterator[str]:
         if why:
             used = private_folder() / "tmp"
             used.mkdir(exist_ok=True)
-            said = f"{place} {why}: temporary files are in {used.parent}"
+            notice = f"{place} {why}: temporary files are in {used.parent}"
         elif length > ROOM:
             # The same folder under a shorter name.
             used = private_folder() / name.lower()[0]
             used.symlink_to(Path(place).absolute())
-            said = f"{place} is too long for the names of Ray's sockets: it is used as {used}"
+            notice = f"{place} is too long for the paths of Ray's sockets: it is used as {used}"
         else:
             continue
         os.environ[name] = str(used)
         tempfile.tempdir = None
-        yield f"{name}={said}" if set_by_user else said
+        yield f"{name}={notice}" if set_by_user else notice
     folder = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
     if folder.exists() and (why := _why_not(folder)):
         os.environ["RAY_TMPDIR"] = str(private_folder())
@@ -114,9 +114,9 @@ def _temporary_folder() -> Iterator[str]:
 
 
 def _why_not(place: str | Path) -> str:
-    """What is wrong with a folder for temporary files; empty where nothing is."""
+    """Reason why a folder cannot hold temporary files; empty if it can."""
     if not Path(place).is_dir():
-        return "is no folder" if os.path.lexists(place) else "does not exist"
+        return "is not a folder" if os.path.lexists(place) else "does not exist"
     try:
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(bytes(_PROBE_BYTES))
@@ -126,7 +126,7 @@ def _why_not(place: str | Path) -> str:
 
 
 def _name_the_user() -> None:
-    """Name a user who has no name, for libraries that ask for it."""
+    """Set a name for a user without one, for libraries that ask for it."""
     try:
         getpass.getuser()
     except (KeyError, OSError):
@@ -137,20 +137,20 @@ def _let_warnings_be_warnings() -> None:
     """Undo `PYTHONWARNINGS=error` and `-W error`: Ray and its dashboard do not start under it."""
     if any("error" in option for option in sys.warnoptions):
         os.environ.pop("PYTHONWARNINGS", None)
-        sys.warnoptions.clear()  # which multiprocessing hands on
+        sys.warnoptions.clear()  # which multiprocessing passes to its children
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
 
 
 def _home() -> Iterator[str]:
-    """Have files that belong into a home written elsewhere where that is not possible. What can be
-    read there is still read."""
+    """Redirect files that belong into the home directory if it cannot be written. Files there are
+    still read."""
     home = _found_home()
     if home is None:
         named = os.environ.get("HOME")
         os.environ["HOME"] = str(_made("home"))
-        why = f"HOME={named} is no folder" if named else "there is no home directory"
-        yield f"{why}: caches are in {os.environ['HOME']} and go with this process"
+        why = f"HOME={named} is not a folder" if named else "there is no home directory"
+        yield f"{why}: caches are in {os.environ['HOME']} and are removed when this process ends"
         return
     os.environ["HOME"] = str(home)  # Ray looks nowhere else
     if _can_write(home):
@@ -168,13 +168,13 @@ def _home() -> Iterator[str]:
         os.environ["CONSPO_STUDY_CACHE"] = str(_made("cache/conspo-study"))
     _have_a_token(home)
     yield (
-        f"the home directory {home} cannot be written: caches are in {private_folder()} and go "
-        "with this process, unless CONSPO_STUDY_CACHE and HF_HOME name others"
+        f"the home directory {home} cannot be written: caches are in {private_folder()} and are "
+        "removed when this process ends, unless CONSPO_STUDY_CACHE and HF_HOME name others"
     )
 
 
 def _found_home() -> Path | None:
-    """The home directory, where there is one."""
+    """The home directory; None without one."""
     if not os.environ.get("HOME"):
         os.environ.pop("HOME", None)  # empty, it would be taken for the root directory
     with suppress(RuntimeError):
@@ -185,7 +185,7 @@ def _found_home() -> Path | None:
 
 
 def _have_a_token(home: Path) -> None:
-    """Give a Ray of our own the token that it would write into the home directory."""
+    """Give a Ray of our own the token that it would store in the home directory."""
     named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
     if named or named_cluster() or os.access(home / ".ray" / "auth_token", os.R_OK):
         return

@@ -1,4 +1,7 @@
-"""What a study is: space, anchors, budget, seeds, metric, confirmation; presets, paper runs."""
+"""Definition of a study: space, baselines, budget, seeds, metric, confirmation.
+
+Floor: above `config` and `data`. `presets` and `paper_runs` hold configurations to start from.
+"""
 
 from conspo_study.definition.batches import Batch, confirmation_batch, search_batch
 from conspo_study.definition.space import Choice, Dimension, Range, Space, Value, When

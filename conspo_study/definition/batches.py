@@ -10,7 +10,7 @@ from conspo_study.definition.study import StudyDefinition
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Trials that differ in nothing that costs."""
+    """Trials of equal cost."""
 
     run: RunConfig
     trials: int
@@ -23,8 +23,8 @@ def search_batch(study: StudyDefinition) -> Batch:
 
 
 def confirmation_batch(study: StudyDefinition) -> Batch | None:
-    """The trials of the confirmation; None without one. As many as there can be: the anchors, and
-    a winner that is none of them."""
+    """The trials of the confirmation, None without one: at most the baselines, and a winner that is
+    none of them."""
     if study.confirm is None:
         return None
     labels = study.confirm.anchors

@@ -1,4 +1,4 @@
-"""Which modules outside of this package a study runs: its plugins, own objectives and rewards."""
+"""Modules outside of this package that a study runs: plugins, custom objectives and rewards."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ OBJECTIVE, REWARD, EXTRA = "objective.name", "reward.name", "reward.extra"
 
 
 class Setting(Protocol):
-    """An anchor."""
+    """Settings of a baseline."""
 
     @property
     def params(self) -> Mapping[str, Any]: ...
 
 
 class Settings(Protocol):
-    """Where a study definition names code."""
+    """Parts of a study definition that name code."""
 
     @property
     def base(self) -> RunConfig: ...
@@ -37,21 +37,21 @@ class Settings(Protocol):
 
 
 def objectives_of(study: Settings) -> tuple[str, ...]:
-    """The names of all objectives that a trial may have."""
+    """Names of all objectives that a trial may have."""
     return _values(study, OBJECTIVE, study.base.objective.name)
 
 
 def rewards_of(study: Settings) -> tuple[str, ...]:
-    """The names of all rewards that a trial may have."""
+    """Names of all rewards that a trial may have."""
     names = [*_values(study, REWARD, study.base.reward.name), study.base.evaluation_reward.name]
     extras = [study.base.reward.extra, *(a.params.get(EXTRA, {}) for a in study.anchors)]
     return tuple(dict.fromkeys([*names, *(name for extra in extras for name in _keys(extra))]))
 
 
 def imports_of(study: Settings) -> tuple[str, ...]:
-    """What must be imported before a configuration of the study can be read: its `plugins`, and the
-    modules of objectives that are registered under a name. Those that have an import path, or an
-    entry point, are found by it."""
+    """Modules to import before a configuration of the study can be read: its `plugins`, and those
+    of objectives that are registered under a name. Objectives with an import path or an entry point
+    need none."""
     names = [name for name in objectives_of(study) if path_of(name, OBJECTIVES) is None]
     registered = map(module_of_objective, names)
     return tuple(dict.fromkeys([*study.plugins, *filter(None, registered)]))
@@ -59,14 +59,14 @@ def imports_of(study: Settings) -> tuple[str, ...]:
 
 def modules_of(study: Settings) -> tuple[str, ...]:
     """All modules outside of this package that trials run. Raises ValueError for an objective or a
-    reward that other processes could not find."""
+    reward that other processes cannot find."""
     objectives = [module_of_objective(name) for name in objectives_of(study)]
     rewards = [module_of(path) for path in map(reward_path, rewards_of(study)) if path]
     return tuple(dict.fromkeys([*study.plugins, *filter(None, objectives), *rewards]))
 
 
 def _values(study: Settings, path: str, of_base: str) -> tuple[str, ...]:
-    """The values that a setting has in the base, the space and the anchors."""
+    """Values of a setting in the base, the space and the baselines."""
     searched = study.space.get(path)
     values = searched.values if isinstance(searched, Choice) else ()
     anchors = [anchor.params[path] for anchor in study.anchors if path in anchor.params]

@@ -2,9 +2,9 @@ r"""The paper's runs (arXiv 2605.12969, v3) as configurations, one for each mode
 
     python studies/baselines.py --preset paper/qwen-1.5b --data-dir problems
 
-`PaperRun.published` is what the paper's text states. Everything else is ours: group size, prompts
-per step and the optimiser's details stand in tables that could not be read, and the words of the
-prompt are not given. `--dry-run --all` marks every setting as one or the other.
+`PaperRun.published` holds what the paper's text states. All other settings are ours: group size,
+prompts per step and the optimiser's details are in tables that could not be read, and the prompt's
+wording is not given. `--dry-run --all` marks every setting as one or the other.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ OURS: Mapping[str, Any] = MappingProxyType(
         "train.checkpoint_every": 50,
     }
 )
-"""Our choice where the paper's is unknown, and what a node of eight GPUs asks for."""
+"""Our choice where the paper's is unknown, for a node of eight GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,13 @@ class PaperRun:
     """A model on a training set, as in the paper's tables."""
 
     tables: tuple[int, ...]
-    """Of the paper that have rows of it."""
+    """Numbers of the paper's tables with this run."""
     model: str
-    """Its name on the hub."""
+    """Name on the hub."""
     train: str = "deepscaler"
     """The training set."""
     epochs: int = 4
-    """Passes over it."""
+    """Passes over the training set."""
     limit: int = 8192
     """Response limit in tokens, in training and evaluation."""
     chat: str = "on"
@@ -98,7 +98,7 @@ class PaperRun:
 
     @property
     def steps(self) -> int:
-        """Rollout batches that visit every problem `epochs` times, the last one whole."""
+        """Number of rollout batches that visit every problem `epochs` times, rounded up."""
         return math.ceil(self.epochs * NAMED[self.train].rows / PROMPTS_PER_STEP)
 
     @property
@@ -115,20 +115,20 @@ class PaperRun:
     @property
     def config(self) -> RunConfig:
         """The whole configuration."""
-        own = {"data.chat": self.chat, "train.steps": self.steps}
-        return with_overrides(RunConfig(), {**OURS, **self.published, **own})
+        of_run = {"data.chat": self.chat, "train.steps": self.steps}
+        return with_overrides(RunConfig(), {**OURS, **self.published, **of_run})
 
     def origins(self, config: RunConfig) -> dict[str, str]:
-        """Where each setting of `config` comes from, by its path: `published`, or `ours` for our
-        choices, defaults among them. A published one that `config` changes is ours, too."""
-        stated, mine = self.published, flatten(self.config)
-        found = {
-            path: "published" if path in stated and value == mine[path] else "ours"
+        """Origin of each setting of `config`, by path: `published`, or `ours` for our choices, for
+        defaults, and for published settings that `config` changes."""
+        stated, complete = self.published, flatten(self.config)
+        origins = {
+            path: "published" if path in stated and value == complete[path] else "ours"
             for path, value in flatten(config).items()
         }
         if config.train.steps == self.steps:
-            found["train.steps"] = f"ours; {self.epochs} epochs, published"
-        return found
+            origins["train.steps"] = f"ours; {self.epochs} epochs, published"
+        return origins
 
 
 PAPER_RUNS: Mapping[str, PaperRun] = MappingProxyType(
@@ -144,4 +144,4 @@ PAPER_RUNS: Mapping[str, PaperRun] = MappingProxyType(
         "paper/qwen-32b": PaperRun((9,), "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", epochs=2),
     }
 )
-"""The preset of every model and training set of the paper's tables of results."""
+"""Presets by name, one for every model and training set in the paper's tables of results."""

@@ -16,7 +16,8 @@ EMBEDDED = with_overrides(
         "evaluation.tracked": ("chain/hard",),
     },
 )
-"""The tiny model and the generated task: trains on one CPU core in seconds, downloads nothing."""
+"""The embedded model and the generated task: trains on one CPU core in seconds, without a
+download."""
 
 QUICK = with_overrides(
     EMBEDDED,
@@ -32,7 +33,7 @@ QUICK = with_overrides(
         "train.report_every": 1,
     },
 )
-"""Everything in miniature: shows that a setup works; its numbers mean nothing."""
+"""Everything in miniature, to check that a setup works; its numbers mean nothing."""
 
 _EXAMPLES = "1+2=?\n\\boxed{3}\n\n7-3=?\n\\boxed{4}\n\n4+5-2=?\n\\boxed{7}\n\n"
 
@@ -40,7 +41,7 @@ SMOLLM2 = with_overrides(
     EMBEDDED,
     {
         "policy.model": "smollm2",
-        # Examples instead of a chat: asked in words it never boxes, and nothing would be trained.
+        # Examples instead of a chat: asked in words, the model never boxes, and nothing is trained.
         "data.chat": "off",
         "data.template": _EXAMPLES + "{problem}",
         "rollout.prompts_per_step": 4,
@@ -55,8 +56,8 @@ SMOLLM2 = with_overrides(
         "train.report_every": 1,
     },
 )
-"""One step of a released model of 135 million parameters: shows that real models load, answer and
-are trained on this machine. It guesses at the task, and its numbers mean nothing."""
+"""One step of a released model of 135 million parameters, to check that real models load, answer
+and train on this machine. The model guesses, and its numbers mean nothing."""
 
 METHODS: dict[str, dict[str, Value]] = {
     "GRPO": {"objective.name": "grpo"},
@@ -82,8 +83,8 @@ EQUAL_CONDITIONS: dict[str, Value] = {
     "rollout.refill_rounds": 0,
     "reward.overlong_cache": 0,
 }
-"""What a comparison of methods needs: several steps per rollout batch, since with one all ratios
-are 1 and the ratio-based methods collapse to two; no refilling, no length shaping for anyone."""
+"""Settings for a comparison of methods: several steps per rollout batch, since with one all ratios
+are 1 and the ratio-based methods collapse to two; no refilling and no length shaping."""
 
 PRESETS = {
     "embedded": EMBEDDED,

@@ -1,4 +1,4 @@
-"""What a study is: declared once, hashed, and written down before its first trial."""
+"""Definition of a study: declared once, hashed, and stored before its first trial."""
 
 from __future__ import annotations
 
@@ -20,37 +20,38 @@ from conspo_study.definition.space.dimensions import PlainValue
 from conspo_study.definition.space.problems import space_problems, value_problem
 from conspo_study.definition.space.settings import fitted, held
 from conspo_study.plugins import load_module
+from conspo_study.text import counted
 
 LAST_STEP_METRICS = ("entropy", "response_length", "tokens")
 """Metrics of the last training step that may be further objectives: every step has them, and they
-are the same however fast the machine is."""
+do not depend on the speed of the machine."""
 LONGEST_NAME = 64
-"""Letters of a study's name."""
+"""Most characters of a study's name."""
 FRESH_PROBLEMS: Mapping[str, Value] = {"evaluation.split": "test"}
-"""What a confirmation changes unless told otherwise."""
+"""Settings that a confirmation changes by default."""
 
 
 _SEEDS = range(-(2**63), 2**63)
-"""What tables can hold."""
+"""Numbers that tables can store."""
 
 
 class Anchor(Stage):
-    """A named setting that always runs, first and to its end, whatever the search prefers."""
+    """Baseline: named settings that always run, first and to the end, for comparison."""
 
     label: str = Field(min_length=1)
-    """How tables and figures name it."""
+    """Name in tables and figures."""
     params: dict[str, PlainValue]
     """Dotted settings and their values; they need not lie in the search space."""
 
     def held(self, base: RunConfig) -> Anchor:
-        """With the texts that its values stand for."""
+        """A copy with values replaced by the texts that they stand for."""
         name = {path: self.params[path] for path in (NAME,) if path in self.params}
         params = {path: held(value, base, path, name) for path, value in self.params.items()}
         return self.model_copy(update={"params": params})
 
 
 class Sampler(Stage):
-    """What chooses the settings to try after the anchors."""
+    """Choice of the settings to try after the baselines."""
 
     name: Literal["tpe", "gp", "qmc", "random", "grid"] = "tpe"
     """`tpe` and `gp` (Optuna's tree-structured Parzen estimator and Gaussian process) learn from
@@ -61,7 +62,7 @@ class Sampler(Stage):
 
     @property
     def learns(self) -> bool:
-        """Whether its choices depend on results."""
+        """True if its choices depend on results."""
         return self.name in ("tpe", "gp")
 
 
@@ -74,8 +75,7 @@ class EarlyStopping(Stage):
     min_fraction: float = Field(0.5, gt=0, le=1)
     """No trial stops before this fraction of its steps."""
     alpha: float = Field(0.05, gt=0, lt=0.5)
-    """At every evaluation, the most probable it may be to stop a trial that is as good as the
-    best."""
+    """Highest probability, at every evaluation, of stopping a trial that is as good as the best."""
 
 
 class Aim(Stage):
@@ -84,19 +84,19 @@ class Aim(Stage):
     metric: str
     """A tracked evaluation metric, or one of a few metrics of the last training step."""
     direction: Literal["max", "min"]
-    """Whether more of it is better."""
+    """`max` if more is better, `min` if less is."""
 
 
 class Confirmation(Stage):
-    """The winner and the anchors once more, on seeds and problems that did not choose the winner.
+    """The winner and the baselines again, on seeds and problems that did not select the winner.
 
-    The best of many trials is flattered by having been selected; a fresh measurement is not.
+    Selection makes the best of many trials look better than it is; a fresh measurement is unbiased.
     """
 
     seeds: tuple[int, ...] = Field(min_length=1)
     """Seeds of every confirmation; none of the study's."""
     anchors: tuple[str, ...] | None = None
-    """Labels of the anchors that the winner is compared with; None takes all."""
+    """Labels of the baselines that the winner is compared with; None takes all."""
     overrides: dict[str, PlainValue] = Field(default_factory=lambda: dict(FRESH_PROBLEMS))
     """Dotted settings of the evaluation that differ from the study's."""
 
@@ -108,38 +108,38 @@ class StudyDefinition(Stage):
 
     plugins: tuple[str, ...] = ()
     """Modules that are imported first, wherever the study runs, such as those that register an
-    objective under a name. What `objective.name` and `reward.name` find by an import path, or under
-    a name that is registered already, is added by itself."""
+    objective under a name. Modules that `objective.name` and `reward.name` give by an import path,
+    or by a registered name, are added automatically."""
     name: str
-    """Names the results directory."""
+    """Name of the study and of its results directory."""
     base: RunConfig
-    """What all trials share."""
+    """Settings that all trials share."""
     space: dict[str, Dimension] = Field(default_factory=dict)
-    """Dotted setting -> what it may be; a list stands for a choice. What follows from the settings
-    is written out: which ranges have whole numbers only, and which settings exist only for some of
-    the objectives that are chosen from."""
+    """Dimension by dotted setting; a list stands for a choice. Consequences of the settings are
+    filled in: ranges with whole numbers only, and settings that only some of the chosen objectives
+    have."""
     anchors: tuple[Anchor, ...] = ()
-    """Reference settings that always run."""
+    """Baselines: settings that always run."""
     trials: int = Field(ge=1)
-    """Budget: trials, anchors included, confirmations not."""
+    """Budget: number of trials, baselines included, confirmations not."""
     seeds: tuple[int, ...] = Field(min_length=1)
     """Seeds of every trial; the same for all, so that trials are compared pair by pair."""
     metric: str
-    """What is optimised: the mean over seeds of this metric at a trial's last step."""
+    """Metric to optimise, as its mean over seeds at a trial's last step."""
     direction: Literal["max", "min"] = "max"
-    """Whether more of the metric is better."""
+    """`max` if more of the metric is better, `min` if less is."""
     also: tuple[Aim, ...] = ()
     """Further objectives, with which the search looks for the best compromises."""
     sampler: Sampler = Sampler()
-    """How the search chooses."""
+    """Choice of the settings to try."""
     lag: int = Field(3, ge=0)
-    """Trial n is decided by the results of the trials up to n - 1 - lag and by nothing later, so
-    that a study does not depend on how many trials run at a time. At most lag + 1 searched trials
-    run at once where results matter."""
+    """Trial n depends on the results of the trials up to n - 1 - lag and on nothing later, so that
+    a study does not depend on how many trials run at a time. At most lag + 1 searched trials run at
+    once if the sampler or early stopping uses results."""
     early_stopping: EarlyStopping | None = EarlyStopping()
-    """When to stop trials that fall behind; None runs all to their end."""
+    """Rule that stops trials that fall behind; None runs all to their end."""
     confirm: Confirmation | None = None
-    """How the result is confirmed after the search; None leaves it unconfirmed."""
+    """Confirmation of the result after the search; None leaves it unconfirmed."""
     root_seed: int = Field(0, ge=0)
     """Seed of the search itself."""
 
@@ -197,12 +197,12 @@ class StudyDefinition(Stage):
 
     @property
     def waits_for_results(self) -> bool:
-        """Whether what is decided about a searched trial depends on results of earlier ones."""
+        """True if decisions about a searched trial depend on results of earlier ones."""
         return self.sampler.learns or bool(self.looks)
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """The steps at which a trial may be stopped early; one seed gives no evidence for it."""
+        """Steps at which a trial may be stopped early; none with a single seed."""
         rule, steps = self.early_stopping, self.base.train.steps
         if rule is None or len(self.seeds) < 2:
             return ()
@@ -224,12 +224,14 @@ class StudyDefinition(Stage):
 
     def _counting_problems(self) -> Iterator[str]:
         if len(set(self.seeds)) != len(self.seeds):
-            yield "seeds must be distinct: a repeated seed is no second observation"
+            yield "seeds must be distinct: a repeated seed gives no further observation"
         yield from _seed_problems(self.seeds)
         if len(self.anchors) > self.trials:
-            yield f"{len(self.anchors)} anchors always run, but the budget is {self.trials} trials"
+            baselines = counted(len(self.anchors), "baseline")
+            trials = counted(self.trials, "trial")
+            yield f"{baselines} (anchors) always run, but the budget is {trials}"
         if self.trials > len(self.anchors) and not self.space:
-            yield "the space is empty: lower trials to the number of anchors"
+            yield "the space is empty: lower trials to the number of baselines (anchors)"
 
     def _anchor_problems(self) -> Iterator[str]:
         labels = [anchor.label for anchor in self.anchors]
@@ -268,18 +270,18 @@ class StudyDefinition(Stage):
             return
         seeds, overrides = self.confirm.seeds, self.confirm.overrides
         if len(set(seeds)) != len(seeds):
-            yield "confirm: seeds must be distinct: a repeated seed is no second observation"
+            yield "confirm: seeds must be distinct: a repeated seed gives no further observation"
         yield from (f"confirm: {problem}" for problem in _seed_problems(seeds))
         if used := sorted(set(seeds) & set(self.seeds)):
             known = ", ".join(map(str, used))
-            yield f"confirm: seeds {known} have chosen the winner; confirm it on others"
+            yield f"confirm: seeds {known} selected the winner; confirm it on others"
         labels = [anchor.label for anchor in self.anchors]
         for label in self.confirm.anchors or ():
             if label not in labels:
                 yield f"confirm: no anchor is called {label!r}; known: {', '.join(labels)}"
         for path in overrides:
             if not path.startswith("evaluation."):
-                yield f"confirm: {path} is no setting of the evaluation: confirm what was found"
+                yield f"confirm: {path} is not a setting of the evaluation, and must stay the same"
         problems = self._problems_of(overrides)
         yield from (f"confirm: {problem}" for problem in problems)
         if not problems and self.metric not in _tracked_metrics(
@@ -290,11 +292,11 @@ class StudyDefinition(Stage):
     def _shared(self, params: Mapping[str, Any]) -> Iterator[str]:
         for path in params:
             if path.startswith("evaluation."):
-                yield f"{path} is what trials are compared by; it must be the same for all"
+                yield f"{path} must be the same for all trials, which are compared by it"
             if path in (REWARD, "reward.threshold") and not self.base.evaluation.reward:
                 yield (
-                    f"{path} differs between trials, which are compared by what it calls correct: "
-                    "set evaluation.reward, such as math, which then judges the evaluations of all"
+                    f"{path} differs between trials, and decides which responses count as correct: "
+                    "set evaluation.reward, such as math, which then judges all evaluations"
                 )
             if path == "train.steps" and self.early_stopping is not None:
                 yield (
@@ -305,7 +307,7 @@ class StudyDefinition(Stage):
     def _problems_of(self, params: Mapping[str, Value]) -> list[str]:
         foreign = [path for path, value in params.items() if kind_of(value) is None]
         if foreign:
-            return [f"{path}: {params[path]!r} is no plain value" for path in foreign]
+            return [f"{path}: {params[path]!r} is not a plain value" for path in foreign]
         try:
             held = flatten(with_overrides(self.base, params))
         except ConfigError as error:
@@ -315,7 +317,7 @@ class StudyDefinition(Stage):
 
 
 def definition_problems(error: ValidationError) -> list[str]:
-    """What is wrong with a definition, or a part of one, in lines for people."""
+    """Problems of a definition, or of a part of one, in lines for people."""
     parts = (Anchor, Sampler, EarlyStopping, Aim, Confirmation, Choice, Range, When)
     part = {kind.__name__: kind for kind in parts}.get(error.title)
     lines = [line for _, line in described(error, part or StudyDefinition, {})]
@@ -323,7 +325,7 @@ def definition_problems(error: ValidationError) -> list[str]:
 
 
 def _as_a_name(text: str) -> str:
-    """The nearest text that is a name."""
+    """The nearest valid name."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", plain).strip("-._")[:LONGEST_NAME] or "my-study"
 

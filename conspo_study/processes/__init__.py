@@ -1,1 +1,4 @@
-"""Processes that outlive, end, watch or start others, and their standard streams."""
+"""Processes that start, watch, end or outlive others; signals, threads and standard streams.
+
+Floor: above `records` and `text`; nothing here knows a study.
+"""

@@ -95,7 +95,7 @@ def _preload_ray() -> None:
 
 
 def _forks_draw_different_ids() -> bool:
-    """Whether two forks of this process get different ids from the generator of Ray's core."""
+    """True if two forks of this process draw different ids from the generator of Ray's core."""
     from ray._raylet import UniqueID
 
     drawn = set()

@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM while a study runs: the first asks it to stop, the second ends it at once.
 
-Both leave a study that `--resume` continues. The first lets running trials go and Ray shut down;
-the second is as good as a kill: whatever was logged is on disk, and the kernel ends the children.
+Both leave a study that can be resumed. The first ends running trials and shuts Ray down. The second
+is like a kill: everything logged is on disk, and the kernel ends the child processes.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """What has been received."""
+    """Record of the signals received."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        """The first signal, None while there was none."""
+        """The first signal; None before it."""
 
     @property
     def exit_status(self) -> int:
-        """128 plus the signal's number, as a shell would say: 130 for Ctrl-C, 143 for SIGTERM."""
+        """128 plus the signal's number, as in shells: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.received or signal.SIGINT)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """The handler. Raises KeyboardInterrupt unless Ray Tune can stop in good order."""
+        """Handle a signal. Raises KeyboardInterrupt unless Ray Tune can stop cleanly."""
         if self.received is not None:
             os.write(sys.stderr.fileno(), b"\nstopped at once; continue with --resume\n")
             os._exit(128 + number)
         self.received = signal.Signals(number)
         if callable(signal.getsignal(signal.SIGUSR1)):
-            # Tune is running: it takes this signal for a request to stop after the current event.
+            # Tune is running: this signal asks it to stop after the current event.
             signal.raise_signal(signal.SIGUSR1)
         else:
             raise KeyboardInterrupt
@@ -53,7 +53,7 @@ def interrupts() -> Iterator[Interrupts]:
     if threading.current_thread() is not threading.main_thread():
         yield Interrupts()
         return
-    # Or Tune would take SIGINT for itself, and nobody would count.
+    # Or Tune would handle SIGINT itself, and a second one would not be noticed.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)
@@ -69,20 +69,20 @@ def interrupts() -> Iterator[Interrupts]:
 
 
 def handle_again() -> None:
-    """Take both signals back from a library that has set its own handlers."""
+    """Set the handlers again after a library has set its own."""
     if _active is not None:
         for number in _SIGNALS:
             signal.signal(number, _active)
 
 
 def tune_has_ended() -> None:
-    """Have signals interrupt again: Tune leaves its handler behind, to which nobody listens."""
+    """Let signals interrupt again: Tune leaves its handler behind, which nothing reads any more."""
     if _active is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
 
 def stopping() -> bool:
-    """Whether the study that runs in such a block has been asked to stop."""
+    """True if the study that runs in such a block has been asked to stop."""
     return _active is not None and _active.received is not None
 
 

@@ -1,6 +1,6 @@
-"""Standard streams whose end costs a command nothing: a closed pipe, a full disk, no stream.
+"""Standard streams that never fail a command: a closed pipe, a full disk, a missing stream.
 
-What a command does is in its files and its exit status. Whoever reads along may leave.
+The results of a command are its files and its exit status; the reader of its output may leave.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from conspo_study.text import speak_plainly
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Inside the block, printing never fails: what can no longer be written is dropped, and what
-    the streams' encoding lacks is written as `speak_plainly` has it."""
+    """Inside the block, printing never fails: output that cannot be written is dropped, and
+    characters that the encoding lacks are replaced (`speak_plainly`)."""
     _open_missing_streams()
     speak_plainly()
     before = sys.stdout, sys.stderr
@@ -35,12 +35,12 @@ def lasting_output() -> Iterator[None]:
 
 
 class _Lasting:
-    """A text stream that goes silent at the first error."""
+    """A text stream that drops everything after the first error."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
         self.lost = ""
-        """Why what was printed went nowhere, unless its reader had left."""
+        """Reason why output was dropped; empty if its reader had left."""
 
     def write(self, text: str) -> int:
         try:
@@ -60,7 +60,7 @@ class _Lasting:
             self._go_silent(error)
 
     def _go_silent(self, error: OSError) -> None:
-        """Let what is buffered, and all that follows, go nowhere."""
+        """Drop the buffered output and all that follows."""
         if error.errno not in (errno.EPIPE, errno.EIO):
             self.lost = error.strerror or str(error)
         with suppress(OSError, ValueError):
@@ -74,8 +74,8 @@ class _Lasting:
 
 
 def _open_missing_streams() -> None:
-    """Open what was closed before this process began (`>&-`): a file of the study would take its
-    place, and get what others print."""
+    """Open streams that were closed before this process began (`>&-`): otherwise a file of the
+    study would take their number, and receive what libraries print."""
     opened = os.open(os.devnull, os.O_RDWR)
     while opened <= 2:
         os.set_inheritable(opened, True)

@@ -2,6 +2,8 @@
 
 import threading
 
+from ray._private import worker
+
 from conspo_study.cluster.messages import ray_messages_to
 
 WARNING = "WARNING: 8 PYTHON worker processes have been started on node: abc.\nA second line."
@@ -61,3 +63,13 @@ def test_outside_of_the_block_ray_prints_as_ever(tmp_path, capsys):
         pass
     listen()
     assert "8 PYTHON worker processes" in capsys.readouterr().out
+
+
+def test_canary_ray_still_has_the_private_function_that_prints_messages():
+    assert callable(worker.print_to_stdstream), "adapt conspo_study/cluster/messages.py"
+
+
+def test_a_ray_without_it_goes_on_printing(monkeypatch, tmp_path):
+    monkeypatch.delattr(worker, "print_to_stdstream")
+    with ray_messages_to(tmp_path / "messages.log"):
+        assert not hasattr(worker, "print_to_stdstream")

@@ -79,7 +79,8 @@ def test_a_home_that_is_none_is_replaced_for_the_life_of_the_process(tmp_path, k
     assert found["HOME"] == found["home"] == f"{found['private']}/home"
     assert found["cache"] == f"{found['private']}/home/.cache/conspo-study"
     assert found["said"] == [
-        f"HOME={home} is no folder: caches are in {found['HOME']} and go with this process"
+        f"HOME={home} is not a folder: caches are in {found['HOME']} and are removed when this "
+        "process ends"
     ]
 
 
@@ -119,7 +120,7 @@ def test_a_long_temporary_folder_is_used_under_a_short_name(tmp_path):
     assert found["TMPDIR"] == found["temporary"] == f"{found['private']}/t"
     assert len(found["TMPDIR"]) <= ROOM
     assert found["said"] == [
-        f"TMPDIR={long} is too long for the names of Ray's sockets: it is used as {found['TMPDIR']}"
+        f"TMPDIR={long} is too long for the paths of Ray's sockets: it is used as {found['TMPDIR']}"
     ]
     assert list(long.iterdir()) == [], "what is in it stays, and nothing else is left"
 
@@ -127,7 +128,11 @@ def test_a_long_temporary_folder_is_used_under_a_short_name(tmp_path):
 @pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
 @pytest.mark.parametrize(
     ("place", "why"),
-    [("/nosuch/folder", "does not exist"), ("/dev/null", "is no folder"), ("/proc", "cannot be")],
+    [
+        ("/nosuch/folder", "does not exist"),
+        ("/dev/null", "is not a folder"),
+        ("/proc", "cannot be"),
+    ],
 )
 def test_a_temporary_folder_that_cannot_be_used_is_replaced(tmp_path, name, place, why):
     found = settled(HOME=tmp_path, **{name: place})

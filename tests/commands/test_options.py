@@ -20,7 +20,7 @@ def test_a_seed_that_is_no_number_is_named(capsys):
     with pytest.raises(SystemExit) as ended:
         parse(Run, ["margin_sweep", "--seeds", "0,x"], "conspo run")
     assert ended.value.code == 2
-    assert "'x' is no whole number" in capsys.readouterr().err
+    assert "'x' is not a whole number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

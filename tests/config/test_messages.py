@@ -113,5 +113,5 @@ def test_a_study_s_own_default_is_named_as_such():
 
 def test_seeds_are_typed_with_blanks_or_commas():
     assert parse_seeds(["0", "1", "2"]) == parse_seeds(["0,1,2"]) == (0, 1, 2)
-    with pytest.raises(ValueError, match="'a' is no whole number: write 0 1 2"):
+    with pytest.raises(ValueError, match="'a' is not a whole number: write 0 1 2"):
         parse_seeds(["0,a"])

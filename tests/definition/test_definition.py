@@ -28,7 +28,7 @@ WIDE = {
     ("changes", "message"),
     [
         ({"seeds": (1, 1)}, "seeds must be distinct"),
-        ({"trials": 1}, "2 anchors always run, but the budget is 1 trials"),
+        ({"trials": 1}, "2 baselines (anchors) always run, but the budget is 1 trial"),
         ({"trials": 0}, "greater than or equal to 1"),
         ({"metric": "eval/chain/hard/avg@8"}, "is not tracked during training; known: "),
         ({"metric": "eval/chain/easy/avg@2"}, "is not tracked during training"),
@@ -43,7 +43,7 @@ WIDE = {
         ),
         (
             {"sampler": Sampler(name="grid"), "space": RANGE},
-            "objective.tau: is a range, of which a grid has no points: list its values in a Choice",
+            "objective.tau: is a range, which a grid cannot list: list its values in a Choice",
         ),
         ({"sampler": Sampler(name="grid"), "space": WIDE}, "a grid of 10000 points or more"),
         (
@@ -75,15 +75,15 @@ WIDE = {
                     MARGIN: Choice(values=(1.0,), when=When(path=TAU, values=(1.0,))),
                 }
             },
-            "conditions run in a circle",
+            "conditions form a circle",
         ),
         (
             {"space": {"evaluation.temperature": Choice(values=(0.5, 1.0))}},
-            "space: evaluation.temperature is what trials are compared by",
+            "space: evaluation.temperature must be the same for all trials",
         ),
         (
             {"anchors": (Anchor(label="a", params={"evaluation.samples": 4}),)},
-            "anchor 'a': evaluation.samples is what trials are compared by",
+            "anchor 'a': evaluation.samples must be the same for all trials",
         ),
         (
             {"anchors": (Anchor(label="long", params={"train.steps": 9}),)},
@@ -95,7 +95,7 @@ WIDE = {
         ),
         ({"also": (Aim(metric=METRIC, direction="max"),)}, "a metric is an objective once"),
         ({"confirm": Confirmation(seeds=(5, 5))}, "confirm: seeds must be distinct"),
-        ({"confirm": Confirmation(seeds=(5, 1, 0))}, "confirm: seeds 0, 1 have chosen the winner"),
+        ({"confirm": Confirmation(seeds=(5, 1, 0))}, "confirm: seeds 0, 1 selected the winner"),
         (
             {"confirm": Confirmation(seeds=(5,), anchors=("papers",))},
             "confirm: no anchor is called 'papers'; known: paper, no margin",
@@ -106,7 +106,7 @@ WIDE = {
         ),
         (
             {"confirm": Confirmation(seeds=(5,), overrides={"update.beta1": 0.5})},
-            "confirm: update.beta1 is no setting of the evaluation",
+            "confirm: update.beta1 is not a setting of the evaluation",
         ),
         (
             {"confirm": Confirmation(seeds=(5,), overrides={"evaluation.samples": 4})},
@@ -125,7 +125,7 @@ def test_all_contradictions_are_named_at_once():
         definition(
             seeds=(1, 1), metric="reward", confirm=Confirmation(seeds=(1,)), trials=1, space=WIDE
         )
-    for message in ("seeds must be distinct", "metric 'reward'", "seeds 1 have", "2 anchors"):
+    for message in ("seeds must be distinct", "metric 'reward'", "seeds 1 selected", "2 baselines"):
         assert message in str(caught.value)
 
 

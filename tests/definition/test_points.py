@@ -131,7 +131,7 @@ def test_conditions_that_run_in_a_circle_are_refused():
         TAU: Choice(values=(1.0,), when=When(path=MARGIN, values=(1.0,))),
         MARGIN: Choice(values=(1.0,), when=When(path=TAU, values=(1.0,))),
     }
-    with pytest.raises(ValueError, match="in a circle: objective"):
+    with pytest.raises(ValueError, match="form a circle: objective"):
         ordered(circle)
 
 

@@ -191,19 +191,22 @@ def test_a_name_of_a_prompt_is_the_prompt_wherever_it_stands():
         ({SCHEDULE: Range(low=0, high=1)}, "takes no range of numbers: write Choice(values=('cosi"),
         ({CHECKPOINTING: Range(low=0, high=1)}, "write Choice(values=(True, False))"),
         ({TAU: Range(low=1, high=0.1)}, "objective.tau: a range needs low < high"),
-        ({TAU: Range(low="a", high=0.1)}, "objective.tau: low='a' is no finite number"),
+        ({TAU: Range(low="a", high=0.1)}, "objective.tau: low='a' is not a finite number"),
         ({TAU: Choice(values=())}, "objective.tau: a choice needs at least one value"),
         ({TAU: Choice(values=(None, 2.0))}, "objective.tau = None: takes a number greater than 0"),
         ({TAU: Choice(values=(0.1, "1"))}, "objective.tau: '1' is text, and the setting holds a n"),
         ({TAU: Choice(values=(0.1, "1"))}, "write 1.0"),
         ({TAU: Choice(values=(True, 2.0))}, "objective.tau: True is true or false"),
         ({TAU: Choice(values=(1, 1.0))}, "objective.tau: 1 and 1.0 are the same"),
-        ({TAU: Choice(values=(float("nan"),))}, "objective.tau: nan is no plain value"),
-        ({TAU: Choice(values=(object,))}, "objective.tau: <class 'object'> is no plain value"),
+        ({TAU: Choice(values=(float("nan"),))}, "objective.tau: nan is not a plain value"),
+        ({TAU: Choice(values=(object,))}, "objective.tau: <class 'object'> is not a plain value"),
         ({CHECKPOINTING: Choice(values=(True, 1))}, "1 is a number, and the setting holds true or"),
         ({TARGETS: Choice(values=("q_proj",))}, 'takes a list, such as ["q_proj"]'),
         ({TARGETS: Choice(values=(["q"], ("q",)))}, "are the same: the values of a choice must be"),
-        ({TAU: 1.0}, "space: objective.tau = 1.0: 1.0 is no dimension: write Choice(values=(...))"),
+        (
+            {TAU: 1.0},
+            "space: objective.tau = 1.0: 1.0 is not a dimension: write Choice(",
+        ),
         ({"objective.temperature": Range(low=1, high=2)}, "(did you mean objective.tau?)"),
         ({"update.lr": Choice(values=(1e-3,))}, "(did you mean update.learning_rate?)"),
         ({PROMPTS: Choice(values=(5, 7)), WORKERS: Choice(values=(2, 3))}, "train.workers = 3: "),
@@ -263,7 +266,7 @@ def test_points_that_are_rarely_valid_are_found(sampler):
 def test_anchors_hold_plain_values_too():
     for params, message in (
         ({TAU: "1.0"}, "anchor 'a': objective.tau: '1.0' is text, and the setting holds a number"),
-        ({TAU: object}, "anchor 'a': objective.tau: <class 'object'> is no plain value"),
+        ({TAU: object}, "anchor 'a': objective.tau: <class 'object'> is not a plain value"),
         ({CAP: None, TARGETS: ["q_proj"]}, ""),
     ):
         anchors = (Anchor(label="a", params=params),)

@@ -1,4 +1,4 @@
-"""The search space of a study: dotted settings of `RunConfig` mapped to what they may be."""
+"""The search space of a study: dotted settings of `RunConfig`, each with its dimension."""
 
 from conspo_study.config.values import Value
 from conspo_study.definition.space.dimensions import Choice, Dimension, Range, Space, When

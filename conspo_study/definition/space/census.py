@@ -1,4 +1,4 @@
-"""How much of a space can be run: settings that are valid one by one may not be so together."""
+"""The valid part of a space: settings that are valid one by one may not be valid together."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from conspo_study.definition.space.dimensions import Space
 from conspo_study.definition.space.points import MAX_POINTS, number_of_points, point, points
 
 DRAWN = 1000
-"""Random points by which a space is judged that has too many to try all."""
+"""Number of random points that represent a space with too many points to try all."""
 MOST_DRAWN = 10_000
-"""Random points among which a single valid one is looked for."""
+"""Number of random points among which a single valid one is searched."""
 FEW = 20
-"""Random points that are tried before all are listed."""
+"""Number of random points that are tried before all are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +25,23 @@ class Census:
     """The points of a space, or a sample of them."""
 
     whole: bool
-    """Whether all points were looked at."""
+    """True if all points were tried."""
     points: int
-    """As many as were looked at."""
+    """Number of points that were tried."""
     invalid: int
+    """Number of invalid points among them."""
     example: str
-    """An invalid point, and why; empty without one."""
+    """An invalid point with the reason; empty without one."""
     hashes: frozenset[str]
-    """The configurations of the valid points."""
+    """Hashes of the configurations of the valid points."""
 
 
 def census(space: Space, base: RunConfig) -> Census:
-    """Look at all points of a space that has few, and else at `DRAWN` random ones."""
-    whole, found = _looked_at(space)
+    """Try all points of a small space, or `DRAWN` random ones of a large one."""
+    whole, tried = _points_to_try(space)
     invalid, count, example = 0, 0, ""
     hashes = set()
-    for params in found:
+    for params in tried:
         count += 1
         try:
             hashes.add(config_hash(with_overrides(base, params)))
@@ -51,10 +52,10 @@ def census(space: Space, base: RunConfig) -> Census:
 
 
 def has_valid_point(space: Space, base: RunConfig, path: str | None = None) -> bool:
-    """Whether one of its points, or of a sample of them, can be run; with `path`, one of those that
-    have this dimension."""
+    """True if a point of the space, or of a sample of it, can be run; with `path`, a point that has
+    this dimension."""
     few = islice(_random(space), FEW)  # mostly the first is valid
-    for params in chain(few, _looked_at(space, MOST_DRAWN)[1]):
+    for params in chain(few, _points_to_try(space, MOST_DRAWN)[1]):
         if path is not None and path not in params:
             continue
         try:
@@ -66,11 +67,11 @@ def has_valid_point(space: Space, base: RunConfig, path: str | None = None) -> b
 
 
 def written(params: Any) -> str:
-    """Settings as one reads them."""
+    """Settings as text."""
     return ", ".join(f"{path} = {value!r}" for path, value in params.items()) or "no settings"
 
 
-def _looked_at(space: Space, drawn: int = DRAWN) -> tuple[bool, Iterator[Any]]:
+def _points_to_try(space: Space, drawn: int = DRAWN) -> tuple[bool, Iterator[Any]]:
     if (number_of_points(space) or MAX_POINTS) < MAX_POINTS:
         return True, points(space)
     return False, islice(_random(space), drawn)

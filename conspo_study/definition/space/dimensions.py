@@ -1,7 +1,7 @@
-"""What a setting may be, and where it exists: choices, ranges and conditions.
+"""Dimensions of a space: choices, ranges and conditions.
 
-A dimension does not know the setting that it is about. What is wrong with it is therefore found by
-the definition of the study, which names the setting (`problems`).
+A dimension does not know its setting. Its problems are therefore reported by the definition of the
+study, which names the setting (`problems`).
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ class When(Stage):
     values: _Values
 
     def holds(self, params: Mapping[str, Any]) -> bool:
-        """Whether `params` meet the condition; never where the other does not exist either."""
+        """True if `params` meet the condition; False if the other dimension does not exist."""
         return self.path in params and self.allows(params[self.path])
 
     def allows(self, value: Any) -> bool:
-        """Whether the other may have this value."""
-        return any(same(value, one) for one in self.values)
+        """True if the condition holds for this value of the other dimension."""
+        return any(same(value, allowed) for allowed in self.values)
 
 
 Conditions = When | tuple[When, ...] | None
-"""None, one, or several that must all hold."""
+"""No condition, one, or several that must all hold."""
 
 
 def _conditions(when: Conditions) -> tuple[When, ...]:
@@ -76,23 +76,23 @@ class Choice(Stage):
 
     @property
     def conditions(self) -> tuple[When, ...]:
-        """Where the dimension exists: where all of these hold."""
+        """Conditions that must all hold for the dimension to exist."""
         return _conditions(self.when)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with it, whichever setting it is about."""
+        """Problems of the dimension, without the name of its setting."""
         if not self.values:
             yield "a choice needs at least one value"
         for value in self.values:
             if kind_of(value) is None:
                 yield (
-                    f"{value!r} is no plain value: give a finite number, text, True, False, None, "
-                    "or a list of these"
+                    f"{value!r} is not a plain value: give a finite number, text, True, False, "
+                    "None, or a list of these"
                 )
 
     def contains(self, value: Any) -> bool:
-        """Whether the search could suggest `value`."""
-        return any(same(value, one) for one in self.values)
+        """True if the search could suggest `value`."""
+        return any(same(value, listed) for listed in self.values)
 
     def at(self, coordinate: float) -> Value:
         """The value at `coordinate` in [0, 1); each has an equal share."""
@@ -100,12 +100,12 @@ class Choice(Stage):
 
     @property
     def listed(self) -> Sequence[Value]:
-        """Its values, each once."""
+        """All values, each once."""
         return self.values
 
     def index(self, value: Any) -> int:
-        """The place of a value that it contains."""
-        return [key_of(one) for one in self.values].index(key_of(value))
+        """Index of a value that it contains."""
+        return [key_of(listed) for listed in self.values].index(key_of(value))
 
 
 class Range(Stage):
@@ -118,19 +118,19 @@ class Range(Stage):
     high: _Bound
     log: bool = False
     integer: bool = False
-    """Whether it has whole numbers only. A study sets it where the setting takes no others."""
+    """True if it has whole numbers only. A study sets it where the setting takes no others."""
     when: Conditions = None
 
     @property
     def conditions(self) -> tuple[When, ...]:
-        """Where the dimension exists: where all of these hold."""
+        """Conditions that must all hold for the dimension to exist."""
         return _conditions(self.when)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with it, whichever setting it is about."""
+        """Problems of the dimension, without the name of its setting."""
         for name, bound in (("low", self.low), ("high", self.high)):
             if kind_of(bound) != "a number":
-                yield f"{name}={bound!r} is no finite number"
+                yield f"{name}={bound!r} is not a finite number"
                 return
         if self.low >= self.high or (self.log and self.low <= 0):
             yield "a range needs low < high, and 0 < low on a logarithmic scale"
@@ -142,14 +142,14 @@ class Range(Stage):
             yield f"its range has whole numbers only, and ends at {ends}: {advice}"
 
     def contains(self, value: Any) -> bool:
-        """Whether the search could suggest `value`."""
+        """True if the search could suggest `value`."""
         if kind_of(value) != "a number" or (self.integer and value != int(value)):
             return False
         return bool(self.low <= value <= self.high)
 
     def at(self, coordinate: float) -> float:
-        """The value at `coordinate` in [0, 1); a whole number has its share of the interval that
-        reaches half a step to both sides of it."""
+        """The value at `coordinate` in [0, 1); a whole number has the share of an interval of half
+        a step to both sides of it."""
         step = 0.5 if self.integer else 0.0
         low, high = self.low - step, self.high + step
         if self.log:
@@ -163,18 +163,18 @@ class Range(Stage):
 
     @property
     def listed(self) -> Sequence[Value] | None:
-        """Its values, each once; None where they are not whole numbers."""
+        """All values, each once; None if they are not whole numbers."""
         return range(int(self.low), int(self.high) + 1) if self.integer else None
 
 
 def _as_dimension(given: Any) -> Any:
-    """A list stands for a choice of its values."""
+    """Turn a list into a choice of its values."""
     if isinstance(given, list | tuple | range):
         return Choice(values=tuple(given))
     if isinstance(given, Choice | Range | Mapping):
         return given
     raise ValueError(
-        f"{given!r} is no dimension: write Choice(values=(...)) or Range(low=..., high=...); a "
+        f"{given!r} is not a dimension: write Choice(values=(...)) or Range(low=..., high=...); a "
         "setting that is the same for all trials belongs to the base"
     )
 

@@ -1,4 +1,4 @@
-"""The points of a space: where dimensions exist, and what the search may suggest.
+"""Points of a space: which dimensions exist, and the values that the search may suggest.
 
 Nothing here depends on the order in which dimensions are listed: two spaces that compare equal give
 the same points.
@@ -15,13 +15,13 @@ from conspo_study.config.values import Value
 from conspo_study.definition.space.dimensions import Choice, Range, Space
 
 MAX_POINTS = 10_000
-"""Spaces of choices with as many points are not walked through as a whole."""
+"""Number of points from which on a space of choices is not listed as a whole."""
 
 
 def ordered(space: Space) -> list[tuple[str, Choice | Range]]:
-    """The dimensions by name, each after those that its conditions are about.
+    """Dimensions by name, each after those that its conditions refer to.
 
-    Raises ValueError when conditions run in a circle.
+    Raises ValueError if conditions form a circle.
     """
     graph = TopologicalSorter(
         {path: [when.path for when in d.conditions] for path, d in sorted(space.items())}
@@ -29,22 +29,22 @@ def ordered(space: Space) -> list[tuple[str, Choice | Range]]:
     try:
         graph.prepare()
     except CycleError as error:
-        raise ValueError(f"conditions run in a circle: {', '.join(error.args[1])}") from None
-    found = []
+        raise ValueError(f"conditions form a circle: {', '.join(error.args[1])}") from None
+    dimensions = []
     while graph.is_active():
         ready = sorted(graph.get_ready())
         graph.done(*ready)
-        found += [(path, space[path]) for path in ready if path in space]
-    return found
+        dimensions += [(path, space[path]) for path in ready if path in space]
+    return dimensions
 
 
 def active(dimension: Choice | Range, params: Mapping[str, Any]) -> bool:
-    """Whether the dimension exists where `params` hold."""
+    """True if the dimension exists for `params`."""
     return all(when.holds(params) for when in dimension.conditions)
 
 
 def contains(space: Space, params: Mapping[str, Any]) -> bool:
-    """Whether the search itself could have suggested exactly `params`."""
+    """True if the search itself could have suggested exactly `params`."""
     existing = {path: dimension for path, dimension in space.items() if active(dimension, params)}
     return existing.keys() == params.keys() and all(
         dimension.contains(params[path]) for path, dimension in existing.items()
@@ -52,7 +52,7 @@ def contains(space: Space, params: Mapping[str, Any]) -> bool:
 
 
 def point(space: Space, coordinates: Sequence[float]) -> dict[str, Value]:
-    """The params at a point of the unit cube, one coordinate in [0, 1) per dimension.
+    """Settings at a point of the unit cube, one coordinate in [0, 1) per dimension.
 
     A dimension that does not exist at that point leaves its coordinate unused, so that a set of
     coordinates that fills the cube evenly fills every dimension evenly where it exists.
@@ -88,7 +88,7 @@ def points(space: Space) -> Iterator[dict[str, Value]]:
 
 
 def number_of_points(space: Space) -> int | None:
-    """How many points the space has, at most `MAX_POINTS`; None where it has a range of real
+    """Number of points of the space, at most `MAX_POINTS`; None if it has a range of real
     numbers."""
     if any(dimension.listed is None for dimension in space.values()):
         return None

@@ -1,4 +1,4 @@
-"""What is wrong with a search space, each line with the setting that it is about."""
+"""Problems of a search space, each with the name of its setting."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ _SINGLE = {"null", "true or false", "a number", "text"}
 
 
 def space_problems(space: Space, base: RunConfig, sampler: str) -> list[str]:
-    """What is wrong with the space, each problem after the setting that it is about."""
-    found = [f"{path}: {p}" for path, dimension in space.items() for p in dimension.problems()]
-    found += [*_range_problems(space, base), *_condition_problems(space)]
-    if not found:
+    """Problems of the space, each after the name of its setting."""
+    problems = [f"{path}: {p}" for path, dimension in space.items() for p in dimension.problems()]
+    problems += [*_range_problems(space, base), *_condition_problems(space)]
+    if not problems:
         lines = (line for path in space for line in _value_problems(space, base, path))
-        found += dict.fromkeys(lines)
-    if not found:
-        found += _sampler_problems(space, sampler)
-    if not found and space and not has_valid_point(space, base):
-        found.append("no combination of its values is a valid configuration: change one of them")
-    return found
+        problems += dict.fromkeys(lines)
+    if not problems:
+        problems += _sampler_problems(space, sampler)
+    if not problems and space and not has_valid_point(space, base):
+        problems.append("no combination of its values is a valid configuration: change one of them")
+    return problems
 
 
 def value_problem(given: Any, held: Any) -> str | None:
-    """Why a value is none for a setting that makes `held` of it: pydantic takes "0.1" for 0.1 and
-    True for 1, and two spellings of a value would be two."""
-    for one, other in _pairs(given, held):
-        given_kind, kind = kind_of(one), kind_of(other)
+    """Reason to refuse a value that the setting converts to `held`: pydantic takes "0.1" for 0.1
+    and True for 1, and two spellings of a value would count as two values."""
+    for item, converted in _pairs(given, held):
+        given_kind, kind = kind_of(item), kind_of(converted)
         if given_kind != kind and {given_kind, kind} <= _SINGLE:
-            return f"{one!r} is {given_kind}, and the setting holds {kind}: write {other!r}"
+            return f"{item!r} is {given_kind}, and the setting holds {kind}: write {converted!r}"
     return None
 
 
 def _pairs(given: Any, held: Any) -> Iterator[tuple[Any, Any]]:
-    """A value beside what became of it, and their items."""
+    """A value with its converted form, and their items in pairs."""
     yield given, held
     if isinstance(given, list | tuple) and isinstance(held, list | tuple):
-        for one, other in zip(given, held, strict=False):
-            yield from _pairs(one, other)
+        for item, converted in zip(given, held, strict=False):
+            yield from _pairs(item, converted)
     if isinstance(given, Mapping) and isinstance(held, Mapping):
         for name in given.keys() & held.keys():
             yield from _pairs(given[name], held[name])
@@ -72,9 +72,9 @@ def _condition_problems(space: Space) -> Iterator[str]:
                     "this space"
                 )
                 continue
-            strangers = [value for value in when.values if not other.contains(value)]
-            if strangers or not when.values:
-                yield f"{path}: exists where {when.path} is {strangers}, which it never is"
+            unknown = [value for value in when.values if not other.contains(value)]
+            if unknown or not when.values:
+                yield f"{path}: exists where {when.path} is {unknown}, which it never is"
             needed = objectives_with(space, path)
             lacking = [name for name in when.values if needed and name not in needed]
             if when.path == NAME and lacking and needed:
@@ -89,11 +89,11 @@ def _condition_problems(space: Space) -> Iterator[str]:
         return
     for path in space:
         if existing(space, path, {}) is None and _conditions_are_possible(space, path):
-            yield f"{path}: its conditions exclude each other, so that it exists nowhere"
+            yield f"{path}: its conditions exclude each other, so it never exists"
 
 
 def _conditions_are_possible(space: Space, path: str) -> bool:
-    """Whether each condition by itself can hold; another line says so where it cannot."""
+    """True if each condition by itself can hold; if not, another line reports it."""
     return all(
         isinstance(other := space.get(when.path), Choice) and any(map(other.contains, when.values))
         for when in space[path].conditions
@@ -128,7 +128,7 @@ def _value_problems(space: Space, base: RunConfig, path: str) -> Iterator[str]:
 
 
 def _has_a_place(space: Space, base: RunConfig, path: str, value: Any) -> bool:
-    """Whether a value that is invalid beside the base's other settings is valid beside others."""
+    """True if a value that is invalid with the base's other settings is valid with others."""
     fixed = Choice(values=(value,), when=space[path].when)
     return has_valid_point({**space, path: fixed}, base, path)
 
@@ -137,7 +137,7 @@ def _sampler_problems(space: Space, sampler: str) -> Iterator[str]:
     for path, dimension in space.items():
         if sampler == "grid" and dimension.listed is None:
             yield (
-                f"{path}: is a range, of which a grid has no points: list its values in a Choice, "
+                f"{path}: is a range, which a grid cannot list: list its values in a Choice, "
                 "or use the sampler qmc"
             )
         if sampler == "gp" and dimension.conditions:

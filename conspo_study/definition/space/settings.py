@@ -1,8 +1,8 @@
-"""Fits a space to the settings that it is about, so that what is stored is what is run.
+"""Fits a space to its settings, so that the stored definition is what runs.
 
-A range of a setting that takes whole numbers has whole numbers only. A setting that only some
-objectives have exists where one of them is chosen, when the objective is a choice of the space. And
-a value that stands for a text, such as the name of a prompt, is that text.
+A range of a setting that takes whole numbers gets whole numbers only. If the space chooses the
+objective, a setting that only some objectives have exists where one of them is chosen. And a value
+that stands for a text, such as the name of a prompt, becomes that text.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _OBJECTIVE = "objective."
 
 
 def fitted(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
-    """The space with what follows from its settings written out. Space that cannot be fitted, such
-    as one with conditions in a circle, is returned as it is."""
+    """The space with the consequences of its settings filled in. A space that cannot be fitted,
+    such as one with circular conditions, is returned unchanged."""
     try:
         order = ordered(space)
     except ValueError:
@@ -29,31 +29,31 @@ def fitted(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
     space = _with_held_values(space, base)
     done: dict[str, Choice | Range] = {}
     for path, _ in order:
-        found = space[path]
-        if isinstance(found, Range) and any(
+        dimension = space[path]
+        if isinstance(dimension, Range) and any(
             kind.whole for kind in what_it_holds(base, space, path)
         ):
-            found = found.model_copy(update={"integer": True})
+            dimension = dimension.model_copy(update={"integer": True})
         needed = objectives_with(space, path)
         if needed is not None:
-            where = _objectives_where(found, {**space, **done})
-            if not _about_objective(found) and (where is None or not set(where) <= set(needed)):
-                own = When(path=NAME, values=tuple(needed))
-                when = (*found.conditions, own) if found.conditions else own
-                found = found.model_copy(update={"when": when})
-        done[path] = found
+            where = _objectives_where(dimension, {**space, **done})
+            if not _about_objective(dimension) and (where is None or not set(where) <= set(needed)):
+                chosen = When(path=NAME, values=tuple(needed))
+                when = (*dimension.conditions, chosen) if dimension.conditions else chosen
+                dimension = dimension.model_copy(update={"when": when})
+        done[path] = dimension
     return {path: done[path] for path in space}
 
 
 def held(value: Any, base: RunConfig, path: str, others: Mapping[str, Any] | None = None) -> Any:
-    """The text that a setting makes of a value; any other value unchanged, and what is refused."""
+    """The text that the setting converts a value to; other and refused values unchanged."""
     if not isinstance(value, str) and not callable(value):
         return value
     try:
-        found = flatten(with_overrides(base, {**(others or {}), path: value}))[path]
+        converted = flatten(with_overrides(base, {**(others or {}), path: value}))[path]
     except (ConfigError, KeyError):
         return value
-    return found if isinstance(found, str) else value
+    return converted if isinstance(converted, str) else value
 
 
 def _with_held_values(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
@@ -63,7 +63,7 @@ def _with_held_values(space: Space, base: RunConfig) -> dict[str, Choice | Range
             where = existing(space, path, {}) or {}
             changed = {key_of(v): held(v, base, path, where) for v in dimension.values}
             meant[path] = {k: v for k, v in changed.items() if k != key_of(v)}
-    found = {}
+    fitted_space = {}
     for path, dimension in space.items():
         changes: dict[str, Any] = {}
         if isinstance(dimension, Choice) and meant[path]:
@@ -71,18 +71,18 @@ def _with_held_values(space: Space, base: RunConfig) -> dict[str, Choice | Range
         if any(meant.get(when.path) for when in dimension.conditions):
             conditions = tuple(_renamed(when, meant) for when in dimension.conditions)
             changes["when"] = conditions if isinstance(dimension.when, tuple) else conditions[0]
-        found[path] = dimension.model_copy(update=changes) if changes else dimension
-    return found
+        fitted_space[path] = dimension.model_copy(update=changes) if changes else dimension
+    return fitted_space
 
 
 def _renamed(when: When, meant: Mapping[str, Mapping[Any, Any]]) -> When:
-    own = meant.get(when.path, {})
-    values = tuple(own.get(key_of(value), value) for value in when.values)
+    texts = meant.get(when.path, {})
+    values = tuple(texts.get(key_of(value), value) for value in when.values)
     return when.model_copy(update={"values": values})
 
 
 def objectives(space: Space) -> Sequence[str] | None:
-    """The objectives that the space chooses from; None where it does not."""
+    """Objectives that the space chooses from; None if it chooses none."""
     chosen = space.get(NAME)
     if not isinstance(chosen, Choice):
         return None
@@ -90,50 +90,50 @@ def objectives(space: Space) -> Sequence[str] | None:
 
 
 def objectives_with(space: Space, path: str) -> Sequence[str] | None:
-    """Those of the space's objectives that have the setting; None where all of them have, or none,
-    or the space does not choose the objective."""
+    """Objectives of the space that have the setting; None if all of them have it, or none, or the
+    space does not choose the objective."""
     names = objectives(space)
     if names is None or not path.startswith(_OBJECTIVE) or path == NAME:
         return None
-    found = [name for name in names if _has(name, path)]
-    return found if 0 < len(found) < len(names) else None
+    having = [name for name in names if _has(name, path)]
+    return having if 0 < len(having) < len(names) else None
 
 
 def what_it_holds(base: RunConfig, space: Space, path: str) -> list[AcceptedValues]:
-    """What the setting may hold, in every objective of the space that has it; nothing for a setting
-    that there is not."""
+    """Kinds of values of the setting, for every objective of the space that has it; empty for an
+    unknown setting."""
     names = objectives(space)
     if names is None or not path.startswith(_OBJECTIVE):
         field = field_of(base, path)
         return [] if field is None else [accepted_values(field)]
-    own = path.removeprefix(_OBJECTIVE)
+    option = path.removeprefix(_OBJECTIVE)
     kinds = [options_of(name) for name in names]
     return [
-        accepted_values(kind.model_fields[own])
+        accepted_values(kind.model_fields[option])
         for kind in kinds
-        if kind and own in kind.model_fields
+        if kind and option in kind.model_fields
     ]
 
 
 def existing(space: Space, path: str, params: Mapping[str, Any]) -> dict[str, Any] | None:
-    """`params` and what else must hold for the dimension to exist; None where it cannot."""
-    found = dict(params)
+    """`params` and the further settings that the dimension needs to exist; None if it cannot."""
+    needed = dict(params)
     for when in space[path].conditions:
-        if when.path in found:
-            if not when.allows(found[when.path]):
+        if when.path in needed:
+            if not when.allows(needed[when.path]):
                 return None
             continue
         other = space.get(when.path)
         for value in when.values:
             if other is None or not other.contains(value):
                 continue
-            tried = existing(space, when.path, {**found, when.path: value})
+            tried = existing(space, when.path, {**needed, when.path: value})
             if tried is not None:
-                found = tried
+                needed = tried
                 break
         else:
             return None
-    return found
+    return needed
 
 
 def _about_objective(dimension: Choice | Range) -> bool:
@@ -146,7 +146,7 @@ def _has(name: str, path: str) -> bool:
 
 
 def _objectives_where(dimension: Choice | Range, space: Space) -> Sequence[str] | None:
-    """The objectives that its conditions leave it, through other dimensions too; None for all."""
+    """Objectives that its conditions allow, through other dimensions too; None for all."""
     left: list[str] | None = None
     for when in dimension.conditions:
         if when.path == NAME:
