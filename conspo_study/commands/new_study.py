@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -82,7 +83,7 @@ class Init(Verb):
                 f"{path.name} would be imported in place of the module {name}: choose another name"
             )
         _write_new(path, TEMPLATE.format(name=name, file=path.name))
-        console.line(f"wrote {path}; next: conspo run {path} --preset quick")
+        console.line(f"wrote {path}; next: conspo run {shlex.quote(str(path))} --preset quick")
         return exits.OK
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import runpy
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
@@ -69,10 +70,10 @@ def study_file(word: str) -> Path:
         raise StudyError(str(error)) from None
     if is_file_name(word) and path.is_file():
         return path
-    if path.is_dir():
+    if word and path.is_dir():
         raise StudyError(
             f"{word} is a folder, not a study file; a study that has begun in it is continued by: "
-            f"conspo resume {word}"
+            f"conspo resume {shlex.quote(word)}"
         )
     if is_file_name(word) or os.sep in word:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], 1)

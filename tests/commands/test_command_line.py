@@ -16,8 +16,8 @@ from conspo_study.commands.command_line import main
 from conspo_study.records import EventKind, StudyError, TrialEvent
 from conspo_study.results.lease import Lease
 from conspo_study.results.lines import LoggedEvent
-from conspo_study.results.log import ResultsLog, read_log
-from conspo_study.results.table import build_table
+from conspo_study.results.log import LogContent, ResultsLog, read_log
+from conspo_study.results.table import TableBuilder
 from conspo_study.study import Study
 from conspo_study.terminal.status import study_status
 
@@ -42,7 +42,7 @@ def launched(monkeypatch):
     """Replaces Ray and the report by a record of what would have run; every trial finishes."""
     calls = []
 
-    def launch(study, folder, log, console):
+    def launch(study, folder, log, plan, console):
         calls.append(study.trials)
         for number in range(len(log.table.rows), study.trials):
             trial = f"t{number:04d}"
@@ -158,9 +158,8 @@ def test_time_left_is_told_from_the_reports_since_the_last_start(
         kind = EventKind.REPORTED if report else EventKind.STARTED
         event = TrialEvent(kind, "c0001", {"step": step, "steps": 90})
         events.append(LoggedEvent(len(events) + 1, f"2026-01-01T00:00:{moment}.000Z", event))
-    table = build_table(events)
-    monkeypatch.setattr("conspo_study.terminal.status.read_log", lambda path: events)
-    monkeypatch.setattr("conspo_study.terminal.status.read_table", lambda folder: table)
+    content = LogContent(events, TableBuilder(events))
+    monkeypatch.setattr("conspo_study.terminal.status.read_events", lambda folder: content)
     assert study_status(frozen).open[0].seconds_left == seconds
 
 

@@ -1,6 +1,7 @@
 """`conspo init`: a study file that runs as it is."""
 
 import ast
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ def test_the_file_can_be_planned_in_both_ways(place, word, monkeypatch, capsys):
     (place / "a folder").mkdir()
     assert main(["init", word]) == 0
     path = Path(word).with_name("my_study.py")
-    assert f"wrote {path}" in capsys.readouterr().out
+    assert f"conspo run {shlex.quote(str(path))} --preset quick" in capsys.readouterr().out
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for command in ([str(path)], ["-m", "conspo_study", "run", str(path)]):
         done = subprocess.run(

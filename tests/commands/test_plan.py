@@ -21,6 +21,7 @@ SWEEP = ["margin_sweep", "--preset", "quick"]
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("CONSPO_STUDY_CHECKPOINTS_GIB", "1")
 
 
 def plan(capsys, *words):

@@ -155,6 +155,7 @@ def test_a_file_may_have_the_name_of_a_packaged_study(place, capsys):
         ("a/b/strange.py", "there is no study file a/b/strange.py"),
         ("folder", "is a folder, not a study file"),
         ("notes.txt", "unknown study 'notes.txt'"),
+        ("", "unknown study ''; packaged:"),
     ],
 )
 def test_an_unknown_study_names_the_near_ones(place, word, message, capsys):
@@ -205,13 +206,14 @@ def test_a_script_that_prints_to_a_closed_pipe_ends_quietly(place):
 
 def test_a_run_script_is_the_same_as_before(place):
     path = write(place, STUDY + GUARDED)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    budget = {"CONSPO_STUDY_CHECKPOINTS_GIB": "1"}  # and not half of what is free by then
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **budget}
     script = subprocess.run(
         [sys.executable, str(path), "--dry-run", "--seeds", "4", "5"],
         capture_output=True,
         text=True,
         env=environment,
     )
-    command = conspo("run", path, "--dry-run", "--seeds", "4,5", cwd=place)
+    command = conspo("run", path, "--dry-run", "--seeds", "4,5", cwd=place, **budget)
     assert script.returncode == command.returncode == 0
     assert script.stdout == command.stdout and "2 seeds" in script.stdout
