@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,6 +82,10 @@ class Watch(Verb):
         from conspo_study.watch import PORT, serve
 
         if not any((self.folder / name).exists() for name in (DEFINITION, LOG)):
+            studies = sorted(path.parent for path in self.folder.glob(f"*/{DEFINITION}"))
+            if studies:
+                commands = (f"  conspo watch {shlex.quote(str(study))}" for study in studies)
+                raise StudyError("\n".join([f"{self.folder} holds studies; watch one:", *commands]))
             read_definition(self.folder)  # says why there is none, and what is near
         port = PORT if self.port is None else self.port
         try:

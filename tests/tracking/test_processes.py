@@ -168,5 +168,5 @@ def test_a_command_that_cannot_send_says_so_with_its_status(study, packages, cap
     assert main(["track", str(study.folder), "--to", "wandb"]) == 1
     assert "the server is on fire" in capsys.readouterr().out
     assert main(["track", str(study.folder), "--to", ","]) == 2
-    assert "--to names no tracker" in capsys.readouterr().err
+    assert "name a tracker: --to tensorboard, --to wandb or --to trackio" in capsys.readouterr().err
     assert main(["track", str(study.folder / "none"), "--to", "wandb"]) == 2
