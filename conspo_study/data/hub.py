@@ -16,6 +16,7 @@ from typing import Any
 
 from conspo_study.config.places import cache_root
 from conspo_study.data.benchmarks import Hub, NamedSet
+from conspo_study.text import one_line
 
 
 class HubError(ValueError):
@@ -65,12 +66,11 @@ def _rows(entry: NamedSet) -> Iterable[Mapping[str, Any]]:
     try:
         rows: Any = load_dataset(hub.path, hub.config, split=hub.split)
     except Exception as error:  # any error of network, hub or disk
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         advice = "put its file into a folder and name that with --data-dir"
         if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
             advice = f"HF_HUB_OFFLINE is set: unset it, or {advice}"
         raise HubError(
-            f"{entry.name}: {hub.path} cannot be fetched ({reason}); {advice}"
+            f"{entry.name}: {hub.path} cannot be fetched ({one_line(error)}); {advice}"
         ) from error
     wanted = [name for name in (hub.id, hub.problem, hub.answer) if name is not None]
     missing = [name for name in wanted if name not in rows.column_names]
