@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock
 
 from conspo_study.config.places import cache_root
 from conspo_study.files import flush
@@ -31,15 +32,14 @@ def cached_folder(
         return folder
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = (root / f"{name}.lock").open("ab")
+        # The kernel releases the lock when its process dies, so a crash leaves no stale lock.
+        lock = FileLock(root / f"{name}.lock").acquire()
     except OSError as error:
         raise OSError(
             f"the cache {root} cannot be written ({error}): set CONSPO_STUDY_CACHE to a writable "
             "folder"
         ) from error
     with lock:
-        # The kernel releases the lock when its process dies, so a crash leaves no stale lock.
-        fcntl.flock(lock, fcntl.LOCK_EX)
         problem = damage(folder)
         if problem is None:  # another process built it while this one waited
             return folder
