@@ -26,7 +26,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-        sync_directory(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise OSError(
             error.errno, f"cannot write the file ({error.strerror})", str(path)
@@ -56,11 +56,11 @@ def free_path(path: Path, purpose: str) -> Path:
     return free
 
 
-def sync_directory(folder: Path) -> None:
-    """Make the names in `folder` durable: a synced file is lost when its entry is not."""
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk: a file is lost with its name."""
     if sys.platform == "win32":
-        return  # where a folder cannot be opened
-    handle = os.open(folder, os.O_RDONLY)
+        return  # which opens no folder, and flushes no file that is opened for reading
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -49,8 +49,8 @@ class DAPOOptions(AdvantageOptions):
     clip_high: float = Field(0.28, gt=0)
     """Upper clip range: token ratios above 1 + clip_high are clipped."""
     aggregation: Literal["token_mean", "group_token_mean"] = "token_mean"
-    """Loss aggregation. `token_mean`: mean over all tokens of the step, as implementations do.
-    `group_token_mean`: mean over the tokens of each group, then over groups, as in eq. 8."""
+    """Loss aggregation: `token_mean`, a mean over all tokens of the step, as in implementations, or
+    `group_token_mean`, a mean over the tokens of each group, then over groups, as in eq. 8."""
 
 
 @register_options

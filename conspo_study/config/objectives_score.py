@@ -22,10 +22,10 @@ class ContrastiveOptions(ObjectiveOptions):
     margin: float = Field(0.01, ge=0)
     """Target margin M, in the unit given by `margin_unit`."""
     margin_unit: Literal["score", "tau"] = "score"
-    """Unit of `margin`. `score`: units of the score (nats per token), as in the paper. `tau`:
-    multiples of tau; sweeps use this one, because only M / tau enters the gradient."""
+    """Unit of `margin`: `score` (nats per token), as in the paper, or `tau`, multiples of tau.
+    Sweeps use `tau`, because only M / tau enters the gradient."""
     schedule: Literal["cosine", "linear", "constant", "off"] = "cosine"
-    """Schedule of the margin. `cosine` (as in the paper) and `linear` raise it from 0 to M over the
+    """Schedule of the margin: `cosine` (as in the paper) and `linear` raise it from 0 to M over the
     warm-up, `constant` applies M from the first step, `off` applies no margin."""
     alpha: float = Field(0.3, gt=0, le=1)
     """Warm-up of the margin, as a fraction of the training steps."""
@@ -74,8 +74,8 @@ class DisCOOptions(ObjectiveOptions):
     name: Literal["disco"] = "disco"
     """Discriminative constrained optimisation."""
     score: Literal["log_likelihood", "ratio"] = "log_likelihood"
-    """Score of a rollout. `log_likelihood`: mean over tokens of log pi. `ratio`: mean over tokens
-    of pi / pi_old, unclipped."""
+    """Score of a rollout: `log_likelihood`, the mean over tokens of log pi, or `ratio`, the mean
+    over tokens of pi / pi_old, unclipped."""
     aggregate: Literal["log_sum_exp", "mean"] = "log_sum_exp"
     """Aggregation of wrong rollouts: `log_sum_exp` is DisCO, `mean` is DisCO-b."""
     tau: float = Field(10.0, gt=0)
@@ -86,5 +86,5 @@ class DisCOOptions(ObjectiveOptions):
     kl_penalty: float = Field(1e3, ge=0)
     """Coefficient beta of the penalty on KL above the limit; 0 disables the constraint."""
     penalty: Literal["code", "paper"] = "code"
-    """Form of the penalty. `code`: excess (held constant) times KL, as in the authors' code.
-    `paper`: squared excess, whose gradient is twice as large."""
+    """Form of the penalty: `code`, the excess (held constant) times KL, as in the authors' code, or
+    `paper`, the squared excess, whose gradient is twice as large."""

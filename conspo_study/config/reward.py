@@ -19,7 +19,7 @@ class RewardConfig(Stage):
     LATER: ClassVar[tuple[str, ...]] = ("name", "threshold", "extra")
 
     name: str = MATH
-    """Reward of a response. `math`: 1 if the final answer equals the gold answer, else 0. Or a
+    """Reward of a response: `math` (1 if the final answer equals the gold answer, else 0), or a
     custom function, by import path (`my_module:score`) or by its entry point in an installed
     package."""
     threshold: float = 0.5

@@ -13,8 +13,8 @@ class RolloutConfig(Stage):
     """Sampling of responses during training."""
 
     engine: Literal["transformers", "vllm"] = "transformers"
-    """Generation engine. `transformers` samples from the trained model object itself; `vllm` runs
-    engines in separate processes and sends them the weights."""
+    """Generation engine: `transformers` samples from the trained model object itself; `vllm` runs
+    engines in separate processes, to which the weights are sent."""
     prompts_per_step: int = Field(8, ge=1)
     """Prompts per rollout batch, summed over all workers; a multiple of `train.workers`."""
     group_size: int = Field(16, ge=2)
@@ -25,14 +25,15 @@ class RolloutConfig(Stage):
     max_new_tokens: int = Field(44, ge=1)
     """Maximum response length, in tokens."""
     refill_rounds: int = Field(0, ge=0)
-    """Maximum number of extra sampling rounds per step that replace discarded groups by new prompts
-    (dynamic sampling); 0, as in the paper, discards without replacement."""
+    """Dynamic sampling: maximum number of extra rounds per step that replace discarded groups by
+    new prompts; 0, as in the paper, discards without replacement."""
     ahead: bool = False
     """Sample the responses of a step before the update of the previous step, so that vLLM engines
     work while the trainer computes. Responses are then off-policy by one rollout batch; see the
     metric `staleness` and the setting `update.old_logprobs`."""
     batch_rows: int = Field(512, ge=1)
-    """Maximum number of sequences that an engine decodes at once; at least `group_size`."""
+    """Decoding batch: maximum number of sequences that an engine decodes at once; at least
+    `group_size`."""
     vllm_engines: int = Field(1, ge=1)
     """vLLM engines per training worker; prompts are distributed over them."""
     vllm_cpus: int = Field(1, ge=1)
@@ -49,8 +50,8 @@ class RolloutConfig(Stage):
     vllm_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Data type in which vLLM computes; the trainer's is `policy.precision`."""
     vllm_deadline_s: float = Field(600.0, gt=0)
-    """Timeout, in seconds, after which a vLLM engine without progress (start-up, a decoding step,
-    loading weights) is replaced."""
+    """Timeout of a vLLM engine, in seconds: one without progress (start-up, a decoding step,
+    loading weights) for that long is replaced."""
 
     @model_validator(mode="after")
     def _a_group_fits_the_engine(self) -> Self:

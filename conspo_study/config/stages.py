@@ -29,8 +29,8 @@ class DataConfig(Stage):
     name: `algebra=problems/algebra.jsonl`. Paths are relative to the folder the study was started
     in."""
     answers: Literal["required", "optional"] = "required"
-    """Need for an `answer` in every row of a file; `optional` is for rewards that read no
-    answer."""
+    """Treatment of rows without an `answer`: `required` counts them as unusable; `optional` accepts
+    them, for rewards that read no answer."""
     folder: str | None = None
     """Folder with files of named sets, searched before the Hugging Face hub; None: the hub
     alone."""
@@ -81,7 +81,7 @@ class PolicyConfig(Stage):
     """Run Python code that comes with the model. Enable it only for code that you have read: it
     runs with all your permissions."""
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """Attention implementation. `flash_attention_2` needs a GPU, the package flash-attn and
+    """Attention implementation; `flash_attention_2` needs a GPU, the package flash-attn and
     bfloat16 precision."""
     gradient_checkpointing: bool = False
     """Recompute the layers' activations in the backward pass instead of storing them: far less
@@ -121,7 +121,7 @@ class UpdateConfig(Stage):
     """Micro-batch size: maximum number of tokens, padding included, whose activations are held at
     once. It affects memory and speed, never the gradient."""
     mini_batches: int = Field(1, ge=1)
-    """Mini-batches, and so optimiser steps, per pass over a rollout batch. With a single step per
+    """Mini-batches per pass over a rollout batch, each an optimiser step. With a single step per
     batch all ratios are 1 and the ratio-based objectives reduce to two."""
     epochs_per_batch: int = Field(1, ge=1)
     """Passes (epochs) over each rollout batch."""
@@ -130,13 +130,12 @@ class UpdateConfig(Stage):
     first step on a batch, `sampler` uses those reported with the responses, `auto` uses the
     sampler's if they agree with the trainer's on the first mini-batch."""
     store_credits_every: int = Field(0, ge=0)
-    """Interval, in training steps, at which the credit of each rollout is stored; 0: never."""
+    """Training steps between records of each rollout's credit, from the first step on; 0: never."""
     importance_cap: float | None = Field(None, gt=0)
     """Cap C of truncated importance sampling: token-level ratio objectives multiply their loss by
     min(C, pi_trainer / pi_sampler). None: no correction."""
     max_skipped_steps: int = Field(3, ge=1)
-    """Number of consecutive steps with a non-finite gradient after which a run fails as
-    diverged."""
+    """Consecutive steps with a non-finite gradient after which a run fails as diverged."""
 
 
 class EvaluationConfig(Stage):
@@ -152,7 +151,7 @@ class EvaluationConfig(Stage):
     """Sets that are also evaluated during training, every `every` steps; the others only before and
     after training. Empty: all sets."""
     every: int = Field(20, ge=1)
-    """Interval between evaluations of the tracked sets, in training steps."""
+    """Training steps between evaluations of the tracked sets."""
     split: Literal["dev", "test"] = "dev"
     """Held-out split to evaluate: searches select by `dev`, confirmations measure on `test`. A file
     without `{split}` in its path serves as a whole for both."""
@@ -255,20 +254,21 @@ class TrainConfig(Stage):
     """Distribution of weights, gradients and optimiser state over workers. `replicate`: each worker
     holds all. `fsdp`: each holds a shard (FSDP2) and gathers a layer while it computes."""
     checkpoint_every: int = Field(20, ge=1)
-    """Interval between checkpoints, in training steps; the last step always writes one."""
+    """Training steps between checkpoints; the last step always writes one."""
     report_every: int = Field(5, ge=1)
-    """Interval between progress reports, in training steps."""
+    """Training steps between progress reports."""
     store_rollouts_every: int = Field(10, ge=0)
-    """Interval, in training steps, at which some sampled groups are stored for reading; 0:
-    never."""
+    """Training steps between records of some sampled groups, for reading, from the first step on;
+    0: never."""
     store_rollouts_groups: int = Field(2, ge=1)
-    """Groups stored at such a step for each seed: those of its first prompts, discarded or not."""
+    """Groups recorded at such a step for each seed: those of its first prompts, discarded or
+    not."""
     store_rollouts_mb: float = Field(32.0, gt=0)
-    """Maximum size of stored groups per trial, in MB. Each stored step has an equal share and
-    stores fewer groups if they do not fit."""
+    """Maximum size of recorded groups per trial, in MB. Each such step has an equal share and
+    records fewer groups if they do not fit."""
     max_steps_without_contrast: int = Field(40, ge=1)
-    """Number of consecutive steps without any group to learn from after which a run fails; steps on
-    which all answers are correct do not count."""
+    """Consecutive steps without any group to learn from after which a run fails; steps on which all
+    answers are correct do not count."""
 
 
 def _select_objective(value: Any) -> Any:

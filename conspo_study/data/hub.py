@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from conspo_study.config.places import cache_root
 from conspo_study.data.benchmarks import Hub, NamedSet
+from conspo_study.files import write_atomic
+from conspo_study.text import one_line
 
 
 class HubError(ValueError):
@@ -35,7 +36,7 @@ def fetch(entry: NamedSet) -> Path:
     rows = [converted(entry.hub, row, index) for index, row in enumerate(_rows(entry))]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, rows)
+        write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     except OSError as error:
         raise HubError(
             f"{entry.name}: the cache {path.parent} cannot be written ({error.strerror}): set "
@@ -65,12 +66,11 @@ def _rows(entry: NamedSet) -> Iterable[Mapping[str, Any]]:
     try:
         rows: Any = load_dataset(hub.path, hub.config, split=hub.split)
     except Exception as error:  # any error of network, hub or disk
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         advice = "put its file into a folder and name that with --data-dir"
         if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
             advice = f"HF_HUB_OFFLINE is set: unset it, or {advice}"
         raise HubError(
-            f"{entry.name}: {hub.path} cannot be fetched ({reason}); {advice}"
+            f"{entry.name}: {hub.path} cannot be fetched ({one_line(error)}); {advice}"
         ) from error
     wanted = [name for name in (hub.id, hub.problem, hub.answer) if name is not None]
     missing = [name for name in wanted if name not in rows.column_names]
@@ -99,16 +99,3 @@ def _without(text: Any, around: tuple[str, str]) -> Any:
         return text
     before, after = around
     return text.removeprefix(before).removesuffix(after)
-
-
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the file atomically; another process may write the same file at the same time."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        try:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise

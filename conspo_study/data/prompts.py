@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING
 
 from conspo_study.config import DataConfig
 from conspo_study.records import Problem
+from conspo_study.records.control_tokens import is_markup
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _PLACEHOLDER = "Q7c1e0Z"
 """Placeholder for the user's message while a chat template is taken apart."""
-_MARKUP = re.compile(r"<.+>|\[.+\]", re.DOTALL)
-"""Added tokens of this form mean more than their letters although some tokenizers do not declare
-them special, such as `</think>`."""
 _TODAY = datetime.datetime(2024, 7, 26)
 """Date given to chat templates that write today's: a prompt must not change from day to day."""
 
@@ -79,7 +77,7 @@ class _Text:
         self.added = _any_of(names)
         """Matches the added tokens, at which a tokenizer divides a text first."""
         controls = {
-            str(token) for token in added.values() if token.special or _MARKUP.fullmatch(str(token))
+            str(token) for token in added.values() if token.special or is_markup(str(token))
         } | set(tokenizer.all_special_tokens)
         self._controls = re.compile(f"(?={_any_of(controls).pattern})")
         self._control_ids = set(tokenizer.convert_tokens_to_ids(sorted(controls)))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
+
 from conspo_study.config.places import cache_root
+from conspo_study.files import flush
 
 MANIFEST = "manifest.json"
 """File with the SHA-256 of every other file; written last, so a folder without it is incomplete."""
@@ -31,15 +32,14 @@ def cached_folder(
         return folder
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = (root / f"{name}.lock").open("ab")
+        # The kernel releases the lock when its process dies, so a crash leaves no stale lock.
+        lock = FileLock(root / f"{name}.lock").acquire()
     except OSError as error:
         raise OSError(
             f"the cache {root} cannot be written ({error}): set CONSPO_STUDY_CACHE to a writable "
             "folder"
         ) from error
     with lock:
-        # The kernel releases the lock when its process dies, so a crash leaves no stale lock.
-        fcntl.flock(lock, fcntl.LOCK_EX)
         problem = damage(folder)
         if problem is None:  # another process built it while this one waited
             return folder
@@ -52,7 +52,7 @@ def cached_folder(
             build(fresh)
             _seal(fresh)
             fresh.rename(folder)
-            _sync(root)
+            flush(root)
     return folder
 
 
@@ -81,12 +81,4 @@ def _seal(folder: Path) -> None:
     manifest = {"files": {path.name: file_digest(path) for path in files}}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     for path in (*files, folder / MANIFEST, folder):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(path)

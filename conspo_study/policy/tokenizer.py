@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
@@ -11,9 +10,7 @@ from conspo_study.config.stages import PolicyConfig
 from conspo_study.policy.errors import PolicyError, reason
 from conspo_study.policy.files import some
 from conspo_study.policy.quiet import quietly
-
-_MARKUP = re.compile(r"<.+>|\[.+\]", re.DOTALL)
-"""Added tokens of this form are never made from the text of a problem."""
+from conspo_study.records.control_tokens import is_markup
 
 
 def load_tokenizer(
@@ -40,7 +37,7 @@ def load_tokenizer(
     beyond = sorted(
         token
         for token, index in known.items()
-        if index >= size and not (token in special or (token in added and _MARKUP.fullmatch(token)))
+        if index >= size and not (token in special or (token in added and is_markup(token)))
     )
     if beyond:
         raise _error(

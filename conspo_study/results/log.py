@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from conspo_study.files import free_path, sync_directory, write_atomic
+from conspo_study.files import flush, free_path, write_atomic
 from conspo_study.records import TrialEvent
 from conspo_study.results.lease import Lease, LeaseLost, LogLocked
 from conspo_study.results.lines import (
@@ -110,7 +110,7 @@ class ResultsLog:
                 # line that a driver there is just writing.
                 lease.acquire()
                 self.notices += [lease.notice] if lease.notice else []
-            sync_directory(path.parent)
+            flush(path.parent)
             if content is None or content.stamp != _stamp(self._fd):
                 events = self._read_and_repair()
                 content = LogContent(events, _fold(events, path))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from conspo_study.records import Rollout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class PromptRefused(ValueError):
@@ -45,7 +48,7 @@ class PolicyWeights:
     """Name that distinguishes the policies sharing an engine."""
     updates: Callable[[], int]
     """Returns the number of optimiser steps applied to the weights so far."""
-    tensors: Callable[[], Iterable[tuple[str, Any]]]
+    tensors: Callable[[], Iterable[tuple[str, Tensor]]]
     """Returns the current tensors, under their names in the model's checkpoints."""
 
 

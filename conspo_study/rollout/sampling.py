@@ -33,9 +33,8 @@ def next_tokens(
     below_total_R1 = torch.nextafter(total_R1, total_R1.new_zeros(()))
     target_R1 = torch.minimum(uniform_R[:, None] * total_R1, below_total_R1)
     tokens_R = torch.searchsorted(cumulative_RV, target_R1, right=True)[:, 0]
-    tokens_R.clamp_(
-        max=logits_RV.shape[-1] - 1
-    )  # only for rows of NaN, where no value exceeds the target
+    # Only rows of NaN, in which no value exceeds the target, are out of range.
+    tokens_R.clamp_(max=logits_RV.shape[-1] - 1)
     return tokens_R, _pick(probs_RV, tokens_R).log()
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+from conspo_study.files import flush
 from conspo_study.records.checkpoints import (
     DAMAGED,
     PARTIAL,
     checkpoint_name,
     checkpoint_step,
 )
-from conspo_study.update.checkpoint import flush, open_checkpoint, seal
+from conspo_study.update.checkpoint import open_checkpoint, seal
 from conspo_study.update.errors import CheckpointDamaged
 from conspo_study.update.world import World
 

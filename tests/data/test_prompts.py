@@ -28,7 +28,7 @@ def read(text, tokenizer, **settings):
 
 
 def whole_chat(tokenizer, text, system=""):
-    """What transformers makes of the same chat, on the same day."""
+    """The same chat, on the same day, as transformers tokenises it."""
     opening = [{"role": "system", "content": system}] if system else []
     return tokenizer.apply_chat_template(
         [*opening, {"role": "user", "content": text}],

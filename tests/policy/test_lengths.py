@@ -1,4 +1,4 @@
-"""How long a sequence may be, from what architectures say of their positions."""
+"""The longest sequence of a model follows from what its architecture says of positions."""
 
 import pytest
 import transformers

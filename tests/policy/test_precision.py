@@ -69,7 +69,7 @@ def test_the_log_softmax_is_computed_in_float32(chunk, times, monkeypatch):
 
 
 def trained(steps, rounded):
-    """How far the weights of a model go in `steps` tiny updates along one gradient."""
+    """The distance that the weights of a model go in `steps` tiny updates along one gradient."""
     model = random_model("Llama", **SHARPNESS)
     config = UpdateConfig(learning_rate=1e-6, warmup_steps=0, grad_clip=1e9)
     updater = Updater(model, config, World())

@@ -46,7 +46,7 @@ def hub_cache(tmp_path, monkeypatch):
 
 
 def cache_model(hub_cache, saved, commit=OLD, ref="main", leave_out=()):
-    """What a download of `org/tiny` leaves behind."""
+    """The files that a download of `org/tiny` leaves behind."""
     repository = hub_cache / "models--org--tiny"
     snapshot = repository / "snapshots" / commit
     snapshot.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Which verdict a response gets."""
+"""The verdict that a response gets."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What the transformers engine decodes, it decodes as the trainer scores; the rest it refuses."""
+"""The transformers engine decodes a model as the trainer scores it, or refuses it."""
 
 import pytest
 import torch

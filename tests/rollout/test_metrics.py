@@ -1,4 +1,4 @@
-"""What is said of a step's responses, by hand and from any split."""
+"""Metrics of a step's responses, by hand and from any split."""
 
 import pytest
 from hypothesis import given
