@@ -70,7 +70,7 @@ def test_every_trial_has_its_rows_for_both_seeds(sweep):
 
 def test_the_output_is_a_table_and_paths_and_no_noise(sweep):
     assert "t0000 finished" in sweep.process.stdout
-    assert "Best of the search:" in sweep.process.stdout
+    assert "Best search trial:" in sweep.process.stdout
     for name in ("tables/trials.md", "tables/trials.csv"):
         assert (sweep.folder / name).stat().st_size > 100
     for name in ("accuracy_against_margin", "learning_curves"):
@@ -107,7 +107,7 @@ def test_a_finished_study_is_reported_again_and_not_run_again(sweep):
     before = (sweep.folder / "log.jsonl").read_bytes()
     again = run_study(sweep.environment, sweep.folder.parent)
     assert again.returncode == 0
-    assert "Best of the search:" in again.stdout
+    assert "Best search trial:" in again.stdout
     assert (sweep.folder / "log.jsonl").read_bytes() == before
 
 

@@ -1,0 +1,27 @@
+"""Legends of curves, and counts of seeds in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.figures.data_training import Curve
+from analysis.figures.style import shortened
+
+
+def curve_legend(figure: Figure, curves: Sequence[Curve], looks: Sequence[tuple[Any, Any]]) -> None:
+    """Add a legend of the curves below the figure. looks: colour and line style of each."""
+    handles = [
+        Line2D([], [], color=colour, linestyle=line, label=shortened(curve.name))
+        for curve, (colour, line) in zip(curves, looks, strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=2)
+
+
+def seed_range(counts: Iterable[float]) -> str:
+    """`3`, or `1 to 3` for counts that differ; at least one."""
+    numbers = sorted({int(count) for count in counts})
+    return " to ".join(str(n) for n in dict.fromkeys((numbers[0], numbers[-1])))
