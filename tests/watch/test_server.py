@@ -286,7 +286,7 @@ def test_the_command_says_where_the_page_is_and_ends_quietly(study):
 
 def test_a_folder_or_port_that_will_not_do_is_named(study, watch, capsys):
     assert main(["watch", str(study.parent)]) == 2
-    assert "holds no study: it has no study.json; inside it are mini" in capsys.readouterr().err
+    assert "it has no study.json; studies near it: " in capsys.readouterr().err
     taken = watch(study).server.server_port
     assert main(["watch", str(study), "--port", str(taken)]) == 2
     assert f"port {taken}: Address already in use; choose another" in capsys.readouterr().err
