@@ -78,7 +78,7 @@ def test_the_overview_shows_trials_curves_settings_and_map(study, watch, browser
     assert re.search(r'<g class="series[^"]*" data-trial="t0002"', document), "parallel coordinates"
     assert document.count("<canvas") == 1, "curves"
     assert document.count('class="cell') == 3, "the map of tau and margin"
-    assert "holds no study" not in text
+    assert "is not a results directory" not in text
 
 
 class Chart:
@@ -190,7 +190,7 @@ def test_the_page_tells_what_is_wrong_with_a_study(study, watch, tmp_path, brows
         read_log(study / "log.jsonl")
     browser.open(watch(tmp_path / "nothing").url)
     text = text_of(browser.document)
-    assert "holds no study" in text and "No trial has started" in text
+    assert "is not a results directory" in text and "No trial has started" in text
 
 
 @pytest.mark.skipif(NODE is None, reason="no Node is installed")
