@@ -137,7 +137,7 @@ def test_without_a_definition_the_report_is_of_the_log(tmp_path, monkeypatch, ca
     rows = (folder / "tables" / "trials.csv").read_text("utf-8").splitlines()
     assert len(rows) == 3 and "0.505" in rows[1] and "0.405" in rows[2]
     page = (folder / "report.html").read_text("utf-8")
-    assert "The best trial is unknown" in page
+    assert "Selection: unknown" in page and "uses the log alone" in page
 
 
 def test_a_folder_without_definition_and_log_is_no_study(tmp_path, capsys):
