@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import math
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_SPACE_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
+"""Messages of libraries that are not written in Python for the same errors."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -54,6 +62,28 @@ def free_path(path: Path, purpose: str) -> Path:
     while (free := path.with_name(f"{path.name}.{purpose}-{number}")).exists():
         number += 1
     return free
+
+
+def finite(data: Any) -> Any:
+    """JSON data in which non-finite numbers are null: could not be measured."""
+    if isinstance(data, Mapping):
+        return {str(name): finite(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_no_space(error: BaseException) -> bool:
+    """Whether an error says that a disk, a quota or a limit of file sizes is used up."""
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return True
+    return any(text in str(error) for text in _NO_SPACE_TEXTS)
 
 
 def flush(path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 LONGEST_TITLE = 160
@@ -79,6 +80,15 @@ def one_line(error: BaseException) -> str:
     message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:_LONGEST_LINE] if lines else type(error).__name__
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, the one that it was raised from, and so on."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def title(*parts: str) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.load.nested import flattened
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
+from conspo_study.records.nested import flattened
 from conspo_study.results.table import TrialRow
 
 

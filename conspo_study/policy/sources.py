@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conspo_study.config import PolicyConfig
-from conspo_study.policy.cache import file_digest
+from conspo_study.files import digest
 from conspo_study.policy.errors import NoModelError
 from conspo_study.policy.files import CONFIG, no_model
 from conspo_study.policy.gguf import converted, converted_before, smollm2_file
@@ -98,7 +98,7 @@ def model_identity(config: PolicyConfig) -> str:
     """
     source = source_of(config.model)
     if source.gguf is not None:
-        return file_digest(source.gguf)
+        return digest(source.gguf)
     if source.folder is not None:
         return folder_hash(source.folder)
     return f"commit {model_folder(config).name}"

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+from conspo_study.processes.identity import start_of
+
 HEARTBEAT_S = 2.0
 """Seconds between two heartbeats."""
 PATIENCE = 4
@@ -60,7 +62,7 @@ class Holder:
     @property
     def alive(self) -> bool:
         """Whether a holder that is `here` still runs."""
-        return process_start(self.pid) == self.process_start
+        return start_of(self.pid) == self.process_start
 
 
 def read_lease(path: Path) -> Holder | None:
@@ -125,7 +127,7 @@ class Lease:
         cannot be written.
         """
         self._judge_the_last()
-        start = process_start(os.getpid())
+        start = start_of(os.getpid())
         assert start is not None
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         self._holder = Holder(
@@ -237,15 +239,6 @@ class Lease:
         assert self._holder is not None
         text = json.dumps(asdict(self._holder)).removesuffix("0}") + f"{heartbeat:12d}}}\n"
         os.pwrite(self._fd, text.encode(), 0)
-
-
-def process_start(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot; None when there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
 
 
 def _bytes(path: Path) -> bytes | None:

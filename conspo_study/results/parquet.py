@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from conspo_study.files import finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,6 @@ class RowFiles:
             ],
             metadata=dict(self.metadata),
         )
-
-
-def finite(value: Any) -> Any:
-    """The value, or None, "could not be measured", for a number that is not finite."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _storable(value: Any) -> Any:

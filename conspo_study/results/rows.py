@@ -9,10 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from conspo_study.files import write_atomic
+from conspo_study.files import finite, write_atomic
 from conspo_study.records import CreditRow, EvalRow
 from conspo_study.results.names import EVALUATIONS
-from conspo_study.results.parquet import RowFiles, finite
+from conspo_study.results.parquet import RowFiles
 
 _FILES = RowFiles(EvalRow, EVALUATIONS, {b"conspo_eval": b"1"}, "evaluation rows")
 
@@ -23,7 +23,7 @@ def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
     A number that is not finite is stored as null, "could not be measured": a diagnostic must not
     end a run. One process writes the file at a time. Raises OSError naming the file.
     """
-    line = json.dumps({name: finite(value) for name, value in row.items()}, allow_nan=False)
+    line = json.dumps(finite(row), allow_nan=False)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         size = os.fstat(fd).st_size
@@ -80,8 +80,7 @@ def append_credits(path: Path, seed: int, step: int, rows: Sequence[CreditRow]) 
     Numbers that are not finite and errors are treated as by `append_step_row`.
     """
     columns = {
-        field.name: [finite(getattr(row, field.name)) for row in rows]
-        for field in fields(CreditRow)
+        field.name: [getattr(row, field.name) for row in rows] for field in fields(CreditRow)
     }
     append_step_row(path, {"seed": seed, "step": step, **columns})
 

@@ -18,6 +18,7 @@ from conspo_study.definition import StudyDefinition
 from conspo_study.files import write_atomic, write_json_atomic
 from conspo_study.plugins import PluginSources, ship
 from conspo_study.records import StudyError
+from conspo_study.records.nested import flattened
 from conspo_study.results.code import code_changes, code_identity
 from conspo_study.results.folder import read_definition
 from conspo_study.results.names import DEFINITION, LEASE, LOG, PLUGINS, QUARANTINE, SNAPSHOT
@@ -157,18 +158,9 @@ def _unexpected(folder: Path) -> list[str]:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    a, b = ({path: repr(v) for path, v in _flat(x).items()} for x in (before, now))
+    a, b = ({path: repr(v) for path, v in flattened(x).items()} for x in (before, now))
     return [
         f"{path}: {a.get(path, 'absent')} there, {b.get(path, 'absent')} here"
         for path in sorted(a.keys() | b.keys())
         if a.get(path) != b.get(path) and path != "trials"
     ]
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        items = value.items()
-        return {
-            k: v for key, sub in items for k, v in _flat(sub, f"{path}.{key}".strip(".")).items()
-        }
-    return {path: value}

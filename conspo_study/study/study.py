@@ -12,7 +12,6 @@ results/<name>/
 
 from __future__ import annotations
 
-import errno
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
@@ -24,6 +23,7 @@ from pydantic import PrivateAttr, ValidationError
 
 from conspo_study.cluster.surroundings import require_linux, settle
 from conspo_study.definition import StudyDefinition, definition_problems
+from conspo_study.files import is_no_space
 from conspo_study.forecast.plan import Plan, make_plan, space_notes
 from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.plugins import PluginError, missing_modules, refuse_while_importing
@@ -46,10 +46,9 @@ from conspo_study.study.claim import Claim, claim, nothing_left
 from conspo_study.study.next_steps import after_a_stop
 from conspo_study.study.preflight import Preflight, preflight
 from conspo_study.terminal.console import Console
+from conspo_study.text import chain
 from conspo_study.tracking.known import check_trackers
 from conspo_study.tracking.processes import tracking
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StudyStopped(RuntimeError):
@@ -349,9 +348,5 @@ def _stopped(cause: BaseException, folder: Path) -> StudyStopped:
     )
 
 
-def _is_about_space(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _is_about_space(error: BaseException) -> bool:
+    return any(map(is_no_space, chain(error)))

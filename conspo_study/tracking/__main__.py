@@ -14,6 +14,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from conspo_study.text import one_line
 from conspo_study.tracking.follow import follow
 from conspo_study.tracking.known import make_tracker
 from conspo_study.tracking.processes import LOOK_S
@@ -26,8 +27,7 @@ def main() -> int:
         follow(folder, name, make_tracker(name, folder), _wait)
     except Exception as error:
         traceback.print_exc()
-        first_line = next(iter(str(error).strip().splitlines()), "")
-        print(f"{type(error).__name__}: {first_line}", file=sys.stderr)
+        print(f"{type(error).__name__}: {one_line(error)}", file=sys.stderr)
         return 1
     return 0
 

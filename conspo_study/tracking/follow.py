@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from conspo_study.files import write_json_atomic
 from conspo_study.results.names import TRACKING
@@ -89,19 +90,13 @@ class _Sent:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    deadline = time.monotonic() + PATIENCE_S
-    with path.open("wb") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() < deadline:
-                    time.sleep(_LOOK_S)
-                    continue
-                raise OSError(
-                    error.errno,
-                    "another process sends this study to the same tracker; wait for it to end",
-                    str(path),
-                ) from error
+    try:
+        lock = FileLock(path).acquire(timeout=PATIENCE_S, poll_interval=_LOOK_S)
+    except Timeout as error:
+        raise OSError(
+            errno.EAGAIN,
+            "another process sends this study to the same tracker; wait for it to end",
+            str(path),
+        ) from error
+    with lock:
         yield

@@ -9,6 +9,7 @@ from typing import Any
 import trackio
 
 from conspo_study.records import TrialState
+from conspo_study.records.nested import flattened
 from conspo_study.tracking.runs import Ending, Point, Run
 
 
@@ -27,7 +28,7 @@ class Trackio:
             "group": run.group,
             "config": {
                 **{"trial": run.trial, "seed": run.seed, "role": run.role.value},
-                **{"label": run.label, "confirms": run.of, **_flat(run.config)},
+                **{"label": run.label, "confirms": run.of, **flattened(run.config)},
             },
             "embed": False,
             "auto_log_gpu": False,
@@ -59,11 +60,3 @@ def _stored(run: Run) -> list[Any]:
         return [stored for stored in trackio.Api().runs(run.study) if stored.name == run.name]
     except ValueError:  # no such project yet
         return []
-
-
-def _flat(config: Any) -> dict[str, Any]:
-    return {
-        f"{stage}.{name}": value
-        for stage, settings in config.items()
-        for name, value in (settings.items() if isinstance(settings, dict) else ())
-    }

@@ -16,7 +16,6 @@ A folder without a matching manifest is not a checkpoint. Nothing here is ever u
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from conspo_study.files import flush
+from conspo_study.files import digest, flush
 from conspo_study.update.errors import CheckpointDamaged, CheckpointError
 from conspo_study.update.shards import part_name
 from conspo_study.update.step import Updater
@@ -124,7 +123,4 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _sha256(path: Path) -> str:
-    if path.is_symlink():
-        return "a link"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return "a link" if path.is_symlink() else digest(path)

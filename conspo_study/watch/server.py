@@ -8,7 +8,6 @@ page loads nothing from elsewhere.
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import socket
@@ -26,6 +25,7 @@ from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from conspo_study.files import finite
 from conspo_study.watch.study_view import StudyView
 
 PORT = 8777
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             text = json.dumps(answer, allow_nan=False, separators=(",", ":"))
         except ValueError:
-            text = json.dumps(_strict(answer), allow_nan=False, separators=(",", ":"))
+            text = json.dumps(finite(answer), allow_nan=False, separators=(",", ":"))
         kind = "application/json; charset=utf-8"
         self._reply(status, text.encode(), kind, {"Cache-Control": "no-store"})
 
@@ -225,12 +225,3 @@ def _whole(question: Question, name: str, default: int) -> int:
     if not re.fullmatch(r"-?\d{1,18}", text):
         raise ValueError(f"{name} {text[:40]!r} is not a whole number")
     return int(text)
-
-
-def _strict(value: Any) -> Any:
-    """Replace non-finite numbers by None, which JSON can express."""
-    if isinstance(value, Mapping):
-        return {str(name): _strict(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from studies_under_fire import wait_for
 
-from conspo_study.cluster import worker_processes
 from conspo_study.cluster.worker_processes import end
+from conspo_study.processes.identity import start_of
 
 SLEEPER = "import time; time.sleep(300)"
 
@@ -26,7 +26,7 @@ def sleeper():
         cmdline = Path(f"/proc/{process.pid}/cmdline")
         # A process that has just replaced its program has no command line for a moment.
         wait_for(lambda: title.encode() in cmdline.read_bytes(), 30, f"a process called {title}")
-        return process, worker_processes._start_of(process.pid)
+        return process, start_of(process.pid)
 
     yield start
     for process in started:

@@ -79,7 +79,8 @@ def test_a_cache_that_cannot_be_written_says_what_to_set(root, monkeypatch):
 BUILDER = """
 import sys, time
 from pathlib import Path
-from conspo_study.policy.cache import cached_folder, file_digest
+from conspo_study.files import digest
+from conspo_study.policy.cache import cached_folder
 
 def build(folder):
     print("built")
@@ -87,7 +88,7 @@ def build(folder):
     time.sleep(0.5)
 
 folder = cached_folder("thing", build, print)
-print(file_digest(folder / "a.bin"))
+print(digest(folder / "a.bin"))
 """
 
 

@@ -22,7 +22,6 @@ from conspo_study.results.lease import (
     LeaseLost,
     LogLocked,
     beats,
-    process_start,
     read_lease,
 )
 from conspo_study.results.log import ResultsLog, read_log
@@ -324,13 +323,3 @@ def test_a_refused_log_is_not_repaired_under_the_driver_s_hands(path: Path) -> N
     with pytest.raises(LogLocked):
         ResultsLog(log_path, Lease(path, wait=still))
     assert log_path.read_text() == '{"seq":'
-
-
-def test_processes_are_known_by_their_start() -> None:
-    start = process_start(os.getpid())
-    assert start is not None and start > 0
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert process_start(child.pid) is None, "a zombie drives nothing"
-    child.wait()
-    assert process_start(child.pid) is None

@@ -1,6 +1,7 @@
 """Sending to a tracker that remembers: everything is there once, however often it is sent."""
 
 import fcntl
+import threading
 
 import pytest
 from growing_study import WHOLE
@@ -126,7 +127,8 @@ def test_one_that_is_just_ending_is_waited_for(study, monkeypatch):
     memory = Memory()
     with (place / "memory.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        monkeypatch.setattr("conspo_study.tracking.follow.time.sleep", lambda _: file.close())
+        monkeypatch.setattr("conspo_study.tracking.follow._LOOK_S", 0.05)
+        threading.Timer(0.2, file.close).start()
         send(study, memory)
     assert memory.endings["t0000-seed0"] == "finished at step 4"
 
