@@ -64,7 +64,13 @@ def ours():
 
 
 CALLS = sorted(set(ours()))
-STUDIES = [c for c in CALLS if c[1][0].startswith("studies/") or c[1][:2] == ("conspo", "run")]
+STUDIES = [
+    (page, words)
+    for page, words in CALLS
+    if words[0].startswith("studies/")
+    or words[1] == "run"
+    or (words[1] == "plan" and not words[2].startswith("results/"))
+]
 VERBS = [call for call in CALLS if call not in STUDIES]
 
 
@@ -81,8 +87,8 @@ def place(tmp_path, monkeypatch):
     rows = {
         "aime2024": {"problem": "What is 1 + 1?", "answer": "2"},
         "train": {"problem": "1+1=?\n", "answer": "2"},
-        "held-dev": {"problem": "1+2=?\n", "answer": "3"},
-        "held-test": {"problem": "1+3=?\n", "answer": "4"},
+        "heldout-dev": {"problem": "1+2=?\n", "answer": "3"},
+        "heldout-test": {"problem": "1+3=?\n", "answer": "4"},
         "code": {"problem": "1+4=?\n", "tests": ["assert True"]},
     }
     (tmp_path / "problems").mkdir()
@@ -123,7 +129,7 @@ def test_a_study_that_is_documented_can_be_planned(page, words, place, monkeypat
         if word not in ("--resume", "--dry-run")
     ]
     wanted = {word for word in words if word == "--track"}
-    status = run(monkeypatch, [*asked, "--dry-run"])
+    status = run(monkeypatch, asked if words[1] == "plan" else [*asked, "--dry-run"])
     shown = capsys.readouterr()
     if wanted:
         assert status == (0 if tracker(words) else 2)
