@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from running_studies import free_ports
 from studies_under_fire import LIMIT_S, SCRIPT, assert_nothing_is_lost, table_of, wait_for
 
 pytestmark = pytest.mark.slow
@@ -16,7 +17,9 @@ def cluster():
     """A head and two more nodes of one core each, as separate Ray node processes."""
     from ray.cluster_utils import Cluster
 
-    local = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": True})
+    (port,) = free_ports(1)
+    head = {"num_cpus": 1, "include_dashboard": True, "dashboard_port": port}
+    local = Cluster(initialize_head=True, head_node_args=head)
     yield local
     local.shutdown()
 
