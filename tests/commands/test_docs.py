@@ -129,7 +129,7 @@ def test_a_study_that_is_documented_can_be_planned(page, words, place, monkeypat
         if word not in ("--resume", "--dry-run")
     ]
     wanted = {word for word in words if word == "--track"}
-    status = run(monkeypatch, asked if words[1] == "plan" else [*asked, "--dry-run"])
+    status = run(monkeypatch, asked if words[:2] == ("conspo", "plan") else [*asked, "--dry-run"])
     shown = capsys.readouterr()
     if wanted:
         assert status == (0 if tracker(words) else 2)
