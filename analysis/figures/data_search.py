@@ -52,9 +52,9 @@ def slices(frame: pd.DataFrame, settings: Sequence[str], along: str) -> list[pd.
     same = [name for name in others if name not in ("schedule", "alpha")]
     starts = _combined(bare, same)
     found = []
-    for _, own in rest.groupby(_combined(rest, others), sort=False):
-        start = bare[starts == _combined(own, same).iloc[0]]
-        line = pd.concat([start, own]).sort_values(along)
+    for _, group in rest.groupby(_combined(rest, others), sort=False):
+        start = bare[starts == _combined(group, same).iloc[0]]
+        line = pd.concat([start, group]).sort_values(along)
         if line[along].nunique() > 1 and line[along].is_unique:
             found.append(line)
     return found

@@ -62,8 +62,8 @@ def bands(frame: pd.DataFrame, window: int = 1) -> pd.DataFrame:
     neighbouring recorded steps. sd has n - 1 degrees of freedom and is nan for n = 1.
     """
     parts = []
-    for trial, own in frame.groupby("trial", sort=False):
-        wide = own.pivot(index="step", columns="seed", values="value")
+    for trial, group in frame.groupby("trial", sort=False):
+        wide = group.pivot(index="step", columns="seed", values="value")
         if window > 1:
             wide = wide.rolling(window, center=True, min_periods=1).mean().where(wide.notna())
         wide = wide.dropna()
@@ -74,7 +74,7 @@ def bands(frame: pd.DataFrame, window: int = 1) -> pd.DataFrame:
 
 
 def smoothing(steps: pd.DataFrame) -> int:
-    """How many training steps a curve is averaged over: a twentieth of them, an odd number."""
+    """The number of steps that a curve is averaged over: a twentieth of all, an odd number."""
     longest = int(steps["step"].max()) if len(steps) else 0
     return max(1, longest // 20) // 2 * 2 + 1
 

@@ -78,8 +78,8 @@ def pass_at_k(frame: pd.DataFrame, curves: Sequence[Curve]) -> Figure:
     ks = sorted(frame["k"].unique())
     for axes, name in zip(grid, sets, strict=False):
         for curve, (colour, line) in zip(curves, looks, strict=True):
-            own = frame[(frame["trial"] == curve.trial) & (frame["problem_set"] == name)]
-            wide = own.pivot(index="k", columns="seed", values="value").dropna()
+            selected = frame[(frame["trial"] == curve.trial) & (frame["problem_set"] == name)]
+            wide = selected.pivot(index="k", columns="seed", values="value").dropna()
             axes.plot(wide.index, wide.mean(axis=1), color=colour, ls=line, marker=".", lw=1.1)
             if wide.shape[1] > 1 and len(curves) <= 5:
                 mean, sd = wide.mean(axis=1), wide.std(axis=1, ddof=1)

@@ -38,8 +38,8 @@ def credit_against_score(credits: pd.DataFrame, curves: Sequence[Curve]) -> Figu
     grid = figure.subplots(rows, columns, sharex=True, squeeze=False).flatten()
     rng = np.random.default_rng(0)
     for axes, curve in zip(grid, curves, strict=False):
-        own = credits[credits["trial"] == curve.trial]
-        kept = own.iloc[np.sort(rng.permutation(len(own))[:_MOST_POINTS])]
+        selected = credits[credits["trial"] == curve.trial]
+        kept = selected.iloc[np.sort(rng.permutation(len(selected))[:_MOST_POINTS])]
         axes.axhline(0, color=FAINT, linewidth=0.7)
         for correct, colour, marker in ((True, POSITIVE, "o"), (False, NEGATIVE, "x")):
             part = kept[kept["correct"] == correct]
@@ -53,8 +53,8 @@ def credit_against_score(credits: pd.DataFrame, curves: Sequence[Curve]) -> Figu
                 alpha=0.45,
                 rasterized=True,
             )
-        shown = f", {len(kept)} drawn" if len(kept) < len(own) else ""
-        title = f"{wrapped(curve.name, 40)}\n{len(own)} rollouts{shown}"
+        shown = f", {len(kept)} drawn" if len(kept) < len(selected) else ""
+        title = f"{wrapped(curve.name, 40)}\n{len(selected)} rollouts{shown}"
         axes.set_title(title, loc="left", fontsize=7)
         axes.set_xlabel("score s (nats per token)")
         axes.xaxis.set_major_locator(MaxNLocator(4))

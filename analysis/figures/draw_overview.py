@@ -45,8 +45,10 @@ def accuracy_against_margin(
     for index, tau in enumerate(taus):
         shift = (index - (len(taus) - 1) / 2) * dodge
         for schedule in schedules:
-            own = points[(points["tau"] == tau) & (points["schedule"].isin([schedule, NO_MARGIN]))]
-            _draw_trials(axes, own, schedule, tau_colour[tau], marker[schedule], shift)
+            selected = points[
+                (points["tau"] == tau) & (points["schedule"].isin([schedule, NO_MARGIN]))
+            ]
+            _draw_trials(axes, selected, schedule, tau_colour[tau], marker[schedule], shift)
             shift += 0.0 if schedule == NO_MARGIN else _DODGE_PT / 2
     if initial is not None:
         axes.axhline(initial, color=FAINT, linestyle="--", linewidth=1, zorder=1)

@@ -62,9 +62,7 @@ def optimisation_history(
             look: dict[str, Any] = {"marker": marker, "mec": edge, "mfc": face, "ls": "", "ms": 4}
             axes.plot(shown["number"][chosen], shown["value"][chosen], **look)
             handles.append(Line2D([], [], **look, label=name))
-    spread = (
-        " (bar: ± 1 standard deviation over seeds)" if shown["sd"].notna().any() else " (one seed)"
-    )
+    spread = " (bar: ± 1 SD over seeds)" if shown["sd"].notna().any() else " (one seed)"
     axes.set_ylabel(f"{metric}\n{spread.strip()}")
     axes.set_xlabel("trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

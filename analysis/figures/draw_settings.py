@@ -93,8 +93,8 @@ def group_size_costs(frame: pd.DataFrame, *, metric: str) -> Figure:
     palette = dict(zip(sizes, colours(len(sizes)), strict=True))
     labels = ("rollouts sampled", "seconds of training on this machine")
     for axes, column, label in zip(panels, ("rollouts", "seconds"), labels, strict=True):
-        for (_, size), own in frame.groupby(["trial", "group_size"]):
-            means = own.groupby("step")[[column, "value"]].mean().dropna()
+        for (_, size), group in frame.groupby(["trial", "group_size"]):
+            means = group.groupby("step")[[column, "value"]].mean().dropna()
             axes.plot(means[column], means["value"], color=palette[size], lw=0.9, alpha=0.7)
             axes.plot(
                 means[column].iloc[-1:], means["value"].iloc[-1:], "o", color=palette[size], ms=3.5

@@ -34,7 +34,7 @@ def band_note(frames: Sequence[pd.DataFrame], curves: int) -> str:
     seeds = seed_range(counts)
     if curves > _MOST_BANDS:
         return f"mean of {seeds} seeds; bands left out among {curves} curves"
-    return f"line: mean; band: ± 1 standard deviation over {seeds} seeds"
+    return f"line: mean; band: ± 1 SD over {seeds} seeds"
 
 
 def training_panels(
@@ -50,8 +50,8 @@ def training_panels(
     looks = distinct(len(curves))
     for axes, (label, frame) in zip(grid, panels.items(), strict=False):
         for curve, (colour, line) in zip(curves, looks, strict=True):
-            own = frame[frame["trial"] == curve.trial]
-            _band(axes, own, colour, line, shaded=len(curves) <= _MOST_BANDS)
+            selected = frame[frame["trial"] == curve.trial]
+            _band(axes, selected, colour, line, shaded=len(curves) <= _MOST_BANDS)
         axes.set_ylabel(label)
         axes.set_xlim(left=0)
         axes.set_xlabel("training step")
@@ -70,8 +70,8 @@ def margin_courses(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(COLUMN_IN, 0.7 * COLUMN_IN))
     axes = figure.subplots()
     for (trial, name), (colour, line) in zip(names.items(), distinct(len(names)), strict=True):
-        own = frame[frame["trial"] == trial].sort_values("step")
-        axes.plot(own["step"], own["value"], color=colour, linestyle=line, label=name)
+        selected = frame[frame["trial"] == trial].sort_values("step")
+        axes.plot(selected["step"], selected["value"], color=colour, linestyle=line, label=name)
     axes.set(xlabel="training step", ylabel="margin m_t / M", ylim=(-0.03, 1.06))
     axes.set_xlim(left=0)
     figure.legend(loc="outside lower center", ncols=2)
@@ -103,8 +103,8 @@ def score_courses(
     return figure
 
 
-def _band(axes: Axes, own: pd.DataFrame, colour: Any, line: Any, shaded: bool = True) -> None:
-    axes.plot(own["step"], own["mean"], color=colour, linestyle=line, linewidth=1.2)
-    if shaded and len(own) and (own["n"] > 1).all():
-        low, high = own["mean"] - own["sd"], own["mean"] + own["sd"]
-        axes.fill_between(own["step"], low, high, color=colour, alpha=0.15, linewidth=0)
+def _band(axes: Axes, selected: pd.DataFrame, colour: Any, line: Any, shaded: bool = True) -> None:
+    axes.plot(selected["step"], selected["mean"], color=colour, linestyle=line, linewidth=1.2)
+    if shaded and len(selected) and (selected["n"] > 1).all():
+        low, high = selected["mean"] - selected["sd"], selected["mean"] + selected["sd"]
+        axes.fill_between(selected["step"], low, high, color=colour, alpha=0.15, linewidth=0)

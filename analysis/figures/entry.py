@@ -17,7 +17,7 @@ class FigureEntry:
     title: str
     """A few words, plain text."""
     caption: str
-    """What is shown, and what bands and intervals are. Plain text that may hold names from the
+    """The content, bands and intervals of the figure. Plain text that may hold names from the
     study, made visible."""
     trials: tuple[str, ...]
     """Ids of the trials that its numbers come from."""

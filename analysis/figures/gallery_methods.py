@@ -75,7 +75,7 @@ def pass_at(study: StudyResults) -> FigureEntry | str:
     banded = counts.max() > 1 and len(curves) <= 5
     caption = (
         "Unbiased pass@k at the last step, mean over seeds"
-        + (f" (band: ± 1 standard deviation over {counts.max()} seeds)" if banded else "")
+        + (f" (band: ± 1 SD over {counts.max()} seeds)" if banded else "")
         + f", by problem set: {'; '.join(curve.name for curve in curves)}."
     )
     trials = tuple(curve.trial for curve in curves)

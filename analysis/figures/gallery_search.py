@@ -218,7 +218,7 @@ def _bars(frame: pd.DataFrame) -> str:
     counts = frame.loc[frame["sd"].notna(), "n"]
     if counts.empty:
         return "One seed per trial: no bars."
-    return f"Points: means; bars: ± 1 standard deviation over {seed_range(counts)} seeds."
+    return f"Points: means; bars: ± 1 SD over {seed_range(counts)} seeds."
 
 
 def _more(aim: dict[str, str]) -> str:

@@ -30,7 +30,7 @@ def change_notes(study: StudyResults) -> list[str]:
 
 
 def ran_alike(study: StudyResults, a: TrialRow, b: TrialRow) -> bool:
-    """Whether no accepted change lies between the two trials, nor within one of them."""
+    """True when no accepted change lies between the two trials, nor within one of them."""
     sides = _sides(study)
     return len({side for row in (a, b) for side in sides.get(row.id, ())}) <= 1
 

@@ -70,7 +70,7 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class SelectionBias:
-    """How much better the winner looked in the search, relative to the baselines."""
+    """The lead of the winner over the baselines in the search, beyond the confirmed one."""
 
     winner_drop: float
     anchors_drop: float

@@ -96,20 +96,22 @@ def _selection(confirmation: Confirmation, winner: Confirmed) -> list[str]:
             "Without a confirmed baseline, selection bias cannot be told from the effect of other "
             "seeds and problems.",
         ]
-    baselines = "the baseline" if bias.anchors == 1 else f"{bias.anchors} baselines (mean)"
+    several = bias.anchors > 1
+    baselines = f"{bias.anchors} baselines, which were" if several else "baseline, which was"
+    mean = " on average" if several else ""
     sign = 1.0 if confirmation.study.direction == "max" else -1.0
     return [
         change,
-        f"The same change of {baselines}, which nothing selected: {-bias.anchors_drop:+.3f}. "
+        f"The {baselines} not selected, changed by {-bias.anchors_drop:+.3f}{mean}. "
         f"{_bias(bias, sign)}.",
     ]
 
 
 def _bias(bias: SelectionBias, sign: float) -> str:
-    said = f"Estimated selection bias in favour of the winner: {sign * bias.estimate:+.3f}"
+    shown = f"Estimated selection bias in favour of the winner: {sign * bias.estimate:+.3f}"
     if bias.interval is None:
-        return f"{said}, with no interval: a single seed in the search or the confirmation"
+        return f"{shown}, with no interval: a single seed in the search or the confirmation"
     low, high = sorted((sign * bias.interval.low, sign * bias.interval.high))
     few = ", too few seeds for a claim" if bias.interval.n < FEWEST_SEEDS else ""
     zero = ": not distinguishable from 0" if low <= 0 <= high else ""
-    return f"{said} (95 % CI {interval(low, high, '+.3f')}{few}){zero}"
+    return f"{shown} (95 % CI {interval(low, high, '+.3f')}{few}){zero}"

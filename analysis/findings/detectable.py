@@ -19,8 +19,8 @@ from conspo_study.text import counted
 
 
 def detectable_lines(study: StudyResults) -> list[str]:
-    """Whether the study's differences were detected, and how large a detectable one is; empty
-    before there is anything to compare."""
+    """A sentence per main difference: whether it was detected, and the smallest detectable one;
+    empty before there is anything to compare."""
     confirmation = confirmation_of(study)
     lines = _confirmed(confirmation) if confirmation else []
     return lines or _searched(study)

@@ -66,7 +66,7 @@ class Measurements:
     """Benchmarks as the studies list them."""
 
     def metric_of(self, benchmark: str) -> str:
-        """How a benchmark, or the average over all, was measured."""
+        """The metric of a benchmark, or of the average over all."""
         return self.by_benchmark.get(benchmark, self.metric)
 
     @property

@@ -59,9 +59,9 @@ def no_margin_reference(study: StudyResults, row: TrialRow) -> TrialRow | None:
         return objective_settings(study.configs.get(trial.id, {}), trial.params)
 
     def distance(trial: TrialRow) -> tuple[bool, float, int, float, str]:
-        mine, theirs = settings(row)["tau"], settings(trial)["tau"]
-        known = is_number(mine) and is_number(theirs) and min(mine, theirs) > 0
-        apart = abs(math.log(mine / theirs)) if known else math.inf
+        tau, other = settings(row)["tau"], settings(trial)["tau"]
+        known = is_number(tau) and is_number(other) and min(tau, other) > 0
+        apart = abs(math.log(tau / other)) if known else math.inf
         others = sum(
             setting(study, row, path) != setting(study, trial, path) for path in other_params(study)
         )

@@ -122,8 +122,8 @@ def probability_of_improvement(first: Scores, second: Scores) -> float | None:
     pair = aligned(first, second)
     if pair is None:
         return None
-    mine, theirs = pair[0].cells[:, None], pair[1].cells[None, :]
-    return float(((mine > theirs) + 0.5 * (mine == theirs)).mean())
+    a, b = pair[0].cells[:, None], pair[1].cells[None, :]
+    return float(((a > b) + 0.5 * (a == b)).mean())
 
 
 def _estimate(

@@ -37,7 +37,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def numeric_columns(table: TextTable) -> list[bool]:
-    """Whether all cells of each column are numbers or absent; false for a table without rows."""
+    """True for columns whose cells are all numbers or absent; none in a table without rows."""
     return [
         bool(table.rows) and all(_is_numeric(row[index]) for row in table.rows)
         for index in range(len(table.titles))

@@ -88,8 +88,8 @@ def test_all_figures_of_a_rich_study_are_drawn(make_study: Any, trial: Any) -> N
     for entry in gallery.figures:
         assert entry.caption.endswith(".") and drawn[entry.stem].axes
         assert entry.trials and len(set(entry.trials)) == len(entry.trials)
-    assert "± 1 standard deviation over 2 seeds" in captions["training_panels"]
-    assert "± 1 standard deviation over 2 seeds" in captions["history"]
+    assert "± 1 SD over 2 seeds" in captions["training_panels"]
+    assert "± 1 SD over 2 seeds" in captions["history"]
     assert "95 %" in captions["methods"]
     # Names are no formulas, and digits on logarithmic axes are plain.
     logarithmic = ("sensitivity", "grpo_identity", "methods")
@@ -137,7 +137,7 @@ def test_a_band_is_one_sd_around_the_mean_and_absent_for_one_seed(n: int, shaded
 
 
 def test_many_curves_have_no_bands_and_say_so() -> None:
-    assert band_note([band(3)], 2) == "line: mean; band: ± 1 standard deviation over 3 seeds"
+    assert band_note([band(3)], 2) == "line: mean; band: ± 1 SD over 3 seeds"
     assert "left out" in band_note([band(3)], 9)
     assert band_note([band(1)], 2) == "one seed: no bands"
     with style():

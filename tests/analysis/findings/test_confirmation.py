@@ -1,4 +1,4 @@
-"""What is confirmed is said first, with its gaps, and what selection had added is estimated."""
+"""The confirmation leads the summary, with its gaps, and selection bias is estimated."""
 
 import csv
 import io
@@ -102,7 +102,8 @@ def test_the_bias_is_the_winners_drop_beyond_that_of_the_anchors(confirmed: Path
     assert bias.interval.mean == pytest.approx(bias.estimate), "an interval of the same number"
     assert bias.interval.low < bias.estimate < bias.interval.high
     lines = confirmation_lines(confirmation_of(study))
-    assert f"of 2 baselines (mean), which nothing selected: {-bias.anchors_drop:+.3f}." in lines[-1]
+    assert "The 2 baselines, which were not selected, changed by" in lines[-1]
+    assert f"{-bias.anchors_drop:+.3f} on average" in lines[-1]
     assert f"in favour of the winner: {bias.estimate:+.3f} (95 % CI [" in lines[-1]
 
 

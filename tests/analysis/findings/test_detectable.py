@@ -1,4 +1,4 @@
-"""What could have been detected is the plan's arithmetic, on the noise that was measured."""
+"""The detectable difference is the plan's arithmetic on the measured noise."""
 
 from collections.abc import Callable
 from pathlib import Path

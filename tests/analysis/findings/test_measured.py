@@ -1,4 +1,4 @@
-"""What a table says about our trials is what their stored responses say, and nothing else."""
+"""Scores of trials are those of their stored responses."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
