@@ -65,12 +65,17 @@ def free_path(path: Path, purpose: str) -> Path:
 
 
 def finite(data: Any) -> Any:
-    """JSON data in which non-finite numbers are null: could not be measured."""
+    """JSON data in which numbers that are not finite as floats are null: could not be measured."""
     if isinstance(data, Mapping):
         return {str(name): finite(value) for name, value in data.items()}
     if isinstance(data, list | tuple):
         return [finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
+    if not isinstance(data, int | float):
+        return data
+    try:
+        return data if math.isfinite(data) else None
+    except OverflowError:  # an integer beyond all floats
+        return None
 
 
 def digest(path: Path) -> str:

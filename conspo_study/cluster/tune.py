@@ -25,7 +25,7 @@ from conspo_study.cluster.trial import DETAILS, FAILURE, run_trial
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.foreign_code import imports_of
-from conspo_study.files import write_atomic, write_json_atomic
+from conspo_study.files import finite, write_atomic, write_json_atomic
 from conspo_study.processes import interrupts
 from conspo_study.records import EventKind, is_number
 from conspo_study.results import names
@@ -252,7 +252,7 @@ class _Report:
         return {
             "step": self.step,
             "steps": self.steps,
-            "seeds": _strict(self.seeds),
+            "seeds": finite(self.seeds),
             "tokens_per_s": sum(known) / len(known) if known else None,
         }
 
@@ -278,12 +278,3 @@ def _incidents(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for incident in json.loads(result.get(INCIDENTS, "[]"))
     ]
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _strict(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_strict(inner) for inner in value]
-    unmeasured = isinstance(value, int | float) and not isinstance(value, bool)
-    return None if unmeasured and not is_number(value) else value

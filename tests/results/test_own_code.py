@@ -48,6 +48,7 @@ def test_what_is_not_here_is_told_once_and_nothing_is_imported(place):
 
 
 def test_the_page_says_so_too(tmp_path):
-    text = json.dumps({"schema": 1, "definition": {"plugins": ["nowhere"]}})
+    definition = {"metric": "m", "trials": 2, "plugins": ["nowhere"]}
+    text = json.dumps({"schema": 1, "definition": definition})
     (tmp_path / "study.json").write_text(text)
     assert "nowhere" in read_stored(tmp_path).missing_code[0]
