@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields
-from importlib.util import find_spec
 from typing import Any, TypeVar, cast
 
 import tyro
@@ -125,5 +124,3 @@ def _check_completion(words: Sequence[str]) -> None:
         shell = words[1] if len(words) > 1 else "nothing"
         if shell not in SHELLS:
             fail(f"completion is for {', '.join(SHELLS)}, not {shell}")
-        if shell == "tcsh" and find_spec("shtab") is None:
-            fail("completion for tcsh needs the package shtab: pip install 'shtab>=1.5.6'")

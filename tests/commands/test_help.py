@@ -119,8 +119,6 @@ def test_a_mistyped_value_is_answered_too(words, message, capsys):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_completion_knows_the_verbs(shell):
-    if shell == "tcsh":
-        pytest.importorskip("shtab")
     done = subprocess.run(
         [sys.executable, "-m", "conspo_study", "--tyro-print-completion", shell],
         capture_output=True,
