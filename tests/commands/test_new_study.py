@@ -34,7 +34,7 @@ def test_the_file_can_be_planned_in_both_ways(place, word, monkeypatch, capsys):
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        assert "8 (1 anchors, 7 searched) x 2 seeds" in done.stdout
+        assert "8 (1 baseline, 7 searched) x 2 seeds" in done.stdout
 
 
 def test_the_file_is_short_and_imports_one_line(place):

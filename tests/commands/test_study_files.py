@@ -67,7 +67,7 @@ def test_the_packaged_studies_are_installed_beside_the_package():
 
 def test_a_packaged_study_is_run_from_any_folder(place, capsys):
     assert main(["run", "margin_sweep", "--dry-run", "--preset", "quick", "--trials", "6"]) == 0
-    assert "6 (5 anchors, 1 searched)" in capsys.readouterr().out
+    assert "6 (5 baselines, 1 searched)" in capsys.readouterr().out
     assert list(place.iterdir()) == []
 
 
@@ -96,7 +96,7 @@ def test_the_status_is_that_of_the_study_with_or_without_a_guard(place, end, cap
     path = write(place, STUDY + end)
     assert main(["run", str(path), "--dry-run"]) == 0
     assert main(["run", str(path), "--dry-run", "--trials", "1"]) == 2
-    assert "2 anchors always run" in capsys.readouterr().err
+    assert "2 baselines (anchors) always run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_what_cannot_be_compared_says_why(
     [
         ({"data": {"chain/hard": "other"}}, "measured on different problems in chain/hard"),
         ({"data": {}}, "does not say which problems"),
-        ({"definition": {"metric": "eval/chain/easy/avg@8"}}, "have the metric"),
+        ({"definition": {"metric": "eval/chain/easy/avg@8", "trials": 1}}, "have the metric"),
     ],
 )
 def test_studies_about_different_things_are_refused(
