@@ -1,6 +1,7 @@
 """Who may import whom, what stays light to import, and how long a file may be."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,16 @@ def test_imports_point_down(path):
             rooms = [other.split(".")[1], name.split(".")[1]]
             inside = theirs == mine and set(rooms) <= set(ROOMS)
             assert not inside or sorted(rooms, key=ROOMS.index) == rooms, f"{name} imports {other}"
+
+
+def test_no_import_circle():
+    modules = {module_name(path) for path in SOURCES}
+    graph = {}
+    for path in SOURCES:
+        names = (name if name in modules else name.rpartition(".")[0] for name in imports_of(path))
+        # A package's face hands on names of its modules, which may import each other's.
+        graph[module_name(path)] = {n for n in names if n in modules and path.stem != "__init__"}
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_every_module_has_a_wing():

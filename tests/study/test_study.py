@@ -316,7 +316,9 @@ def test_an_unreadable_definition_is_refused(tmp_path, content):
     (tmp_path / "log.jsonl").write_text("")
     if content is not None:
         (tmp_path / "study.json").write_text(content)
-    with pytest.raises(StudyError, match=r"study\.json (cannot be read|is gone).*restore it from a copy"):
+    with pytest.raises(
+        StudyError, match=r"study\.json (cannot be read|is gone).*restore it from a copy"
+    ):
         read_definition(tmp_path)
 
 
