@@ -14,9 +14,10 @@ from typing import Any
 from conspo_study.results.snapshot import git_state
 
 COMPUTING = (
-    *("config", "data", "definition", "evaluation", "objective", "policy", "records", "results"),
-    *("reward", "rollout", "search", "seeds.py", "statistics", "training", "update"),
-    *("cluster/trial.py", "cluster/tune.py"),
+    *("config", "data", "definition", "evaluation", "objective", "policy", "records", "reward"),
+    *("rollout", "search", "seeds.py", "statistics", "training", "update"),
+    *(f"results/{name}.py" for name in ("lines", "log", "rows", "table")),
+    *(f"cluster/{name}.py" for name in ("outlet", "trial", "trial_spec", "tune")),
 )
 """Folders and files of the package that can change a number."""
 SAME_NUMBERS = {"46823a0964bb": "0.1.0"}

@@ -19,7 +19,7 @@ def package(folder: Path, count: int = 2) -> Path:
 
 def test_this_package_is_identified_by_the_sources_that_compute() -> None:
     found = code_identity()
-    assert "results/code.py" in found["files"] and "training/loop.py" in found["files"]
+    assert "results/table.py" in found["files"] and "training/loop.py" in found["files"]
     assert found == code_identity()
     assert code_changes(found, found) == []
 
