@@ -20,9 +20,9 @@ venv: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not vllm"
 
-# Two processes on any machine: these tests start Ray, which spreads over the cores itself.
+# In one process: these tests start Ray, which uses all cores itself.
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "slow and not vllm"
+	$(BIN)/python -m pytest -m "slow and not vllm"
 
 test-vllm: $(VLLM_STAMP)
 	$(VLLM_BIN)/python -m pytest -m vllm

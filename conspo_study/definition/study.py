@@ -146,9 +146,9 @@ class StudyDefinition(Stage):
     @model_validator(mode="before")
     @classmethod
     def _plugins_come_first(cls, given: Any) -> Any:
-        if isinstance(given, Mapping):
-            for name in given.get("plugins", ()):
-                load_module(str(name))
+        plugins = given.get("plugins") if isinstance(given, Mapping) else None
+        for name in plugins if isinstance(plugins, list | tuple) else ():
+            load_module(str(name))
         return given
 
     @field_validator("name")

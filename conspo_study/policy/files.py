@@ -95,7 +95,7 @@ def weight_files(folder: Path) -> list[Path]:
     missing or have another format."""
     named = read_json(folder / CONFIG).get("transformers_weights")
     names = {path.name for path in folder.iterdir()}
-    first = next((n for n in (named, WEIGHTS, INDEX) if n in names), None)
+    first = next((n for n in (str(named), WEIGHTS, INDEX) if n in names), None)
     if first is None:
         raise PolicyError(f"{_subject(folder)}: {_other_weights(folder, names)}")
     if not first.endswith(".index.json"):
@@ -130,7 +130,8 @@ def _no_config(names: set[str]) -> str:
             "it has only adapters: merge them into their model (PEFT's merge_and_unload, then "
             "save_pretrained) and use that folder"
         )
-    inner = [name for name in sorted(names) if name.startswith("checkpoint")]
+    inner = [name for name in names if name.startswith("checkpoint")]
+    inner.sort(key=lambda name: (len(name), name))  # checkpoint-900, checkpoint-1000
     return f"no {CONFIG}" + (f"; did you mean {inner[-1]} in it?" if inner else "")
 
 
@@ -229,7 +230,8 @@ def _other_weights(folder: Path, names: set[str]) -> str:
             "loaded: convert them if you trust them (save_pretrained writes safetensors)"
         )
     if others := sorted(name for name in names if name.endswith(".safetensors")):
-        fix = f"{INDEX} is missing" if len(others) > 1 else f"rename it to {WEIGHTS}"
+        part = len(others) > 1 or "-of-" in others[0]
+        fix = f"{INDEX} is missing: fetch it again" if part else f"rename it to {WEIGHTS}"
         return f"its weights are in {some(others)}, which transformers does not read: {fix}"
     gguf = sorted(name for name in names if name.endswith(".gguf"))
     hint = f"; set policy.model={folder / gguf[0]}" if gguf else ": fetch the model again"

@@ -16,7 +16,7 @@ be fetched later; calls in between wait.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -255,7 +255,7 @@ class EnginePool:
         restarts, self._restarts = self._restarts, []
         return restarts
 
-    def _bring_up(self, slots: Iterable[_Slot], weights: PolicyWeights, version: str) -> None:
+    def _bring_up(self, slots: Sequence[_Slot], weights: PolicyWeights, version: str) -> None:
         """Start missing processes and send weights until all `slots` hold this version."""
         while behind := [slot for slot in slots if slot.holds != version]:
             self._start_missing(behind)
@@ -267,7 +267,7 @@ class EnginePool:
             for number in loaded:
                 self._slots[number].holds = version
 
-    def _start_missing(self, slots: Iterable[_Slot]) -> None:
+    def _start_missing(self, slots: Sequence[_Slot]) -> None:
         missing = [slot for slot in slots if slot.process is None]
         if not missing:
             return

@@ -341,9 +341,12 @@ def _stopped(cause: BaseException, folder: Path) -> StudyStopped:
     if isinstance(cause, LeaseLost):
         steps = after_a_stop(folder, taken_over=True)
         return StudyStopped(f"{cause}; this driver has stopped", steps)
-    what = "no space left" if _is_about_space(cause) else "cannot write"
+    if _is_about_space(cause):
+        what, remedy = "no space left", "make room"
+    else:
+        what, remedy = "cannot write", "see to the file system"
     return StudyStopped(
-        f"{what}: {cause}. All that was logged stands; make room, then continue with --resume",
+        f"{what}: {cause}. All that was logged stands; {remedy}, then continue with --resume",
         after_a_stop(folder),
     )
 

@@ -7,7 +7,7 @@ through the log-probabilities l_t of the response tokens. With w_t = d loss / d 
 
 so a step takes three lines, of which only the middle one needs whole groups:
 
-    scores = policy.score(prompts, responses)                         # l_t, without a graph
+    scores = policy.score(prompts, responses)                         # l_t, constant
     weights = token_weights(batch_of(scores.logprobs_T), objective, options, progress)    # w_t
     policy.backward(scores, weights.weights_T)                        # sum of w_t (d l_t / d theta)
 
