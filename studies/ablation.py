@@ -1,4 +1,4 @@
-"""What each part of ConSPO does (the paper's Table 6), under equal conditions.
+"""Ablation of ConSPO's parts (the paper's Table 6), under equal conditions.
 
     python studies/ablation.py
     python studies/ablation.py --set update.mini_batches=4       # several steps per batch

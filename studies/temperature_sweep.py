@@ -1,4 +1,4 @@
-"""Which contrastive temperature? ConSPO without a margin over three decades of tau.
+"""Sweep of the contrastive temperature: ConSPO without a margin, three decades of tau.
 
     python studies/temperature_sweep.py
 

@@ -1,4 +1,4 @@
-"""What can happen to a study or a trial, as the results log stores it."""
+"""Events of studies and trials, as the results log stores them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class EventKind(StrEnum):
-    """What can happen to a study or a trial; the alphabet of the results log."""
+    """Kind of an event of a study or a trial."""
 
     STUDY_STARTED = "study_started"
     SUGGESTED = "suggested"
@@ -23,7 +23,7 @@ class EventKind(StrEnum):
 
 
 class TrialRole(StrEnum):
-    """Why a trial runs."""
+    """Purpose of a trial."""
 
     SEARCH = "search"
     """To find the best setting; what it measures is what the winner is selected by."""
@@ -42,7 +42,7 @@ class TrialState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the trial will not run again."""
+        """True if the trial will not run again."""
         return self in (TrialState.FINISHED, TrialState.PRUNED, TrialState.FAILED)
 
 

@@ -1,4 +1,4 @@
-"""Which folders hold studies: help for whoever named one that does not."""
+"""Help for a user who named a folder without a study: the studies near it."""
 
 from __future__ import annotations
 

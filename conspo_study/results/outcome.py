@@ -1,5 +1,4 @@
-"""What went wrong in a study, in the sentences that come before any other: trials that failed, and
-files that the log speaks of and that are gone."""
+"""Sentences about failed trials and missing files, which come before any other about a study."""
 
 from __future__ import annotations
 

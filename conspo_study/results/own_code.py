@@ -1,4 +1,4 @@
-"""Whether the own code of a study, its objectives and rewards, is here: only going on needs it."""
+"""Check for a study's own objectives and rewards, which only resuming it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a trial will take, from the times of its reports."""
+"""Remaining time of a trial, from the times of its reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be saved of a damaged log, and what cannot.
+"""Repair of a damaged log.
 
 The longest trustworthy beginning goes into a copy, the rest into a second file for people to read.
 The log itself is not touched: whoever reads what was lost decides whether to put the copy in place.

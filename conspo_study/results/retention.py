@@ -1,4 +1,4 @@
-"""Which checkpoints of ended trials are kept: the last of each, the best trials' first.
+"""Retention of checkpoints: the last of each ended trial, the best trials' first.
 
 A running trial needs its last two. Of an ended one the last is worth keeping as long as there is
 room; what must go, goes from the worst trials. The anchors', the best trial's and its

@@ -1,4 +1,4 @@
-"""What a study ran on: code, packages, hardware, data. Nothing that identifies a person or host."""
+"""Record of code, packages, hardware and data of a study; nothing identifies a person or host."""
 
 from __future__ import annotations
 

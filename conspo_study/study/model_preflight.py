@@ -1,4 +1,4 @@
-"""Whether a study can train its model, asked once before anything starts.
+"""Checks that a study can train its model, made once before anything starts.
 
 The rules are those that a worker meets when it loads and samples the model; here the files' headers
 and a model without weights answer most of them in a moment, however large the model is.

@@ -1,4 +1,4 @@
-"""What forbids a study, found in the driver before anything is started.
+"""Checks in the driver that refuse a study before anything is started.
 
 A run, a resumed run, `plan` and `--dry-run` ask the same questions: what a trial's workers would
 refuse is refused here, once, with the whole reason.
@@ -37,7 +37,7 @@ _TRIED = 3
 
 @dataclass(slots=True)
 class Preflight:
-    """What has been found. `problems` is empty when the study can run."""
+    """Result of the checks. `problems` is empty when the study can run."""
 
     data: StudyData = field(default_factory=lambda: StudyData({}))
     """The problem sets and models: hashes by name, and what is left out of the sets."""

@@ -1,4 +1,4 @@
-"""Whether anybody drives the study, in the words of `status`, without waiting for an answer."""
+"""State of a study's driver, in the words of `status`, without waiting for an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page shows of the results log, kept in memory as the log grows."""
+"""Events and curves of a growing results log, kept in memory for the page."""
 
 from __future__ import annotations
 
