@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from conspo_study.records import StudyError
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from conspo_study.terminal.console import Console
 
 
-class Verb:
+class Verb(ABC):
     """One verb. The first line of its docstring stands in the list of verbs.
 
     Modules of verbs are imported for every command, `conspo --help` included: they import the
@@ -23,14 +24,14 @@ class Verb:
 
     @classmethod
     def description(cls) -> str:
-        """What `--help` says of it."""
+        """Text that `--help` shows."""
         return inspect.getdoc(cls) or ""
 
     @property
     def silent(self) -> bool:
-        """Whether to print only what was asked for."""
+        """True to print only what was asked for."""
         return False
 
+    @abstractmethod
     def run(self, console: Console) -> int:
         """Do it; returns the exit status of the process. Raises one of `BAD_INPUT`."""
-        raise NotImplementedError
