@@ -68,6 +68,9 @@ class Verdict(StrEnum):
     """No final answer was found in the response."""
     UNPARSABLE = "unparsable"
     """An answer was found but is not mathematics that the verifier understands."""
+    UNEVALUATED = "unevaluated"
+    """The answer is an expression that still has to be computed, where a value was asked for, or
+    an expression of the question handed back."""
     TIMEOUT = "timeout"
     """The check passed its deadline and its process was killed, or was not begun since it would."""
     KILLED = "killed"
@@ -85,7 +88,15 @@ class Verdict(StrEnum):
         return self in _DECIDED
 
 
-_DECIDED = frozenset({Verdict.CORRECT, Verdict.WRONG, Verdict.NO_ANSWER, Verdict.UNPARSABLE})
+_DECIDED = frozenset(
+    {
+        Verdict.CORRECT,
+        Verdict.WRONG,
+        Verdict.NO_ANSWER,
+        Verdict.UNPARSABLE,
+        Verdict.UNEVALUATED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,8 @@ class Judgement:
     graded: float | None = None
     """The reward where it is more than the verdict: of an own function, or with further rewards
     added. None: 1 for a correct response, 0 for any other."""
+    key: str = ""
+    """Canonical form of the answer: answers with equal keys are equal. Empty where unknown."""
 
     @property
     def reward(self) -> float:

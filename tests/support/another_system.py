@@ -68,7 +68,7 @@ def run(command):
     sys.argv = shlex.split(command)
     try:
         if sys.argv[0] == "conspo":
-            from conspo_study.commands.manage import main
+            from conspo_study.commands.command_line import main
 
             return main()
         runpy.run_path(sys.argv[0], run_name="__main__")

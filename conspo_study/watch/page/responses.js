@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { card, choice, el } from "./dom.js";
 import { counted, measured } from "./format.js";
 
-const VERDICTS = ["correct", "wrong", "no_answer", "unparsable", "timeout", "killed", "gold_bad"];
+const VERDICTS = ["correct", "wrong", "no_answer", "unparsable", "unevaluated", "timeout", "killed", "gold_bad"];
 const PAGE = 24;
 
 export function responsesCard(path, stored, signal) {
