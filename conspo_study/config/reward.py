@@ -28,6 +28,9 @@ class RewardConfig(Stage):
     extra: dict[str, float] = Field(default_factory=dict)
     """Additional rewards with their weights, such as `{"my_module:is_formatted": 0.2}`. Their
     weighted sum is added to the reward that advantages read; it never decides correctness."""
+    after: str = "</think>"
+    """Mark at the end of a model's thoughts: the answer is looked for behind the last one, and a
+    response whose thought is never closed has none. Empty: in the whole response."""
     workers: int = Field(1, ge=1)
     """Verifier processes of each training worker."""
     deadline_s: float = Field(5.0, gt=0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Sequence
+from itertools import groupby
 
 MAX_ANSWER_CHARS = 4096
 r"""Maximum length of a final answer; a `\boxed{` that does not close within it has no answer."""
@@ -11,30 +13,76 @@ r"""Maximum length of a final answer; a `\boxed{` that does not close within it 
 SHOWN_ANSWER_CHARS = 200
 """Maximum length of answers in records; longer ones are shortened."""
 
-_OPENING = re.compile(r"\\boxed[ \t\n]{0,4}\{")
+MAX_BOXES = 16
+"""Number of boxes, from the last, among which the answer is looked for."""
+
+THOUGHT_END = "</think>"
+"""End of a model's thoughts, of which the beginning may be in the prompt."""
+
+_OPENING = re.compile(r"\\(?:boxed|fbox|framebox)[ \t\n]{0,4}\{")
 _BRACE_OR_ESCAPE = re.compile(r"\\.|[{}]", re.DOTALL)
+_BETWEEN = re.compile(
+    r"(?:[\s,;:.$*&]|\\[()\[\],; ]|\\quad|\\text\{|\}|"
+    r"\b(?:and|or|also|maybe|possibly|perhaps|alternatively)\b){0,40}",
+    re.IGNORECASE,
+)
+_GOLD_GAP = 20
+"""Characters between boxes of a gold answer that belong together."""
+_Box = tuple[int, int, str]
+"""Start, end and content."""
 
 
-def final_answer(response: str) -> str | None:
-    r"""The content of the last `\boxed{...}` of `response`; None without one.
+def final_answer(
+    response: str, after: str = THOUGHT_END, *, in_thought: bool = False
+) -> str | None:
+    r"""The content of the last non-empty `\boxed{...}` or `\fbox{...}` of `response`; None
+    without one.
 
-    Braces may nest; escaped braces (`\{`, `\}`) do not count. Only the last box counts: if it is
-    not closed (a truncated response), empty, or longer than `MAX_ANSWER_CHARS`, there is no final
-    answer even if an earlier box is complete, since that may be an intermediate result. Linear in
-    the length of the response.
+    after: mark at the end of the model's thoughts, which are not read: only boxes behind the last
+    mark count, and a thought that is never closed has no answer. Empty: the whole response counts.
+    in_thought: whether the prompt opens a thought.
+
+    Braces may nest; escaped braces (`\{`, `\}`) do not count. Boxes with nothing but a comma,
+    `and`, `or` or a blank between them make one answer, a list. If the last box is not closed (a
+    truncated response) or is longer than `MAX_ANSWER_CHARS`, there is no final answer even if an
+    earlier box is complete, since that may be an intermediate result. Linear in the length of the
+    response.
     """
-    openings = deque(_OPENING.finditer(response), maxlen=1)
-    if not openings:
+    start = _end_of_thoughts(response, after, in_thought)
+    if start is None:
         return None
-    start = openings[0].end()
-    # One more character, for the closing brace.
-    content = response[start : start + MAX_ANSWER_CHARS + 1]
-    depth = 1
-    for token in _BRACE_OR_ESCAPE.finditer(content):
-        depth += {"{": 1, "}": -1}.get(token.group(), 0)
-        if depth == 0:
-            return content[: token.start()].strip() or None
-    return None
+    openings = deque(_OPENING.finditer(response, start), maxlen=MAX_BOXES)
+    boxes: list[_Box] = []
+    for opening in openings:
+        if boxes and opening.start() < boxes[-1][1]:
+            continue  # a frame inside a box
+        end, content = _content(response, opening.end())
+        if content is not None:
+            boxes.append((opening.start(), end, content))
+        elif opening is openings[-1]:
+            return None
+    filled = [box for box in boxes if box[2]]
+    return _joined(response, filled) if filled else None
+
+
+def gold_answer(text: str) -> str:
+    """The content of a gold answer's box, if it has one; several boxes close together are a
+    list."""
+    if "\\" not in text:
+        return text.strip()
+    if (answer := final_answer(text, after="")) is None:
+        return text.strip()
+    contents: list[str] = []
+    last = None
+    for opening in list(_OPENING.finditer(text))[-MAX_BOXES:]:
+        if last is not None and opening.start() < last:
+            continue
+        if last is None or opening.start() - last > _GOLD_GAP:
+            contents = []
+        last, content = _content(text, opening.end())
+        contents.append(content or "")
+    together = [content for content, _ in groupby(filter(None, contents))]
+    return ", ".join(together) if len(together) > 1 else answer
 
 
 def shorten(answer: str) -> str:
@@ -42,3 +90,44 @@ def shorten(answer: str) -> str:
     if len(answer) <= SHOWN_ANSWER_CHARS:
         return answer
     return answer[: SHOWN_ANSWER_CHARS - 1] + "…"
+
+
+def _end_of_thoughts(response: str, after: str, in_thought: bool) -> int | None:
+    """Where the answer may begin; None inside a thought that is not closed."""
+    if not after:
+        return 0
+    closing = response.rfind(after)
+    opening = response.rfind(after.replace("/", "", 1)) if "/" in after else -1
+    if opening > closing or (closing < 0 and in_thought):
+        return None
+    return closing + len(after) if closing >= 0 else 0
+
+
+def _content(text: str, start: int) -> tuple[int, str | None]:
+    """The end of a box whose content starts at `start`, and its content; None if it is open."""
+    # One more character, for the closing brace.
+    content = text[start : start + MAX_ANSWER_CHARS + 1]
+    depth = 1
+    for token in _BRACE_OR_ESCAPE.finditer(content):
+        depth += {"{": 1, "}": -1}.get(token.group(), 0)
+        if depth == 0:
+            return start + token.end(), _innermost(content[: token.start()].strip())
+    return start, None
+
+
+def _innermost(content: str) -> str:
+    """The content of a box that is all of `content`, or `content`."""
+    while (opening := _OPENING.match(content)) and content.endswith("}"):
+        end, inside = _content(content, opening.end())
+        if inside is None or end != len(content):
+            break
+        content = inside
+    return content
+
+
+def _joined(response: str, boxes: Sequence[_Box]) -> str:
+    """The last box, with those that stand directly before it."""
+    first = len(boxes) - 1
+    while first and _BETWEEN.fullmatch(response, boxes[first - 1][1], boxes[first][0]):
+        first -= 1
+    return ", ".join(content for content, _ in groupby(box[2] for box in boxes[first:]))

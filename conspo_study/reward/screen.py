@@ -1,8 +1,9 @@
 r"""Rejects answers whose check would run into its deadline, without checking them.
 
 A policy that learns to write such answers would cost seconds for each. They are recognised by their
-text: numbers too large to compute, and depth or length that no final answer has. All others are
-left to math-verify and its deadline.
+text: numbers too large to compute, and depth or length that no final answer has. Each is decided,
+since an answer that is left undecided would pay where a wrong one does not. All others are left to
+computer algebra and its deadline.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ _BRACES = re.compile(r"[{}]")
 
 
 def screened(answer: str) -> Verdict | None:
-    """UNPARSABLE for an answer with too deep nesting or too many parts, TIMEOUT for one with a
+    """UNPARSABLE for an answer with too deep nesting or too many parts, UNEVALUATED for one with a
     number too large to compute, None for all others. Linear in the answer's length."""
     if answer.count(",") >= MAX_ELEMENTS or _depth(answer) > MAX_NESTING:
         return Verdict.UNPARSABLE
     named = [*_FACTORIAL.findall(answer), *_BINOMIAL.findall(answer)]
     if any(len(n) > 18 or int(n) > LARGEST_FACTORIAL for n in named):
-        return Verdict.TIMEOUT
+        return Verdict.UNEVALUATED
     # math-verify does not evaluate powers modulo a number.
     if "mod" not in answer and any(
         _is_huge(_NUMERAL.findall(tower)) for tower in _TOWER.findall(answer)
     ):
-        return Verdict.TIMEOUT
+        return Verdict.UNEVALUATED
     return None
 
 

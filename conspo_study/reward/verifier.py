@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from conspo_study.records import Answered, Judgement, Verdict
-from conspo_study.reward.answers import MAX_ANSWER_CHARS, final_answer, shorten
+from conspo_study.reward.answers import (
+    MAX_ANSWER_CHARS,
+    final_answer,
+    gold_answer,
+    shorten,
+)
+from conspo_study.reward.echo import is_echo
 from conspo_study.reward.fast_path import decide, is_plain_integer
 from conspo_study.reward.process_judge import ProcessJudge
+from conspo_study.reward.reading import Garbage, judge_without_algebra, key_of, read
+from conspo_study.reward.reading.sound import formulas_in
 from conspo_study.reward.screen import screened
 
 if TYPE_CHECKING:  # the checking process imports this package, but not pydantic
@@ -17,22 +27,41 @@ if TYPE_CHECKING:  # the checking process imports this package, but not pydantic
 _Question = tuple[str, str | None]
 """Gold answer and final answer."""
 
+_read_gold = lru_cache(maxsize=16384)(read)
+_bare_gold = lru_cache(maxsize=16384)(gold_answer)
+
 
 class Verifier(ProcessJudge):
-    """Judges responses; usable from several threads at once.
+    """Judges responses; usable from several threads at once, and by itself:
 
-    Plain integers are compared in this process, everything else by math-verify in checking
-    processes, which are started on first use: a run with integer answers never starts one. Threads
-    that need these processes take turns.
+        with Verifier() as verifier:
+            judgements = verifier.verify([("\\frac{1}{2}", "so it is \\boxed{0.5}")])
+
+    Numbers, words, lists and intervals of them are compared in this process, formulas by computer
+    algebra in checking processes, which are started on first use. Threads that need these processes
+    take turns.
     """
 
-    def __init__(self, config: RewardConfig) -> None:
+    def __init__(self, config: RewardConfig | None = None, *, in_thought: bool = False) -> None:
+        """in_thought: whether prompts end inside a model's thought, which responses must close."""
+        if config is None:
+            from conspo_study.config import RewardConfig
+
+            config = RewardConfig()
         super().__init__(config)
+        self._after, self._in_thought = config.after, in_thought
         self._sound_golds: dict[str, bool] = {}
 
     def judge(self, answered: Sequence[Answered]) -> list[Judgement]:
-        """The judgement on each response, by `verify`."""
-        return self.verify([(a.problem.answer, a.response) for a in answered])
+        """The judgement on each response, by `verify`; a right answer that only hands an
+        expression of the problem's text back is UNEVALUATED."""
+        judgements = self.verify([(a.problem.answer, a.response) for a in answered])
+        return [
+            replace(judgement, verdict=Verdict.UNEVALUATED)
+            if judgement.verdict is Verdict.CORRECT and self._is_echo(a)
+            else judgement
+            for a, judgement in zip(answered, judgements, strict=True)
+        ]
 
     def verify(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
         """The judgement on each (gold answer, response text) of `pairs`, in order.
@@ -42,34 +71,47 @@ class Verifier(ProcessJudge):
         RuntimeError after `close`.
         """
         self._refuse_if_closed()
-        questions = [(_bare(gold), final_answer(response)) for gold, response in pairs]
-        verdicts: dict[_Question, Verdict] = {}
+        questions = [(_bare_gold(gold), self._answer(response)) for gold, response in pairs]
+        judged: dict[_Question, Judgement] = {}
         hard: list[_Question] = []
         for question in dict.fromkeys(questions):
-            verdict = _decide_here(*question)
-            if verdict is None:
+            judgement = _decide_here(*question)
+            if judgement is None:
                 hard.append(question)
             else:
-                verdicts[question] = verdict
+                judged[question] = judgement
         if hard:
-            verdicts |= self._ask(hard)
-        return [Judgement(verdicts[question], shorten(question[1] or "")) for question in questions]
+            judged |= self._ask(hard)
+        return [judged[question] for question in questions]
 
-    def _ask(self, questions: list[_Question]) -> dict[_Question, Verdict]:
-        """Verdicts on distinct questions, by the checking processes."""
+    def _answer(self, response: str) -> str | None:
+        return final_answer(response, self._after, in_thought=self._in_thought)
+
+    def _is_echo(self, answered: Answered) -> bool:
+        gold, answer = _bare_gold(answered.problem.answer), self._answer(answered.response)
+        if answer is None or is_plain_integer(answer):
+            return False
+        return is_echo(answered.problem.text, gold, answer, read(answer))
+
+    def _ask(self, questions: list[_Question]) -> dict[_Question, Judgement]:
+        """Judgements on distinct questions, by the checking processes."""
         with self._lock:
             self._refuse_if_closed()
             bad = self._bad_golds({gold: None for gold, _ in questions})
             asked = [
                 (gold, answer)
                 for gold, answer in questions
-                if gold not in bad and answer is not None
+                if gold not in bad and answer is not None and screened_for(gold, answer) is None
             ]
             verdicts: dict[_Question, Verdict] = dict(zip(asked, self._check(asked), strict=True))
-        for question in questions:
-            if question not in verdicts:
-                verdicts[question] = Verdict.GOLD_BAD if question[0] in bad else Verdict.NO_ANSWER
-        return verdicts
+        for gold, answer in questions:
+            if gold in bad:
+                verdicts[gold, answer] = Verdict.GOLD_BAD
+            elif answer is None:
+                verdicts[gold, answer] = Verdict.NO_ANSWER
+            elif (verdict := screened_for(gold, answer)) is not None:
+                verdicts[gold, answer] = verdict
+        return {question: _judgement(verdicts[question], question[1]) for question in questions}
 
     def _check(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         requests = [{"gold": gold, "answer": answer} for gold, answer in pairs]
@@ -87,29 +129,35 @@ class Verifier(ProcessJudge):
         for gold, verdict in zip(unknown, verdicts, strict=True):
             if verdict not in (Verdict.TIMEOUT, Verdict.KILLED):
                 self._sound_golds[gold] = verdict is Verdict.CORRECT
-        return {
-            gold
-            for gold in golds
-            if not is_plain_integer(gold) and not self._sound_golds.get(gold, False)
-        }
+        return {gold for gold in golds if not self._sound_golds.get(gold, False)}
 
 
-def _bare(gold: str) -> str:
-    r"""`gold` without a surrounding `\boxed{}`."""
-    return final_answer(gold) or gold.strip()
+def screened_for(gold: str, answer: str) -> Verdict | None:
+    """The verdict on an answer that is not checked; one equal to the gold answer always is."""
+    return None if answer == gold else screened(answer)
 
 
 def _askable(gold: str) -> bool:
-    return not is_plain_integer(gold) and len(gold) <= MAX_ANSWER_CHARS
+    return len(gold) <= MAX_ANSWER_CHARS
 
 
-def _decide_here(gold: str, answer: str | None) -> Verdict | None:
-    """The verdict, if it needs no checking process; else None.
-
-    Without a check only plain integers are known to be sound gold answers; an unsound gold answer
-    is GOLD_BAD for any response.
-    """
+def _decide_here(gold: str, answer: str | None) -> Judgement | None:
+    """The judgement, if it needs no computer algebra; else None."""
+    if answer is not None and (verdict := decide(gold, answer)) is not None:
+        return Judgement(verdict, answer, key=answer)
+    if is_plain_integer(gold) and answer is None:
+        return Judgement(Verdict.NO_ANSWER)
+    if not _askable(gold) or isinstance(known := _read_gold(gold), Garbage):
+        return _judgement(Verdict.GOLD_BAD, answer)
     if answer is None:
-        return Verdict.NO_ANSWER if is_plain_integer(gold) else None
-    # An answer equal to the gold answer needs a check of the gold answer itself.
-    return decide(gold, answer) or (screened(answer) if answer != gold else None)
+        return None if any(True for _ in formulas_in(known)) else Judgement(Verdict.NO_ANSWER)
+    verdict = judge_without_algebra(known, reading := read(answer))
+    if verdict is None:
+        return None
+    return Judgement(verdict, shorten(answer), key=key_of(reading))
+
+
+def _judgement(verdict: Verdict, answer: str | None) -> Judgement:
+    if answer is None:
+        return Judgement(verdict)
+    return Judgement(verdict, shorten(answer), key=key_of(read(answer)))
