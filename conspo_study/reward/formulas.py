@@ -30,7 +30,9 @@ _COMPUTING = re.compile(
 _IMAGINARY = re.compile(r"(?<![a-zA-Z\\_{])(?<!_ )i(?![a-zA-Z])|\\imath\b")
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?) ?\^ ?\{? ?\\circ ?\}?")
 _CIRCLE = re.compile(r" ?\^ ?\{? ?\\circ ?\}?")
-_GREEK_FACTOR = re.compile(r"\\(alpha|beta|delta|epsilon|eta|kappa|lambda|mu|nu|omega|rho|tau|theta) \(")
+_GREEK_FACTOR = re.compile(
+    r"\\(alpha|beta|delta|epsilon|eta|kappa|lambda|mu|nu|omega|rho|tau|theta) \("
+)
 
 
 class FormulaChecker:
@@ -174,8 +176,7 @@ def _coordinates(symbols: list[Any], point: tuple[int, int]) -> dict[Any, Any]:
 def _value(expression: Any, places: dict[Any, Any]) -> Fraction | None:
     """The real value at a point, in 30 digits; None if there is none."""
     try:
-        value = expression.subs(places) if places else expression
-        number = value.evalf(_DIGITS, maxn=120)
+        number = expression.evalf(_DIGITS, subs=places, maxn=120)
         real, imaginary = number.as_real_imag()
         if not (real.is_Number and imaginary.is_Number and real.is_finite):
             return None

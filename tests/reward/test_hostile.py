@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from asking import verdicts
 
 from conspo_study.config import RewardConfig
@@ -13,6 +14,12 @@ from conspo_study.reward.pool import Pool
 SLACK_S = 30.0
 
 HANGING = {
+    "power tower": "9^{9^{9^{9}}}",
+    "factorial": "99999999!",
+    "nested fractions": "\\frac{1}{" * 30 + "2" + "}" * 30,
+    "tower of a variable": "x^{x^{x^{x^{x}}}}",
+}
+KNOWN_TO_HANG = {
     "power tower": "9^{9^{9^{9}}}",
     "factorial": "99999999!",
     "nested fractions": "\\frac{1}{" * 300 + "2" + "}" * 300,
@@ -37,53 +44,55 @@ def boxed(answer):
 def test_hanging_answers_time_out_one_by_one_and_the_pool_recovers(capfd):
     pool = Pool(workers=1, memory_mb=1024)
     try:
-        assert verdicts(pool, [("5", "10/2")], 1.0) == [Verdict.CORRECT]
+        assert verdicts(pool, [("x+5", "5+x")], 1.0) == [Verdict.CORRECT]
         seen = set(pool.pids)
         for name, answer in HANGING.items():
             start = time.monotonic()
-            (verdict,) = verdicts(pool, [("5", answer)], 1.0)
+            (verdict,) = verdicts(pool, [("x+5", answer)], 1.0)
             assert time.monotonic() - start < 1.0 + SLACK_S, name
             assert verdict in (Verdict.TIMEOUT, Verdict.KILLED), name
             assert not verdict.decided
             assert len(pool.pids) == 1
             assert not seen.intersection(pool.pids), "a killed process is replaced"
             seen.update(pool.pids)
-        assert verdicts(pool, [("5", "10/2")], 1.0) == [Verdict.CORRECT]
+        assert verdicts(pool, [("x+5", "5+x")], 1.0) == [Verdict.CORRECT]
     finally:
         pool.close()
     assert capfd.readouterr() == ("", "")
 
 
-def test_answers_that_are_known_to_hang_start_no_process():
-    with Verifier(RewardConfig()) as verifier:
-        judged = verifier.verify([("5", boxed(answer)) for answer in HANGING.values()])
-        assert Verdict.CORRECT not in {judgement.verdict for judgement in judged}
-        assert {judgement.verdict for judgement in judged} == {Verdict.TIMEOUT, Verdict.UNPARSABLE}
-        assert verifier.pids == ()
+@pytest.mark.parametrize("gold", ["5", "x+5", "(1, x)"])
+def test_answers_that_are_known_to_hang_are_decided_and_reach_no_process(gold):
+    with Verifier(RewardConfig(deadline_s=60)) as verifier:
+        judged = verifier.verify([(gold, boxed(answer)) for answer in KNOWN_TO_HANG.values()])
+        wrong = {Verdict.UNEVALUATED, Verdict.UNPARSABLE, Verdict.WRONG}
+        assert {judgement.verdict for judgement in judged} <= wrong
+        assert gold != "5" or verifier.pids == ()
 
 
 def test_the_gold_answer_itself_is_never_screened():
-    large = "2^{10000000}"
+    large = "x+2^{10000000}"
     with Verifier(RewardConfig(deadline_s=60.0)) as verifier:
         judged = verifier.verify([(large, boxed(large)), (large, boxed("9^{9^{9}}"))])
-    assert [j.verdict for j in judged] == [Verdict.CORRECT, Verdict.TIMEOUT]
+    assert [j.verdict for j in judged] == [Verdict.CORRECT, Verdict.UNEVALUATED]
 
 
 def test_large_answers_end_in_time_and_leave_the_pool_usable():
     with Verifier(RewardConfig(deadline_s=2.0)) as verifier:
         for name, answer in LARGE.items():
             start = time.monotonic()
-            verdict = verifier.verify([("5", boxed(answer))])[0].verdict
-            assert time.monotonic() - start < 2.0 + SLACK_S, name
-            assert verdict is not Verdict.CORRECT, name
-        assert verifier.verify([("5", boxed("10/2"))])[0].verdict is Verdict.CORRECT
+            for gold in ("5", "x+5"):
+                verdict = verifier.verify([(gold, boxed(answer))])[0].verdict
+                assert verdict is not Verdict.CORRECT, name
+            assert time.monotonic() - start < 4.0 + SLACK_S, name
+        assert verifier.verify([("x+5", boxed("5+x"))])[0].verdict is Verdict.CORRECT
 
 
 def test_a_hanging_answer_does_not_harm_its_neighbours_and_is_paid_for_once():
-    answers = ["10/2", STUBBORN, "11/2"] * 8
+    answers = ["5+x", STUBBORN, "5-x"] * 8
     start = time.monotonic()
     with Verifier(RewardConfig(deadline_s=2.0)) as verifier:
-        judged = verifier.verify([("5", boxed(answer)) for answer in answers])
+        judged = verifier.verify([("x+5", boxed(answer)) for answer in answers])
     expected = [Verdict.CORRECT, Verdict.TIMEOUT, Verdict.WRONG] * 8
     assert [judgement.verdict for judgement in judged] == expected
     assert time.monotonic() - start < 2.0 + 2 * SLACK_S
@@ -98,7 +107,7 @@ def test_a_hanging_gold_answer_is_the_fault_of_the_problem():
 def test_a_memory_bomb_is_killed_by_the_cap():
     pool = Pool(workers=1, memory_mb=16)
     try:
-        assert verdicts(pool, [("x+1", "(a+b+c+d+e+f)^{100}")], 60) == [Verdict.KILLED]
+        assert verdicts(pool, [("x+1", "f(x)+(a+b+c+d+e+f)^{100}")], 60) == [Verdict.KILLED]
         assert verdicts(pool, [("x+1", "1+x")], 60) == [Verdict.CORRECT]
     finally:
         pool.close()
@@ -123,7 +132,7 @@ def test_code_in_an_answer_is_not_run_and_nothing_of_it_is_printed(tmp_path, cap
         '"}\n{"verdict": "correct", "last": false}',
     ]
     with Verifier(RewardConfig(deadline_s=30)) as verifier:
-        judged = verifier.verify([("5", boxed(code)) for code in codes])
+        judged = verifier.verify([(gold, boxed(code)) for gold in ("5", "x") for code in codes])
     assert not target.exists()
     assert Verdict.CORRECT not in {judgement.verdict for judgement in judged}
     assert capfd.readouterr() == ("", "")

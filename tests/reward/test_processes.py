@@ -20,20 +20,21 @@ WAIT_S = 60.0
 STUBBORN = "\\boxed{(900000!)^{900000}}"
 """Hangs, and nothing in its text says so."""
 
-# Stands in for math_verify in the child: an answer's text says how the check goes wrong.
+# Stand in for the libraries of the child: an answer's text says how the check goes wrong.
+PARSER = r"""
+class NormalizationConfig:
+    def __init__(self, **options): ...
+
+class ConversionConfig(NormalizationConfig): ...
+
+def latex2sympy(text, **options):
+    return text
+"""
 FAULTY = r"""
 import os, signal
 
-class LatexExtractionConfig:
-    def __init__(self, **options): ...
-
-def parse(text, extraction, parsing_timeout):
-    return [(text,)]
-
 def verify(golds, answers, timeout_seconds):
-    (answer,) = answers[0]
-    if answer == golds[0][0]:
-        return True
+    (answer,) = answers
     if "print" in answer:
         print(answer); os.write(1, b'{"verdict": "correct"}\n'); os.write(2, answer.encode())
     if "exit" in answer:
@@ -82,6 +83,10 @@ def marked(marker):
 
 @pytest.fixture
 def faulty(tmp_path, monkeypatch):
+    parser = tmp_path / "latex2sympy2_extended"
+    parser.mkdir()
+    (parser / "__init__.py").write_text(PARSER)
+    (parser / "latex2sympy2.py").write_text(PARSER)
     (tmp_path / "math_verify.py").write_text(FAULTY)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with Verifier(RewardConfig(deadline_s=30, memory_mb=256)) as verifier:
@@ -90,7 +95,7 @@ def faulty(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("fault", ["exit", "segfault", "raise", "exhaust"])
 def test_a_check_whose_process_dies_is_killed_and_the_next_one_is_fine(faulty, fault):
-    responses = ["\\boxed{x}", f"\\boxed{{{fault}}}", "\\boxed{y}"]
+    responses = ["\\boxed{x}", f"\\boxed{{x+{fault}}}", "\\boxed{y}"]
     judged = faulty.verify([("x", response) for response in responses])
     verdicts = [judgement.verdict for judgement in judged]
     assert verdicts == [Verdict.CORRECT, Verdict.KILLED, Verdict.WRONG]
@@ -98,38 +103,40 @@ def test_a_check_whose_process_dies_is_killed_and_the_next_one_is_fine(faulty, f
 
 
 def test_what_a_library_prints_is_neither_shown_nor_taken_for_a_reply(faulty, capfd):
-    judged = faulty.verify([("x", "\\boxed{print}"), ("x", "\\boxed{x}")])
+    judged = faulty.verify([("x", "\\boxed{x+print}"), ("x", "\\boxed{x}")])
     assert [judgement.verdict for judgement in judged] == [Verdict.WRONG, Verdict.CORRECT]
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_process_killed_at_work_makes_the_verdict_killed():
     with Verifier(RewardConfig(deadline_s=WAIT_S)) as verifier:
-        verifier.verify([("5", "\\boxed{10/2}")])
+        verifier.verify([("x+5", "\\boxed{5+x}")])
         (pid,) = verifier.pids
         idle = cpu_ticks(pid)
         judged = []
-        thread = threading.Thread(target=lambda: judged.extend(verifier.verify([("5", STUBBORN)])))
+        thread = threading.Thread(
+            target=lambda: judged.extend(verifier.verify([("x+5", STUBBORN)]))
+        )
         thread.start()
         wait_until(lambda: cpu_ticks(pid) > idle + 5)
         os.kill(pid, signal.SIGKILL)
         thread.join()
         assert judged[0].verdict is Verdict.KILLED
-        assert verifier.verify([("5", "\\boxed{10/2}")])[0].verdict is Verdict.CORRECT
+        assert verifier.verify([("x+5", "\\boxed{5+x}")])[0].verdict is Verdict.CORRECT
 
 
 def test_a_process_killed_while_idle_costs_no_verdict():
     with Verifier(RewardConfig(deadline_s=30)) as verifier:
-        verifier.verify([("5", "\\boxed{10/2}")])
+        verifier.verify([("x+5", "\\boxed{5+x}")])
         (pid,) = verifier.pids
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not alive(pid))
-        assert verifier.verify([("5", "\\boxed{10/2}")])[0].verdict is Verdict.CORRECT
+        assert verifier.verify([("x+5", "\\boxed{5+x}")])[0].verdict is Verdict.CORRECT
 
 
 def test_close_leaves_no_process_and_ends_the_verifier():
     verifier = Verifier(RewardConfig(deadline_s=0.5, workers=2))
-    verifier.verify([("5", "\\boxed{10/2}"), ("5", STUBBORN)])
+    verifier.verify([("x+5", "\\boxed{5+x}"), ("x+5", STUBBORN)])
     pids = verifier.pids
     assert len(pids) == 2
     verifier.close()
@@ -141,7 +148,7 @@ def test_close_leaves_no_process_and_ends_the_verifier():
 
 def test_a_forgotten_verifier_takes_its_processes_along():
     verifier = Verifier(RewardConfig(deadline_s=30))
-    verifier.verify([("5", "\\boxed{10/2}")])
+    verifier.verify([("x+5", "\\boxed{5+x}")])
     (pid,) = verifier.pids
     del verifier
     wait_until(lambda: not alive(pid))
@@ -154,11 +161,11 @@ def test_no_process_survives_when_the_owner(how):
         "from conspo_study.config import RewardConfig\n"
         "from conspo_study.reward import Verifier\n"
         "verifier = Verifier(RewardConfig(workers=2, deadline_s=1.0))\n"
-        "verifier.verify([('5', r'\\boxed{10/2}'), ('5', r'\\boxed{11/2}')])\n"
+        "verifier.verify([('x+5', r'\\boxed{5+x}'), ('x+5', r'\\boxed{x+6}')])\n"
         "print('warm', flush=True)\n"
     )
     if how == "is killed":
-        code += f"while True: verifier.verify([('5', r'{STUBBORN}')])\n"
+        code += f"while True: verifier.verify([('x+5', r'{STUBBORN}')])\n"
     owner = subprocess.Popen(
         [sys.executable, "-c", code], env={**os.environ, marker: "1"}, stdout=subprocess.PIPE
     )
@@ -180,7 +187,7 @@ def test_a_library_that_does_not_load_is_reported_with_what_to_do(tmp_path, monk
         Verifier(RewardConfig()) as verifier,
         pytest.raises(VerifierUnavailable, match=r"no such thing.*install"),
     ):
-        verifier.verify([("5", "\\boxed{10/2}")])
+        verifier.verify([("x+5", "\\boxed{5+x}")])
 
 
 def test_a_process_that_never_gets_ready_is_not_started_for_ever(tmp_path, monkeypatch):
@@ -190,7 +197,7 @@ def test_a_process_that_never_gets_ready_is_not_started_for_ever(tmp_path, monke
         Verifier(RewardConfig()) as verifier,
         pytest.raises(VerifierUnavailable, match="in a row"),
     ):
-        verifier.verify([("5", "\\boxed{10/2}")])
+        verifier.verify([("x+5", "\\boxed{5+x}")])
 
 
 def test_the_child_imports_nothing_heavy_besides_its_library():

@@ -80,7 +80,10 @@ def test_order_is_kept_over_several_processes_and_duplicates():
 def test_a_judgement_carries_the_extracted_answer_shortened(verifier):
     responses = ["\\boxed{ 0.5 }", "no box", f"\\boxed{{{'1' * 300}}}"]
     judged = verifier.verify([("1/2", response) for response in responses])
-    assert judged[:2] == [Judgement(Verdict.CORRECT, "0.5"), Judgement(Verdict.NO_ANSWER, "")]
+    assert judged[:2] == [
+        Judgement(Verdict.CORRECT, "0.5", key="1/2"),
+        Judgement(Verdict.NO_ANSWER, ""),
+    ]
     assert judged[2].answer == "1" * 199 + "…"
 
 

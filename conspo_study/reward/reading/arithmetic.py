@@ -100,7 +100,7 @@ class _Expression:
             return inside
         if token == r"\frac":
             return _checked(self._atom() / self._atom())
-        if not token or not token[0].isdigit() and token[0] != ".":
+        if not token or (not token[0].isdigit() and token[0] != "."):
             raise ValueError("no number")
         return Fraction(token.replace(",", ""))
 

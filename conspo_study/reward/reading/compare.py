@@ -274,7 +274,7 @@ def _as_time(reading: Reading) -> Clock | None:
 
 
 def _same_time(gold: Clock, answer: Clock) -> bool:
-    if gold.half and answer.half or not gold.half and not answer.half:
+    if (gold.half and answer.half) or (not gold.half and not answer.half):
         return gold == answer
     hours = {_hours(gold), gold.hours}, {_hours(answer), answer.hours}
     return gold.minutes == answer.minutes and bool(hours[0] & hours[1])

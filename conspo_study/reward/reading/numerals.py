@@ -86,7 +86,9 @@ _BASE = re.compile(
 _BASE_DIGITS = re.compile(r"(?P<numeral>[0-9A-Za-z]+) ?_ ?(?P<rest>.+)")
 _BASE_WORDS = {
     word: base
-    for base, word in enumerate("two three four five six seven eight nine ten".split(), start=2)
+    for base, word in enumerate(
+        ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], start=2
+    )
 } | {"twelve": 12, "sixteen": 16}
 _ORDINAL = re.compile(r"^ ?\^? ?\{? ?(?:\\text\{)? ?(?:st|nd|rd|th)\}{0,2}$")
 _TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
@@ -293,4 +295,4 @@ def _same_value(gold: Numeral, g: Fraction, answer: Numeral, a: Fraction) -> boo
 
 def _same_unit(gold: Numeral, answer: Numeral) -> bool:
     first, second = gold.unit.factors, answer.unit.factors
-    return first == second or not second and not gold.unit.letter or not first
+    return first == second or (not second and not gold.unit.letter) or not first

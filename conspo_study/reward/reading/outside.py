@@ -15,9 +15,52 @@ _LEADING = re.compile(
 _TRAILING = re.compile(r"(?:[\s.,;:!]|\\\\|\\$)+$")
 _FACTORIAL = re.compile(r"[\w})]\s*!\s*$")
 _ANNOUNCING = frozenset(
-    "the a an final answer answers is are be result value values total sum so hence therefore thus "
-    "it equals equal to solution solutions we get have which namely approximately approx about "
-    "roughly exactly number of probability area volume length distance ans option choice".split()
+    [
+        "the",
+        "a",
+        "an",
+        "final",
+        "answer",
+        "answers",
+        "is",
+        "are",
+        "be",
+        "result",
+        "value",
+        "values",
+        "total",
+        "sum",
+        "so",
+        "hence",
+        "therefore",
+        "thus",
+        "it",
+        "equals",
+        "equal",
+        "to",
+        "solution",
+        "solutions",
+        "we",
+        "get",
+        "have",
+        "which",
+        "namely",
+        "approximately",
+        "approx",
+        "about",
+        "roughly",
+        "exactly",
+        "number",
+        "of",
+        "probability",
+        "area",
+        "volume",
+        "length",
+        "distance",
+        "ans",
+        "option",
+        "choice",
+    ]
 )
 _TEXT_BEFORE = re.compile(r"^\\text ?\{([a-zA-Z ,:.=']*)\}\s*(?=[^\s^_])")
 _WORDS_BEFORE = re.compile(r"^([a-zA-Z]{2,}(?:[ ,:=]+[a-zA-Z]{1,})*[ :=]+)(?=[-\d\\($+.\[])")
@@ -27,7 +70,10 @@ MAX_WORDS = 8
 _QUALIFIER = re.compile(
     r"[\s,(]*(?:\\text ?\{[\s,(]*(?:for|where|with|over|modulo units)\b|\\forall\b|\\quad\s*\\forall)"
 )
-_HEDGES = re.compile(r"\b(?:or|no|none|neither|never|wrong|think|guess|maybe|perhaps|not|except|unless|otherwise|else|but|instead)\b", re.I)
+_HEDGES = re.compile(
+    r"\b(?:or|no|none|neither|never|wrong|think|guess|maybe|perhaps|not|except|unless|otherwise|else|but|instead)\b",
+    re.I,
+)
 
 
 @rule(

@@ -22,7 +22,7 @@ from conspo_study.reward.reading.kinds import (
 )
 from conspo_study.reward.reading.labels import is_label
 from conspo_study.reward.reading.layout import Malformed, plain_layout
-from conspo_study.reward.reading.numerals import Numeral, read_numeral
+from conspo_study.reward.reading.numerals import read_numeral
 from conspo_study.reward.reading.outside import without_surroundings
 from conspo_study.reward.reading.rules import rule
 from conspo_study.reward.reading.units import read_unit
@@ -61,8 +61,41 @@ _CONDITION = re.compile(r"[a-zA-Z](?: ?\\in ?\\mathbb ?\{[A-Z]\})? ?(?::|\|) ?(.
 _CAPITALS = re.compile(r"[A-Z]{2,}")
 _BARE_WORDS = re.compile(r"[A-Za-z][A-Za-z' .\-]*")
 _KNOWN_WORDS = frozenset(
-    "yes no true false even odd none never always east west north south both all any mean mode "
-    "neither infinite finite undefined zero one two three four five six seven eight nine ten".split()
+    [
+        "yes",
+        "no",
+        "true",
+        "false",
+        "even",
+        "odd",
+        "none",
+        "never",
+        "always",
+        "east",
+        "west",
+        "north",
+        "south",
+        "both",
+        "all",
+        "any",
+        "mean",
+        "mode",
+        "neither",
+        "infinite",
+        "finite",
+        "undefined",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+    ]
 )
 _ALPHANUMERIC = re.compile(r"[a-zA-Z0-9]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -209,9 +242,7 @@ def _text(text: str, level: int) -> Reading | None:
             return reading
     parts, separators = split(content, _SEPARATOR)
     if separators and 1 < len(parts) <= MAX_PARTS and all(parts):
-        return Several(
-            tuple(read_plain(rf"\text{{{part}}}", level + 1) for part in parts), "list"
-        )
+        return Several(tuple(read_plain(rf"\text{{{part}}}", level + 1) for part in parts), "list")
     if re.search(r"\d", content):
         return read_plain(content, level + 1)
     return Words(_normal_words(content))
@@ -437,7 +468,7 @@ def _words(text: str) -> Words | None:
         return None
     words = bare.split()
     known = any(len(word) > 4 or word.lower() in _KNOWN_WORDS for word in words)
-    return Words(_normal_words(bare)) if known or "\\text" in text and len(bare) > 1 else None
+    return Words(_normal_words(bare)) if known or ("\\text" in text and len(bare) > 1) else None
 
 
 def _normal_words(text: str) -> str:

@@ -91,8 +91,30 @@ _PHRASE = re.compile(r"[a-zA-Z' ,.()-]+")
 _WORD = re.compile(r"[a-zA-Z€£$]+")
 _PART = re.compile(r"([*/]|per\b)|([a-zA-Z€£$]+)(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?|\s+|\\cdot\b|\.")
 _HEDGES = frozenset(
-    "or and not maybe perhaps either neither possibly probably nor but if except versus vs unless "
-    "minus plus times half twice factorial".split()
+    [
+        "or",
+        "and",
+        "not",
+        "maybe",
+        "perhaps",
+        "either",
+        "neither",
+        "possibly",
+        "probably",
+        "nor",
+        "but",
+        "if",
+        "except",
+        "versus",
+        "vs",
+        "unless",
+        "minus",
+        "plus",
+        "times",
+        "half",
+        "twice",
+        "factorial",
+    ]
 )
 """Words that make what stands before them less than an answer, or another one."""
 MAX_WORDS = 12

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from conspo_study.records import Verdict
 from conspo_study.reward.reading.compare import Comparison, FormulasEqual
