@@ -105,7 +105,7 @@ class Comparison:
 
     def _as_equations(self, gold: Labelled | Chain, answer: Labelled | Chain) -> bool:
         first, second = _equation(gold), _equation(answer)
-        return bool(first and second) and self._formulas(first, second)
+        return first is not None and second is not None and self._formulas(first, second)
 
     def _chains(self, gold: Reading, answer: Reading) -> bool:
         if isinstance(gold, Chain) and isinstance(answer, Chain):

@@ -67,7 +67,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """Two or more answers; kind is `list`, `set` or `tuple`, of which only the last has an order."""
+    """Two or more answers; kind is `list`, `set` or `tuple`: only tuples have an order."""
 
     parts: tuple[Reading, ...]
     kind: str

@@ -84,12 +84,11 @@ _BASE = re.compile(
     r"|^ ?\\text\{ ?\(?(?:in )?base[ -](?P<words>\d{1,2}|[a-z]+)\)? ?\}$"
 )
 _BASE_DIGITS = re.compile(r"(?P<numeral>[0-9A-Za-z]+) ?_ ?(?P<rest>.+)")
-_BASE_WORDS = {
-    word: base
-    for base, word in enumerate(
-        ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], start=2
-    )
-} | {"twelve": 12, "sixteen": 16}
+_NUMBER_WORDS = "two three four five six seven eight nine ten"
+_BASE_WORDS = {word: base for base, word in enumerate(_NUMBER_WORDS.split(), start=2)} | {
+    "twelve": 12,
+    "sixteen": 16,
+}
 _ORDINAL = re.compile(r"^ ?\^? ?\{? ?(?:\\text\{)? ?(?:st|nd|rd|th)\}{0,2}$")
 _TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 _PARENTHESES = re.compile(r"\(([^()]*)\)")

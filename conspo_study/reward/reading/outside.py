@@ -14,61 +14,20 @@ _LEADING = re.compile(
 )
 _TRAILING = re.compile(r"(?:[\s.,;:!]|\\\\|\\$)+$")
 _FACTORIAL = re.compile(r"[\w})]\s*!\s*$")
-_ANNOUNCING = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "final",
-        "answer",
-        "answers",
-        "is",
-        "are",
-        "be",
-        "result",
-        "value",
-        "values",
-        "total",
-        "sum",
-        "so",
-        "hence",
-        "therefore",
-        "thus",
-        "it",
-        "equals",
-        "equal",
-        "to",
-        "solution",
-        "solutions",
-        "we",
-        "get",
-        "have",
-        "which",
-        "namely",
-        "approximately",
-        "approx",
-        "about",
-        "roughly",
-        "exactly",
-        "number",
-        "of",
-        "probability",
-        "area",
-        "volume",
-        "length",
-        "distance",
-        "ans",
-        "option",
-        "choice",
-    ]
+_ANNOUNCEMENT = (
+    "the a an final answer answers is are be result value values total sum so hence therefore thus "
+    "it equals equal to solution solutions we get have which namely approximately approx about "
+    "roughly exactly number of probability area volume length distance ans option choice"
 )
+_ANNOUNCING = frozenset(_ANNOUNCEMENT.split())
 _TEXT_BEFORE = re.compile(r"^\\text ?\{([a-zA-Z ,:.=']*)\}\s*(?=[^\s^_])")
 _WORDS_BEFORE = re.compile(r"^([a-zA-Z]{2,}(?:[ ,:=]+[a-zA-Z]{1,})*[ :=]+)(?=[-\d\\($+.\[])")
 _SENTENCE_END = re.compile(r"(?:\b(?:is|are|equals)|:) *$")
 MAX_WORDS = 8
 """Maximum number of words of a sentence that announces an answer."""
 _QUALIFIER = re.compile(
-    r"[\s,(]*(?:\\text ?\{[\s,(]*(?:for|where|with|over|modulo units)\b|\\forall\b|\\quad\s*\\forall)"
+    r"[\s,(]*(?:\\text ?\{[\s,(]*(?:for|where|with|over|modulo units)\b"
+    r"|\\forall\b|\\quad\s*\\forall)"
 )
 _HEDGES = re.compile(
     r"\b(?:or|no|none|neither|never|wrong|think|guess|maybe|perhaps|not|except|unless|otherwise|else|but|instead)\b",

@@ -27,6 +27,8 @@ from conspo_study.reward.reading.outside import without_surroundings
 from conspo_study.reward.reading.rules import rule
 from conspo_study.reward.reading.units import read_unit
 
+_Flat = Callable[[str], Reading | None]
+_Nested = Callable[[str, int], Reading | None]
 MAX_LEVELS = 6
 """Maximum depth of lists in lists."""
 MAX_PARTS = 256
@@ -60,43 +62,11 @@ _MATRIX = re.compile(
 _CONDITION = re.compile(r"[a-zA-Z](?: ?\\in ?\\mathbb ?\{[A-Z]\})? ?(?::|\|) ?(.*)", re.DOTALL)
 _CAPITALS = re.compile(r"[A-Z]{2,}")
 _BARE_WORDS = re.compile(r"[A-Za-z][A-Za-z' .\-]*")
-_KNOWN_WORDS = frozenset(
-    [
-        "yes",
-        "no",
-        "true",
-        "false",
-        "even",
-        "odd",
-        "none",
-        "never",
-        "always",
-        "east",
-        "west",
-        "north",
-        "south",
-        "both",
-        "all",
-        "any",
-        "mean",
-        "mode",
-        "neither",
-        "infinite",
-        "finite",
-        "undefined",
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-    ]
+_SHORT_WORDS = (
+    "yes no true false even odd none never always east west north south both all any mean mode "
+    "neither infinite finite undefined zero one two three four five six seven eight nine ten"
 )
+_KNOWN_WORDS = frozenset(_SHORT_WORDS.split())
 _ALPHANUMERIC = re.compile(r"[a-zA-Z0-9]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _EMPTY_SETS = frozenset({r"\emptyset", r"\{\}", r"\{ \}"})
@@ -118,15 +88,13 @@ def read_plain(plain: str, level: int = 0) -> Reading:
     text = without_surroundings(plain)
     if level > MAX_LEVELS or not text or not is_balanced(text):
         return Garbage()
-    flat: tuple[Callable[[str], Reading | None], ...]
-    nested: tuple[Callable[[str, int], Reading | None], ...]
     for flat, nested in _READERS:
         for reader in flat:
-            if (reading := reader(text)) is not None:
-                return reading
+            if (whole := reader(text)) is not None:
+                return whole
         for deeper in nested:
-            if (reading := deeper(text, level)) is not None:
-                return reading
+            if (parted := deeper(text, level)) is not None:
+                return parted
     return _formula(text)
 
 
@@ -482,7 +450,7 @@ def _squeezed(text: str) -> str:
     return text.replace(" ", "")
 
 
-_READERS = (
+_READERS: tuple[tuple[tuple[_Flat, ...], tuple[_Nested, ...]], ...] = (
     ((_clock, read_numeral, _quantities), (_choice, _text, _matrix, _several, _relation)),
     ((), (_union, _bracketed, _plus_minus)),
     ((_ratio, _words), ()),

@@ -90,32 +90,11 @@ _LETTER = re.compile("[a-zA-Z]")
 _PHRASE = re.compile(r"[a-zA-Z' ,.()-]+")
 _WORD = re.compile(r"[a-zA-Z€£$]+")
 _PART = re.compile(r"([*/]|per\b)|([a-zA-Z€£$]+)(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?|\s+|\\cdot\b|\.")
-_HEDGES = frozenset(
-    [
-        "or",
-        "and",
-        "not",
-        "maybe",
-        "perhaps",
-        "either",
-        "neither",
-        "possibly",
-        "probably",
-        "nor",
-        "but",
-        "if",
-        "except",
-        "versus",
-        "vs",
-        "unless",
-        "minus",
-        "plus",
-        "times",
-        "half",
-        "twice",
-        "factorial",
-    ]
+_HEDGING = (
+    "or and not maybe perhaps either neither possibly probably nor but if except versus vs unless "
+    "minus plus times half twice factorial"
 )
+_HEDGES = frozenset(_HEDGING.split())
 """Words that make what stands before them less than an answer, or another one."""
 MAX_WORDS = 12
 """Maximum number of words behind a number."""
