@@ -39,7 +39,7 @@ HEAVY = {
         "conspo_study.rollout.engine_actor",
     },
     "optuna": {"conspo_study.search.samplers.optuna_samplers", "conspo_study.results.export"},
-    "math_verify": {"conspo_study.reward.math_task"},
+    "math_verify": {"conspo_study.reward.formulas"},
     "huggingface_hub": {"conspo_study.policy.hub"},
     "peft": {"conspo_study.policy.lora"},
     "vllm": {

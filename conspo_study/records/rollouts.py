@@ -33,6 +33,8 @@ class Answered:
     """What the policy was asked: the template with the problem in it; the user's turn of a chat."""
     response: str
     """Untrusted."""
+    in_thought: bool = False
+    """True if the prompt ends inside the model's thought, which the response has to close."""
 
 
 class FinishStatus(StrEnum):

@@ -8,7 +8,7 @@ from functools import lru_cache
 from conspo_study.reward.reading.brackets import split
 from conspo_study.reward.reading.kinds import Chain, Formula, Labelled, Reading
 from conspo_study.reward.reading.layout import Malformed, plain_layout
-from conspo_study.reward.reading.numerals import Numeral
+from conspo_study.reward.reading.numerals import Numeral, read_numeral
 from conspo_study.reward.reading.outside import without_surroundings
 
 MAX_PROBLEM_CHARS = 20_000
@@ -25,11 +25,12 @@ def is_echo(problem: str, gold: str, answer: str, reading: Reading) -> bool:
     """Whether an answer is an expression of the problem's text, and not written as the gold
     answer is.
 
-    reading: that of the answer. Numbers are no expressions, unless they are fractions that can be
-    reduced: a question may well mention the number that answers it.
+    reading: that of the answer. A question may well mention the number that answers it, but not in
+    another form than the answer's, such as a fraction that is to be written as a decimal.
     """
     if isinstance(reading, Numeral):
-        if reading.reduced and reading.form != "scientific":
+        known = read_numeral(gold)
+        if reading.reduced and (known is None or known.form == reading.form):
             return False
     elif not isinstance(reading, Formula | Chain | Labelled):
         return False

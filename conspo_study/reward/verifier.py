@@ -28,7 +28,7 @@ _Question = tuple[str, str | None]
 """Gold answer and final answer."""
 
 _read_gold = lru_cache(maxsize=16384)(read)
-_bare_gold = lru_cache(maxsize=16384)(gold_answer)
+gold_of = lru_cache(maxsize=16384)(gold_answer)
 
 
 class Verifier(ProcessJudge):
@@ -42,20 +42,21 @@ class Verifier(ProcessJudge):
     take turns.
     """
 
-    def __init__(self, config: RewardConfig | None = None, *, in_thought: bool = False) -> None:
-        """in_thought: whether prompts end inside a model's thought, which responses must close."""
+    def __init__(self, config: RewardConfig | None = None) -> None:
         if config is None:
             from conspo_study.config import RewardConfig
 
             config = RewardConfig()
         super().__init__(config)
-        self._after, self._in_thought = config.after, in_thought
+        self._after = config.after
         self._sound_golds: dict[str, bool] = {}
 
     def judge(self, answered: Sequence[Answered]) -> list[Judgement]:
         """The judgement on each response, by `verify`; a right answer that only hands an
         expression of the problem's text back is UNEVALUATED."""
-        judgements = self.verify([(a.problem.answer, a.response) for a in answered])
+        judgements = self._judgements(
+            [(gold_of(a.problem.answer), self._answer(a)) for a in answered]
+        )
         return [
             replace(judgement, verdict=Verdict.UNEVALUATED)
             if judgement.verdict is Verdict.CORRECT and self._is_echo(a)
@@ -70,8 +71,12 @@ class Verifier(ProcessJudge):
         the processes. Raises VerifierUnavailable if no checking process can be started, and
         RuntimeError after `close`.
         """
+        return self._judgements(
+            [(gold_of(gold), final_answer(response, self._after)) for gold, response in pairs]
+        )
+
+    def _judgements(self, questions: Sequence[_Question]) -> list[Judgement]:
         self._refuse_if_closed()
-        questions = [(_bare_gold(gold), self._answer(response)) for gold, response in pairs]
         judged: dict[_Question, Judgement] = {}
         hard: list[_Question] = []
         for question in dict.fromkeys(questions):
@@ -84,11 +89,11 @@ class Verifier(ProcessJudge):
             judged |= self._ask(hard)
         return [judged[question] for question in questions]
 
-    def _answer(self, response: str) -> str | None:
-        return final_answer(response, self._after, in_thought=self._in_thought)
+    def _answer(self, answered: Answered) -> str | None:
+        return final_answer(answered.response, self._after, in_thought=answered.in_thought)
 
     def _is_echo(self, answered: Answered) -> bool:
-        gold, answer = _bare_gold(answered.problem.answer), self._answer(answered.response)
+        gold, answer = gold_of(answered.problem.answer), self._answer(answered)
         if answer is None or is_plain_integer(answer):
             return False
         return is_echo(answered.problem.text, gold, answer, read(answer))

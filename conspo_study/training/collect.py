@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from conspo_study.config import RunConfig
 from conspo_study.data.order import TrainingStream
 from conspo_study.data.prompts import prompt_text, prompt_tokens
+from conspo_study.data.thoughts import opens_thought
 from conspo_study.records import Answered, Group, Judgement, Part, Problem, Rollout, add_parts
 from conspo_study.reward import Judge
 from conspo_study.rollout.ahead import load_rollouts, save_rollouts
@@ -105,7 +106,7 @@ class Collector:
                 rollouts = self._responses(request, updates)
             clock.include(request.clock)
             with clock.stage("reward"):
-                judgements = self._judge(request.problems, rollouts)
+                judgements = self._judge(request.problems, request.prompts, rollouts)
             for i, problem in enumerate(request.problems):
                 prompt, responses, verdicts = request.prompts[i], rollouts[i], judgements[i]
                 formed, counted = form_groups(
@@ -212,11 +213,16 @@ class Collector:
         return rollouts
 
     def _judge(
-        self, problems: Sequence[Problem], rollouts: Sequence[Sequence[Rollout]]
+        self,
+        problems: Sequence[Problem],
+        prompts: Sequence[Sequence[int]],
+        rollouts: Sequence[Sequence[Rollout]],
     ) -> list[tuple[Judgement, ...]]:
+        mark = self.config.reward.after
+        thinking = [opens_thought(prompt, self.tokenizer, mark) for prompt in prompts]
         answered = [
-            Answered(problem, prompt_text(problem, self.config.data), rollout.text)
-            for problem, group in zip(problems, rollouts, strict=True)
+            Answered(problem, prompt_text(problem, self.config.data), rollout.text, in_thought)
+            for problem, in_thought, group in zip(problems, thinking, rollouts, strict=True)
             for rollout in group
         ]
         flat = iter(self.judge.judge(answered))
