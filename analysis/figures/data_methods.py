@@ -48,7 +48,7 @@ def pass_curves(study: StudyResults, trials: Sequence[str]) -> pd.DataFrame:
     """trial, seed, problem_set, k, value: unbiased pass@k at each trial's last step.
 
     k runs through 1, 2, 4, ... and the number of samples, as far as every problem of the set has k
-    decided samples: a mean over fewer problems would not belong to the same curve. Raises
+    samples: a mean over fewer problems would not belong to the same curve. Raises
     StudyUnreadable naming a damaged file.
     """
     parts = []
@@ -60,7 +60,7 @@ def pass_curves(study: StudyResults, trials: Sequence[str]) -> pd.DataFrame:
         outcomes = sampled_outcomes(rows)
         if not len(outcomes.keys):
             continue
-        ks = _powers(int(outcomes.decided.max()))
+        ks = _powers(int(outcomes.samples.max()))
         parts += [set_means(outcomes, outcomes.pass_at(k)).assign(k=k) for k in ks]
     if not parts:
         return pd.DataFrame(columns=["trial", "seed", "problem_set", "k", "value"])

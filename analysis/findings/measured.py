@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.load.published import BASE, BENCHMARKS, published_results
 from analysis.load.study import StudyResults, StudyUnreadable
-from analysis.statistics.accuracy import Outcomes, greedy_outcomes, sampled_outcomes
+from analysis.statistics.accuracy import Outcomes, greedy_outcomes, sampled_outcomes, set_means
 from analysis.statistics.scores import Floats, ProblemScores, Scores
 from conspo_study.records import TrialState
 from conspo_study.results.rows import read_eval_table
@@ -42,7 +42,12 @@ class Measured:
     scores: Scores | None
     """None when there are none; the notes then give the reason."""
     undecided: int = 0
-    """Responses left out because their check came to no verdict."""
+    """Responses that count as wrong because their check came to no verdict."""
+    decided: Mapping[str, float] = field(default_factory=dict)
+    """By benchmark that has some: the mean over seeds with them left out, if the metric is an
+    average over responses."""
+    unreadable: int = 0
+    """Responses left out because the gold answer of their problem cannot be read."""
     notes: tuple[str, ...] = ()
     """Missing values and their reasons."""
 
@@ -205,7 +210,7 @@ def _values(outcomes: Outcomes, metric: str) -> Floats:
 
 def _labels(outcomes: Outcomes, metric: str) -> dict[str, str]:
     """The metric of each benchmark; an average has its largest number of samples."""
-    samples = outcomes.keys.assign(samples=outcomes.decided + outcomes.undecided)
+    samples = outcomes.keys.assign(samples=np.maximum(outcomes.samples, outcomes.undecided))
     most = samples.groupby("problem_set")["samples"].max()
     return {
         benchmark_name(str(name)): f"avg@{count}" if metric == "avg" else metric
@@ -227,7 +232,27 @@ def _measured(origin: str, outcomes: Outcomes, seeds: Sequence[int], metric: str
     if len(benchmarks) < len(sets):
         raise ValueError(f"{origin}: two of the sets {', '.join(sets)} are the same benchmark")
     scores = Scores(tuple(complete), benchmarks)
-    return Measured(origin, scores, int(outcomes.undecided.sum()), notes)
+    counts = outcomes.samples > 0
+    return Measured(
+        origin,
+        scores,
+        int(outcomes.undecided[counts].sum()),
+        _decided(outcomes, complete) if metric in ("avg", "greedy") else {},
+        int(outcomes.undecided[~counts].sum()),
+        notes,
+    )
+
+
+def _decided(outcomes: Outcomes, seeds: Sequence[int]) -> dict[str, float]:
+    """`Measured.decided`; nothing for a benchmark on which a seed has no verdict at all."""
+    lacking = (outcomes.decided < outcomes.samples) & outcomes.keys["seed"].isin(seeds).to_numpy()
+    means = set_means(outcomes, outcomes.avg_decided())
+    found = {}
+    for name in outcomes.keys.loc[lacking, "problem_set"].unique():
+        by_seed = means[(means["problem_set"] == name) & means["seed"].isin(seeds)]
+        if len(by_seed) == len(seeds):
+            found[benchmark_name(str(name))] = float(by_seed["value"].mean())
+    return found
 
 
 def _matrix(found: pd.DataFrame, seeds: Sequence[int]) -> ProblemScores:

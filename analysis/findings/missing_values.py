@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from analysis.load.study import StudyResults
-from conspo_study.records import TrialState
+from conspo_study.records import TrialState, is_decided_name
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted
 
@@ -30,7 +30,8 @@ def _gaps(study: StudyResults, row: TrialRow) -> Iterable[str]:
         seeds = ", ".join(map(str, row.missing_seeds))
         yield f"{row.id} has no value for seed {seeds}, so it is not ranked and cannot win."
     metrics = {name for found in row.seed_metrics.values() for name in found}
-    for metric in sorted(name for name in metrics if name.startswith("eval/")):
+    evaluated = {name for name in metrics if name.startswith("eval/") and not is_decided_name(name)}
+    for metric in sorted(evaluated):
         lacking = [s for s in row.seeds if metric not in row.seed_metrics.get(s, {})]
         if lacking:
             yield f"{row.id} has no {metric} for seed {', '.join(map(str, lacking))}."

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from analysis.findings.measured import Measurements
+from analysis.findings.measured import Measured, Measurements
 from analysis.load.published import (
     AVERAGE,
     BASE,
@@ -199,6 +199,22 @@ def _rows(sides: Sequence[_Side], methods: Iterable[str], block: str = "") -> li
     return rows
 
 
+def _undecided_notes(method: str, one: Measured) -> list[str]:
+    notes = []
+    if one.undecided:
+        decided = [f"{100 * value:.1f} on {name}" for name, value in one.decided.items()]
+        left_out = f"; left out, it has {', '.join(decided)}" if decided else ""
+        responses = counted(one.undecided, "response")
+        notes.append(f"{method}: {responses} without a verdict, counted as wrong{left_out}.")
+    if one.unreadable:
+        responses = counted(one.unreadable, "response")
+        notes.append(
+            f"{method}: {responses} left out, since the gold answers of their problems cannot be "
+            "read."
+        )
+    return notes
+
+
 def _our_notes(ours: Measurements, intervals: bool) -> list[str]:
     notes = [
         "Ours: at the last step, mean over problems, then over n seeds; generated sets: "
@@ -208,10 +224,7 @@ def _our_notes(ours: Measurements, intervals: bool) -> list[str]:
     ]
     for method, one in ours.methods.items():
         notes += [f"{method} ({one.origin}): {note}." for note in one.notes]
-        if one.undecided:
-            notes.append(
-                f"{method}: {counted(one.undecided, 'response')} without a verdict left out."
-            )
+        notes += _undecided_notes(method, one)
     if intervals:
         notes.append("[low, high]: 95 % CI over seeds and problems.")
     return notes

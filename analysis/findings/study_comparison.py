@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from analysis.findings.matching import Match, definition_differences, differing_data, matched
 from analysis.findings.measured import Trial, benchmark_name, measured
 from analysis.findings.naming import describe
+from analysis.findings.undecided import undecided_notes
 from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import metric_label, visible
 from analysis.statistics.bootstrap import Estimate, difference
@@ -100,6 +101,8 @@ def comparison_lines(comparison: StudyComparison) -> list[str]:
         by_label = item.match.by == "label"
         kind = "the same label only" if by_label else "the same configuration"
         lines.append(f"{names}, {kind}: {_verdict(item)}.")
+    for side, study in (("A", a), ("B", b)):
+        lines += [f"{side}: {note}" for note in undecided_notes(study)]
     return [*lines, *comparison.unmatched]
 
 

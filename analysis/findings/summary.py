@@ -11,6 +11,7 @@ from analysis.findings.confirmation_summary import confirmation_lines
 from analysis.findings.naming import describe, mean_and_seeds
 from analysis.findings.pareto import front_of
 from analysis.findings.trial_settings import objective_settings, other_params, setting
+from analysis.findings.undecided import undecided_notes
 from analysis.load.study import StudyResults
 from analysis.load.text import metric_label, visible
 from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired_difference
@@ -23,7 +24,7 @@ from conspo_study.text import counted
 def summary_lines(study: StudyResults) -> list[str]:
     """The confirmation, if any; then counts, accepted changes, the best search trial and its
     difference to training without a margin; then the Pareto front of a study with several
-    objectives."""
+    objectives, and the trials whose values rest on responses without a verdict."""
     confirmation = confirmation_of(study)
     lines = confirmation_lines(confirmation) if confirmation else []
     lines.append(f"{counted(len(study.table.rows), 'trial')}: {study.counts or 'none yet'}.")
@@ -44,7 +45,7 @@ def summary_lines(study: StudyResults) -> list[str]:
         lines.append("The best trial uses no margin.")
     else:
         lines += _comparison(study, best, reference, confirmation)
-    return [*lines, *_compromises(study)]
+    return [*lines, *_compromises(study), *undecided_notes(study)]
 
 
 def no_margin_reference(study: StudyResults, row: TrialRow) -> TrialRow | None:

@@ -18,6 +18,7 @@ from conspo_study.results.rows import eval_path, stored_evaluations
 
 FIELDS = tuple(field.name for field in fields(EvalRow) if field.default is MISSING)
 """Fields that every file has."""
+_ALL = tuple(field.name for field in fields(EvalRow))
 _VERSION = b"1"
 _REPEATING = {"problem_set", "problem_id", "verdict", "answer", "status"}
 """Few different texts in many rows: read as codes into a dictionary."""
@@ -28,23 +29,26 @@ def read_evaluations(
     columns: Sequence[str] | None = None,
     steps: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """One row per response: `columns` (by default all fields of EvalRow), then trial.
+    """One row per response: `columns` (by default the fields of EvalRow that a file has), then
+    trial.
 
     folders: of the trials, by id; one without evaluations has no rows. steps: which evaluations;
-    files of others are not opened. Texts are pandas strings. Raises ValueError naming a file that
-    is not readable or not of this version, and for a column that is no field.
+    files of others are not opened. Texts are pandas strings; a field that a file lacks is null.
+    Raises ValueError naming a file that is not readable or not of this version, and for a column
+    that is no field.
     """
-    chosen = list(FIELDS if columns is None else columns)
-    if unknown := set(chosen) - set(FIELDS):
-        raise ValueError(f"no column {', '.join(sorted(unknown))}; known: {', '.join(FIELDS)}")
+    if unknown := set(columns or ()) - set(_ALL):
+        raise ValueError(f"no column {', '.join(sorted(unknown))}; known: {', '.join(_ALL)}")
     paths = [
         (trial, path) for trial, folder in folders.items() for path in sorted(_files(folder, steps))
     ]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        tables = list(pool.map(lambda item: _read(item[1], chosen), paths))
+        tables = list(pool.map(lambda item: _read(item[1], columns or _ALL), paths))
     if not tables:
-        return pd.DataFrame(columns=[*chosen, "trial"])
-    frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+        return pd.DataFrame(columns=[*(columns or FIELDS), "trial"])
+    table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+    chosen = columns or [name for name in _ALL if name in table.column_names]
+    frame: pd.DataFrame = table.to_pandas().reindex(columns=chosen)
     rows = [table.num_rows for table in tables]
     trials = pd.Series([trial for trial, _ in paths], dtype=str).repeat(rows)
     texts = [name for name in chosen if name in _REPEATING]
@@ -58,19 +62,21 @@ def _files(folder: Path, steps: Collection[int] | None) -> Iterator[Path]:
 
 
 def _read(path: Path, columns: Sequence[str]) -> Any:
+    """The columns that the file has."""
     repeating = [name for name in columns if name in _REPEATING]
     try:
         with pq.ParquetFile(path, read_dictionary=repeating) as file:
             schema = file.schema_arrow
             if (
                 tuple(schema.names)[: len(FIELDS)] != FIELDS
-                or not {field.name for field in fields(EvalRow)}.issuperset(schema.names)
+                or not set(_ALL).issuperset(schema.names)
                 or (schema.metadata or {}).get(b"conspo_eval") != _VERSION
             ):
                 raise ValueError(
                     f"{path} does not have the columns of evaluation rows, version "
                     f"{_VERSION.decode()}"
                 )
-            return file.read(columns=list(columns), use_threads=False).replace_schema_metadata()
+            held = [name for name in columns if name in schema.names]
+            return file.read(columns=held, use_threads=False).replace_schema_metadata()
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} is not readable as Parquet: {error}") from error

@@ -117,7 +117,7 @@ class StudyResults:
         columns: Sequence[str] | None = None,
         steps: Collection[int] | None = None,
     ) -> pd.DataFrame:
-        """One row per response: `columns` (by default all fields of EvalRow) and trial.
+        """One row per response: `columns` (by default all that the files have) and trial.
 
         steps: which evaluations; files of others are not opened. Raises StudyUnreadable naming a
         damaged file.

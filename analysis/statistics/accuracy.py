@@ -1,9 +1,9 @@
 """avg@k, pass@k and maj@k of every problem for any k, from stored evaluation rows.
 
 The definitions are those of the evaluation itself, on arrays: a million rows take about a second.
-An undecided verdict says nothing about the policy: such a row is left out and counted, never a
-wrong answer. avg@k averages the decided samples there are; pass@k and maj@k need k of them and are
-nan for a problem with fewer, as is avg@k for one with none. Means leave those problems out.
+A response without a verdict counts as wrong. A problem whose gold answer cannot be read has no
+value, unless a response to it was found correct. avg@k averages the samples there are; pass@k and
+maj@k need k of them and are nan for a problem with fewer. Means leave out problems without a value.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from conspo_study.records import GREEDY, Verdict
 from conspo_study.statistics.accuracy import pass_at_k
 
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 KEYS = ("trial", "seed", "step", "problem_set", "problem_id")
 """Columns that identify a problem's samples; `trial` may be absent."""
@@ -33,19 +34,31 @@ class Outcomes:
 
     keys: pd.DataFrame
     """N rows: `KEYS`, in order of first appearance."""
-    decided: Ints
-    """[N]: n, samples with a decided verdict."""
+    samples: Ints
+    """[N]: n, samples that count; 0 where the gold answer cannot be read."""
     correct: Ints
     """[N]: c of them were correct."""
     undecided: Ints
-    """[N]: samples left out."""
+    """[N]: samples without a verdict, those that do not count included."""
     votes: pd.DataFrame
-    """Decided samples by problem, then sample: `problem` (row of keys), `rank` (0, 1, ... within
-    it), `answer` (a code; -1 for an empty one), `right`."""
+    """Samples that count, by problem, then sample: `problem` (row of keys), `rank` (0, 1, ...
+    within it), `answer` (a code, the same for equal ones; -1 for none), `right`."""
+
+    @property
+    def decided(self) -> Ints:
+        """[N]: samples that count and have a verdict."""
+        return np.where(self.samples > 0, self.samples - self.undecided, 0)
 
     def avg(self) -> Floats:
-        """[N]: share of decided samples that are correct: avg@k of k stored samples."""
-        return np.where(self.decided > 0, self.correct / np.maximum(self.decided, 1), np.nan)
+        """[N]: share of the samples that are correct: avg@k of k stored samples."""
+        return self._share_of(self.samples)
+
+    def avg_decided(self) -> Floats:
+        """[N]: share of those with a verdict that are correct."""
+        return self._share_of(self.decided)
+
+    def _share_of(self, count: Ints) -> Floats:
+        return np.where(count > 0, self.correct / np.maximum(count, 1), np.nan)
 
     def pass_at(self, k: int) -> Floats:
         """[N]: unbiased pass@k, 1 - C(n-c, k) / C(n, k) (Chen et al. 2021), in exact integers.
@@ -54,19 +67,19 @@ class Outcomes:
         """
         _check(k)
         pairs, where = np.unique(
-            np.stack([self.decided, self.correct]), axis=1, return_inverse=True
+            np.stack([self.samples, self.correct]), axis=1, return_inverse=True
         )
         values = [pass_at_k(n, c, k) if n >= k else math.nan for n, c in pairs.T.tolist()]
         return np.array(values, dtype=float)[where.reshape(-1)]
 
     def maj_at(self, k: int) -> Floats:
-        """[N]: expected correctness of the most frequent answer of the first k decided samples.
+        """[N]: expected correctness of the most frequent answer of the first k samples.
 
         Ties count as their mean; empty answers do not vote, and without any vote the result is 0.
         Raises ValueError for k < 1.
         """
         _check(k)
-        full = self.decided >= k
+        full = self.samples >= k
         result = np.where(full, 0.0, np.nan)
         voting = self.votes["rank"].to_numpy() < k
         voting &= full[self.votes["problem"].to_numpy()] & (self.votes["answer"].to_numpy() >= 0)
@@ -91,8 +104,9 @@ class Outcomes:
 def sampled_outcomes(rows: pd.DataFrame) -> Outcomes:
     """Outcomes of the sampled responses.
 
-    rows: the fields of EvalRow and, if there are several trials, `trial`. Raises ValueError for an
-    unknown verdict, a missing column or a sample that appears twice.
+    rows: the fields of EvalRow and, if there are several trials, `trial`; without `vote`, answers
+    are equal only where their texts are or both are correct. Raises ValueError for an unknown
+    verdict, a missing column or a sample that appears twice.
     """
     return _outcomes(rows, greedy=False)
 
@@ -132,29 +146,32 @@ def _outcomes(rows: pd.DataFrame, greedy: bool) -> Outcomes:
         row = rows.iloc[order[repeated[0]]]
         raise ValueError(f"sample {row['sample']} of problem {row['problem_id']!r} appears twice")
     first = np.flatnonzero(np.diff(problem, prepend=-1))
-    decided, right = (flags[order] for flags in _judged(rows["verdict"]))
+    decided, right, unreadable = (flags[order] for flags in _judged(rows["verdict"]))
     size = len(first)
-    n = np.bincount(problem[decided], minlength=size)
-    owner = problem[decided]
+    correct = np.bincount(problem[right], minlength=size)
+    counts = (np.bincount(problem[unreadable], minlength=size) == 0) | (correct > 0)
+    counting = counts[problem]
+    owner = problem[counting]
+    n = np.bincount(owner, minlength=size)
     votes = pd.DataFrame(
         {
             "problem": owner,
             "rank": np.arange(len(owner)) - np.repeat(np.cumsum(n) - n, n),
-            "answer": _answers(rows["answer"])[order][decided],
-            "right": right[decided],
+            "answer": _classes(rows.iloc[order], problem, right)[counting],
+            "right": right[counting],
         }
     )
     return Outcomes(
         keys=rows[names].iloc[order[first]].reset_index(drop=True),
-        decided=n,
-        correct=np.bincount(problem[right], minlength=size),
+        samples=n,
+        correct=correct,
         undecided=np.bincount(problem[~decided], minlength=size),
         votes=votes,
     )
 
 
-def _judged(verdicts: pd.Series[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Per row: verdict is decided, verdict is `correct`."""
+def _judged(verdicts: pd.Series[str]) -> tuple[Flags, Flags, Flags]:
+    """Per row: verdict is decided, is `correct`, is `gold_bad`."""
     codes, found = pd.factorize(verdicts)
     unknown = [str(name) for name in found if name not in set(Verdict)]
     if unknown or (codes < 0).any():
@@ -163,8 +180,27 @@ def _judged(verdicts: pd.Series[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArra
             f"known: {', '.join(Verdict)}"
         )
     decided = np.array([name in _DECIDED for name in found], dtype=bool)
-    right = np.array([name == Verdict.CORRECT for name in found], dtype=bool)
-    return decided[codes], right[codes]
+    right, unreadable = (
+        np.array([name == verdict for name in found], dtype=bool)
+        for verdict in (Verdict.CORRECT, Verdict.GOLD_BAD)
+    )
+    return decided[codes], right[codes], unreadable[codes]
+
+
+def _classes(rows: pd.DataFrame, problem: Ints, right: Flags) -> Ints:
+    """A code per row, the same for equal answers to a problem; -1 for no answer.
+
+    By the stored votes of a problem that has some; else by text, where all right answers are equal.
+    """
+    texts = _answers(rows["answer"])
+    numbers = rows["vote"] if "vote" in rows else pd.Series(np.nan, index=rows.index)
+    votes = pd.factorize(numbers)[0]
+    voted = np.bincount(problem[votes >= 0], minlength=int(problem.max(initial=-1)) + 1) > 0
+    by_text = ~voted[problem] & (texts >= 0)
+    gold = int(texts.max(initial=-1)) + 1
+    place = problem * gold + texts
+    golden = by_text & np.isin(place, place[by_text & right])
+    return np.where(voted[problem], votes, np.where(golden, gold, texts))
 
 
 def _answers(answers: pd.Series[str]) -> Ints:

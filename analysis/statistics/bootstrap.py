@@ -154,7 +154,9 @@ def _obstacle(scores: Scores) -> str:
         if len(found.problems) < 2:
             return f"a single problem in {name}"
         if found.missing > MOST_MISSING:
-            return f"{found.missing:.0%} of the problems of {name} have no decided response"
+            return (
+                f"{found.missing:.0%} of the problems of {name} have no response that can be judged"
+            )
     return ""
 
 

@@ -18,7 +18,7 @@ class ProblemScores:
     problems: tuple[str, ...]
     """Ids, each once."""
     values: Floats
-    """[seeds, problems]; nan where a seed has no decided response to a problem."""
+    """[seeds, problems]; nan where no response of a seed can be judged."""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.problems):

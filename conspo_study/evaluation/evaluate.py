@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from conspo_study.records import GREEDY, Answered, EvalRow, Judgement, Problem, Rollout
+from conspo_study.records import GREEDY, Answered, EvalRow, Judgement, Problem, Rollout, Verdict
+from conspo_study.statistics.accuracy import vote_classes
 
 Sample = Callable[[Sequence[Problem]], Sequence[Sequence[Rollout]]]
 """Responses to each problem, in its order."""
@@ -40,7 +43,7 @@ def evaluate(
     judgements = judge(
         [Answered(problem, prompt_of(problem), rollout.text) for problem, _, rollout in entries]
     )
-    return [
+    rows = [
         EvalRow(
             seed=seed,
             step=step,
@@ -55,3 +58,21 @@ def evaluate(
         )
         for (problem, number, rollout), judgement in zip(entries, judgements, strict=True)
     ]
+    return _with_votes(rows, [judgement.key for judgement in judgements])
+
+
+def _with_votes(rows: Sequence[EvalRow], keys: Sequence[str]) -> list[EvalRow]:
+    """The rows with their `vote`, where the keys of answers show more equal ones than the texts."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        if row.sample != GREEDY:
+            places[row.problem_id].append(place)
+    voting = list(rows)
+    for of_problem in places.values():
+        answers = [rows[place].answer for place in of_problem]
+        correct = [rows[place].verdict == Verdict.CORRECT for place in of_problem]
+        votes = vote_classes(answers, correct, [keys[place] for place in of_problem])
+        if votes != vote_classes(answers, correct):
+            for place, vote in zip(of_problem, votes, strict=True):
+                voting[place] = replace(rows[place], vote=vote)
+    return voting

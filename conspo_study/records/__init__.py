@@ -3,6 +3,7 @@
 Problems, rollouts and verdicts; metrics in parts; the events of the results log.
 """
 
+from conspo_study.records.bounds import decided_name, is_decided_name, undecided_name
 from conspo_study.records.events import EventKind, StudyError, TrialEvent, TrialRole, TrialState
 from conspo_study.records.metrics import (
     Correlation,
@@ -55,7 +56,10 @@ __all__ = [
     "TrialState",
     "Verdict",
     "add_parts",
+    "decided_name",
+    "is_decided_name",
     "is_number",
     "set_name",
     "set_source",
+    "undecided_name",
 ]

@@ -160,6 +160,9 @@ class EvalRow:
     status: str
     reward: float | None = None
     """The reward where it is more than the verdict; see `Judgement.graded`."""
+    vote: int | None = None
+    """Number of the answer's class among the problem's samples: equal answers share one. Stored for
+    the problems at which it tells more than the texts of the answers; None for no answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class RowFiles:
                 if field.name not in table.column_names:
                     column = pa.array([field.default] * len(table), schema.field(field.name).type)
                     table = table.append_column(schema.field(field.name), column)
-            tables.append(table)
+            tables.append(table.select(schema.names))
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
     def schema(self, names: Iterable[str] | None = None) -> Any:
@@ -79,7 +79,10 @@ class RowFiles:
         none lacks."""
         import pyarrow as pa
 
-        types = {"int": pa.int64(), "str": pa.string(), "float | None": pa.float64()}
+        types = {
+            **{"int": pa.int64(), "int | None": pa.int64()},
+            **{"str": pa.string(), "float | None": pa.float64()},
+        }
         here = None if names is None else set(names)
         return pa.schema(
             [

@@ -20,17 +20,40 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return (total - math.comb(n - c, k)) / total
 
 
-def majority_correct(answers: Sequence[str], correct: Sequence[bool]) -> float:
-    """Expected correctness of the most frequent answer, ties broken uniformly at random.
+def vote_classes(
+    answers: Sequence[str], correct: Sequence[bool], keys: Sequence[str] = ()
+) -> list[int | None]:
+    """The class of each answer to one problem, by first appearance; None for an empty answer.
 
-    Answers vote by their text; empty ones do not vote, and without any vote the result is 0. An
-    answer that was judged both correct and wrong counts as the mean of its verdicts.
+    Two answers are equal if both were found correct, since each then equals the gold answer, if
+    they have the same key, or, without keys, the same text up to spaces around it. keys: canonical
+    forms of the answers, empty where unknown; by default all are.
     """
-    votes: dict[str, list[bool]] = defaultdict(list)
-    for answer, right in zip(answers, correct, strict=True):
-        if answer.strip():
-            votes[answer.strip()].append(right)
-    if not votes:
+    texts = [answer.strip() for answer in answers]
+    pairs = list(zip(texts, keys or [""] * len(texts), strict=True))
+    key_of = {text: key for text, key in pairs if key}
+    keyed = [(text, key or key_of.get(text, "")) for text, key in pairs]
+    names = [(key, "" if key else text) for text, key in keyed]
+    gold = {name for name, right in zip(names, correct, strict=True) if right}
+    numbers: dict[tuple[str, str] | None, int] = {}
+    return [
+        numbers.setdefault(None if name in gold else name, len(numbers)) if text else None
+        for name, text in zip(names, texts, strict=True)
+    ]
+
+
+def majority_correct(votes: Sequence[int | None], correct: Sequence[bool]) -> float:
+    """Expected correctness of the class with most votes, ties broken uniformly at random.
+
+    votes: as of `vote_classes`. A response without an answer does not vote, as it proposes nothing
+    that could win; without any vote the result is 0. A class in which some answers were judged
+    correct and some not counts as the mean of its verdicts.
+    """
+    judged: dict[int, list[bool]] = defaultdict(list)
+    for vote, right in zip(votes, correct, strict=True):
+        if vote is not None:
+            judged[vote].append(right)
+    if not judged:
         return 0.0
-    most = max(len(judged) for judged in votes.values())
-    return fmean(fmean(judged) for judged in votes.values() if len(judged) == most)
+    most = max(map(len, judged.values()))
+    return fmean(fmean(verdicts) for verdicts in judged.values() if len(verdicts) == most)

@@ -16,6 +16,7 @@ from conspo_study.definition.batches import confirmation_batch
 from conspo_study.processes import interrupts
 from conspo_study.records import TrialState
 from conspo_study.results.table import StudyTable, TrialRow, settings_of
+from conspo_study.results.undecided import value_without_undecided
 from conspo_study.terminal.activity import Doing, as_reported
 from conspo_study.text import counted, duration, first_line, number, printable
 
@@ -43,6 +44,8 @@ _EXACT_S = 90
 """Remaining time, in seconds, from which on it is given as `about`."""
 _NAMED_RUNNING = 4
 """Most running trials that a line names."""
+_NAMED_OPEN = 2
+"""Most trials that a line names because responses of theirs have no verdict."""
 
 
 class View:
@@ -62,7 +65,8 @@ class View:
         the best, and the last that ended, confirmations last. Below it, the number of hidden trials
         and a summary."""
         best = table.best(self.study.direction)
-        shown = _shown(table, best, max(_LEAST_ROWS, height - _BESIDE_ROWS))
+        beside = _BESIDE_ROWS + len(self._undecided(table))
+        shown = _shown(table, best, max(_LEAST_ROWS, height - beside))
         cells = [self._cells(row, width) for row in shown]
         for row in cells:
             if best is not None and row["trial"].plain == best.id:
@@ -120,7 +124,11 @@ class View:
             return f"{head}: {first_line(row.cause)}"
         if row.state.ended and row.value is not None:
             after = f" after {row.wall_s:.0f} s" if row.wall_s is not None else ""
-            return f"{head}: {_short(self.study.metric)} {row.value:.3f} at step {row.step}{after}"
+            value = f"{_short(self.study.metric)} {row.value:.3f}"
+            decided = value_without_undecided(row, self.study.metric)
+            if decided is not None:
+                value += f" ({decided:.3f} without undecided responses)"
+            return f"{head}: {value} at step {row.step}{after}"
         return head
 
     def summary(self, table: StudyTable) -> str:
@@ -138,7 +146,19 @@ class View:
         """The summary below a table, a line for each kind of fact."""
         counted = [*self._counts(table), *self._best(table), *self._eta(table)]
         first = f"{self._elapsed()} {'; '.join(counted)}"
-        return [first, *self._incidents(table), *self._stopping()]
+        return [first, *self._undecided(table), *self._incidents(table), *self._stopping()]
+
+    def _undecided(self, table: StudyTable) -> list[str]:
+        """The metric of trials whose undecided responses, which it counts as wrong, are left out:
+        the best, then the latest."""
+        best = table.best(self.study.direction)
+        rows = [row for row in reversed(table.all_rows) if row is not best]
+        rows = [best, *rows] if best else rows
+        values = [(row.id, value_without_undecided(row, self.study.metric)) for row in rows]
+        found = [f"{trial} {value:.3f}" for trial, value in values if value is not None]
+        more = [f"{len(found) - _NAMED_OPEN} more"] if len(found) > _NAMED_OPEN else []
+        named = ", ".join([*found[:_NAMED_OPEN], *more])
+        return [f"without undecided responses: {named}"] if found else []
 
     def _elapsed(self) -> str:
         return f"[{time.monotonic() - self.started:4.0f} s]"

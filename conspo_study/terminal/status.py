@@ -21,6 +21,7 @@ from conspo_study.results.own_code import missing_code_lines
 from conspo_study.results.pace import seconds_left
 from conspo_study.results.stored import StoredStudy, read_study
 from conspo_study.results.table import TrialRow, settings_of
+from conspo_study.results.undecided import value_without_undecided
 from conspo_study.text import duration, first_line, printable
 
 DriverState = Literal["running", "none", "dead", "silent", "unreadable"]
@@ -61,6 +62,8 @@ class Measured:
     spread: float | None
     n: int
     """Number of seeds in the mean `value`."""
+    decided: float | None
+    """`value` without the responses that have no verdict; None where all have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +160,8 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
             *missing_code_lines(definition),
         ),
         # Without a definition it is not known whether more of the metric is better.
-        best=None if best is None or problems else _measurement(best),
-        confirmations=tuple(_measurement(row) for row in table.confirmations),
+        best=None if best is None or problems else _measurement(best, definition),
+        confirmations=tuple(_measurement(row, definition) for row in table.confirmations),
         changes=table.changes,
         next=_next(folder, driver, finished),
     )
@@ -209,10 +212,10 @@ def _seconds_left(row: TrialRow, events: Sequence[LoggedEvent]) -> float | None:
     return seconds_left(row, reports[0], reports[-1]) if reports else None
 
 
-def _measurement(row: TrialRow) -> Measured:
-    return Measured(
-        row.id, row.of, settings_of(row), row.state, row.value, row.spread, len(row.values)
-    )
+def _measurement(row: TrialRow, definition: Mapping[str, Any]) -> Measured:
+    decided = value_without_undecided(row, str(definition.get("metric", "")))
+    values = row.value, row.spread, len(row.values), decided
+    return Measured(row.id, row.of, settings_of(row), row.state, *values)
 
 
 def _next(folder: Path, driver: Driver, finished: bool) -> str:
@@ -236,4 +239,7 @@ def _measured(row: Measured) -> str:
     if row.value is None:
         return f"{row.trial} {row.state.value}  {row.settings}"
     spread = f" ± {row.spread:.3f}" if row.spread is not None else ""
-    return f"{row.trial} {row.value:.3f}{spread} (n = {row.n}, {row.state.value})  {row.settings}"
+    seeds = f"n = {row.n}, {row.state.value}"
+    if row.decided is not None:
+        seeds += f"; {row.decided:.3f} without undecided responses"
+    return f"{row.trial} {row.value:.3f}{spread} ({seeds})  {row.settings}"

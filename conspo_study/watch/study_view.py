@@ -12,6 +12,7 @@ from conspo_study.records import EventKind, TrialState
 from conspo_study.results.names import LEASE, LOG, trial_folder
 from conspo_study.results.outcome import failure_lines
 from conspo_study.results.table import TrialRow
+from conspo_study.results.undecided import value_without_undecided
 from conspo_study.watch.driver import DriverWatch
 from conspo_study.watch.log_tail import LogTail
 from conspo_study.watch.stored import read_stored
@@ -171,6 +172,7 @@ class StudyView:
             "spread": row.spread,
             "values": {str(seed): value for seed, value in row.values.items()},
             "latest": _latest(row, metric),
+            "decided": value_without_undecided(row, metric),
             "reward": _latest(row, "reward"),
             "cause": row.cause,
             "incidents": dict(row.incidents),

@@ -1,7 +1,7 @@
 """Step rows survive kills, evaluation files are whole or absent."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -127,7 +127,16 @@ def test_hostile_answers_are_stored(tmp_path: Path, answer: str) -> None:
 
 def test_an_evaluation_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     write_eval_rows(eval_path(tmp_path, 0, 0), [])
-    assert read_eval_table(tmp_path).num_columns == 10
+    assert read_eval_table(tmp_path).num_columns == 11
+
+
+def test_votes_come_back_and_take_a_column_only_where_there_are_some(tmp_path: Path) -> None:
+    voted = [replace(row(20), vote=3), row(20, answer="", sample=1)]
+    write_eval_rows(eval_path(tmp_path, 0, 0), [row(0)])
+    write_eval_rows(eval_path(tmp_path, 0, 20), voted)
+    assert read_eval_rows(tmp_path) == [row(0), *voted]
+    columns = [set(pq.read_schema(eval_path(tmp_path, 0, step)).names) for step in (0, 20)]
+    assert columns[1] - columns[0] == {"vote"}
 
 
 def test_foreign_and_broken_files_are_named(tmp_path: Path) -> None:

@@ -107,6 +107,22 @@ def test_the_metric_is_shown_by_seed_where_there_is_room():
     assert "0.600 ± 0.141" in shown(table, width=100)[1]
 
 
+def test_the_metric_without_undecided_responses_is_told_where_there_are_some():
+    own = {0: {METRIC: 0.5, f"{METRIC}/decided": 0.75}, 1: {METRIC: 0.6}}
+    rows = [row("t0000", seed_metrics=own)]
+    rows.append(row("t0001", seed_metrics={0: {METRIC: 0.5}, 1: {METRIC: 0.6}}))
+    lines = shown(StudyTable(rows=tuple(rows)))
+    assert lines[-1] == "without undecided responses: t0000 0.675"
+    said = View(definition(), 2).sentence(rows[0])
+    assert "avg@2 0.550 (0.675 without undecided responses) at step 4" in said
+    assert "undecided" not in View(definition(), 2).sentence(rows[1])
+    assert not any("undecided" in line for line in shown(StudyTable(rows=(rows[1],))))
+    many = tuple(row(f"t{n:04d}", seed_metrics=own) for n in range(40))
+    lines = shown(StudyTable(rows=many), width=60, height=16)
+    assert len(lines) < 16 and max(map(len, lines)) <= 60
+    assert "t0000 0.675, t0039 0.675, 38 more" in " ".join(lines[-2:])
+
+
 def test_a_stop_that_was_asked_for_is_said(monkeypatch):
     table = StudyTable(rows=(row("t0000"),))
     assert "stopping" not in View(definition(), 2).summary(table)

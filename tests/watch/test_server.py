@@ -47,6 +47,21 @@ def test_a_study_is_told_as_status_tells_it(study, watch):
     assert {METRIC, "reward"} <= set(told["metrics"])
 
 
+def test_the_metric_without_undecided_responses_is_told_beside_it(study, watch):
+    with ResultsLog(study / "log.jsonl") as log:
+        seeds = {"0": {METRIC: 0.5, f"{METRIC}/decided": 0.75}, "1": {METRIC: 0.6}}
+        report = {"step": 40, "steps": 40, "seeds": seeds}
+        log.append(TrialEvent(EventKind.REPORTED, "t0002", report))
+        values = {"0": 0.7, "1": 0.8}
+        log.append(TrialEvent(EventKind.FINISHED, "t0002", {"step": 40, "values": values}))
+    told = {trial["id"]: trial["decided"] for trial in watch(study).ask("study")["trials"]}
+    assert told == {"t0000": None, "t0001": None, "t0002": pytest.approx(0.675)}
+    status = study_status(study)
+    assert status.best.trial == "t0002" and status.best.decided == pytest.approx(0.675)
+    (line,) = [line for line in status.lines() if line.startswith("best")]
+    assert "0.750 ± 0.071 (n = 2, finished; 0.675 without undecided responses)" in line
+
+
 def test_only_what_changed_is_told_again(study, watch):
     page = watch(study)
     first = page.ask("study")

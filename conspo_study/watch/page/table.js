@@ -36,6 +36,14 @@ function columns() {
       show: (t) => (t.value === null && Number.isFinite(worth(t)) ? `(${measured(worth(t))})` : measured(t.value, t.spread)),
       right: true,
     },
+    any((t) => t.decided !== null) && {
+      key: "decided",
+      title: "without undecided",
+      hint: `${store.study.metric} without the responses that have no verdict, which it counts as wrong`,
+      of: (t) => t.decided,
+      show: (t) => (t.decided === null ? "" : measured(t.decided)),
+      right: true,
+    },
     ...paths.map((path) => ({
       key: path,
       title: short(path),

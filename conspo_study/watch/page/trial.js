@@ -63,6 +63,7 @@ function heading({ row, problem, bars }) {
     `step ${row.step} of ${row.steps ?? "?"}`,
     row.left_s !== null && `about ${duration(row.left_s)} left`,
     row.wall_s !== null && `took ${duration(row.wall_s)}`,
+    row.decided !== null && `${measured(row.decided)} without undecided responses`,
     row.tokens_per_s !== null && `${Math.round(row.tokens_per_s)} tokens/s`,
     Object.keys(bars).length > 0 && counted(Object.keys(bars).length, "pruning threshold"),
     total(row.incidents) > 0 && counted(total(row.incidents), "recovered incident"),

@@ -128,14 +128,37 @@ def test_a_method_without_any_evaluation_has_no_value(methods: Path) -> None:
     assert ours.methods["GRPO"].scores is not None
 
 
-def test_undecided_responses_are_left_out_and_counted(methods: Path) -> None:
-    path = eval_path(methods / "trials" / "t0000", 0, LAST)
-    rows = responses(0, LAST, dict.fromkeys(SETS, 1.1))
-    write_eval_rows(path, [replace(rows[1], verdict="timeout"), rows[0], *rows[2:]])
+def test_undecided_responses_count_as_wrong_and_the_other_bound_is_told(methods: Path) -> None:
+    rows = responses(0, LAST, dict.fromkeys(SETS, 1.1))  # 6 problems of 4 samples each
+    rows[1] = replace(rows[1], verdict="timeout")
+    write_eval_rows(eval_path(methods / "trials" / "t0000", 0, LAST), rows)
+    other = responses(1, LAST, dict.fromkeys(SETS, 1.1))
+    unread = [replace(row, verdict="gold_bad") for row in other[:5]]
+    write_eval_rows(eval_path(methods / "trials" / "t0000", 1, LAST), [*unread, *other[5:]])
     ours = measured(labelled(load_study(methods)))
-    assert ours.methods["GRPO"].undecided == 1
-    found = ours.by_seed("GRPO", "chain/easy")
-    assert found is not None and found[0] == 1.0
+    found = ours.methods["GRPO"]
+    assert (found.undecided, found.unreadable) == (1, 4)
+    assert ours.by_seed("GRPO", "chain/easy") == {0: pytest.approx(23 / 24), 1: 1.0}
+    assert found.decided == {"chain/easy": 1.0}
+    assert ours.methods["ConSPO"].decided == {}
+    notes = measured_table(ours).notes
+    assert [note for note in notes if note.startswith("GRPO:")] == [
+        "GRPO: 1 response without a verdict, counted as wrong; left out, it has 100.0 on "
+        "chain/easy.",
+        "GRPO: 4 responses left out, since the gold answers of their problems cannot be read.",
+    ]
+
+
+def test_an_answer_in_two_spellings_is_one_vote(methods: Path) -> None:
+    rows = responses(0, LAST, dict.fromkeys(SETS, 0.5), problems=1)
+    answers = [("correct", "5", 0), ("correct", "5", 0), ("wrong", "7", 1), ("wrong", "7.0", 1)]
+    rows[-4:] = [
+        replace(row, verdict=verdict, answer=answer, vote=vote)
+        for row, (verdict, answer, vote) in zip(rows[-4:], answers, strict=True)
+    ]
+    write_eval_rows(eval_path(methods / "trials" / "t0000", 0, LAST), rows)
+    found = measured(labelled(load_study(methods)), "maj@4").by_seed("GRPO", "chain/hard")
+    assert found is not None and found[0] == 0.5
 
 
 def test_policies_that_differ_before_training_have_no_common_base_row(methods: Path) -> None:

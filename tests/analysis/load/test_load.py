@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,12 @@ from analysis.load.study import StudyUnreadable, load_studies, load_study
 from analysis.report.writing import write_report
 from conspo_study.records import EventKind, TrialEvent, TrialState
 from conspo_study.results.log import ResultsLog
-from conspo_study.results.rows import read_eval_table
+from conspo_study.results.rows import (
+    eval_path,
+    read_eval_rows,
+    read_eval_table,
+    write_eval_rows,
+)
 
 pytestmark = pytest.mark.usefixtures("few_figures")
 
@@ -208,8 +214,22 @@ def test_columns_and_steps_of_evaluations_are_read_alone(frozen: Path) -> None:
 def test_evaluations_are_those_that_were_written(frozen: Path) -> None:
     study = load_study(frozen)
     written = read_eval_table(study.trial_folder("t0001")).to_pandas().assign(trial="t0001")
-    written = written.drop(columns="reward")  # that only own rewards have
+    written = written.drop(columns=["reward", "vote"])  # no row of this study has them
     pd.testing.assert_frame_equal(study.evaluations_of(["t0001"]), written)
+
+
+def test_a_field_that_some_files_lack_is_null_there(frozen: Path) -> None:
+    study = load_study(frozen)
+    folder = study.trial_folder("t0000")
+    rows = [row for row in read_eval_rows(folder) if (row.seed, row.step) == (0, 4)]
+    write_eval_rows(eval_path(folder, 0, 4), [replace(row, vote=row.sample) for row in rows])
+    whole = study.evaluations_of(["t0000", "t0001"])
+    assert list(whole)[-2:] == ["vote", "trial"]
+    has = (whole["trial"] == "t0000") & (whole["seed"] == 0) & (whole["step"] == 4)
+    assert whole.loc[has, "vote"].tolist() == [row.sample for row in rows]
+    assert whole.loc[~has, "vote"].isna().all() and (~has).any()
+    part = study.evaluations_of(["t0001"], ["vote", "reward", "seed"])
+    assert list(part) == ["vote", "reward", "seed", "trial"] and part["vote"].isna().all()
 
 
 def test_rows_of_another_version_are_refused(frozen: Path) -> None:

@@ -15,8 +15,11 @@ from conspo_study.statistics.accuracy import pass_at_k
 
 
 def random_rows(seed: int, problems: int = 12, samples: int = 6, step: int = 0) -> list[EvalRow]:
-    """Rows with every verdict, answers that agree up to spaces, and gaps, in random order."""
+    """Rows with every verdict, answers that agree up to spaces, votes at some problems, and gaps,
+    in random order."""
     rng = random.Random(seed)
+    readable = [verdict for verdict in Verdict if verdict is not Verdict.GOLD_BAD]
+    frequent = [Verdict.CORRECT, Verdict.WRONG] * 5
     rows = [
         EvalRow(
             seed=seed,
@@ -24,10 +27,11 @@ def random_rows(seed: int, problems: int = 12, samples: int = 6, step: int = 0) 
             problem_set=problem_set,
             problem_id=f"p{problem}",
             sample=sample,
-            verdict=rng.choice([*Verdict, *[Verdict.CORRECT, Verdict.WRONG] * 5]).value,
+            verdict=rng.choice([*(Verdict if problem % 3 else readable), *frequent]).value,
             answer=rng.choice(["1", " 1", "2", "3\x1f", "3", "", "  "]),
             response_tokens=3,
             status="stopped",
+            vote=rng.choice([0, 1, 2, None]) if problem % 2 and sample >= 0 else None,
         )
         for problem_set in ("a", "b")
         for problem in range(problems)
@@ -54,6 +58,8 @@ def test_means_are_those_of_the_evaluation(k: int) -> None:
         (f"pass@{k}", outcomes, outcomes.pass_at(k)),
         (f"maj@{k}", outcomes, outcomes.maj_at(k)),
         ("greedy", greedy, greedy.avg()),
+        (f"avg@{k}/decided", outcomes, outcomes.avg_decided()),
+        ("greedy/decided", greedy, greedy.avg_decided()),
     ]:
         for row in set_means(kind, values).itertuples():
             found[row.seed, row.step][f"eval/{row.problem_set}/{name}"] = row.value
@@ -72,7 +78,7 @@ def test_pass_at_k_is_exactly_that_of_the_evaluation() -> None:
     for k in (1, 7, 30):
         expected = [
             pass_at_k(int(n), int(c), k) if n >= k else np.nan
-            for n, c in zip(outcomes.decided, outcomes.correct, strict=True)
+            for n, c in zip(outcomes.samples, outcomes.correct, strict=True)
         ]
         np.testing.assert_array_equal(outcomes.pass_at(k), expected)
 
@@ -87,13 +93,36 @@ def test_problems_of_different_trials_and_sets_stay_apart() -> None:
     assert means.loc[means["trial"] == "t0", "value"].min() > 0
 
 
-def test_a_problem_without_a_decided_sample_has_no_value() -> None:
-    rows = frame([EvalRow(0, 0, "s", "p", i, "timeout", "1", 1, "stopped") for i in range(3)])
+def test_a_problem_whose_gold_answer_cannot_be_read_has_no_value() -> None:
+    rows = frame([EvalRow(0, 0, "s", "p", i, "gold_bad", "1", 1, "stopped") for i in range(3)])
     outcomes = sampled_outcomes(rows)
-    assert outcomes.undecided.tolist() == [3] and outcomes.decided.tolist() == [0]
+    assert outcomes.undecided.tolist() == [3]
+    assert outcomes.samples.tolist() == outcomes.decided.tolist() == [0]
     for values in (outcomes.avg(), outcomes.pass_at(1), outcomes.maj_at(1)):
         assert np.isnan(values).all()
         assert set_means(outcomes, values).empty
+
+
+def test_a_problem_without_a_verdict_is_not_solved() -> None:
+    rows = frame([EvalRow(0, 0, "s", "p", i, "timeout", "1", 1, "stopped") for i in range(3)])
+    outcomes = sampled_outcomes(rows)
+    assert (outcomes.samples.tolist(), outcomes.undecided.tolist()) == ([3], [3])
+    for values in (outcomes.avg(), outcomes.pass_at(1), outcomes.maj_at(1)):
+        assert values.tolist() == [0.0]
+    assert np.isnan(outcomes.avg_decided()).all()
+
+
+def test_rows_without_votes_vote_by_text() -> None:
+    rows = [
+        EvalRow(0, 0, "s", "p", i, verdict, answer, 1, "stopped")
+        for i, (verdict, answer) in enumerate(
+            [("correct", "0.75"), ("correct", "3/4"), ("wrong", "1"), ("wrong", "2"), ("wrong", "")]
+        )
+    ]
+    for table in (frame(rows), frame(rows).drop(columns="vote")):
+        assert sampled_outcomes(table).maj_at(5).tolist() == [1.0]
+    voted = frame(rows).assign(vote=[0, 0, 1, 1, None])
+    assert sampled_outcomes(voted).maj_at(5).tolist() == [0.5]
 
 
 def test_no_rows_have_no_outcomes() -> None:
