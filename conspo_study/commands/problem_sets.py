@@ -42,7 +42,7 @@ def set_lines(name: str, data: DataConfig, verifier: Verifier) -> list[str]:
     known = f" of {NAMED[name].rows}" if name in NAMED and NAMED[name].rows != rows else ""
     return [
         f"{name}: {rows}{known} rows, {len(bad)} left out, {len(golds)} gold answers unreadable",
-        *(f"  {told}" for _, told in by_kind((f"row {one.row}", one.reason) for one in bad)),
+        *(f"  {told}" for _, told in by_kind((one.row, one.reason) for one in bad)),
         *(f"  {remark}" for remark in remarks),
         *(f"  {problem.id}: gold answer {problem.answer!r}" for problem in golds),
     ]

@@ -81,7 +81,8 @@ class Audit:
     def result(self) -> tuple[Remark, ...]:
         """All remarks."""
         of_rows = (Remark(what, tuple(map(str, rows))) for what, rows in self.rows.items() if rows)
-        return (*of_rows, *self.remarks)
+        whole = [remark for remark in self.remarks if not remark.where]
+        return (*whole, *of_rows, *(remark for remark in self.remarks if remark.where))
 
 
 def contradiction(problems: Sequence[Problem], group: Sequence[int], numbers: Sequence[int]) -> str:
@@ -91,13 +92,20 @@ def contradiction(problems: Sequence[Problem], group: Sequence[int], numbers: Se
     return f"the same problem has different answers: {', '.join(shown)}{more}"
 
 
-def by_kind(rows: Iterable[tuple[str, str]]) -> list[tuple[int, str]]:
+def by_kind(rows: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
     """Rows and the reasons to leave them out, by kind of reason: how many, and the first of them in
-    words, `row 4: answer is missing, and 2 more`."""
-    kinds: dict[str, list[str]] = {}
-    for where, reason in rows:
-        kinds.setdefault(_PARTICULARS.sub("", reason), []).append(f"{where}: {reason}")
-    return [
-        (len(told), told[0] + (f", and {len(told) - 1} more" if len(told) > 1 else ""))
-        for told in kinds.values()
-    ]
+    words, `row 4: answer is missing, and 2 more (rows 7, 9)`."""
+    kinds: dict[str, list[tuple[int, str]]] = {}
+    for number, reason in rows:
+        kinds.setdefault(_PARTICULARS.sub("", reason), []).append((number, reason))
+    return [(len(alike), _in_words(alike)) for alike in kinds.values()]
+
+
+def _in_words(alike: Sequence[tuple[int, str]]) -> str:
+    (number, reason), *others = alike
+    if not others:
+        return f"row {number}: {reason}"
+    named = ", ".join(str(number) for number, _ in others[:ROWS_NAMED])
+    dots = ", ..." if len(others) > ROWS_NAMED else ""
+    label = "row" if len(others) == 1 else "rows"
+    return f"row {number}: {reason}, and {len(others)} more ({label} {named}{dots})"

@@ -60,8 +60,8 @@ class StudyData:
         lines = []
         for name in self.counts:
             mine = [row for row in self.left_out if row.set == name]
-            bad = by_kind((f"row {row.row}", row.reason) for row in mine if row.id is None)
-            evaluated = [f"{row.id}: {row.reason}" for row in mine if row.id is not None]
+            bad = by_kind((row.row, row.reason) for row in mine if row.row is not None)
+            evaluated = [f"{row.id}: {row.reason}" for row in mine if row.row is None]
             if evaluated:
                 more = f", and {len(evaluated) - 1} more" if len(evaluated) > 1 else ""
                 bad.append((len(evaluated), evaluated[0] + more))

@@ -59,11 +59,13 @@ def _is_chat(config: DataConfig, tokenizer: PreTrainedTokenizerBase) -> bool:
         return False
     has_template = bool(getattr(tokenizer, "chat_template", None))
     if not has_template and (config.chat == "on" or config.system or config.chat_options):
-        setting = "data.system" if config.system else "data.chat_options"
-        asked = "data.chat is on" if config.chat == "on" else f"{setting} is set"
+        given = {"data.system": config.system, "data.chat_options": config.chat_options}
+        settings = [name for name, value in given.items() if value]
+        asked = "data.chat is on" if config.chat == "on" else f"{settings[0]} is set"
+        advice = ", ".join(["set data.chat=off", *(f"clear {name}" for name in settings)])
         raise ValueError(
-            f"{asked}, but the policy's tokenizer has no chat template: set data.chat=off and put "
-            "the whole prompt into data.template"
+            f"{asked}, but the policy's tokenizer has no chat template: {advice} and put the whole "
+            "prompt into data.template"
         )
     return has_template
 

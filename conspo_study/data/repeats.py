@@ -18,7 +18,7 @@ _END = "\0"
 """What no text contains, since control characters are removed in reading."""
 _NO_SIGNS = bytes(range(256)).translate(None, _SIGNS + _END.encode())
 _NO_LETTERS = bytes(range(256)).translate(None, _LETTERS)
-_ESCAPED = re.compile(r"\\[-\\0-9+=^_/<>]")
+_ESCAPED = re.compile(r"\\[-\\0-9+=^_/<>\u0080-\U0010ffff]")
 """Signs that the normaliser drops, with the backslash before them."""
 _REWRITTEN = re.compile(
     r"\\(?:[0-9]|left|right|display|text|q?quad|limits|mathrm|operat|begin|end|[dt]frac|[lg]eqsl|"
