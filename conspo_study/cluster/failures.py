@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conspo_study.config import ConfigError
-from conspo_study.data.problems import ProblemFileError
+from conspo_study.data.rows import ProblemFileError
 from conspo_study.files import is_no_space
 from conspo_study.plugins import PluginError
 from conspo_study.policy.errors import PolicyError

@@ -22,9 +22,9 @@ class Data(Verb):
         conspo data check --data-dir problems
         conspo data check --sets aime24,math500 --train deepscaler
 
-    For every set: its rows, those that a study would leave out, and gold answers that the verifier
-    cannot read, which a study drops as `gold_bad`. Then the training problems that are also
-    evaluated. Nothing is fetched.
+    For every set: its rows, those that a study would leave out, what is repaired in reading them,
+    repeated problems, and gold answers that the verifier cannot read, which a study drops as
+    `gold_bad`. Then the training problems that are also evaluated. Nothing is fetched.
     """
 
     action: Annotated[Literal["check"], tyro.conf.Positional]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from conspo_study.config import DataConfig, EvaluationConfig, RewardConfig
+from conspo_study.data.audit import by_kind
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.sources import file_of, load_set, overlaps
 from conspo_study.records import Problem, Verdict
@@ -33,14 +34,16 @@ def check(folder: Path | None, sets: Sequence[str], train: Sequence[str]) -> Ite
 
 
 def set_lines(name: str, data: DataConfig, verifier: Verifier) -> list[str]:
-    """A line for the set and one for each row that cannot be used."""
-    problems, bad = load_set(name, data)
+    """A line for the set, one for each kind of remark and of unusable row, and one for each gold
+    answer that cannot be read."""
+    problems, bad, remarks = load_set(name, data)
     golds = unreadable_golds(problems, verifier)
     rows = len(problems) + len(bad)
     known = f" of {NAMED[name].rows}" if name in NAMED and NAMED[name].rows != rows else ""
     return [
         f"{name}: {rows}{known} rows, {len(bad)} left out, {len(golds)} gold answers unreadable",
-        *(f"  row {one.row}: {one.reason}" for one in bad),
+        *(f"  {told}" for _, told in by_kind((one.row, one.reason) for one in bad)),
+        *(f"  {remark}" for remark in remarks),
         *(f"  {problem.id}: gold answer {problem.answer!r}" for problem in golds),
     ]
 

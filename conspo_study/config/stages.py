@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 
 from conspo_study.config.objectives import ObjectiveOptions, objective_name, options_named
 from conspo_study.config.objectives_score import ConSPOOptions
@@ -13,7 +20,7 @@ from conspo_study.config.problem_sets import GENERATED, as_entries, name_problem
 from conspo_study.config.reward import RewardConfig, reward_path
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stage import Stage
-from conspo_study.config.templates import template_text
+from conspo_study.config.templates import check_chat_options, template_text
 from conspo_study.plugins import import_path
 from conspo_study.records import set_name, set_source
 
@@ -21,7 +28,7 @@ from conspo_study.records import set_name, set_source
 class DataConfig(Stage):
     """Problems and prompts that the policy is trained on."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("answers",)
+    LATER: ClassVar[tuple[str, ...]] = ("answers", "chat_options")
 
     train: str = GENERATED
     """Training set: `chain` (the generated arithmetic task), a named set such as `deepscaler`, or
@@ -48,6 +55,9 @@ class DataConfig(Stage):
     requires one, `off` ignores it."""
     system: str = ""
     """System message of the chat; empty: the chat template's default."""
+    chat_options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Options of the chat template, as a mapping: `{"enable_thinking": false}` makes Qwen3 answer
+    without thinking first."""
     max_prompt_tokens: int = Field(512, ge=1)
     """Maximum prompt length, in tokens; a longer prompt stops the study before training."""
 
@@ -56,10 +66,17 @@ class DataConfig(Stage):
     def _template_has_a_place_for_the_problem(cls, template: str) -> str:
         return template_text(template)
 
+    @field_validator("chat_options")
+    @classmethod
+    def _options_are_the_template_s_own(cls, options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        check_chat_options(options)
+        return options
+
     @model_validator(mode="after")
     def _a_system_message_needs_a_chat(self) -> Self:
-        if self.system and self.chat == "off":
-            raise ValueError("system is part of a chat: clear it, or set chat to on")
+        for name in ("system", "chat_options"):
+            if getattr(self, name) and self.chat == "off":
+                raise ValueError(f"{name} is part of a chat: clear it, or set chat to on")
         return self
 
 

@@ -39,6 +39,7 @@ _SYNONYMS = {
     "data.train": "dataset train_dataset train_file train_files train_data data path",
     "data.template": "prompt prompt_template",
     "data.system": "system_prompt system_message",
+    "data.chat_options": "chat_template_kwargs enable_thinking",
     "data.chat": "chat_template apply_chat_template use_chat_template",
     "data.max_prompt_tokens": "max_prompt_length prompt_length",
     "policy.model": "model model_name model_path model_name_or_path pretrained name path",

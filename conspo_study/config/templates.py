@@ -1,9 +1,14 @@
-"""Resolves `data.template`: a text, the name of a prompt, or the path of a text file."""
+"""Resolves `data.template`: a text, the name of a prompt, or the path of a text file; checks the
+options of chat templates."""
 
 from __future__ import annotations
 
 import difflib
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 TEMPLATES = {
     "boxed": "{problem}\n\nReason step by step, and put your final answer in \\boxed{}.",
@@ -12,6 +17,21 @@ TEMPLATES = {
 that the verifier reads."""
 LONGEST = 100_000
 """Maximum length of a template, in characters."""
+_DOUBLED = re.compile(r"\{\{[^{}]*\}\}")
+_OWN = frozenset(
+    {
+        *(
+            "conversation",
+            "messages",
+            "tokenize",
+            "add_generation_prompt",
+            "continue_final_message",
+        ),
+        *("chat_template", "padding", "truncation", "max_length", "return_tensors", "return_dict"),
+        *("return_assistant_tokens_mask", "tokenizer_kwargs", "strftime_now", "raise_exception"),
+    }
+)
+"""Arguments of a chat template that prompts set themselves, or that change more than the text."""
 
 
 def _is_file(path: Path) -> bool:
@@ -51,3 +71,28 @@ def template_text(template: str) -> str:
             f"text file that does, or the name of a prompt: {', '.join(TEMPLATES)}{hint}"
         )
     return text
+
+
+def check_chat_options(options: Mapping[str, Any]) -> None:
+    """Raise ValueError for options that are not the chat template's own, or not finite numbers."""
+    own = [name for name in options if name in _OWN or name.endswith("_token")]
+    if own:
+        raise ValueError(
+            f"chat_options must not contain {', '.join(own)}, which prompts are made with: give "
+            'options that the chat template reads, such as {"enable_thinking": false}'
+        )
+    try:
+        json.dumps(options, allow_nan=False)
+    except ValueError as error:
+        raise ValueError("chat_options must not contain NaN or infinity") from error
+
+
+def template_notes(template: str) -> list[str]:
+    """Remarks on a template that can be used, but hardly as it is written."""
+    doubled = next((match[0] for match in _DOUBLED.finditer(template)), None)
+    if doubled is None:
+        return []
+    return [
+        f"data.template has doubled braces, {doubled}, which stay doubled in the prompt: only "
+        "{problem} is replaced, so write single braces"
+    ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from conspo_study.config import DataConfig, EvaluationConfig
 from conspo_study.config.problem_sets import GENERATED
+from conspo_study.data.audit import by_kind
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.hub import fetch
 from conspo_study.data.overlap import overlapping_ids
@@ -55,13 +56,16 @@ class StudyData:
         return dict(Counter(row.set for row in self.left_out))
 
     def lines(self) -> list[str]:
-        """A line for each set with rows left out, and the notes."""
+        """A line for each set and kind of reason for which rows are left out, and the notes."""
         lines = []
-        for name, count in self.counts.items():
-            first = next(row for row in self.left_out if row.set == name)
-            where = f"row {first.row}" if first.id is None else first.id
-            more = f", and {count - 1} more" if count > 1 else ""
-            lines.append(f"{name}: {count} left out ({where}: {first.reason}{more})")
+        for name in self.counts:
+            mine = [row for row in self.left_out if row.set == name]
+            bad = by_kind((row.row, row.reason) for row in mine if row.row is not None)
+            evaluated = [f"{row.id}: {row.reason}" for row in mine if row.row is None]
+            if evaluated:
+                more = f", and {len(evaluated) - 1} more" if len(evaluated) > 1 else ""
+                bad.append((len(evaluated), evaluated[0] + more))
+            lines += [f"{name}: {count} left out ({told})" for count, told in bad]
         return [*lines, *self.notes]
 
 
@@ -111,7 +115,7 @@ def _training(
     data: DataConfig, evaluations: Sequence[EvaluationConfig]
 ) -> tuple[list[Problem], list[LeftOut]]:
     """The training problems, and those left out because they are evaluated."""
-    whole, _ = load_set(data.train, data)
+    whole = load_set(data.train, data).problems
     by_evaluation = [overlaps(whole, data, settings) for settings in evaluations]
     shared = [*dict.fromkeys(overlap for part in by_evaluation for overlap in part)]
     if shared and data.on_overlap == "refuse":
@@ -168,12 +172,13 @@ def _refuse_shared_splits(
 
 
 def _unusable(names: Sequence[str], data: DataConfig) -> tuple[list[LeftOut], list[str]]:
-    """Unusable rows of files and named sets, and notes on named sets of unexpected size."""
+    """Unusable rows of files and named sets, remarks on them, and notes on unexpected sizes."""
     left_out: list[LeftOut] = []
-    notes = []
+    notes: list[str] = []
     for name in names:
-        problems, bad = load_set(name, data)
+        problems, bad, remarks = load_set(name, data)
         left_out += [LeftOut(name, row.row, None, row.reason) for row in bad]
+        notes += [f"{name}: {remark}" for remark in remarks]
         rows = len(problems) + len(bad)
         if name in NAMED and rows != NAMED[name].rows:
             notes.append(f"{name}: {rows} rows, expected {NAMED[name].rows}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from conspo_study.records import Problem
 
@@ -26,18 +27,18 @@ _LAYOUT = re.compile(
     r"|\\(?:begin|end)\{[a-z]+\*?\}"
     r"|\\[^a-z]"  # \, \! \[ \( \\ and the like
 )
-_MARKS = re.compile(
-    r"""[\s${}*~?;:'"“”‘’`&]"""
-    r"|(?<!\d)[.,]|[.,](?!\d)"  # 1.5 is not 15
-)
-_COMMAND = re.compile(r"\\[a-z]+")
+_POINTS = re.compile(r"[.,](?:(?!\d)|(?<!\d[.,]))")
+"""Points and commas other than those inside a number: 1.5 is not 15."""
+_MARKS = str.maketrans("", "", """${}*~?;:'"“”‘’`&""")
+_SYNONYM = re.compile("|".join(f"{re.escape(name)}(?![a-z])" for name in _SYNONYMS))
 
 
+@lru_cache(maxsize=1 << 16)
 def normalised(text: str) -> str:
     """`text` without typesetting; equal for two copies of one problem."""
     plain = unicodedata.normalize("NFKC", text).casefold()
-    plain = _COMMAND.sub(lambda match: _SYNONYMS.get(match[0], match[0]), plain)
-    return _MARKS.sub("", _LAYOUT.sub("", plain))
+    plain = _LAYOUT.sub("", _SYNONYM.sub(lambda match: _SYNONYMS[match[0]], plain))
+    return "".join(_POINTS.sub("", plain).translate(_MARKS).split())
 
 
 def overlapping_ids(

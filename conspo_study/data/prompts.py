@@ -58,11 +58,14 @@ def _is_chat(config: DataConfig, tokenizer: PreTrainedTokenizerBase) -> bool:
     if config.chat == "off":
         return False
     has_template = bool(getattr(tokenizer, "chat_template", None))
-    if not has_template and (config.chat == "on" or config.system):
-        asked = "data.chat is on" if config.chat == "on" else "data.system is set"
+    if not has_template and (config.chat == "on" or config.system or config.chat_options):
+        given = {"data.system": config.system, "data.chat_options": config.chat_options}
+        settings = [name for name, value in given.items() if value]
+        asked = "data.chat is on" if config.chat == "on" else f"{settings[0]} is set"
+        advice = ", ".join(["set data.chat=off", *(f"clear {name}" for name in settings)])
         raise ValueError(
-            f"{asked}, but the policy's tokenizer has no chat template: set data.chat=off and put "
-            "the whole prompt into data.template"
+            f"{asked}, but the policy's tokenizer has no chat template: {advice} and put the whole "
+            "prompt into data.template"
         )
     return has_template
 
@@ -157,6 +160,7 @@ def _chat(config: DataConfig, tokenizer: PreTrainedTokenizerBase) -> Callable[[s
     that of tokenising the whole chat, unless the message contains control tokens.
     """
     text = _Text(tokenizer)
+    _refuse_unread_options(config, tokenizer)
     opening = [{"role": "system", "content": config.system}] if config.system else []
 
     def render(message: str) -> str:
@@ -166,6 +170,7 @@ def _chat(config: DataConfig, tokenizer: PreTrainedTokenizerBase) -> Callable[[s
                 tokenize=False,
                 add_generation_prompt=True,
                 strftime_now=_TODAY.strftime,
+                **config.chat_options,
             )
         except Exception as error:  # anything that the template's code raises
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -196,6 +201,19 @@ def _chat(config: DataConfig, tokenizer: PreTrainedTokenizerBase) -> Callable[[s
             "from problems: set data.chat=off"
         )
     return encode
+
+
+def _refuse_unread_options(config: DataConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise ValueError for an option that the chat template does not mention, and would ignore."""
+    template = str(tokenizer.chat_template)
+    unread = [
+        name for name in config.chat_options if not re.search(rf"\b{re.escape(name)}\b", template)
+    ]
+    if unread:
+        raise ValueError(
+            f"the chat template of the policy's tokenizer does not read {', '.join(unread)} of "
+            "data.chat_options: correct the name or leave it out"
+        )
 
 
 def _any_of(names: Iterable[str]) -> re.Pattern[str]:

@@ -14,7 +14,8 @@ from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.hub import cached_file
 from conspo_study.data.order import ChainStream, ShuffledStream, TrainingStream
 from conspo_study.data.overlap import overlapping_ids
-from conspo_study.data.problems import BadRow, ProblemFileError, read_problems
+from conspo_study.data.problems import ProblemSet, read_set
+from conspo_study.data.rows import ProblemFileError
 from conspo_study.records import Problem, set_source
 
 _GENERATED_SHOWN = 256
@@ -37,7 +38,7 @@ def training_stream(data: DataConfig, evaluation: EvaluationConfig, seed: int) -
     drops them. Raises ProblemFileError for an unusable file."""
     if set_source(data.train) == GENERATED:
         return ChainStream(seed)
-    problems, _ = load_set(data.train, data)
+    problems = load_set(data.train, data).problems
     if data.on_overlap == "drop":
         problems = without(problems, overlaps(problems, data, evaluation))
     return ShuffledStream(problems, seed)
@@ -57,17 +58,17 @@ def all_problems(data: DataConfig, evaluation: EvaluationConfig) -> list[Problem
     generated task, which is endless, a first part. Raises like `evaluation_sets`."""
     evaluated = [problem for _, problems in _both_splits(data, evaluation) for problem in problems]
     if set_source(data.train) != GENERATED:
-        return evaluated + load_set(data.train, data)[0]
+        return evaluated + load_set(data.train, data).problems
     stream = ChainStream(0)
     return evaluated + [stream.problem(position) for position in range(_GENERATED_SHOWN)]
 
 
-def load_set(name: str, data: DataConfig) -> tuple[list[Problem], list[BadRow]]:
-    """All problems of a file or named set, and its unusable rows.
+def load_set(name: str, data: DataConfig) -> ProblemSet:
+    """All problems of a file or named set, its unusable rows, and remarks.
 
     Raises ProblemFileError for an unusable file and a set that has not been fetched.
     """
-    return read_problems(file_of(name, data), data.max_bad_rows, data.answers == "required")
+    return read_set(file_of(name, data), data.max_bad_rows, data.answers == "required")
 
 
 def file_of(name: str, data: DataConfig) -> Path:
@@ -116,7 +117,7 @@ def _whole_set(name: str, data: DataConfig, evaluation: EvaluationConfig) -> lis
     task, _, level = source.removesuffix(" (test)").partition("/")
     if task == GENERATED:
         return evaluation_problems(level, evaluation.split, evaluation.problems_per_set)
-    return load_set(source, data)[0]
+    return load_set(source, data).problems
 
 
 def _both_splits(

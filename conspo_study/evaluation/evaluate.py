@@ -25,10 +25,12 @@ def evaluate(
     *,
     seed: int,
     step: int,
+    in_thought: bool = False,
 ) -> list[EvalRow]:
     """One row for every response to every problem of the set `name`, greedy ones included.
 
-    prompt_of: the prompt of a problem, as rewards see it.
+    prompt_of: the prompt of a problem, as rewards see it. in_thought: whether the prompts end
+    inside a thought.
     """
     entries = [
         (problem, index, rollout)
@@ -41,7 +43,10 @@ def evaluate(
             for problem, (rollout,) in zip(problems, greedy(problems), strict=True)
         ]
     judgements = judge(
-        [Answered(problem, prompt_of(problem), rollout.text) for problem, _, rollout in entries]
+        [
+            Answered(problem, prompt_of(problem), rollout.text, in_thought)
+            for problem, _, rollout in entries
+        ]
     )
     rows = [
         EvalRow(

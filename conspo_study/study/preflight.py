@@ -17,6 +17,7 @@ from conspo_study.cluster.address import check_ray_address
 from conspo_study.config import ConfigError, RunConfig, module_of_objective, with_overrides
 from conspo_study.config.places import named_cluster
 from conspo_study.config.problem_sets import GENERATED
+from conspo_study.config.templates import template_notes
 from conspo_study.data.check import StudyData, check_data, missing_sets
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import confirmation_batch
@@ -82,6 +83,7 @@ def preflight(
     with found.noting():
         found.plugins = find_sources(modules_of(study))
     runs = variants(study)
+    found.notes += dict.fromkeys(one for run in runs for one in template_notes(run.data.template))
     for run in _distinct(runs, "objective") if try_code else ():
         with found.noting():
             _check_objective(run)
@@ -197,7 +199,7 @@ def _longest_response(run: RunConfig) -> int:
 def _is_generated(run: RunConfig) -> bool:
     """Whether all problems are of the generated task, in the prompts that it is made for."""
     sources = [run.data.train, *run.evaluation.sets]
-    plain = run.data.template == "{problem}" and not run.data.system
+    plain = run.data.template == "{problem}" and not (run.data.system or run.data.chat_options)
     return plain and all(set_source(one).partition("/")[0] == GENERATED for one in sources)
 
 

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from conspo_study.config import RunConfig
 from conspo_study.data.prompts import prompt_text, prompt_tokens
 from conspo_study.data.sources import evaluation_sets, training_stream
+from conspo_study.data.thoughts import opens_thought
 from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
@@ -139,6 +140,7 @@ class SeedRun:
                     partial(prompt_text, config=self.config.data),
                     seed=self.seed,
                     step=step,
+                    in_thought=self._in_thought(problems),
                 )
         self._count_restarts()
         gathered = chain.from_iterable(self.world.gather(rows))
@@ -218,6 +220,12 @@ class SeedRun:
         """Count the engine processes that were replaced; the same on every worker."""
         restarts = self.world.sum([len(self.engine.take_restarts())])
         self.recovered[IncidentType.ENGINE_RESTARTED] += round(restarts[0])
+
+    def _in_thought(self, problems: Sequence[Problem]) -> bool:
+        """Whether the prompts of a set end inside a thought, by that of the first problem."""
+        prompts = prompt_tokens(problems[:1], self.config.data, self.tokenizer)
+        mark = self.config.evaluation_reward.after
+        return any(opens_thought(prompt, self.tokenizer, mark) for prompt in prompts)
 
     def _respond(
         self, problems: Sequence[Problem], n: int, sampling: Sampling

@@ -37,12 +37,12 @@ def test_windows_line_ends_and_unicode_are_accepted(tmp_path):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"problem": "p", "answer": "2"}, "id is missing"),
+        (GOOD | {"id": [1]}, "id is a list"),
         (GOOD | {"answer": None}, "answer is missing"),
         (GOOD | {"answer": float("nan")}, "answer is nan"),
         (GOOD | {"answer": "NaN"}, "answer is NaN"),
         (GOOD | {"answer": " "}, "answer is empty"),
-        (GOOD | {"answer": ["2"]}, "answer is a list"),
+        (GOOD | {"answer": ["2", "3"]}, "answer is a list"),
         (GOOD | {"answer": True}, "answer is a bool"),
         (GOOD | {"problem": 3}, "problem is a int, but text is needed"),
         (GOOD | {"problem": "x" * (MAX_CHARACTERS + 1)}, "more than 100000"),

@@ -5,8 +5,15 @@ import datetime
 import pytest
 from chat_tokenizers import CHATML, LLAMA3, NOT_DECLARED_SPECIAL, R1, SPECIAL, chat_tokenizer
 
-from conspo_study.config import ConfigError, DataConfig, RunConfig, with_overrides
-from conspo_study.config.templates import TEMPLATES
+from conspo_study.config import (
+    ConfigError,
+    DataConfig,
+    RunConfig,
+    config_hash,
+    parse_assignments,
+    with_overrides,
+)
+from conspo_study.config.templates import TEMPLATES, template_notes
 from conspo_study.data.prompts import prompt_tokens
 from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.records import Problem
@@ -179,6 +186,78 @@ def test_a_long_prompt_is_refused_by_the_problems_id(chat):
     assert read("1+1?", tokenizer, chat=chat, max_prompt_tokens=length)
     with pytest.raises(ValueError, match=rf"problem 'p' has {length} tokens.*max_prompt_tokens"):
         read("1+1?", tokenizer, chat=chat, max_prompt_tokens=length - 1)
+
+
+THINKING = CHATML.removesuffix("{% endif %}") + (
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
+    "{% endif %}"
+)
+
+
+def thinking_tokenizer():
+    """A tokenizer whose chat template is like that of Qwen3."""
+    tokenizer = chat_tokenizer(CHATML)
+    tokenizer.chat_template = THINKING
+    return tokenizer
+
+
+def test_options_reach_the_chat_template_and_only_where_they_are_given():
+    tokenizer = thinking_tokenizer()
+    plain = read("1+1?", tokenizer)
+    assert plain == read("1+1?", tokenizer, chat_options={}) == whole_chat(tokenizer, "1+1?")
+    closed = tokenizer.encode("<think>\n\n</think>\n\n", add_special_tokens=False)
+    assert read("1+1?", tokenizer, chat_options={"enable_thinking": False}) == plain + closed
+    assert read("1+1?", tokenizer, chat_options={"enable_thinking": True}) == plain
+
+
+def test_an_option_that_no_template_reads_is_refused():
+    options = {"enable_thinking": False}
+    with pytest.raises(ValueError, match=r"chat_options is set, but .* has no chat template"):
+        read("1+1=?\n", embedded_tokenizer(), chat_options=options)
+    with pytest.raises(ValueError, match=r"does not read enable_thinking of data\.chat_options"):
+        read("1+1?", chat_tokenizer(), chat_options=options)
+    with pytest.raises(ValueError, match="does not read thinking of"):
+        read("1+1?", thinking_tokenizer(), chat_options={"thinking": False})
+    with pytest.raises(ConfigError, match="chat_options is part of a chat"):
+        with_overrides(RunConfig(), {"data.chat_options": options, "data.chat": "off"})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"tokenize": True}, {"add_generation_prompt": False}, {"bos_token": "x"}, {"messages": []}],
+)
+def test_an_option_that_would_replace_how_prompts_are_made_is_refused(options):
+    with pytest.raises(ConfigError, match=f"chat_options must not contain {next(iter(options))}"):
+        with_overrides(RunConfig(), {"data.chat_options": options})
+
+
+@pytest.mark.parametrize("options", ["on", [1], {"a": float("nan")}, {"a": object()}])
+def test_options_are_a_mapping_of_json(options):
+    with pytest.raises(ConfigError, match="chat_options"):
+        with_overrides(RunConfig(), {"data.chat_options": options})
+
+
+def test_options_are_part_of_a_definition_and_older_ones_keep_their_hash():
+    without, given = RunConfig(), {"data.chat_options": {"enable_thinking": False}}
+    assert "chat_options" not in without.data.model_dump(mode="json")
+    changed = with_overrides(without, given)
+    assert changed.data.model_dump(mode="json")["chat_options"] == {"enable_thinking": False}
+    assert config_hash(changed) != config_hash(without)
+    typed = parse_assignments(['data.chat_options={"enable_thinking": false}'])
+    assert typed == given
+
+
+@pytest.mark.parametrize("template", ["{{problem}}", "{problem} in \\boxed{{}}", "Q: {{problem}}"])
+def test_doubled_braces_of_a_template_are_told(template):
+    (note,) = template_notes(DataConfig(template=template).template)
+    assert "doubled braces, {{" in note and "write single braces" in note
+
+
+@pytest.mark.parametrize(
+    "template", ["{problem}", TEMPLATES["boxed"], "{problem} \\frac{a_{b}}{c}"]
+)
+def test_a_template_without_them_is_not_remarked_on(template):
+    assert template_notes(template) == []
 
 
 def test_a_named_template_becomes_its_text_and_others_need_the_problem():

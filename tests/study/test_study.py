@@ -369,7 +369,9 @@ def test_what_is_left_out_of_the_data_is_written_down_with_its_reasons(tmp_path,
         {"set": str(train), "row": None, "id": "q1", "reason": f"is q1 of {test}"},
     ]
     assert json.loads((folder / "snapshot.json").read_text())["left_out"] == {str(train): 2}
-    assert "2 left out (row 4: answer is missing, and 1 more)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"{train}: 1 left out (row 4: answer is missing)" in told
+    assert f"{train}: 1 left out (q1: is q1 of {test})" in told
     assert launched
 
     # The same problems without the rows that took no part are the same data.
