@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from conspo_study.reward.reading.brackets import split
+from conspo_study.reward.reading.brackets import split, unwrapped
 from conspo_study.reward.reading.kinds import Chain, Formula, Labelled, Reading
 from conspo_study.reward.reading.layout import Malformed, plain_layout
 from conspo_study.reward.reading.numerals import Numeral, read_numeral
@@ -17,6 +17,7 @@ MAX_PROBLEM_CHARS = 20_000
 _SEGMENT = re.compile(
     r"\$\$(.+?)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL
 )
+_BRACED_LETTER = re.compile(r"\{(\w)\}")
 _SIDE = re.compile(r"\\(?:approx|le|ge|ne|in|equiv)\b|[=<>]|[,;]|\\text ?\{[^{}]*\}")
 _PART = re.compile(r"[,;]|\\text ?\{[^{}]*\}")
 
@@ -60,4 +61,6 @@ def _squeezed(text: str) -> str:
 
 
 def _bare(plain: str) -> str:
-    return without_surroundings(plain).replace(" ", "")
+    bare = _BRACED_LETTER.sub(r"\1", without_surroundings(plain).replace(" ", ""))
+    inside = unwrapped(bare, "(", ")")
+    return bare if inside is None or "," in inside else inside
