@@ -7,7 +7,7 @@ import re
 from collections.abc import Hashable
 from fractions import Fraction
 
-_MISSING = frozenset({"null", "none", "nan", "n/a", "na", "nil", "-", "--", "–", "—"})
+_MISSING = frozenset({"null", "none", "nan", "n/a", "<na>", "-", "--", "–", "—"})
 _ODD = re.compile(r"[\d.][eE][-+\d]|[.,;:$]")
 _E_NOTATION = re.compile(r"\d\.?[eE][-+]?\d")
 _MARKS = ".,;:$"
