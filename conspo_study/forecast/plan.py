@@ -201,7 +201,7 @@ def make_plan(
 
 
 def _stage(batch: Batch, spread: PairedSpread | None) -> Stage:
-    from conspo_study.statistics.power import (  # scipy: a second of importing
+    from conspo_study.statistics.power import (  # scipy is slow to import
         detectable_effect,
         seeds_needed,
     )

@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import chi2, norm
-from scipy.stats import t as student_t
+from scipy.special import gammaincinv, ndtr, stdtrit  # scipy.stats takes a second to import
 
 ALPHA = 0.05
 """Significance level: probability of calling two equal settings different."""
@@ -33,12 +31,12 @@ def power(effect: float, sd: float, seeds: int, alpha: float = ALPHA) -> float |
         return None
     shift = abs(effect) / sd * math.sqrt(seeds)
     freedom = seeds - 1
-    limit = float(student_t.ppf(1 - alpha / 2, freedom))
+    limit = float(stdtrit(freedom, 1 - alpha / 2))
 
     # Given the sample's standard deviation (in units of sd), the mean is normal. Averaging over its
     # distribution gives the noncentral t; scipy's implementation of that is nan far from the mode.
-    threshold = limit * np.sqrt(chi2.ppf(_QUANTILES, freedom) / freedom)
-    rejected = norm.sf(threshold - shift) + norm.cdf(-threshold - shift)
+    threshold = limit * np.sqrt(2 * gammaincinv(freedom / 2, _QUANTILES) / freedom)
+    rejected = ndtr(shift - threshold) + ndtr(-threshold - shift)
     return min(1.0, float(_WEIGHTS @ rejected))
 
 
@@ -49,13 +47,16 @@ def detectable_effect(
     if seeds < 2:
         return None
 
-    def excess_power(effect_in_sd: float) -> float:
-        return (power(effect_in_sd, 1.0, seeds, alpha) or 0.0) - target
+    def is_found(effect_in_sd: float) -> bool:
+        return (power(effect_in_sd, 1.0, seeds, alpha) or 0.0) >= target
 
-    high = 1.0
-    while excess_power(high) < 0:
-        high *= 2
-    return sd * float(brentq(excess_power, 0.0, high, xtol=1e-9))
+    low, high = 0.0, 1.0
+    while not is_found(high):
+        low, high = high, 2 * high
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_found(middle) else (middle, high)
+    return sd * high
 
 
 def seeds_needed(

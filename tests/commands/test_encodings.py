@@ -2,6 +2,7 @@
 
 import ast
 import io
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from study_shapes import shapes, write_shape
 from conspo_study.text import speak_plainly
 
 ROOT = Path(__file__).resolve().parents[2]
+SUPPORT = ROOT / "tests" / "support"
 SOURCES = [
     path
     for package in ("conspo_study", "analysis", "studies")
@@ -100,17 +102,37 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_prints_to_a_terminal_without_unicode(study, command):
-    arguments = [part.format(study) for part in COMMANDS[command]]
+ONE_BY_ONE = """
+import json, runpy, sys
+from analysis.figures import style
+from unwritten_figures import drawn
+style.save = drawn
+for name, (module, *arguments) in json.loads(sys.argv[1]).items():
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as leaving:
+        status = leaving.code or 0
+    print(f"\\0{name}\\0{status}\\0", end="", flush=True)
+"""
+
+
+def test_commands_print_to_a_terminal_without_unicode(study):
+    commands = {name: [w.format(study) for w in words] for name, words in COMMANDS.items()}
     done = subprocess.run(
-        [sys.executable, "-X", "warn_default_encoding", "-m", *arguments],
+        [sys.executable, "-X", "warn_default_encoding", "-c", ONE_BY_ONE, json.dumps(commands)],
         capture_output=True,
-        env=os.environ | NARROW,
+        env=os.environ | NARROW | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(SUPPORT)])},
         cwd=ROOT,
     )
+    assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+    *parts, rest = done.stdout.decode("ascii").split("\0")
+    told = dict(zip(parts[1::3], zip(parts[::3], parts[2::3], strict=True), strict=True))
+    assert told.keys() == COMMANDS.keys() and not rest
+    assert all(text for text, _ in told.values()), told
     # The set of the study is nowhere, which its plan says on standard error.
-    assert done.returncode == (2 if command == "plan" else 0), done.stderr
-    assert done.stdout.decode("ascii") and b"Traceback" not in done.stderr
+    ends = {name: int(status) for name, (_, status) in told.items()}
+    assert ends == dict.fromkeys(COMMANDS, 0) | {"plan": 2}, done.stderr
     ours = [line for line in done.stderr.decode().splitlines() if str(ROOT / "conspo") in line]
     assert not ours, "a file of ours was opened in the encoding of the locale"

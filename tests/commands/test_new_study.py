@@ -2,16 +2,12 @@
 
 import ast
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from conspo_study.commands.command_line import main
 from conspo_study.commands.new_study import _valid
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -21,20 +17,16 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("word", ["my_study", "my_study.py", "a folder/my_study"])
-def test_the_file_can_be_planned_in_both_ways(place, word, monkeypatch, capsys):
+def test_the_file_can_be_planned_in_both_ways(place, word, run_script, capsys):
     (place / "a folder").mkdir()
     assert main(["init", word]) == 0
     path = Path(word).with_name("my_study.py")
     assert f"conspo run {shlex.quote(str(path))} --preset quick" in capsys.readouterr().out
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for command in ([str(path)], ["-m", "conspo_study", "run", str(path)]):
-        done = subprocess.run(
-            [sys.executable, *command, "--preset", "quick", "--dry-run"],
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "8 (1 baseline, 7 searched) x 2 seeds" in done.stdout
+    done = run_script(path, "--preset", "quick", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert main(["run", str(path), "--preset", "quick", "--dry-run"]) == 0
+    for planned in (done.stdout, capsys.readouterr().out):
+        assert "8 (1 baseline, 7 searched) x 2 seeds" in planned
 
 
 def test_the_file_is_short_and_imports_one_line(place):

@@ -1,8 +1,8 @@
 """Bad input ends with one message and status 2, before anything is written or started."""
 
-import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "studies" / "margin_sweep.py"
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-    )
+@pytest.fixture
+def run(run_script, monkeypatch):
+    """A function that runs the script on a machine without GPUs."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return partial(run_script, SCRIPT)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +45,7 @@ def run(*arguments):
         (("--sampler", "magic"), "sampler.name = 'magic': should be 'tpe', 'gp'"),
     ],
 )
-def test_bad_input_is_refused_with_status_2(tmp_path, arguments, message):
+def test_bad_input_is_refused_with_status_2(run, tmp_path, arguments, message):
     result = run("--results", tmp_path, *arguments)
     assert result.returncode == 2, result.stderr
     assert message in result.stderr
@@ -56,14 +53,22 @@ def test_bad_input_is_refused_with_status_2(tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unwritable_results_directory_is_refused(tmp_path):
+def test_a_refusal_is_the_status_of_the_process_and_all_it_says(tmp_path):
+    command = [sys.executable, str(SCRIPT), "--results", str(tmp_path), "--trials", "0"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ") and "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_an_unwritable_results_directory_is_refused(run, tmp_path):
     (tmp_path / "results").write_text("a file, not a folder")
     result = run("--results", tmp_path / "results")
     assert result.returncode == 2
     assert "cannot be written" in result.stderr
 
 
-def test_a_malformed_problem_file_is_refused_by_row(tmp_path):
+def test_a_malformed_problem_file_is_refused_by_row(run, tmp_path):
     path = tmp_path / "train.jsonl"
     path.write_text('{"id": "a", "problem": "1+1=?", "answer": "2"}\n{"id": "a", "problem": "x"}\n')
     result = run("--results", tmp_path / "r", "--set", f"data.train={path}")
@@ -73,7 +78,7 @@ def test_a_malformed_problem_file_is_refused_by_row(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-def test_training_problems_that_are_also_evaluated_are_refused(tmp_path):
+def test_training_problems_that_are_also_evaluated_are_refused(run, tmp_path):
     row = '{"id": "a", "problem": "1+1=?", "answer": "2"}\n'
     for name in ("train", "test"):
         (tmp_path / f"{name}.jsonl").write_text(row)
@@ -86,7 +91,7 @@ def test_training_problems_that_are_also_evaluated_are_refused(tmp_path):
     assert "also in the training file (a = a)" in result.stderr
 
 
-def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(tmp_path):
+def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(run, tmp_path):
     more = ("--set", "rollout.group_size=8", "--trials", "14", "--all")
     result = run("--results", tmp_path, "--dry-run", *more)
     assert result.returncode == 0
@@ -96,7 +101,7 @@ def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(tmp_path):
+def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(run, tmp_path):
     (tmp_path / "math500.jsonl").write_text('{"id": "a", "problem": "1+1=?", "answer": "2"}\n')
     only = ("--set", 'evaluation.sets=["math500"]', "--set", "data.train=chain")
     result = run(
@@ -115,7 +120,7 @@ def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(tmp_p
     assert "cannot run: a trial needs 8 GPUs, there are 0" in result.stderr
 
 
-def test_a_dry_run_fetches_nothing_and_says_what_the_study_will_fetch(tmp_path, monkeypatch):
+def test_a_dry_run_fetches_nothing_and_says_what_the_study_will_fetch(run, tmp_path, monkeypatch):
     monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
     result = run("--dry-run", "--set", 'evaluation.sets=["chain/hard", "aime24"]')
     assert result.returncode == 0, result.stderr
@@ -123,7 +128,7 @@ def test_a_dry_run_fetches_nothing_and_says_what_the_study_will_fetch(tmp_path, 
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_sampler_and_the_confirmation_are_chosen_on_the_command_line(tmp_path):
+def test_the_sampler_and_the_confirmation_are_chosen_on_the_command_line(run, tmp_path):
     def shown(*arguments):
         result = run("--results", tmp_path, "--dry-run", *arguments)
         assert result.returncode == 0, result.stderr
@@ -142,7 +147,7 @@ def test_an_interrupt_before_anything_runs_is_not_a_traceback(tmp_path, capsys):
     assert capsys.readouterr().out == "Interrupted.\n"
 
 
-def test_help_is_quick_and_says_what_the_study_asks():
+def test_help_says_what_the_study_asks(run):
     result = run("--help")
     assert result.returncode == 0
     assert "How much does ConSPO's margin matter" in result.stdout

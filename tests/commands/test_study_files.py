@@ -166,7 +166,8 @@ def test_an_unknown_study_names_the_near_ones(place, word, message, capsys):
 
 
 @pytest.mark.slow
-def test_a_study_with_code_of_its_own_runs_by_its_path_from_another_folder(place):
+@pytest.mark.xdist_group("ray")
+def test_a_study_with_code_of_its_own_runs_by_its_path_from_another_folder(place, shared_ray):
     """Workers find the objective in the study's file, and the module beside it."""
     write(place / "with blanks", "SCALE = 2.0\n", "my_scale.py")
     objective = """
@@ -180,13 +181,13 @@ def plain(batch, options, progress):
     text = STUDY.replace('"update.learning_rate": r', setting).replace("trials=2", "trials=1")
     text = text.replace("(1e-4, 2e-4)", "(1e-4,)").replace("seeds=(0, 1)", "seeds=(0,)")
     path = write(place / "with blanks", objective + text + GUARDED)
-    done = conspo("run", path, "--preset", "quick", cwd=place)
+    done = conspo("run", path, "--preset", "quick", cwd=place, **shared_ray)
     assert done.returncode == 0, done.stderr
     folder = place / "results" / "strange"
     assert read_table(folder).counts[TrialState.FINISHED] == 1
     assert {file.name for file in (folder / "plugins").iterdir()} == {"strange.py", "my_scale.py"}
     assert "conspo watch results/strange" in done.stdout
-    again = conspo("run", path, "--preset", "quick", "--resume", "--quiet", cwd=place)
+    again = conspo("run", path, "--preset", "quick", "--resume", "--quiet", cwd=place, **shared_ray)
     assert again.returncode == 0 and "Nothing to do" in again.stdout
     listed = conspo("ls", cwd=place).stdout.splitlines()[1]
     assert listed.split()[:5] == ["strange", "ended", "1", "of", "1"]

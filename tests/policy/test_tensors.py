@@ -1,6 +1,7 @@
 """No tensor of a policy is random because a file lacks it, whatever transformers calls it."""
 
 import re
+import shlex
 import subprocess
 import sys
 
@@ -102,17 +103,26 @@ def test_an_output_head_that_is_not_tied_must_be_there(tmp_path):
     ],
 )
 def test_names_that_a_wrapper_changed_are_told_with_the_command_that_mends_them(
-    change, part, tmp_path
+    change, part, tmp_path, monkeypatch
 ):
     model = random_model("Llama", tie_word_embeddings=True)
     folder = save_model(tmp_path, model)
     edit_weights(folder, change)
     refused(folder, rf"tensors are missing and would be random.*'{part}.*python -c")
-    command = by_headers(folder)[0].partition("python -c ")[2]
-    subprocess.run(f"{sys.executable} -c {command}", shell=True, check=True, cwd=folder)
+    (code,) = shlex.split(by_headers(folder)[0].partition("python -c ")[2])
+    monkeypatch.chdir(folder)
+    exec(code, {})
     loaded, _ = load_policy(POLICY, folder)
     for ours, saved in zip(loaded.parameters(), model.parameters(), strict=True):
         assert torch.equal(ours, saved)
+
+
+def test_the_command_that_mends_names_is_one_of_a_shell(tmp_path):
+    folder = save_model(tmp_path)
+    edit_weights(folder, prefixed("module."))
+    command = by_headers(folder)[0].partition("python -c ")[2]
+    subprocess.run(f"{sys.executable} -c {command}", shell=True, check=True, cwd=folder)
+    assert by_headers(folder) == []
 
 
 def test_tensors_that_the_model_does_not_have_are_left_alone(tmp_path):

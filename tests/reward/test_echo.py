@@ -8,7 +8,7 @@ from conspo_study.reward import Verifier
 
 FACTOR = r"Factor $x^2-1$ completely."
 POWER = r"The number $\omega$ satisfies $\omega^5 = 1$ and $x+y=7$; compute $x + y$ when $a = 3$."
-FRACTION = r"Express $\frac{3}{20}$ as a decimal, and $0.15$ as a fraction. Reduce $\frac{84}{144}$."
+FRACTION = r"Write $\frac{3}{20}$ as a decimal, $0.15$ as a fraction. Reduce $\frac{84}{144}$."
 
 
 @pytest.fixture(scope="module")

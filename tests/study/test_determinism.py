@@ -74,7 +74,7 @@ def test_a_death_at_any_write_changes_no_trial(name, stride, expected):
 @pytest.mark.parametrize("name", STUDIES)
 def test_deaths_all_along_a_study_and_many_of_them_change_no_trial(name, expected):
     chance = random.Random(name)
-    for appends in range(1, 130, 3):
+    for appends in range(1, 130, 7):
         deaths = [appends, *(chance.randint(1, 60) for _ in range(appends % 4))]
         assert run(study(name), chance.choice((1, 2, 3, 4)), chance, deaths) == expected[name]
 

@@ -24,7 +24,7 @@ from studies_under_fire import (
 from conspo_study.records import TrialState
 from conspo_study.results.rows import read_eval_rows, read_steps
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 TWO_TRIALS = Path(__file__).parents[1] / "support" / "two_trials.py"
 
@@ -146,7 +146,7 @@ def test_signals_end_it_cleanly_and_resume_completes_the_same_trials(sweep, tmp_
     assert what_happened(folder) == what_happened(sweep.folder)
 
 
-def test_two_workers_run_a_trial_and_one_that_diverges_fails_with_its_cause(tmp_path):
+def test_two_workers_run_a_trial_and_one_that_diverges_fails_with_its_cause(shared_ray, tmp_path):
     workers = min(2, len(os.sched_getaffinity(0)))
     settings = {"train.workers": workers, "update.max_skipped_steps": 1}
     changes = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
@@ -155,6 +155,7 @@ def test_two_workers_run_a_trial_and_one_that_diverges_fails_with_its_cause(tmp_
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
+        env={**os.environ, **shared_ray},
     )
     folder = tmp_path / "two_trials"
     calm, wild = table_of(folder).rows

@@ -1,4 +1,4 @@
-"""Run as one of several gloo workers: `gloo_worker.py TASK RANK SIZE FOLDER`.
+"""Work as one of several gloo workers, which are forks of a test's process.
 
 `gradient` writes the float64 gradient of this worker's share of a fixed batch after the sum over
 workers; `sharded` the same of a model that is divided over the workers, how its weights compare
@@ -7,7 +7,7 @@ rows.
 """
 
 import json
-import sys
+import multiprocessing
 from dataclasses import astuple
 from datetime import timedelta
 from functools import partial
@@ -174,12 +174,26 @@ def train_some(world: World, folder: Path, config: RunConfig, policy: Path) -> N
         (folder / "kept.json").write_text(json.dumps([astuple(row) for row in found.kept]))
 
 
-if __name__ == "__main__":
-    task, rank, size, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+def run_workers(task: str, size: int, folder: Path, patience_s: float = 600.0) -> None:
+    """Let `size` workers do a task; raises AssertionError unless all come to its end."""
+    # A fresh process would import for most of its time.
+    context = multiprocessing.get_context("fork")
+    workers = [
+        context.Process(target=work, args=(task, rank, size, folder)) for rank in range(size)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(patience_s)
+    assert [worker.exitcode for worker in workers] == [0] * size
+
+
+def work(task: str, rank: int, size: int, folder: Path) -> None:
+    """Do a task as worker `rank`."""
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo",
-        init_method=f"file://{path}/rendezvous",
+        init_method=f"file://{folder}/rendezvous",
         rank=rank,
         world_size=size,
         timeout=timedelta(seconds=300),
@@ -187,12 +201,12 @@ if __name__ == "__main__":
     here = World(rank, size)
     if task == "gradient":
         result = {name: gradient(here, name) for name in OPTIONS}
-        save_file(result, path / f"gradient-{rank}.safetensors")
+        save_file(result, folder / f"gradient-{rank}.safetensors")
     elif task == "sharded":
-        sharded(World(rank, size, sharded=True), path)
+        sharded(World(rank, size, sharded=True), folder)
     else:
-        settings = json.loads((path / "config.json").read_text())
+        settings = json.loads((folder / "config.json").read_text())
         config = parse_config(settings["config"])
         here = World(rank, size, sharded=size > 1 and config.train.sharding == "fsdp")
-        train_some(here, path, config, Path(settings["policy"]))
+        train_some(here, folder, config, Path(settings["policy"]))
     dist.destroy_process_group()

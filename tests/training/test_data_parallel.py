@@ -2,11 +2,8 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from functools import partial
 from itertools import chain
-from pathlib import Path
 
 import gloo_worker
 import pytest
@@ -23,24 +20,14 @@ from conspo_study.config import with_overrides
 from conspo_study.definition.presets import QUICK
 from conspo_study.update.world import World
 
-WORKER = Path(gloo_worker.__file__)
-PATIENCE_S = 600
 TERMS = terms_of(random_model("Llama"), 20)
 """Of the gradient of a batch of twenty tokens."""
 WEIGHTS = {"rtol": 1e-9, "atol": 1e-9}
 """After updates: Adam divides gradients by their size, down to its epsilon of 1e-8."""
 
 
-def run_workers(task, size, folder):
-    workers = [
-        subprocess.Popen([sys.executable, str(WORKER), task, str(rank), str(size), str(folder)])
-        for rank in range(size)
-    ]
-    assert [worker.wait(timeout=PATIENCE_S) for worker in workers] == [0] * size
-
-
 def test_the_summed_gradient_is_that_of_one_worker(tmp_path):
-    run_workers("gradient", 2, tmp_path)
+    gloo_worker.run_workers("gradient", 2, tmp_path)
     for name in gloo_worker.OPTIONS:
         alone = gloo_worker.gradient(World(), name)
         assert alone.abs().sum() > 0
@@ -80,7 +67,7 @@ def test_nothing_that_an_update_reports_depends_on_the_split_over_workers(name, 
 def divided(tmp_path_factory):
     """What two workers found that share one model."""
     folder = tmp_path_factory.mktemp("sharded")
-    run_workers("sharded", 2, folder)
+    gloo_worker.run_workers("sharded", 2, folder)
     tensors = [load_file(folder / f"sharded-{rank}.safetensors") for rank in range(2)]
     facts = [json.loads((folder / f"facts-{rank}.json").read_text()) for rank in range(2)]
     return tensors, facts
@@ -129,7 +116,7 @@ def train_with(size, folder, policy, **settings):
     text = json.dumps({"config": config.model_dump(mode="json"), "policy": str(policy)})
     (folder / "config.json").write_text(text)
     (folder / "rendezvous").unlink(missing_ok=True)
-    run_workers("train", size, folder)
+    gloo_worker.run_workers("train", size, folder)
     return json.loads((folder / "rows.json").read_text())
 
 

@@ -307,7 +307,7 @@ def test_grpo_trains_by_the_same_loop(tmp_path, tiny_policy):
 @pytest.mark.slow
 def test_training_raises_the_reward(tmp_path, monkeypatch):
     monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
-    policy = prepare_policy(PolicyConfig(warm_start_steps=700))
+    policy = prepare_policy(PolicyConfig())
     config = with_overrides(
         EMBEDDED,
         {

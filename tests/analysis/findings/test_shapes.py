@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from study_shapes import CAUSE, shapes, write_shape
+from unwritten_figures import drawn
 
 from analysis.figures import gallery
 from conspo_study.commands.command_line import main as manage
@@ -16,15 +17,6 @@ from conspo_study.text import counted, first_line, setting_text
 from conspo_study.watch.study_view import StudyView
 
 SHAPES = shapes()
-
-
-def drawn(figure: Any, stem: Path) -> list[Path]:
-    """Stands for writing a figure that was drawn; laying it out takes most of a report's time."""
-    assert figure.axes
-    paths = [stem.with_suffix(ending) for ending in (".pdf", ".png")]
-    for path in paths:
-        path.write_bytes(b"drawn")
-    return paths
 
 
 @pytest.fixture(autouse=True)
