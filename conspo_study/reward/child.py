@@ -111,6 +111,13 @@ class Child:
             raise ChildDied
         return reply
 
+    def disown(self) -> None:
+        """Close a fork's copies of the pipes, which would keep the process alive when its owner
+        ends."""
+        self._requests.close()
+        self._replies.close()
+        self._process.returncode = 0  # not ours to wait for
+
     def kill(self) -> None:
         """Kill the process and its descendants. Harmless if it has ended."""
         # In a fork of this process, the child is not ours.

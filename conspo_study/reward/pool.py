@@ -91,6 +91,12 @@ class Pool:
         self._size = 0
         _kill_all(self._children)
 
+    def disown(self) -> None:
+        """In a fork: forget the children, which are the parent's."""
+        for child in self._children:
+            child.disown()
+        self._children.clear()
+
     def _fill(self) -> None:
         while len(self._children) < self._size:
             self._children.append(Child(self._memory_mb, self._arguments))

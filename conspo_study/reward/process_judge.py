@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:  # the checking process imports this package, but not pydantic
 class ProcessJudge:
     """A pool of checking processes, used by one thread at a time; a context manager.
 
+    In a fork of this process, the judge starts processes of its own.
     arguments: the command line of the processes, as for `Pool`.
     """
 
@@ -25,6 +28,7 @@ class ProcessJudge:
         self._deadline_s = config.deadline_s
         self._lock = threading.Lock()
         self._closed = False
+        _JUDGES.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -46,3 +50,20 @@ class ProcessJudge:
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise RuntimeError("the checking processes are closed: create a new judge")
+
+    def renew(self) -> None:
+        """In a fork: leave the processes, and a lock that a thread may have held, to the parent."""
+        self._lock = threading.Lock()
+        self._pool.disown()
+
+
+_JUDGES: weakref.WeakSet[ProcessJudge] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for judge in list(_JUDGES):
+        judge.renew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_renew_all)
