@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Browser
-from watched_study import HOSTILE, report
+from watched_study import HOSTILE, METRIC, report
 
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.log import ResultsLog, read_log
@@ -120,6 +120,24 @@ class Chart:
         for count in (1, 2):
             for kind in ("mousePressed", "mouseReleased"):
                 self.browser.mouse(kind, self.left + 50, self.top + 50, clickCount=count)
+
+
+@in_browser
+@pytest.mark.slow
+def test_the_metric_without_undecided_responses_is_shown_where_there_are_some(
+    study, watch, browser
+):
+    url = watch(study).url
+    browser.open(url)
+    assert "without undecided" not in text_of(browser.document)
+    data = report(40)
+    data["seeds"]["0"][f"{METRIC}/decided"] = 0.777
+    with ResultsLog(study / "log.jsonl") as log:
+        log.append(TrialEvent(EventKind.REPORTED, "t0002", data))
+    browser.wait("document.body.innerText.includes('0.689')")
+    assert "without undecided" in text_of(browser.document)
+    browser.open(f"{url}#/trial/t0002")
+    browser.wait("document.body.innerText.includes('0.689 without undecided responses')")
 
 
 @in_browser
