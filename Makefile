@@ -12,7 +12,7 @@ export HF_HUB_OFFLINE := 1
 # Tests start hundreds of processes, each of which would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study venv test test-slow test-vllm vllm-cpu lint format clean
+.PHONY: study venv test test-slow test-ray test-long test-vllm vllm-cpu lint format clean
 
 study: $(STAMP)
 	$(BIN)/python studies/margin_sweep.py --resume
@@ -22,10 +22,16 @@ venv: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not vllm"
 
-# One process runs all tests that start Ray, the other those that need no Ray: two Rays on two cores
-# slow each other down many times over.
+# Tests that start Ray take longest and mostly wait, so the others run beside them. They share one
+# process: two Rays on two cores slow each other down many times over.
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow and not vllm"
+	$(MAKE) -j 2 test-ray test-long
+
+test-ray: $(STAMP)
+	$(BIN)/python -m pytest -m "slow and ray and not vllm"
+
+test-long: $(STAMP)
+	nice $(BIN)/python -m pytest -m "slow and not ray and not vllm"
 
 test-vllm: $(VLLM_STAMP)
 	$(VLLM_BIN)/python -m pytest -m vllm

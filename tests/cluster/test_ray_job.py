@@ -12,7 +12,7 @@ from conspo_study.records import TrialState
 from conspo_study.results.log import read_log
 from conspo_study.results.table import build_table
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 def test_a_submitted_study_runs_on_the_cluster_from_an_uploaded_copy(tmp_path):

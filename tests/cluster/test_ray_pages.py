@@ -18,7 +18,7 @@ from conspo_study.records import TrialState
 from conspo_study.results.log import read_log
 from conspo_study.results.table import build_table
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 FORGOTTEN_S = 30
 """Longer than Ray shows values of a process that has ended: 20 s, and a scrape."""

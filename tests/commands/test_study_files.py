@@ -166,7 +166,7 @@ def test_an_unknown_study_names_the_near_ones(place, word, message, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
+@pytest.mark.ray
 def test_a_study_with_code_of_its_own_runs_by_its_path_from_another_folder(place, shared_ray):
     """Workers find the objective in the study's file, and the module beside it."""
     write(place / "with blanks", "SCALE = 2.0\n", "my_scale.py")

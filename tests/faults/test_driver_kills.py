@@ -9,7 +9,7 @@ from studies_under_fire import (
     what_happened,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 KILLED = -9
 

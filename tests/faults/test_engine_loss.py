@@ -24,7 +24,7 @@ from conspo_study.rollout.engine_pool import EngineFailed, EnginePool, Request
 from conspo_study.rollout.weight_memory import SharedMemoryChannel
 from conspo_study.training import engines
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 TESTS = Path(__file__).resolve().parents[1]
 CONFIG = with_overrides(

@@ -9,7 +9,7 @@ import pytest
 from running_studies import free_ports
 from studies_under_fire import LIMIT_S, SCRIPT, assert_nothing_is_lost, table_of, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from trials_under_fire import (
 
 from conspo_study.results.incidents import read_incidents
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 TWO_WORKERS = {"train.workers": 2}
 

@@ -156,7 +156,7 @@ def test_workers_of_other_languages_and_scripts_are_left_to_ray():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
+@pytest.mark.ray
 def test_ray_starts_workers_through_the_client(monkeypatch, tmp_path):
     """Ray hands over what the client reads: no worker takes the slow way, until the server dies."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

@@ -24,7 +24,7 @@ from studies_under_fire import (
 from conspo_study.records import TrialState
 from conspo_study.results.rows import read_eval_rows, read_steps
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 TWO_TRIALS = Path(__file__).parents[1] / "support" / "two_trials.py"
 

@@ -16,7 +16,7 @@ from conspo_study.results.log import read_log
 from conspo_study.results.rows import read_steps
 from conspo_study.results.table import build_table
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 STUDY = '''
 """A study with objectives from everywhere."""

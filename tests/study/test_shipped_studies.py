@@ -25,7 +25,7 @@ def test_no_study_is_forgotten():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
+@pytest.mark.ray
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_study_runs_to_its_report(name, shared_ray, tmp_path):
     options = ["--preset", "quick", "--seeds", "0", "--no-confirm", "--results", str(tmp_path)]

@@ -41,7 +41,7 @@ def can_be_a_stranger():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
+@pytest.mark.ray
 @pytest.mark.skipif(not can_be_a_stranger(), reason="no user namespaces here")
 def test_a_study_runs_where_little_can_be_taken_for_granted(tmp_path):
     script, results = tmp_path / "small.py", tmp_path / "with blanks"

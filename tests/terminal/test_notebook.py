@@ -25,7 +25,7 @@ def test_it_is_stored_without_outputs(cells):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
+@pytest.mark.ray
 def test_its_cells_run_and_run_again(cells, shared_ray, tmp_path):
     """As a script, since Jupyter need not be here; declared and run again, all is done already."""
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
