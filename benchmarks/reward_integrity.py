@@ -7,18 +7,23 @@ no meaning (which must be accepted), one-token mutations (which must not), expre
 the problem's text, and attempts to be paid without an answer, for gold answers that are numbers.
 The answers of `--cases` (rows with `gold`, `response`, `expected`) are graded beside them.
 
-Graders: ours, math-verify as a user calls it, and those of TRL and verl where they are installed. A
+Graders: ours, math-verify as a user calls it, and those of TRL and verl (among them DAPO's rule and
+PRIME's, which is like DeepScaleR's and Qwen2.5-Math's) where their packages lie on the path. A
 grader that raises an exception has not accepted. Ours knows the problem's text for echoes; the
 others have no way to be told.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import random
+import sys
+import types
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +86,47 @@ def others() -> dict[str, Grader]:
                 accuracy_reward([[{"content": response}]], [rf"\boxed{{{gold}}}"])[0] == 1.0
             )
         )
-    try:
-        from verl.utils.reward_score.math_verify import compute_score
-    except ImportError:
-        pass
-    else:
+    if (math_verify := _verl("math_verify")) is not None:
         graders["verl math_verify"] = one_by_one(
-            lambda gold, response: compute_score(response, gold) == 1.0
+            lambda gold, response: (
+                math_verify._verify_in_subprocess(rf"\boxed{{{gold}}}", response) == 1.0
+            )
+        )
+    if (dapo := _verl("math_dapo")) is not None:
+        graders["verl math_dapo"] = one_by_one(
+            lambda gold, response: dapo.compute_score(response, gold, strict_box_verify=True)["acc"]
+        )
+    if (prime := _verl("prime_math")) is not None:
+        graders["verl prime_math"] = one_by_one(
+            lambda gold, response: prime.compute_score(response, gold)[0]
         )
     return graders
+
+
+@cache
+def _verl_folder() -> str | None:
+    """Where verl's package is; its modules then load without its `__init__`."""
+    found = importlib.util.find_spec("verl")
+    if found is None or not found.submodule_search_locations:
+        return None
+    (folder,) = found.submodule_search_locations
+    places = {"verl": "", "verl.utils": "/utils", "verl.utils.reward_score": "/utils/reward_score"}
+    for package, place in places.items():
+        module = types.ModuleType(package)
+        module.__path__ = [folder + place]
+        sys.modules[package] = module
+    return folder
+
+
+def _verl(name: str) -> Any:
+    """A module of verl's graders without the trainer around them; None if it does not load."""
+    if _verl_folder() is None:
+        return None
+    try:
+        return importlib.import_module(f"verl.utils.reward_score.{name}")
+    except ImportError as error:
+        print(f"verl's {name} does not load: {error}")
+        return None
 
 
 def questions(rows: Sequence[dict[str, Any]], count: int, wrong: int) -> dict[str, dict[str, Any]]:
