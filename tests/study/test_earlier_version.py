@@ -27,15 +27,18 @@ def folder(tmp_path):
     return Path(shutil.copytree(FROZEN, tmp_path / "quick_killed"))
 
 
-def resumed(folder):
-    """The claim of a study that goes on there without accepting any change."""
+def resumed(folder, allow_changes):
+    """The claim of a study that goes on there."""
     study, data = Study.of_folder(folder), StudyData(read_definition(folder)["data"])
-    return claim(folder, study, data, read_table(folder), resume=True, allow_changes=False)
+    return claim(folder, study, data, read_table(folder), resume=True, allow_changes=allow_changes)
 
 
-def test_it_goes_on_without_accepting_a_change(folder):
-    claimed = resumed(folder)
-    assert (claimed.changes, claimed.done) == ((), False)
+def test_it_goes_on_where_the_change_of_the_reward_is_accepted(folder):
+    claimed = resumed(folder, allow_changes=True)
+    setting, code = claimed.changes
+    assert setting == "base.reward.after: absent there, '</think>' here"
+    assert code.startswith("code: git 07d175b")
+    assert not claimed.done
     assert read_definition(folder)["code"]["hash"] == "46823a0964bb"
     states = {row.id: row.state for row in claimed.table.rows}
     assert [states[f"t000{n}"] for n in (0, 1)] == [TrialState.FINISHED] * 2
@@ -48,7 +51,7 @@ def test_code_that_0_1_0_did_not_have_is_a_change(folder):
     stored["code"]["files"]["seeds.py"] = "000000000000"
     path.write_text(json.dumps(stored))
     with pytest.raises(StudyError, match=r"code: git 07d175b\w+ there, .* \(\d+ files differ"):
-        resumed(folder)
+        resumed(folder, allow_changes=False)
 
 
 def test_its_log_goes_on_in_the_format_of_this_version(folder):
