@@ -29,6 +29,7 @@ _COMPUTING = re.compile(
 )
 _IMAGINARY = re.compile(r"(?<![a-zA-Z\\_{])(?<!_ )i(?![a-zA-Z])|\\imath\b")
 _DEGREES = re.compile(r"(\d+(?:\.\d+)?) ?\^ ?\{? ?\\circ ?\}?")
+_NATURAL = re.compile(r"\\log ?_ ?(?:\{ ?e ?\}|e)")
 _CIRCLE = re.compile(r" ?\^ ?\{? ?\\circ ?\}?")
 _GREEK_FACTOR = re.compile(
     r"\\(alpha|beta|delta|epsilon|eta|kappa|lambda|mu|nu|omega|rho|tau|theta) \("
@@ -111,6 +112,7 @@ def _for_the_parser(text: str) -> str:
     Greek letter is no function, and degrees are numbers."""
     text = re.sub(r"(?<![a-zA-Z\\])E(?= ?_)", r"\\mathcal{E}", text).replace(r"\odot", "sun")
     text = _GREEK_FACTOR.sub(r"\\\1 \\cdot (", text)
+    text = _NATURAL.sub(r"\\ln ", text)
     return _CIRCLE.sub("", _DEGREES.sub(r"(\\frac{\1 \\pi}{180})", text))
 
 
@@ -143,7 +145,10 @@ def _probes(first: Any, second: Any) -> Iterator[bool]:
         return
     symbols = _symbols(first, second)
     factor = None
-    for point in _POINTS if symbols else _POINTS[:1]:
+    points = list(_POINTS if symbols else _POINTS[:1])
+    if _has_root(first) or _has_root(second):
+        points = [point for point in points if point[0] > 0]
+    for point in points:
         places = _coordinates(symbols, point)
         one, other = _value(first, places), _value(second, places)
         if one is None or other is None:
@@ -153,6 +158,15 @@ def _probes(first: Any, second: Any) -> Iterator[bool]:
         elif one and other:
             factor = one / other if factor is None else factor
             yield abs(one - factor * other) <= _TOLERANCE * abs(one)
+
+
+def _has_root(expression: Any) -> bool:
+    """Whether it has a root of a variable, whose usual rules hold for positive numbers only."""
+    from sympy import Pow
+
+    return any(
+        power.base.free_symbols and not power.exp.is_integer for power in expression.atoms(Pow)
+    )
 
 
 def _not_probed() -> tuple[Any, ...]:

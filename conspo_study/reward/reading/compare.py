@@ -49,6 +49,8 @@ class Comparison:
             return self._choices(gold, answer)
         if isinstance(gold, Numeral) and isinstance(answer, Numeral):
             return _evaluated(gold, answer) and equal_numerals(gold, answer)
+        if isinstance(answer, Several) and _is_alone(answer) and not isinstance(gold, Several):
+            return self.same(gold, answer.parts[0])
         if isinstance(gold, Numeral) and isinstance(answer, Ratio):
             return gold.form == "fraction" and _ratio(answer) == [1, 1 / gold.value]
         if isinstance(gold, Ratio):
@@ -184,8 +186,7 @@ class Comparison:
         if not isinstance(gold, Several):
             return False
         if not isinstance(answer, Several):
-            alone = gold.kind == "set" and len(gold.parts) == 1
-            return alone and self.same(gold.parts[0], answer)
+            return _is_alone(gold) and self.same(gold.parts[0], answer)
         return self._several(gold, answer)
 
     def _several(self, gold: Several, answer: Several) -> bool:
@@ -225,6 +226,11 @@ class Comparison:
         return True
 
 
+def _is_alone(several: Several) -> bool:
+    """Whether it is a set of one element, which is as good as the element."""
+    return several.kind == "set" and len(several.parts) == 1
+
+
 def _evaluated(gold: Numeral, answer: Numeral) -> bool:
     """False for a fraction such as 57/3 where an integer is asked for."""
     unreduced = answer.form == "fraction" and not answer.reduced
@@ -253,8 +259,10 @@ def plain(numeral: Numeral) -> str:
 
 def _with_letter(numeral: Numeral) -> str:
     """A numeral as a formula, with the letter behind it, which may be a variable."""
-    letter = numeral.unit.factors[0][0] if numeral.unit.letter else ""
-    return f"{plain(numeral)} {letter}".strip()
+    if not numeral.unit.letter:
+        return plain(numeral)
+    ((letter, power),) = numeral.unit.factors
+    return f"{plain(numeral)} {letter}^{{{power}}}"
 
 
 def _radians(numeral: Numeral) -> str:

@@ -59,7 +59,7 @@ _PATTERNS = [
         rf"(?P<mantissa>{_DEC}) ?(?:\\times|\\cdot|\*|x) ?10 ?\^ ?"
         r"(?:\{ ?(?P<power>[+-]? ?\d+) ?\}|(?P<digit>\d))",
     ),
-    ("scientific", rf"(?P<mantissa>{_DEC})[eE](?P<power>[+-]?\d+)"),
+    ("scientific", rf"(?P<mantissa>{_DEC})(?:[eE]|\\text\{{ ?[eE] ?\}})(?P<power>[+-]?\d+)"),
     ("scientific", r"(?P<mantissa>)10 ?\^ ?(?:\{ ?(?P<power>[+-]? ?\d+) ?\}|(?P<digit>\d))"),
     ("mixed", r"(?P<whole>\d+)(?: |\+)?\\frac\{ ?(?P<top>\d+) ?\}\{ ?(?P<bottom>\d+) ?\}"),
     ("mixed", r"(?P<whole>\d+)[ ](?P<top>\d+) ?/ ?(?P<bottom>\d+)"),
@@ -83,7 +83,7 @@ _BASE = re.compile(
     r"^ ?_ ?(?:\{? ?(?:\\text\{)? ?\(?(?:base )?(?P<base>\d{1,2}|[a-z]+)[ )}]*)$"
     r"|^ ?\\text\{ ?\(?(?:in )?base[ -](?P<words>\d{1,2}|[a-z]+)\)? ?\}$"
 )
-_BASE_DIGITS = re.compile(r"(?P<numeral>[0-9A-Za-z]+) ?_ ?(?P<rest>.+)")
+_BASE_DIGITS = re.compile(r"(?:\\text ?\{|\()? ?(?P<numeral>[0-9A-Za-z]+) ?[)}]? ?_ ?(?P<rest>.+)")
 _NUMBER_WORDS = "two three four five six seven eight nine ten"
 _BASE_WORDS = {word: base for base, word in enumerate(_NUMBER_WORDS.split(), start=2)} | {
     "twelve": 12,
@@ -132,7 +132,7 @@ def read_numeral(text: str) -> Numeral | None:
     text = text.strip()
     if (inside := _PARENTHESES.fullmatch(text)) and "_" not in text:
         text = inside[1].strip()
-    based = _BASE_DIGITS.fullmatch(text.strip("() ").replace(") ", ")"))
+    based = _BASE_DIGITS.fullmatch(text)
     if based and (base := _base(f"_{based['rest']}")):
         return _in_base(based["numeral"], base)
     money = _MONEY.match(text)
@@ -214,7 +214,7 @@ def _with_suffix(numeral: Numeral, head: str, rest: str, money: bool) -> Numeral
         return _in_base(head.strip("+-() "), base)
     if "_" in rest or "=" in rest:
         return None
-    words = _TEXT.sub(r" \1 ", rest)
+    words = _TEXT.sub(r" \1 ", rest).replace(r"\$", "$")
     in_text = "\\text" in rest
     unit = read_unit(words.removeprefix("-"), spaced=in_text or rest[0] == " ")
     if unit is None:

@@ -34,7 +34,9 @@ MAX_LEVELS = 6
 MAX_PARTS = 256
 """Maximum number of parts of an answer."""
 
-_CHOICE = re.compile(r"(?:\\text ?\{ ?)?\(?([A-J])\)?\.? ?\}?")
+_CHOICE = re.compile(
+    r"(?:\\text ?\{ ?)?(?:(?:option|choice|answer) )?\(?((?-i:[A-J]))\)?\.? ?\}?", re.IGNORECASE
+)
 _CHOICE_AND_TEXT = re.compile(
     r"(?:\\text ?\{ ?\(([A-J])\)[.:]? ?\} ?|\(([A-J])\)[.:]? ?|\\text ?\{ ?([A-J])[:.)] ?(?=[^}])"
     r"|([A-J])[:.)] ?)(?P<rest>.*)",
@@ -88,6 +90,8 @@ def read_plain(plain: str, level: int = 0) -> Reading:
     text = without_surroundings(plain)
     if level > MAX_LEVELS or not text or not is_balanced(text):
         return Garbage()
+    if text.replace(" ", "") in _EMPTY_SETS:
+        return Words(r"\emptyset")
     for flat, nested in _READERS:
         for reader in flat:
             if (whole := reader(text)) is not None:
@@ -99,8 +103,6 @@ def read_plain(plain: str, level: int = 0) -> Reading:
 
 
 def _formula(text: str) -> Reading:
-    if text.replace(" ", "") in _EMPTY_SETS:
-        return Words(r"\emptyset")
     if not _ALPHANUMERIC.search(text):
         return Garbage()
     return Formula(_upright(text))
@@ -188,11 +190,12 @@ def _quantities(text: str) -> Several | None:
     at, parts = 0, []
     while at < len(text):
         found = _QUANTITY.match(text, at)
-        unit = found and read_unit(found[2] or found[3], spaced=True)
+        name = re.sub(r"[\s,]*(?:\band)?[\s,]*$", "", found[2] or found[3]) if found else ""
+        unit = found and read_unit(name, spaced=True)
         number = found and read_numeral(found[1])
         if not found or not unit or not unit.factors or number is None:
             return None
-        parts.append(read_numeral(rf"{found[1]}\text{{ {found[2] or found[3]}}}") or number)
+        parts.append(read_numeral(rf"{found[1]}\text{{ {name}}}") or number)
         at = found.end()
     return Several(tuple(parts), "tuple") if len(parts) > 1 else None
 
@@ -203,6 +206,8 @@ def _text(text: str, level: int) -> Reading | None:
     if not found:
         return None
     content = without_surroundings(found[1])
+    if len(content) == 1:
+        return None  # an upright letter
     if not _ALPHANUMERIC.search(content):
         return Garbage()
     for reader in (_clock, read_numeral):

@@ -86,7 +86,7 @@ _SCALES = {
     "trillion": 10**12,
 }
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "squared": 2, "cubed": 3}
-_LETTER = re.compile("[a-zA-Z]")
+_LETTER = re.compile(r"[a-zA-Z](?: ?\^ ?\{? ?-?\d ?\}?)?")
 _PHRASE = re.compile(r"[a-zA-Z' ,.()-]+")
 _WORD = re.compile(r"[a-zA-Z€£$]+")
 _PART = re.compile(r"([*/]|per\b)|([a-zA-Z€£$]+)(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?|\s+|\\cdot\b|\.")
@@ -152,7 +152,7 @@ def read_unit(text: str, *, spaced: bool) -> Unit | None:
         text = text.strip()[len(words.pop(0)) :].strip()
     if not text:
         return Unit(scale=scale)
-    if not spaced and len(words) == 1 and len(words[0]) == 1:
+    if not spaced and len(words) == 1 and len(words[0]) == 1 and words[0].isalpha():
         return None  # 5x, 3m: a product
     factors = _factors(text)
     if factors is not None:
