@@ -25,6 +25,7 @@ from conspo_study.reward.reading.labels import is_variable
 from conspo_study.reward.reading.numerals import Numeral, equal_numerals, rounds
 from conspo_study.reward.reading.read import read_plain
 from conspo_study.reward.reading.rules import rule
+from conspo_study.reward.reading.units import same_unit
 
 FormulasEqual = Callable[[str, str], bool]
 """Whether two formulas in plain layout, first that of the gold answer, are equal."""
@@ -65,12 +66,17 @@ class Comparison:
         return self._with_formula(gold, answer)
 
     @rule(
-        accepted=[(r"\frac{\pi}{4}", r"45^\circ"), (r"45^\circ", r"\frac{\pi}{4}")],
+        accepted=[
+            (r"\frac{\pi}{4}", r"45^\circ"),
+            (r"45^\circ", r"\frac{\pi}{4}"),
+            (r"16\pi", r"16\pi\text{ cm}^2"),
+        ],
         refused=[
             ("5050", r"\sum_{k=1}^{100}k"),
             ("1400", "57^2-43^2"),
             ("42", "9^{9^{9^{9}}}"),
             ("19", r"\frac{57}{3}"),
+            (r"16\pi\text{ cm}^2", r"16\pi\text{ cm}^3"),
             (r"\sqrt{7}", "2.646"),
         ],
     )
@@ -88,7 +94,11 @@ class Comparison:
         if isinstance(answer, Numeral):
             text = _radians(answer) if answer.degrees else _with_letter(answer)
             return self._formulas(gold.text, text)
-        return isinstance(answer, Formula) and self._formulas(gold.text, answer.text)
+        return (
+            isinstance(answer, Formula)
+            and same_unit(gold.unit, answer.unit)
+            and self._formulas(gold.text, answer.text)
+        )
 
     def _labelled(self, gold: Reading, answer: Reading) -> bool:
         if isinstance(gold, Labelled) and isinstance(answer, Labelled):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from conspo_study.reward.reading.numerals import Numeral
+from conspo_study.reward.reading.units import NO_UNIT, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Formula:
     """Mathematics that only computer algebra can compare, in plain layout."""
 
     text: str
+    unit: Unit = NO_UNIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from conspo_study.reward.reading.rules import rule
-from conspo_study.reward.reading.units import NO_UNIT, Unit, read_unit
+from conspo_study.reward.reading.units import NO_UNIT, Unit, read_unit, same_unit
 
 MAX_EXPONENT = 5000
 """Largest power of ten in scientific notation that is computed."""
@@ -91,6 +91,7 @@ _BASE_WORDS = {word: base for base, word in enumerate(_NUMBER_WORDS.split(), sta
 }
 _ORDINAL = re.compile(r"^ ?\^? ?\{? ?(?:\\text\{)? ?(?:st|nd|rd|th)\}{0,2}$")
 _TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
+_MICRO = re.compile(r"\\mu ?")
 _PARENTHESES = re.compile(r"\(([^()]*)\)")
 
 
@@ -214,8 +215,8 @@ def _with_suffix(numeral: Numeral, head: str, rest: str, money: bool) -> Numeral
         return _in_base(head.strip("+-() "), base)
     if "_" in rest or "=" in rest:
         return None
-    words = _TEXT.sub(r" \1 ", rest).replace(r"\$", "$")
-    in_text = "\\text" in rest
+    words = _MICRO.sub("u", _TEXT.sub(r" \1 ", rest).replace(r"\$", "$").replace(r"\Omega", "ohm"))
+    in_text = "\\text" in rest or "\\" in rest
     unit = read_unit(words.removeprefix("-"), spaced=in_text or rest[0] == " ")
     if unit is None:
         return None
@@ -273,7 +274,7 @@ def equal_numerals(gold: Numeral, answer: Numeral) -> bool:
         return same_digits and answer.base in (None, gold.base)
     if answer.base and answer.base != 10:
         return False
-    if not _same_unit(gold, answer):
+    if not same_unit(gold.unit, answer.unit):
         return False
     if _same_value(gold, gold.value, answer, answer.value):
         return True
@@ -290,8 +291,3 @@ def _same_value(gold: Numeral, g: Fraction, answer: Numeral, a: Fraction) -> boo
     return (gold.form in inexact and rounds(answer, g)) or (
         answer.form in inexact and rounds(gold, a)
     )
-
-
-def _same_unit(gold: Numeral, answer: Numeral) -> bool:
-    first, second = gold.unit.factors, answer.unit.factors
-    return first == second or (not second and not gold.unit.letter) or not first

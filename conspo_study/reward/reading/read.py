@@ -49,6 +49,9 @@ _SEPARATOR = re.compile(
     r"\\text ?\{[\s,;]*(?:and|or)?[\s,;]*\}|(?<!\d)[,;]|[,;](?!\d{3}(?!\d))"
     r"|\\(?:lor|land|vee|wedge)\b|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|\\&|&"
 )
+_UNIT = re.compile(r"\\text ?\{[^{}]+\}(?: ?\^ ?\{? ?\d ?\}?)?$")
+_REALS = re.compile(r"\\mathbb ?\{?R\}?")
+_ALL_BUT = re.compile(r"\\mathbb ?\{?R\}? ?(?:\\setminus|\\backslash|-|/) ?\\\{(.+)\\\}")
 _SETS = re.compile(r"\\cup\b")
 _RELATION = re.compile(
     r"\\(?:approx|le|ge|ne|in|equiv|sim|to|rightarrow|mapsto|subseteq?|notin)\b|:=|<=|>=|[=<>]"
@@ -69,8 +72,17 @@ _SHORT_WORDS = (
     "neither infinite finite undefined zero one two three four five six seven eight nine ten"
 )
 _KNOWN_WORDS = frozenset(_SHORT_WORDS.split())
+_IDLE_WORDS = ("the", "a", "an", "on", "in", "at")
 _ALPHANUMERIC = re.compile(r"[a-zA-Z0-9]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_COUNTING = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen twenty"
+)
+_NUMBERS = _COUNTING.split()
+_SENTENCE = re.compile(
+    r"^(?:(?!not\b|or\b|never\b|no\b)[a-zA-Z']+ ){1,7}?(?:is|are) (?!not\b)", re.I
+)
 _EMPTY_SETS = frozenset({r"\emptyset", r"\{\}", r"\{ \}"})
 
 
@@ -105,7 +117,19 @@ def read_plain(plain: str, level: int = 0) -> Reading:
 def _formula(text: str) -> Reading:
     if not _ALPHANUMERIC.search(text):
         return Garbage()
+    if _REALS.fullmatch(text):
+        return _between(None, None)
+    found = _UNIT.search(text)
+    if found and found.start() and _ALPHANUMERIC.search(text[: found.start()]):
+        unit = read_unit(_TEXT.sub(r" \1 ", found.group()), spaced=True)
+        if unit is not None and unit.scale == 1:
+            return Formula(_upright(text[: found.start()]), unit._replace(letter=False))
     return Formula(_upright(text))
+
+
+def _between(low: Reading | None, high: Reading | None) -> Interval:
+    """An open interval; None stands for infinity."""
+    return Interval(low or Formula(r"-\infty"), high or Formula(r"\infty"), True, True)
 
 
 @rule(
@@ -218,7 +242,9 @@ def _text(text: str, level: int) -> Reading | None:
         return Several(tuple(read_plain(rf"\text{{{part}}}", level + 1) for part in parts), "list")
     if re.search(r"\d", content):
         return read_plain(content, level + 1)
-    return Words(_normal_words(content))
+    if (word := content.lower()) in _NUMBERS:
+        return read_numeral(str(_NUMBERS.index(word)))
+    return Words(_normal_words(_SENTENCE.sub("", content)))
 
 
 @rule(
@@ -251,9 +277,21 @@ def _several(text: str, level: int) -> Reading | None:
     readings = tuple(read_plain(part, level + 1) for part in kept)
     if any(isinstance(reading, Garbage) for reading in readings):
         return Garbage()
-    if all(isinstance(reading, Interval) for reading in readings):
-        return Union(readings)
+    intervals = [reading for reading in readings if isinstance(reading, Interval)]
+    if len(intervals) == len(readings):
+        both = _intersection(intervals) if not any("or" in sign for sign in separators) else None
+        return both or Union(readings)
     return Several(readings, "list")
+
+
+def _intersection(intervals: list[Interval]) -> Interval | None:
+    """Of two half-lines that meet, one open to each side."""
+    infinite = Formula(r"-\infty"), Formula(r"\infty")
+    above = [one for one in intervals if one.high == infinite[1] and one.low != infinite[0]]
+    below = [one for one in intervals if one.low == infinite[0] and one.high != infinite[1]]
+    if len(intervals) != 2 or len(above) != 1 or len(below) != 1:
+        return None
+    return Interval(above[0].low, below[0].high, above[0].low_open, below[0].high_open)
 
 
 @rule(
@@ -290,6 +328,9 @@ def _relation(text: str, level: int) -> Reading | None:
     if signs == [r"\in"] and is_label(sides[0]):
         value = read_plain(sides[1], level + 1)
         return value if isinstance(value, Interval | Union | Several) else None
+    if signs == [r"\ne"] and _is_unknown(sides[0]):
+        excluded = read_plain(sides[1], level + 1)
+        return Union((_between(None, excluded), _between(excluded, None)))
     return _inequality(sides, signs, level)
 
 
@@ -299,6 +340,8 @@ def _relation(text: str, level: int) -> Reading | None:
         (r"m\ge\sqrt{5}", r"[\sqrt{5},\infty)"),
         ("[2,5)", r"x \in [2,5)"),
         (r"(-\infty,0)\cup(3,\infty)", r"x<0 \text{ or } x>3"),
+        ("-2 < x < 5", r"x>-2 \text{ and } x<5"),
+        (r"(-\infty, 2) \cup (2, \infty)", r"x \neq 2"),
     ],
     refused=[("(0,7.5)", "0<x<8"), ("[2,5)", "(2,5)"), ("42", r"0 \le x \le 100")],
 )
@@ -334,6 +377,9 @@ def _is_unknown(side: str) -> bool:
 
 
 def _union(text: str, level: int) -> Reading | None:
+    if (found := _ALL_BUT.fullmatch(text)) and "," not in found[1]:
+        excluded = read_plain(found[1], level + 1)
+        return Union((_between(None, excluded), _between(excluded, None)))
     parts, separators = split(text, _SETS)
     if not separators or not all(parts) or len(parts) > MAX_PARTS:
         return None
@@ -446,7 +492,7 @@ def _words(text: str) -> Words | None:
 
 def _normal_words(text: str) -> str:
     bare = re.sub(r"[^\w\s\\+\-*/'%]", " ", text)
-    words = [word for word in bare.split() if word.lower() not in ("the", "a", "an")]
+    words = [word for word in bare.split() if word.lower() not in _IDLE_WORDS]
     joined = " ".join(words or bare.split())
     return joined if _CAPITALS.fullmatch(joined) else joined.lower()
 

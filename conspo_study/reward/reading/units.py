@@ -8,6 +8,7 @@ from typing import NamedTuple
 from conspo_study.reward.reading.rules import rule
 
 _UNITS = {
+    "um": "um micrometer micrometers micron microns",
     "mm": "mm millimeter millimeters millimetre millimetres",
     "cm": "cm cms centimeter centimeters centimetre centimetres",
     "dm": "dm decimeter decimeters decimetre decimetres",
@@ -160,6 +161,14 @@ def read_unit(text: str, *, spaced: bool) -> Unit | None:
     if not spaced or not _PHRASE.fullmatch(text) or all(len(word) < 3 for word in words):
         return None  # `3 x y` is a product
     return Unit(scale=scale)
+
+
+def same_unit(gold: Unit, answer: Unit) -> bool:
+    """Whether an answer's unit is the gold answer's; either may be missing, but for a letter of the
+    gold answer, which may be a variable."""
+    if not answer.factors:
+        return not gold.letter
+    return not gold.factors or gold.factors == answer.factors
 
 
 def _factors(text: str) -> tuple[tuple[str, int], ...] | None:
