@@ -7,12 +7,12 @@ import re
 from conspo_study.reward.reading.brackets import unwrapped
 from conspo_study.reward.reading.rules import rule
 
-_MARKUP = re.compile(r"^(\*\*|__|`+|\"|'')(.+)\1$", re.DOTALL)
+_MARKUP = re.compile(r"^(\*\*|__|`{1,3}|\"|'')(.+)\1$", re.DOTALL)
 _LEADING = re.compile(
-    r"^(?:=|:|\\approx|\\equiv|\\cong|\\therefore|\\implies|\\Rightarrow|\\rightarrow|\\to|"
-    r"\\Longrightarrow|\\sim|~|\\\\)\s*"
+    r"^(?:(?:=|:|\\approx|\\equiv|\\cong|\\therefore|\\implies|\\Rightarrow|\\rightarrow|\\to|"
+    r"\\Longrightarrow|\\sim|~|\\\\)\s*)++"
 )
-_TRAILING = re.compile(r"(?:[\s.,;:!]|\\\\|\\$)+$")
+_TRAILING_BACKWARDS = re.compile(r"\\?(?:[\s.,;:!]|\\\\)*+")
 _FACTORIAL = re.compile(r"[\w})]\s*!\s*$")
 _ANNOUNCEMENT = (
     "the a an final answer answers is are be result value values total sum so hence therefore thus "
@@ -25,8 +25,10 @@ _WORDS_BEFORE = re.compile(r"^([a-zA-Z]{2,}(?:[ ,:=]+[a-zA-Z]{1,})*[ :=]+)(?=[-\
 _SENTENCE_END = re.compile(r"(?:\b(?:is|are|equals)|:) *$")
 MAX_WORDS = 8
 """Maximum number of words of a sentence that announces an answer."""
+MAX_ROUNDS = 32
+"""Maximum number of things that stand around an answer in one another."""
 _QUALIFIER = re.compile(
-    r"[\s,(]*(?:\\text ?\{[\s,(]*(?:for|where|with|over|modulo units)\b"
+    r"(?<![\s,(])[\s,(]*+(?:\\text ?\{[\s,(]*(?:for|where|with|over|modulo units)\b"
     r"|\\forall\b|\\quad\s*\\forall)"
 )
 _HEDGES = re.compile(
@@ -56,18 +58,20 @@ _HEDGES = re.compile(
 def without_surroundings(text: str) -> str:
     """Full stops, braces, a leading sign of equality, words that announce an answer, and a
     qualification behind it say nothing more."""
-    before = None
-    while text != before:
+    for _ in range(MAX_ROUNDS):
         before = text
         text = text.strip()
         if not _FACTORIAL.search(text):
-            text = _TRAILING.sub("", text)
+            found = _TRAILING_BACKWARDS.match(text[::-1])
+            text = text[: len(text) - found.end()] if found else text
         text = _LEADING.sub("", text)
         if (inside := unwrapped(text, "{", "}")) is not None:
             text = inside
         if markup := _MARKUP.match(text):
             text = markup[2]
         text = _without_announcement(text)
+        if text == before:
+            break
     return _without_qualifier(text)
 
 

@@ -46,7 +46,7 @@ _CLOCK = re.compile(r"(\d{1,2})(?: ?: ?(\d{2}))? *([ap])\.? ?m\.?", re.IGNORECAS
 _HOURS = re.compile(r"(\d{1,2}) ?: ?(\d{2})(?: ?o'?clock)?")
 _TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 _SEPARATOR = re.compile(
-    r"\\text ?\{[\s,;]*(?:and|or)?[\s,;]*\}|(?<!\d)[,;]|[,;](?!\d{3}(?!\d))"
+    r"\\text ?\{[\s,;]*+(?:and|or)?[\s,;]*+\}|(?<!\d)[,;]|[,;](?!\d{3}(?!\d))"
     r"|\\(?:lor|land|vee|wedge)\b|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|\\&|&"
 )
 _UNIT = re.compile(r"\\text ?\{[^{}]+\}(?: ?\^ ?\{? ?\d ?\}?)?$")
