@@ -147,6 +147,7 @@ def test_a_heavy_library_lives_in_its_named_files(library):
             "conspo_study.commands.script",
             {"torch", "ray", "transformers", "optuna", "pandas", "matplotlib", "scipy"},
         ),
+        ("conspo_study.reward", {"torch", "ray", "transformers", "pandas", "numpy", "math_verify"}),
         ("conspo_study.watch", {"torch", "ray", "transformers", "optuna", "pandas", "pyarrow"}),
         ("conspo_study.tracking.__main__", {"torch", "ray", "pydantic", "tensorboard", "wandb"}),
         ("conspo_study.cluster.launch", {"torch", "ray", "transformers", "optuna", "pandas"}),

@@ -107,6 +107,7 @@ def test_trl_itself_takes_the_rewards(shown):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grpo_trainer, "gather", lambda tensor: tensor)
+        patch.setattr(grpo_trainer, "logger", SimpleNamespace(warning=lambda text: None))
         rewards = grpo_trainer.GRPOTrainer._calculate_rewards(
             trainer,
             [{"prompt": "What?", "answer": answer} for answer in ("x+5", "x+5", "((")],
