@@ -101,6 +101,7 @@ _UNIT_VECTOR = re.compile(
     rf"|\{{\s*\\?([ijk])(?:math)?\s*\}}|\s+\\?([ijk])(?:math)?(?![a-zA-Z]))"
 )
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z])")
+_NESTED_TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _BLANK = re.compile(r"\s+")
 _DELIMITER = re.compile(r"(?<!\\)\$|\\[()\[\]](?!\w)")
 
@@ -227,7 +228,8 @@ class _Rewriter:
         content = self._argument(depth)
         if len(content.strip()) == 1 and content.strip().isalpha():
             return rf"\text{{{content.strip()}}}"
-        return rf"\text{{{content}}}"
+        flat = _NESTED_TEXT.sub(r"\1", content)
+        return rf"\text{{{flat}}}"
 
     def _control_symbol(self, token: str) -> str:
         if token in (r"\,", r"\;", r"\:", r"\>", "\\ ", "\\\n", r"\/"):
