@@ -10,7 +10,7 @@ from conspo_study.config.stage import Stage
 from conspo_study.plugins import REWARDS, PluginError, import_path, path_of
 
 MATH = "math"
-"""Name of the built-in reward, which compares final answers by math-verify."""
+"""Name of the built-in reward, which compares final answers with gold answers."""
 
 
 class RewardConfig(Stage):

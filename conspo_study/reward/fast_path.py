@@ -1,4 +1,4 @@
-"""Exact comparison of plain integers, without math-verify or another process."""
+"""Exact comparison of plain integers, before anything is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from conspo_study.records import Verdict
 
 # Only the canonical spelling. Plus signs, leading zeros, separators, inner spaces and digits of
-# other scripts are left to math-verify.
+# other scripts are left to the reader.
 _PLAIN_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
@@ -17,7 +17,7 @@ def is_plain_integer(text: str) -> bool:
 
 
 def decide(gold: str, answer: str) -> Verdict | None:
-    """CORRECT or WRONG if both are plain integers; None if math-verify must decide.
+    """CORRECT or WRONG if both are plain integers; None if they must be read.
 
     Two canonical spellings denote the same integer if and only if they are the same text.
     """

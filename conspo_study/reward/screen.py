@@ -39,7 +39,7 @@ def screened(answer: str) -> Verdict | None:
     named = [*_FACTORIAL.findall(answer), *_BINOMIAL.findall(answer)]
     if any(len(n) > 18 or int(n) > LARGEST_FACTORIAL for n in named):
         return Verdict.UNEVALUATED
-    # math-verify does not evaluate powers modulo a number.
+    # The parser does not evaluate powers modulo a number.
     if "mod" not in answer and any(
         _is_huge(_NUMERAL.findall(tower)) for tower in _TOWER.findall(answer)
     ):

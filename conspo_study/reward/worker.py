@@ -1,6 +1,6 @@
 """The checking process: answers one request at a time until its input ends.
 
-Run as `python -m conspo_study.reward.worker MEMORY_MB` for math-verify; a custom reward function
+Run as `python -m conspo_study.reward.worker MEMORY_MB` for formulas; a custom reward function
 needs its import path and the folders to import from as further arguments. Linux only (it reads
 /proc). Requests and replies are lines of JSON. The first line is the task's `hello` or
 `{"error": "..."}`; each later one answers a request, with `last` true if this process must be
