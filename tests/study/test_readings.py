@@ -67,7 +67,7 @@ def started(folder, monkeypatch):
 
     def run(**options):
         console = Console(quiet=True)
-        study = Study.of_folder(folder)
+        study, options = Study.of_folder(folder), {"allow_changes": True, **options}
         report = lambda where: load_study(where)  # noqa: E731
         carry_out(lambda: study.run_in(folder, console=console, **options), report, console)
         return done

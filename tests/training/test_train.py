@@ -277,7 +277,7 @@ def test_a_policy_that_is_always_right_does_not_fail_for_want_of_contrast(
     tmp_path, tiny_policy, monkeypatch
 ):
     monkeypatch.setattr(
-        Verifier, "verify", lambda self, pairs: [Judgement(Verdict.CORRECT)] * len(pairs)
+        Verifier, "judge", lambda self, answered: [Judgement(Verdict.CORRECT)] * len(answered)
     )
     config = with_overrides(CONFIG, {"train.max_steps_without_contrast": 2})
     recorder = run(tmp_path, tiny_policy, config=config, seeds=(0,))
@@ -288,7 +288,7 @@ def test_a_policy_that_is_always_right_does_not_fail_for_want_of_contrast(
 def test_lost_checks_are_counted_over_the_whole_run(tmp_path, tiny_policy, monkeypatch):
     verdicts = cycle([Verdict.TIMEOUT, Verdict.KILLED, Verdict.KILLED])
     monkeypatch.setattr(
-        Verifier, "verify", lambda self, pairs: [Judgement(next(verdicts)) for _ in pairs]
+        Verifier, "judge", lambda self, answered: [Judgement(next(verdicts)) for _ in answered]
     )
     recorder = run(tmp_path, tiny_policy, seeds=(0,))
     timeouts, _ = recorder.total[IncidentType.VERIFIER_TIMEOUT]
