@@ -27,6 +27,8 @@ from conspo_study.reward.reading.read import read_plain
 from conspo_study.reward.reading.rules import rule
 from conspo_study.reward.reading.units import same_unit
 
+ROUNDED_IN_CHAINS = 3
+"""Significant digits from which a decimal may round the other sides of a chain."""
 FormulasEqual = Callable[[str, str], bool]
 """Whether two formulas in plain layout, first that of the gold answer, are equal."""
 
@@ -143,6 +145,11 @@ class Comparison:
             value = reading.value if isinstance(reading, Numeral) else computed(side)
             if value is not None:
                 return value == last.value or _is_rounded(last, value)
+            if isinstance(reading, Formula) and last.digits >= ROUNDED_IN_CHAINS:
+                scaled = (
+                    rf"\lfloor {10**last.places} \cdot ({reading.text}) + \frac{{1}}{{2}} \rfloor"
+                )
+                return self._formulas(scaled, str(int(last.value * 10**last.places)))
             text = plain(last)
         elif isinstance(last, Formula):
             text = last.text
@@ -252,7 +259,7 @@ def _is_rounded(decimal: Numeral, value: Fraction) -> bool:
     if rounds(decimal, value):
         return True
     half_a_place = Fraction(1, 2 * 10**decimal.places)
-    return decimal.digits >= 3 and abs(decimal.value - value) <= half_a_place
+    return decimal.digits >= ROUNDED_IN_CHAINS and abs(decimal.value - value) <= half_a_place
 
 
 def plain(numeral: Numeral) -> str:

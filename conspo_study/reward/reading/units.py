@@ -93,7 +93,7 @@ _WORD = re.compile(r"[a-zA-Z€£$]+")
 _PART = re.compile(r"([*/]|per\b)|([a-zA-Z€£$]+)(?:\s*\^\s*\{?\s*(-?\d)\s*\}?)?|\s+|\\cdot\b|\.")
 _HEDGING = (
     "or and not maybe perhaps either neither possibly probably nor but if except versus vs unless "
-    "minus plus times half twice factorial"
+    "minus plus times half twice factorial than wrong incorrect false"
 )
 _HEDGES = frozenset(_HEDGING.split())
 """Words that make what stands before them less than an answer, or another one."""
