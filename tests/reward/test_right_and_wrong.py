@@ -1,4 +1,4 @@
-"""Labelled answers: right ones in spellings that people use, wrong ones that are close to right, and
+"""Labelled answers: right ones in usual spellings, wrong ones that are close to right, and
 attempts to be paid without an answer."""
 
 import json
