@@ -55,7 +55,8 @@ class Comparison:
         if isinstance(answer, Several) and _is_alone(answer) and not isinstance(gold, Several):
             return self.same(gold, answer.parts[0])
         if isinstance(gold, Numeral) and isinstance(answer, Ratio):
-            return gold.form == "fraction" and _ratio(answer) == [1, 1 / gold.value]
+            inverse = [part.value / answer.parts[-1].value for part in answer.parts]
+            return gold.form == "fraction" and inverse == [gold.value, 1]
         if isinstance(gold, Ratio):
             return self._ratios(gold, answer)
         if isinstance(gold, Several | Interval | Union):

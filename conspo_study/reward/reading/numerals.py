@@ -15,6 +15,8 @@ from conspo_study.reward.reading.units import NO_UNIT, Unit, read_unit, same_uni
 
 MAX_EXPONENT = 5000
 """Largest power of ten in scientific notation that is computed."""
+MAX_BITS = 12_000
+"""Largest size of a number: Python refuses to write integers of more than 4,300 digits."""
 ROUNDED_DIGITS = 6
 """A decimal of so many significant digits may stand for an exact value that it rounds."""
 
@@ -144,7 +146,7 @@ def read_numeral(text: str) -> Numeral | None:
         if found is None:
             continue
         numeral = _value(form, found)
-        if numeral is not None:
+        if numeral is not None and _is_written(numeral.value):
             whole = _with_suffix(numeral, found.group(), text[found.end() :], bool(money))
             if whole is not None:
                 return whole
@@ -179,6 +181,10 @@ def _value(form: str, found: re.Match[str]) -> Numeral | None:
             sign = -sign
     reduced = top.denominator == bottom.denominator == 1 and value.denominator == bottom
     return Numeral(sign * value, form, reduced=reduced)
+
+
+def _is_written(value: Fraction) -> bool:
+    return value.numerator.bit_length() + value.denominator.bit_length() < MAX_BITS
 
 
 def _decimal(sign: int, text: str) -> Numeral:
@@ -238,6 +244,8 @@ def _in_base(numeral: str, base: int) -> Numeral | None:
     try:
         value = int(digits, base)
     except ValueError:
+        return None
+    if not _is_written(Fraction(value)):
         return None
     return Numeral(Fraction(value), "based", numeral=digits.lstrip("0") or "0", base=base)
 

@@ -21,7 +21,7 @@ from conspo_study.reward.reading.kinds import (
     Words,
 )
 from conspo_study.reward.reading.labels import is_label
-from conspo_study.reward.reading.layout import Malformed, plain_layout
+from conspo_study.reward.reading.layout import plain_layout
 from conspo_study.reward.reading.numerals import read_numeral
 from conspo_study.reward.reading.outside import without_surroundings
 from conspo_study.reward.reading.rules import rule
@@ -31,6 +31,8 @@ _Flat = Callable[[str], Reading | None]
 _Nested = Callable[[str, int], Reading | None]
 MAX_LEVELS = 6
 """Maximum depth of lists in lists."""
+ODD_TEXT = (ValueError, ArithmeticError, RecursionError)
+"""What numbers and nesting that nobody writes may raise."""
 MAX_PARTS = 256
 """Maximum number of parts of an answer."""
 
@@ -68,10 +70,9 @@ def read(text: str) -> Reading:
     if _CONTROL.search(text.replace("\n", " ").replace("\r", " ").replace("\t", " ")):
         return Garbage()
     try:
-        plain = plain_layout(text).replace("{,}", ",")
-    except (Malformed, RecursionError):
+        return read_plain(plain_layout(text).replace("{,}", ","))
+    except ODD_TEXT:
         return Garbage()
-    return read_plain(plain)
 
 
 def read_plain(plain: str, level: int = 0) -> Reading:

@@ -8,6 +8,7 @@ from conspo_study.records import Verdict
 from conspo_study.reward.reading.compare import Comparison, FormulasEqual
 from conspo_study.reward.reading.kinds import Chain, Formula, Garbage, Labelled, Reading
 from conspo_study.reward.reading.numerals import Numeral
+from conspo_study.reward.reading.read import ODD_TEXT
 from conspo_study.reward.reading.sound import formulas_in
 
 _COMPUTABLE = re.compile(r"\d|\\(?:sum|prod|int|lim)\b")
@@ -23,7 +24,11 @@ def judge(gold: Reading, answer: Reading, formulas: FormulasEqual) -> Verdict:
         return Verdict.GOLD_BAD
     if isinstance(answer, Garbage):
         return Verdict.UNPARSABLE
-    if Comparison(formulas).same(gold, answer):
+    try:
+        same = Comparison(formulas).same(gold, answer)
+    except ODD_TEXT:
+        return Verdict.UNPARSABLE
+    if same:
         return Verdict.CORRECT
     return Verdict.UNEVALUATED if _is_unevaluated(gold, answer) else Verdict.WRONG
 
