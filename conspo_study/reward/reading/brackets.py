@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 _MARK = re.compile(r"\\\{|\\\}|\\langle\b|\\rangle\b|\\[a-zA-Z]+|\\.|[(){}\[\]]", re.DOTALL)
-_OPENING = {"(", "[", "{", r"\{", r"\langle"}
-_CLOSING = {")", "]", "}", r"\}", r"\rangle"}
+_OPENING = {"(", "[", "{", r"\{", r"\langle", r"\begin"}
+_CLOSING = {")", "]", "}", r"\}", r"\rangle", r"\end"}
 
 
 def split(text: str, separator: re.Pattern[str]) -> tuple[list[str], list[str]]:

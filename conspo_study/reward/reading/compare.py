@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -29,6 +30,7 @@ from conspo_study.reward.reading.units import same_unit
 
 ROUNDED_IN_CHAINS = 3
 """Significant digits from which a decimal may round the other sides of a chain."""
+_VARIABLE = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z]")
 FormulasEqual = Callable[[str, str], bool]
 """Whether two formulas in plain layout, first that of the gold answer, are equal."""
 
@@ -108,6 +110,8 @@ class Comparison:
             both = is_variable(gold.name) and is_variable(answer.name)
             if gold.name != answer.name and both:
                 return self._as_equations(gold, answer)
+            if gold.name != answer.name and "(" in gold.name and "(" in answer.name:
+                return False
             return self.same(gold.value, answer.value)
         if isinstance(gold, Labelled):
             if isinstance(answer, Chain):
@@ -120,16 +124,17 @@ class Comparison:
 
     def _as_equations(self, gold: Labelled | Chain, answer: Labelled | Chain) -> bool:
         first, second = _equation(gold), _equation(answer)
-        return first is not None and second is not None and self._formulas(first, second)
+        if first is None or second is None:
+            return False
+        return bool(_VARIABLE.search(second)) and self._formulas(first, second)
 
     def _chains(self, gold: Reading, answer: Reading) -> bool:
-        if isinstance(gold, Chain) and isinstance(answer, Chain):
-            return self._as_equations(gold, answer) or (
-                gold.sides == answer.sides and len(gold.sides) > 2
-            )
         if isinstance(gold, Chain):
-            last = read_plain(gold.sides[-1])
-            return len(gold.sides) > 1 and self._agree(gold.sides) and self.same(last, answer)
+            if isinstance(answer, Chain) and gold.sides == answer.sides:
+                return True
+            if self._agree(gold.sides):
+                return self.same(read_plain(gold.sides[-1]), answer)
+            return isinstance(answer, Chain) and self._as_equations(gold, answer)
         assert isinstance(answer, Chain)
         last = read_plain(answer.sides[-1])
         values = [last] if isinstance(gold, Numeral) else map(read_plain, answer.sides)
@@ -143,9 +148,9 @@ class Comparison:
     def _side_agrees(self, side: str, last: Reading) -> bool:
         reading = read_plain(side)
         if isinstance(last, Numeral):
-            value = reading.value if isinstance(reading, Numeral) else computed(side)
+            value = _amount(reading) if isinstance(reading, Numeral) else computed(side)
             if value is not None:
-                return value == last.value or _is_rounded(last, value)
+                return value == _amount(last) or _is_rounded(last, value)
             if isinstance(reading, Formula) and last.digits >= ROUNDED_IN_CHAINS:
                 scaled = (
                     rf"\lfloor {10**last.places} \cdot ({reading.text}) + \frac{{1}}{{2}} \rfloor"
@@ -255,6 +260,10 @@ def _evaluated(gold: Numeral, answer: Numeral) -> bool:
     return not (unreduced and answer.value.denominator == 1 and gold.form != "fraction")
 
 
+def _amount(numeral: Numeral) -> Fraction:
+    return numeral.value / 100 if numeral.percent else numeral.value
+
+
 def _is_rounded(decimal: Numeral, value: Fraction) -> bool:
     """Whether a side of a chain is another one rounded to its places."""
     if rounds(decimal, value):
@@ -265,7 +274,7 @@ def _is_rounded(decimal: Numeral, value: Fraction) -> bool:
 
 def plain(numeral: Numeral) -> str:
     """A numeral as a formula."""
-    value = numeral.value / 100 if numeral.percent else numeral.value
+    value = _amount(numeral)
     if numeral.form == "decimal" and not numeral.percent:
         sign = "-" if value < 0 else ""
         return f"{sign}{numeral.numeral}"
