@@ -52,6 +52,8 @@ def final_answer(
     if start is None:
         return None
     openings = deque(_OPENING.finditer(response, start), maxlen=MAX_BOXES)
+    if len(openings) == 1:
+        return _content(response, openings[0].end())[1] or None
     boxes: list[_Box] = []
     for opening in openings:
         if boxes and opening.start() < boxes[-1][1]:
@@ -97,6 +99,8 @@ def _end_of_thoughts(response: str, after: str, in_thought: bool) -> int | None:
     if not after:
         return 0
     closing = response.rfind(after)
+    if closing < 0 and not in_thought and after[0] not in response:
+        return 0
     opening = response.rfind(after.replace("/", "", 1)) if "/" in after else -1
     if opening > closing or (closing < 0 and in_thought):
         return None
@@ -117,7 +121,7 @@ def _content(text: str, start: int) -> tuple[int, str | None]:
 
 def _innermost(content: str) -> str:
     """The content of a box that is all of `content`, or `content`."""
-    while (opening := _OPENING.match(content)) and content.endswith("}"):
+    while content.startswith("\\") and (opening := _OPENING.match(content)):
         end, inside = _content(content, opening.end())
         if inside is None or end != len(content):
             break

@@ -106,7 +106,7 @@ class Verifier(ProcessJudge):
             asked = [
                 (gold, answer)
                 for gold, answer in questions
-                if gold not in bad and answer is not None and screened_for(gold, answer) is None
+                if gold not in bad and answer is not None
             ]
             verdicts: dict[_Question, Verdict] = dict(zip(asked, self._check(asked), strict=True))
         for gold, answer in questions:
@@ -114,8 +114,6 @@ class Verifier(ProcessJudge):
                 verdicts[gold, answer] = Verdict.GOLD_BAD
             elif answer is None:
                 verdicts[gold, answer] = Verdict.NO_ANSWER
-            elif (verdict := screened_for(gold, answer)) is not None:
-                verdicts[gold, answer] = verdict
         return {question: _judgement(verdicts[question], question[1]) for question in questions}
 
     def _check(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
@@ -156,6 +154,8 @@ def _decide_here(gold: str, answer: str | None) -> Judgement | None:
         return _judgement(Verdict.GOLD_BAD, answer)
     if answer is None:
         return None if any(True for _ in formulas_in(known)) else Judgement(Verdict.NO_ANSWER)
+    if (screen := screened_for(gold, answer)) is not None:
+        return Judgement(screen, shorten(answer))
     verdict = judge_without_algebra(known, reading := read(answer))
     if verdict is None:
         return None

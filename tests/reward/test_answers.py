@@ -66,3 +66,10 @@ def test_recorded_answers_are_shortened_visibly():
     assert shorten("1" * SHOWN_ANSWER_CHARS) == "1" * SHOWN_ANSWER_CHARS
     assert len(shorten("1" * 4000)) == SHOWN_ANSWER_CHARS
     assert shorten("1" * 4000).endswith("…")
+
+
+def test_thoughts_may_have_marks_of_any_kind():
+    assert final_answer("[THINK]\\boxed{1}", "[/THINK]") is None
+    assert final_answer("[THINK]\\boxed{1}[/THINK]\\boxed{2}", "[/THINK]") == "2"
+    assert final_answer("\\boxed{1}", "[/THINK]", in_thought=True) is None
+    assert final_answer("\\boxed{1}", "[/THINK]") == "1"
