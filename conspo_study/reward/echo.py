@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from conspo_study.reward.reading.brackets import split, unwrapped
 from conspo_study.reward.reading.kinds import Chain, Formula, Labelled, Reading
-from conspo_study.reward.reading.layout import Malformed, plain_layout
+from conspo_study.reward.reading.layout import Malformed, plain_layout, squeezed
 from conspo_study.reward.reading.numerals import Numeral, read_numeral
 from conspo_study.reward.reading.outside import without_surroundings
 
@@ -35,8 +35,8 @@ def is_echo(problem: str, gold: str, answer: str, reading: Reading) -> bool:
             return False
     elif not isinstance(reading, Formula | Chain | Labelled):
         return False
-    written = _squeezed(answer)
-    return bool(written) and written != _squeezed(gold) and written in expressions(problem)
+    written = _written(answer)
+    return bool(written) and written != _written(gold) and written in expressions(problem)
 
 
 @lru_cache(maxsize=4096)
@@ -53,7 +53,7 @@ def expressions(problem: str) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-def _squeezed(text: str) -> str:
+def _written(text: str) -> str:
     try:
         return _bare(plain_layout(text))
     except Malformed:
@@ -61,6 +61,6 @@ def _squeezed(text: str) -> str:
 
 
 def _bare(plain: str) -> str:
-    bare = _BRACED_LETTER.sub(r"\1", without_surroundings(plain).replace(" ", ""))
+    bare = _BRACED_LETTER.sub(r"\1", squeezed(without_surroundings(plain)))
     inside = unwrapped(bare, "(", ")")
     return bare if inside is None or "," in inside else inside

@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from conspo_study.reward.reading.layout import squeezed
 from conspo_study.reward.reading.numerals import read_numeral, rounds
 
 _DIGITS = 30
@@ -90,7 +91,7 @@ class FormulaChecker:
         first, second = self._parse(gold, is_complex), self._parse(answer, is_complex)
         if first is None or second is None:
             return False
-        if _squeezed(gold) == _squeezed(answer):
+        if squeezed(gold) == squeezed(answer):
             return True
         if first == second:
             return True
@@ -118,10 +119,6 @@ def _for_the_parser(text: str) -> str:
 
 def _is_complex(text: str) -> bool:
     return _IMAGINARY.search(text) is not None
-
-
-def _squeezed(text: str) -> str:
-    return text.replace(" ", "")
 
 
 def _symbols(first: Any, second: Any) -> list[Any]:

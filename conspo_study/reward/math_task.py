@@ -7,7 +7,7 @@ from typing import Any
 
 from conspo_study.records import Verdict
 from conspo_study.reward.reading import judge, read
-from conspo_study.reward.reading.sound import formulas_in
+from conspo_study.reward.reading.contents import formulas_in
 
 _ADVICE = "install the project's dependencies, then check `python -c 'import math_verify'`"
 

@@ -18,7 +18,7 @@ from conspo_study.reward.echo import is_echo
 from conspo_study.reward.fast_path import decide, is_plain_integer
 from conspo_study.reward.process_judge import ProcessJudge
 from conspo_study.reward.reading import Garbage, judge_without_algebra, key_of, read
-from conspo_study.reward.reading.sound import formulas_in
+from conspo_study.reward.reading.contents import formulas_in
 from conspo_study.reward.screen import screened
 
 if TYPE_CHECKING:  # the checking process imports this package, but not pydantic

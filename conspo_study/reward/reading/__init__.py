@@ -5,10 +5,10 @@ is given; `judge_without_algebra` is None where that function would be needed. A
 functions of untrusted text.
 """
 
+from conspo_study.reward.reading.contents import key_of
 from conspo_study.reward.reading.kinds import Garbage, Reading
 from conspo_study.reward.reading.read import read
 from conspo_study.reward.reading.rules import RULES, Rule
-from conspo_study.reward.reading.sound import key_of
 from conspo_study.reward.reading.verdicts import judge, judge_without_algebra
 
 __all__ = [

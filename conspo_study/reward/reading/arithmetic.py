@@ -25,7 +25,7 @@ def computed(text: str) -> Fraction | None:
         return None
     numeral = read_numeral(text)
     if numeral is not None and not numeral.base:
-        return numeral.value / 100 if numeral.percent else numeral.value
+        return numeral.amount
     tokens, at = [], 0
     text = text.rstrip()
     while at < len(text):

@@ -3,6 +3,7 @@ r"""Divides a text at its outermost level, outside all braces, brackets and pare
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 
 _MARK = re.compile(r"\\\{|\\\}|\\langle\b|\\rangle\b|\\[a-zA-Z]+|\\.|[(){}\[\]]", re.DOTALL)
@@ -27,37 +28,27 @@ def split(text: str, separator: re.Pattern[str]) -> tuple[list[str], list[str]]:
 
 
 def _outermost(text: str, separator: re.Pattern[str]) -> Iterator[re.Match[str]]:
-    levels = _levels(text)
+    groups = deque(_groups(text))
     for found in separator.finditer(text):
-        if levels is None or levels[found.start()] == 0:
+        while groups and groups[0][1] <= found.start():
+            groups.popleft()
+        if not groups or found.start() < groups[0][0]:
             yield found
 
 
-def _levels(text: str) -> bytearray | None:
-    """The depth of each character up to 255; None if there are no brackets."""
-    depth, last = 0, 0
-    levels = bytearray(len(text) + 1)
-    any_bracket = False
+def _groups(text: str) -> Iterator[tuple[int, int]]:
+    """Where the outermost brackets begin and end; one that is not closed ends with the text."""
+    start = depth = 0
     for mark in _MARK.finditer(text):
-        sign = mark.group()
-        if sign in _OPENING:
-            step = 1
-        elif sign in _CLOSING:
-            step = -1
-        else:
-            continue
-        any_bracket = True
-        if depth:
-            levels[last : mark.start()] = bytes([min(depth, 255)]) * (mark.start() - last)
-        last = mark.start()
-        if step < 0:
-            end = mark.end()
-            levels[last:end] = bytes([min(max(depth, 1), 255)]) * (end - last)
-            last = end
-        depth = max(0, depth + step)
+        if mark.group() in _OPENING:
+            start = start if depth else mark.start()
+            depth += 1
+        elif mark.group() in _CLOSING and depth:
+            depth -= 1
+            if not depth:
+                yield start, mark.end()
     if depth:
-        levels[last:] = bytes([min(depth, 255)]) * (len(levels) - last)
-    return levels if any_bracket else None
+        yield start, len(text) + 1
 
 
 def is_balanced(text: str) -> bool:
@@ -80,12 +71,4 @@ def unwrapped(text: str, opening: str, closing: str) -> str | None:
     inside = text[len(opening) : -len(closing)]
     if closing == "}" and inside.endswith("\\"):
         return None
-    depth = 0
-    for mark in _MARK.finditer(inside):
-        if mark.group() in _OPENING:
-            depth += 1
-        elif mark.group() in _CLOSING:
-            depth -= 1
-            if depth < 0:
-                return None
-    return inside.strip() if depth == 0 else None
+    return inside.strip() if is_balanced(inside) else None

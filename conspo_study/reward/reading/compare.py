@@ -148,9 +148,9 @@ class Comparison:
     def _side_agrees(self, side: str, last: Reading) -> bool:
         reading = read_plain(side)
         if isinstance(last, Numeral):
-            value = _amount(reading) if isinstance(reading, Numeral) else computed(side)
+            value = reading.amount if isinstance(reading, Numeral) else computed(side)
             if value is not None:
-                return value == _amount(last) or _is_rounded(last, value)
+                return value == last.amount or rounds(last, value, ROUNDED_IN_CHAINS)
             if isinstance(reading, Formula) and last.digits >= ROUNDED_IN_CHAINS:
                 scaled = (
                     rf"\lfloor {10**last.places} \cdot ({reading.text}) + \frac{{1}}{{2}} \rfloor"
@@ -260,21 +260,9 @@ def _evaluated(gold: Numeral, answer: Numeral) -> bool:
     return not (unreduced and answer.value.denominator == 1 and gold.form != "fraction")
 
 
-def _amount(numeral: Numeral) -> Fraction:
-    return numeral.value / 100 if numeral.percent else numeral.value
-
-
-def _is_rounded(decimal: Numeral, value: Fraction) -> bool:
-    """Whether a side of a chain is another one rounded to its places."""
-    if rounds(decimal, value):
-        return True
-    half_a_place = Fraction(1, 2 * 10**decimal.places)
-    return decimal.digits >= ROUNDED_IN_CHAINS and abs(decimal.value - value) <= half_a_place
-
-
 def plain(numeral: Numeral) -> str:
     """A numeral as a formula."""
-    value = _amount(numeral)
+    value = numeral.amount
     if numeral.form == "decimal" and not numeral.percent:
         sign = "-" if value < 0 else ""
         return f"{sign}{numeral.numeral}"

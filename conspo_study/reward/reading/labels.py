@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_TEXT = re.compile(r"\\text ?\{[^{}]*\}")
+from conspo_study.reward.reading.layout import TEXT
+
 _SUBSCRIPT = re.compile(r"_ ?(?:\{[^{}]*\}|\w)")
 _ARGUMENTS = re.compile(r"(?<=[a-zA-Z'}]) ?\([^()]*\)")
 _COMPUTING = re.compile(
@@ -19,7 +20,7 @@ _SINGLE = re.compile(r"(?:\\[a-zA-Z]+|[a-zA-Z])(?:_\{?\w+\}?)?")
 def is_label(text: str) -> bool:
     r"""Whether a text is a name: letters, also with indices, arguments, and joined by `+` or `-`,
     as in `x`, `a_{10}`, `f(2)`, `P(A \cup B)`, `m+n`, `\angle ABC`, `\text{Area}`."""
-    rest, texts = _TEXT.subn("", text)
+    rest, texts = TEXT.subn("", text)
     rest = _ARGUMENTS.sub("", _SUBSCRIPT.sub("", _PRIME.sub("", rest)))
     if _COMPUTING.search(rest):
         return False

@@ -15,6 +15,10 @@ MAX_DEPTH = 40
 """Maximum depth of nested arguments."""
 
 
+TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
+"""Words in plain layout, with what they say as the group."""
+
+
 class Malformed(ValueError):
     """A text with an argument that is not closed, or nested too deeply."""
 
@@ -23,7 +27,7 @@ _TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|\\\Z|[{}]|[^\\{}]+", re.DOTALL)
 _SIZES = (
     "displaystyle textstyle scriptstyle scriptscriptstyle tiny scriptsize footnotesize small "
     "normalsize large Large LARGE huge Huge bf rm it sf tt bfseries itshape mdseries upshape "
-    "normalfont left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr "
+    "normalfont middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr "
     "bigm limits nolimits nobreak noindent par allowbreak relax centering checkmark qed square "
     "blacksquare mathstrut strut mathopen mathclose mathord mathrel mathbin displaylimits hfill"
 )
@@ -101,7 +105,6 @@ _UNIT_VECTOR = re.compile(
     rf"|\{{\s*\\?([ijk])(?:math)?\s*\}}|\s+\\?([ijk])(?:math)?(?![a-zA-Z]))"
 )
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z])")
-_NESTED_TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _BLANK = re.compile(r"\s+")
 _DELIMITER = re.compile(r"(?<!\\)\$|\\[()\[\]](?!\w)")
 
@@ -135,6 +138,11 @@ def plain_layout(text: str) -> str:
     if "\\" not in text and "{" not in text and "}" not in text:
         return _BLANK.sub(" ", text.replace("~", " ")).strip()
     return _BLANK.sub(" ", _Rewriter(_TOKEN.findall(text)).all()).strip()
+
+
+def squeezed(plain: str) -> str:
+    """A text in plain layout without spaces."""
+    return plain.replace(" ", "")
 
 
 def _unit_vector(found: re.Match[str]) -> str:
@@ -173,8 +181,11 @@ class _Rewriter:
         name = token[1:].rstrip("*")
         if not name.isalpha():
             return self._control_symbol(token)
+        if name in ("left", "right"):
+            self._skip(".")  # `\left.` stands for no bracket
+            return ""
         if name in _SIZES_SET:
-            return self._after_size(name)
+            return " "
         if name in _SPACES_SET:
             return " "
         if name in _TEXTS_SET:
@@ -217,18 +228,13 @@ class _Rewriter:
                 return rf"\sqrt{index}{{{inside}}}"
         return rf"\sqrt{index}{{{self._argument(depth)}}}"
 
-    def _after_size(self, name: str) -> str:
-        if name in ("left", "right"):  # `\left.` stands for no bracket
-            self._skip(".")
-        return " " if name not in ("left", "right") else ""
-
     def _text(self, depth: int) -> str:
         if not self._sees("{"):
             return self._argument(depth)
         content = self._argument(depth)
         if len(content.strip()) == 1 and content.strip().isalpha():
             return rf"\text{{{content.strip()}}}"
-        flat = _NESTED_TEXT.sub(r"\1", content)
+        flat = TEXT.sub(r"\1", content)
         return rf"\text{{{flat}}}"
 
     def _control_symbol(self, token: str) -> str:

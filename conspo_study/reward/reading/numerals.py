@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from conspo_study.reward.reading.layout import TEXT
 from conspo_study.reward.reading.rules import rule
 from conspo_study.reward.reading.units import NO_UNIT, Unit, read_unit, same_unit
 
@@ -40,6 +41,11 @@ class Numeral:
     percent: bool = False
     degrees: bool = False
     unit: Unit = NO_UNIT
+
+    @property
+    def amount(self) -> Fraction:
+        """The value, of a percentage as a share."""
+        return self.value / 100 if self.percent else self.value
 
     @property
     def key(self) -> str:
@@ -86,13 +92,15 @@ _BASE = re.compile(
     r"|^ ?\\text\{ ?\(?(?:in )?base[ -](?P<words>\d{1,2}|[a-z]+)\)? ?\}$"
 )
 _BASE_DIGITS = re.compile(r"(?:\\text ?\{|\()? ?(?P<numeral>[0-9A-Za-z]+) ?[)}]? ?_ ?(?P<rest>.+)")
-_NUMBER_WORDS = "two three four five six seven eight nine ten"
-_BASE_WORDS = {word: base for base, word in enumerate(_NUMBER_WORDS.split(), start=2)} | {
-    "twelve": 12,
-    "sixteen": 16,
-}
+_NUMBER_WORDS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen twenty"
+)
+NUMBERS = _NUMBER_WORDS.split()
+"""The names of the numbers from 0."""
+_BASES_IN_WORDS = (*range(2, 11), 12, 16)
+_BASE_WORDS = {NUMBERS[base]: base for base in _BASES_IN_WORDS}
 _ORDINAL = re.compile(r"^ ?\^? ?\{? ?(?:\\text\{)? ?(?:st|nd|rd|th)\}{0,2}$")
-_TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 _MICRO = re.compile(r"\\mu ?")
 _PARENTHESES = re.compile(r"\(([^()]*)\)")
 
@@ -221,7 +229,7 @@ def _with_suffix(numeral: Numeral, head: str, rest: str, money: bool) -> Numeral
         return _in_base(head.strip("+-() "), base)
     if "_" in rest or "=" in rest:
         return None
-    words = _MICRO.sub("u", _TEXT.sub(r" \1 ", rest).replace(r"\$", "$").replace(r"\Omega", "ohm"))
+    words = _MICRO.sub("u", TEXT.sub(r" \1 ", rest).replace(r"\$", "$").replace(r"\Omega", "ohm"))
     in_text = "\\text" in rest or "\\" in rest
     unit = read_unit(words.removeprefix("-"), spaced=in_text or rest[0] == " ")
     if unit is None:
@@ -268,9 +276,9 @@ def _base(text: str) -> int | None:
         ("3.14", "3.1416"),
     ],
 )
-def rounds(decimal: Numeral, exact: Fraction) -> bool:
+def rounds(decimal: Numeral, exact: Fraction, digits: int = ROUNDED_DIGITS) -> bool:
     """A decimal of at least six significant digits stands for the exact value that it rounds."""
-    if decimal.form != "decimal" or decimal.digits < ROUNDED_DIGITS:
+    if decimal.form != "decimal" or decimal.digits < digits:
         return False
     return 2 * abs(decimal.value - exact) <= Fraction(1, 10**decimal.places)
 
@@ -288,8 +296,7 @@ def equal_numerals(gold: Numeral, answer: Numeral) -> bool:
         return True
     if gold.percent == answer.percent:
         return False
-    shares = [n.value / 100 if n.percent else n.value for n in (gold, answer)]
-    return shares[0] == shares[1]
+    return gold.amount == answer.amount
 
 
 def _same_value(gold: Numeral, g: Fraction, answer: Numeral, a: Fraction) -> bool:

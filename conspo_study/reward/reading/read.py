@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from conspo_study.reward.reading.brackets import is_balanced, split, unwrapped
-from conspo_study.reward.reading.formula import formula
+from conspo_study.reward.reading.formula import ALPHANUMERIC, formula
 from conspo_study.reward.reading.intervals import all_but, inequality, intersection, without_one
 from conspo_study.reward.reading.kinds import (
     Chain,
@@ -21,11 +21,11 @@ from conspo_study.reward.reading.kinds import (
     Words,
 )
 from conspo_study.reward.reading.labels import is_label
-from conspo_study.reward.reading.layout import plain_layout
+from conspo_study.reward.reading.layout import TEXT, plain_layout, squeezed
 from conspo_study.reward.reading.numerals import read_numeral
 from conspo_study.reward.reading.outside import without_surroundings
 from conspo_study.reward.reading.rules import rule
-from conspo_study.reward.reading.words import TEXT, clock, named, quantities, ratio, words
+from conspo_study.reward.reading.words import clock, named, quantities, ratio, words
 
 _Flat = Callable[[str], Reading | None]
 _Nested = Callable[[str, int], Reading | None]
@@ -60,7 +60,7 @@ _MATRIX = re.compile(
     r"\\begin ?\{([pvbBV]?matrix|smallmatrix|array)\}(?: ?\{[lcr|]+\})?(.*)\\end ?\{\1\}", re.DOTALL
 )
 _CONDITION = re.compile(r"[a-zA-Z](?: ?\\in ?\\mathbb ?\{[A-Z]\})? ?(?::|\|) ?(.*)", re.DOTALL)
-_ALPHANUMERIC = re.compile(r"[a-zA-Z0-9]")
+_PLUS_MINUS, _MINUS_PLUS = re.compile(r"\\pm\b"), re.compile(r"\\mp\b")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _EMPTY_SETS = frozenset({r"\emptyset", r"\{\}", r"\{ \}"})
 
@@ -80,7 +80,7 @@ def read_plain(plain: str, level: int = 0) -> Reading:
     text = without_surroundings(plain)
     if level > MAX_LEVELS or not text or not is_balanced(text):
         return Garbage()
-    if text.replace(" ", "") in _EMPTY_SETS:
+    if squeezed(text) in _EMPTY_SETS:
         return Words(r"\emptyset")
     for flat, nested in _READERS:
         for reader in flat:
@@ -124,7 +124,7 @@ def _text(text: str, level: int) -> Reading | None:
     content = without_surroundings(found[1])
     if len(content) == 1 and content.isalpha():
         return None  # an upright letter
-    if not _ALPHANUMERIC.search(content):
+    if not ALPHANUMERIC.search(content):
         return Garbage()
     for reader in (clock, read_numeral):
         if (reading := reader(content)) is not None:
@@ -201,7 +201,7 @@ def _relation(text: str, level: int) -> Reading | None:
     if set(signs) <= {"=", ":=", r"\approx"}:
         if not is_label(sides[0]):
             return Chain(tuple(sides)) if set(signs) <= {"=", r"\approx"} else None
-        name = _squeezed(sides[0])
+        name = squeezed(sides[0])
         if len(sides) > 2:
             return Labelled(name, Chain(tuple(sides[1:])))
         return Labelled(name, read_plain(sides[1], level + 1))
@@ -269,14 +269,12 @@ def _matrix(text: str, level: int) -> Reading | None:
     if len(cells) > MAX_PARTS or not cells or len({len(row) for row in cells}) > 1:
         return Garbage()
     if len(cells) == 1 or len(cells[0]) == 1:
-        flat = [cell for row in cells for cell in row]
-        return Several(tuple(read_plain(cell, level + 1) for cell in flat), "tuple")
-    return Several(
-        tuple(
-            Several(tuple(read_plain(cell, level + 1) for cell in row), "tuple") for row in cells
-        ),
-        "tuple",
-    )
+        return _tuple((cell for row in cells for cell in row), level)
+    return Several(tuple(_tuple(row, level) for row in cells), "tuple")
+
+
+def _tuple(cells: Iterable[str], level: int) -> Several:
+    return Several(tuple(read_plain(cell, level + 1) for cell in cells), "tuple")
 
 
 def _elements(inside: str, kind: str, level: int) -> Reading:
@@ -289,17 +287,13 @@ def _elements(inside: str, kind: str, level: int) -> Reading:
 
 
 def _plus_minus(text: str, level: int) -> Reading | None:
-    if len(re.findall(r"\\pm\b", text)) != 1 or r"\begin" in text:
+    if len(_PLUS_MINUS.findall(text)) != 1 or r"\begin" in text:
         return None
     both = [
-        re.sub(r"\\mp\b", other, re.sub(r"\\pm\b", sign, text))
+        _MINUS_PLUS.sub(other, _PLUS_MINUS.sub(sign, text))
         for sign, other in (("+", "-"), ("-", "+"))
     ]
     return Several(tuple(read_plain(one, level + 1) for one in both), "list")
-
-
-def _squeezed(text: str) -> str:
-    return text.replace(" ", "")
 
 
 _READERS: tuple[tuple[tuple[_Flat, ...], tuple[_Nested, ...]], ...] = (

@@ -6,10 +6,10 @@ import re
 
 from conspo_study.records import Verdict
 from conspo_study.reward.reading.compare import Comparison, FormulasEqual
+from conspo_study.reward.reading.contents import needs_algebra
 from conspo_study.reward.reading.kinds import Chain, Formula, Garbage, Labelled, Reading
 from conspo_study.reward.reading.numerals import Numeral
 from conspo_study.reward.reading.read import ODD_TEXT
-from conspo_study.reward.reading.sound import formulas_in
 
 _COMPUTABLE = re.compile(r"\d|\\(?:sum|prod|int|lim)\b")
 
@@ -35,7 +35,7 @@ def judge(gold: Reading, answer: Reading, formulas: FormulasEqual) -> Verdict:
 
 def judge_without_algebra(gold: Reading, answer: Reading) -> Verdict | None:
     """The same where no formula has to be compared; None otherwise."""
-    if any(True for _ in formulas_in(gold)):
+    if needs_algebra(gold):
         return None
     try:
         return judge(gold, answer, _refuse)

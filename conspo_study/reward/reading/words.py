@@ -7,28 +7,23 @@ from fractions import Fraction
 
 from conspo_study.reward.reading.brackets import split
 from conspo_study.reward.reading.kinds import Clock, Ratio, Several, Words
-from conspo_study.reward.reading.numerals import Numeral, read_numeral
+from conspo_study.reward.reading.layout import TEXT
+from conspo_study.reward.reading.numerals import NUMBERS, Numeral, read_numeral
 from conspo_study.reward.reading.rules import rule
 from conspo_study.reward.reading.units import read_unit
 
-TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
-"""Words, with what they say as the group."""
 _CLOCK = re.compile(r"(\d{1,2})(?: ?: ?(\d{2}))? *([ap])\.? ?m\.?", re.IGNORECASE)
 _HOURS = re.compile(r"(\d{1,2}) ?: ?(\d{2})(?: ?o'?clock)?")
 _QUANTITY = re.compile(r"(\d[\d.]*) ?(?:\\text ?\{([^{}\d]*)\}|([a-zA-Z]{1,12}))[ ,]*(?:and\b)? ?")
+_COLON = re.compile(r" ?: ?")
 _CAPITALS = re.compile(r"[A-Z]{2,}")
 _BARE_WORDS = re.compile(r"[A-Za-z][A-Za-z' .\-]*")
 _SHORT_WORDS = (
     "yes no true false even odd none never always east west north south both all any mean mode "
-    "neither infinite finite undefined zero one two three four five six seven eight nine ten"
+    "neither infinite finite undefined"
 )
-_KNOWN_WORDS = frozenset(_SHORT_WORDS.split())
+_KNOWN_WORDS = frozenset([*_SHORT_WORDS.split(), *NUMBERS])
 _IDLE_WORDS = ("the", "a", "an", "on", "in", "at")
-_COUNTING = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty"
-)
-_NUMBERS = _COUNTING.split()
 _SENTENCE = re.compile(
     r"^(?:(?!not\b|or\b|never\b|no\b)[a-zA-Z']+ ){1,7}?(?:is|are) (?!not\b)", re.I
 )
@@ -36,8 +31,8 @@ _SENTENCE = re.compile(
 
 def named(content: str) -> Numeral | Words:
     """The reading of words: of a small number in words, or of what a sentence ends in."""
-    if (word := content.lower()) in _NUMBERS:
-        return Numeral(Fraction(_NUMBERS.index(word)))
+    if (word := content.lower()) in NUMBERS:
+        return Numeral(Fraction(NUMBERS.index(word)))
     return Words(normal_words(_SENTENCE.sub("", content)))
 
 
@@ -86,7 +81,7 @@ def quantities(text: str) -> Several | None:
 @rule(accepted=[("3:2", "12:8")], refused=[("3:2", "2:3")])
 def ratio(text: str) -> Ratio | None:
     """Ratios are equal if their parts are proportional."""
-    parts, separators = split(text, re.compile(r" ?: ?"))
+    parts, separators = split(text, _COLON)
     numerals = [read_numeral(part) for part in parts]
     if not separators or not all(n and n.value and not n.base for n in numerals):
         return None
@@ -109,6 +104,7 @@ def words(text: str) -> Words | None:
 
 
 def normal_words(text: str) -> str:
+    """Words without marks and articles, in lower case unless they are one run of capitals."""
     bare = re.sub(r"[^\w\s\\+\-*/'%]", " ", text)
     words = [word for word in bare.split() if word.lower() not in _IDLE_WORDS]
     joined = " ".join(words or bare.split())

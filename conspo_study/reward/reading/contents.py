@@ -8,13 +8,14 @@ from dataclasses import fields, is_dataclass
 
 from conspo_study.reward.reading.kinds import Chain, Formula, Garbage, Labelled, Reading, Several
 from conspo_study.reward.reading.labels import is_label
+from conspo_study.reward.reading.layout import squeezed
 from conspo_study.reward.reading.numerals import Numeral
 
 _LONGEST_KEY = 64
 
 
 def formulas_in(reading: object) -> Iterator[str]:
-    """The formulas of a reading, in its order; empty if it can be compared without algebra."""
+    """The formulas of a reading, in its order."""
     if isinstance(reading, Formula):
         yield reading.text
     elif isinstance(reading, Chain):
@@ -25,6 +26,11 @@ def formulas_in(reading: object) -> Iterator[str]:
     elif is_dataclass(reading) and not isinstance(reading, Numeral):
         for field in fields(reading):
             yield from formulas_in(getattr(reading, field.name))
+
+
+def needs_algebra(reading: Reading) -> bool:
+    """Whether there is a formula in a reading."""
+    return next(formulas_in(reading), None) is not None
 
 
 def key_of(reading: Reading) -> str:
@@ -43,7 +49,7 @@ def _key(reading: object) -> str:
     if isinstance(reading, Labelled):
         return _key(reading.value)
     if isinstance(reading, Formula):
-        return reading.text.replace(" ", "")
+        return squeezed(reading.text)
     if isinstance(reading, Several) and reading.kind != "tuple":
         return f"{{{','.join(sorted(map(_key, reading.parts)))}}}"
     if isinstance(reading, tuple):
