@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 MAX_ANSWER_CHARS = 4096
@@ -28,8 +28,8 @@ _BETWEEN = re.compile(
 )
 _GOLD_GAP = 20
 """Characters between boxes of a gold answer that belong together."""
-_Box = tuple[int, int, str]
-"""Start, end and content."""
+_Box = tuple[int, int, str | None]
+"""Start, end and content; an open box has none, and ends where its content would begin."""
 
 
 def final_answer(
@@ -54,15 +54,9 @@ def final_answer(
     openings = deque(_OPENING.finditer(response, start), maxlen=MAX_BOXES)
     if len(openings) == 1:
         return _content(response, openings[0].end())[1] or None
-    boxes: list[_Box] = []
-    for opening in openings:
-        if boxes and opening.start() < boxes[-1][1]:
-            continue  # a frame inside a box
-        end, content = _content(response, opening.end())
-        if content is not None:
-            boxes.append((opening.start(), end, content))
-        elif opening is openings[-1]:
-            return None
+    boxes = _outermost(response, openings)
+    if not boxes or boxes[-1][2] is None:
+        return None
     filled = [box for box in boxes if box[2]]
     return _joined(response, filled) if filled else None
 
@@ -74,17 +68,12 @@ def gold_answer(text: str) -> str:
         return text.strip()
     if (answer := final_answer(text, after="")) is None:
         return text.strip()
-    contents: list[str] = []
-    last = None
-    for opening in list(_OPENING.finditer(text))[-MAX_BOXES:]:
-        if last is not None and opening.start() < last:
-            continue
-        if last is None or opening.start() - last > _GOLD_GAP:
-            contents = []
-        last, content = _content(text, opening.end())
-        contents.append(content or "")
-    together = [content for content, _ in groupby(filter(None, contents))]
-    return ", ".join(together) if len(together) > 1 else answer
+    boxes = _outermost(text, deque(_OPENING.finditer(text), maxlen=MAX_BOXES))
+    first = len(boxes) - 1
+    while first and boxes[first][0] - boxes[first - 1][1] <= _GOLD_GAP:
+        first -= 1
+    contents = _differing([box for box in boxes[first:] if box[2]])
+    return ", ".join(contents) if len(contents) > 1 else answer
 
 
 def shorten(answer: str) -> str:
@@ -107,6 +96,15 @@ def _end_of_thoughts(response: str, after: str, in_thought: bool) -> int | None:
     return closing + len(after) if closing >= 0 else 0
 
 
+def _outermost(text: str, openings: Iterable[re.Match[str]]) -> list[_Box]:
+    """The boxes that are not inside another."""
+    boxes: list[_Box] = []
+    for opening in openings:
+        if not boxes or opening.start() >= boxes[-1][1]:
+            boxes.append((opening.start(), *_content(text, opening.end())))
+    return boxes
+
+
 def _content(text: str, start: int) -> tuple[int, str | None]:
     """The end of a box whose content starts at `start`, and its content; None if it is open."""
     # One more character, for the closing brace.
@@ -121,11 +119,10 @@ def _content(text: str, start: int) -> tuple[int, str | None]:
 
 def _innermost(content: str) -> str:
     """The content of a box that is all of `content`, or `content`."""
-    while content.startswith("\\") and (opening := _OPENING.match(content)):
+    if content.startswith("\\") and (opening := _OPENING.match(content)):
         end, inside = _content(content, opening.end())
-        if inside is None or end != len(content):
-            break
-        content = inside
+        if inside is not None and end == len(content):
+            return inside
     return content
 
 
@@ -134,4 +131,9 @@ def _joined(response: str, boxes: Sequence[_Box]) -> str:
     first = len(boxes) - 1
     while first and _BETWEEN.fullmatch(response, boxes[first - 1][1], boxes[first][0]):
         first -= 1
-    return ", ".join(content for content, _ in groupby(box[2] for box in boxes[first:]))
+    return ", ".join(_differing(boxes[first:]))
+
+
+def _differing(boxes: Sequence[_Box]) -> list[str]:
+    """The contents of boxes, once where equal ones follow each other."""
+    return [content or "" for content, _ in groupby(box[2] for box in boxes)]

@@ -18,7 +18,7 @@ from conspo_study.reward.echo import is_echo
 from conspo_study.reward.fast_path import decide, is_plain_integer
 from conspo_study.reward.process_judge import ProcessJudge
 from conspo_study.reward.reading import Garbage, judge_without_algebra, key_of, read
-from conspo_study.reward.reading.contents import formulas_in
+from conspo_study.reward.reading.contents import needs_algebra
 from conspo_study.reward.screen import screened
 
 if TYPE_CHECKING:  # the checking process imports this package, but not pydantic
@@ -54,14 +54,19 @@ class Verifier(ProcessJudge):
     def judge(self, answered: Sequence[Answered]) -> list[Judgement]:
         """The judgement on each response, by `verify`; a right answer that only hands an
         expression of the problem's text back is UNEVALUATED."""
-        judgements = self._judgements(
-            [(gold_of(a.problem.answer), self._answer(a)) for a in answered]
-        )
+        questions = [
+            (
+                gold_of(a.problem.answer),
+                final_answer(a.response, self._after, in_thought=a.in_thought),
+            )
+            for a in answered
+        ]
+        judgements = self._judgements(questions)
         return [
             replace(judgement, verdict=Verdict.UNEVALUATED)
-            if judgement.verdict is Verdict.CORRECT and self._is_echo(a)
+            if judgement.verdict is Verdict.CORRECT and _is_echo(a.problem.text, *question)
             else judgement
-            for a, judgement in zip(answered, judgements, strict=True)
+            for a, question, judgement in zip(answered, questions, judgements, strict=True)
         ]
 
     def verify(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
@@ -89,15 +94,6 @@ class Verifier(ProcessJudge):
             judged |= self._ask(hard)
         return [judged[question] for question in questions]
 
-    def _answer(self, answered: Answered) -> str | None:
-        return final_answer(answered.response, self._after, in_thought=answered.in_thought)
-
-    def _is_echo(self, answered: Answered) -> bool:
-        gold, answer = gold_of(answered.problem.answer), self._answer(answered)
-        if answer is None or is_plain_integer(answer):
-            return False
-        return is_echo(answered.problem.text, gold, answer, read(answer))
-
     def _ask(self, questions: list[_Question]) -> dict[_Question, Judgement]:
         """Judgements on distinct questions, by the checking processes."""
         with self._lock:
@@ -108,12 +104,12 @@ class Verifier(ProcessJudge):
                 for gold, answer in questions
                 if gold not in bad and answer is not None
             ]
-            verdicts: dict[_Question, Verdict] = dict(zip(asked, self._check(asked), strict=True))
-        for gold, answer in questions:
-            if gold in bad:
-                verdicts[gold, answer] = Verdict.GOLD_BAD
-            elif answer is None:
-                verdicts[gold, answer] = Verdict.NO_ANSWER
+            checked = self._check(asked)
+        verdicts = {
+            question: Verdict.GOLD_BAD if question[0] in bad else Verdict.NO_ANSWER
+            for question in questions
+        }
+        verdicts.update(zip(asked, checked, strict=True))
         return {question: _judgement(verdicts[question], question[1]) for question in questions}
 
     def _check(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
@@ -135,9 +131,10 @@ class Verifier(ProcessJudge):
         return {gold for gold in golds if not self._sound_golds.get(gold, False)}
 
 
-def screened_for(gold: str, answer: str) -> Verdict | None:
-    """The verdict on an answer that is not checked; one equal to the gold answer always is."""
-    return None if answer == gold else screened(answer)
+def _is_echo(problem: str, gold: str, answer: str | None) -> bool:
+    if answer is None or is_plain_integer(answer):
+        return False
+    return is_echo(problem, gold, answer, read(answer))
 
 
 def _askable(gold: str) -> bool:
@@ -153,8 +150,9 @@ def _decide_here(gold: str, answer: str | None) -> Judgement | None:
     if not _askable(gold) or isinstance(known := _read_gold(gold), Garbage):
         return _judgement(Verdict.GOLD_BAD, answer)
     if answer is None:
-        return None if any(True for _ in formulas_in(known)) else Judgement(Verdict.NO_ANSWER)
-    if (screen := screened_for(gold, answer)) is not None:
+        return None if needs_algebra(known) else Judgement(Verdict.NO_ANSWER)
+    # An answer equal to the gold answer is always checked.
+    if answer != gold and (screen := screened(answer)) is not None:
         return Judgement(screen, shorten(answer))
     verdict = judge_without_algebra(known, reading := read(answer))
     if verdict is None:

@@ -1,4 +1,4 @@
-"""What Ray's dashboard and Prometheus show of a study while it runs."""
+"""Ray's dashboard and Prometheus show a study while it runs."""
 
 import json
 import re

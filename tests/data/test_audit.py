@@ -1,4 +1,4 @@
-"""What is wrong with a set is told where a study is planned, and rows that mislead take no part."""
+"""Faults of a set are told where a study is planned, and rows that mislead take no part."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What a person sees of a running study: states, confirmations, incidents, time left."""
+"""The view of a running study on a terminal: states, confirmations, incidents, time left."""
 
 import io
 
