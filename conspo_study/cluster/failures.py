@@ -60,9 +60,20 @@ def lasting_cause(error: BaseException) -> str | None:
             return f"checkpoint refused: {line}"
         if is_no_space(link):
             return f"{DISK_FULL}{line}"
-        if isinstance(link, MemoryError) or any(text in line for text in _NO_MEMORY_TEXTS):
+        if _is_about_memory(link):
             return f"out of memory: {line or type(link).__name__}"
     return None
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """True for a lasting cause that the same trial may not meet on another day or machine: memory,
+    or a generation engine that was lost."""
+    return any(isinstance(link, EngineFailed) or _is_about_memory(link) for link in chain(error))
+
+
+def _is_about_memory(error: BaseException) -> bool:
+    line = all_lines(error)
+    return isinstance(error, MemoryError) or any(text in line for text in _NO_MEMORY_TEXTS)
 
 
 def comes_again(error: BaseException) -> bool:

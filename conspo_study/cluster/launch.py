@@ -6,13 +6,14 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from shutil import disk_usage
+from threading import Thread
 from typing import Any
 
 from conspo_study.cluster.address import check_that_a_head_listens
@@ -23,8 +24,8 @@ from conspo_study.forecast.placement import Node
 from conspo_study.forecast.plan import Plan, make_plan
 from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.processes.forked_workers import fork_server_wanted, forked_workers
-from conspo_study.processes.interrupts import handle_again, tune_has_ended
-from conspo_study.processes.watchdog import end_at_once, watching
+from conspo_study.processes.interrupts import end_at_once, handle_again, tune_has_ended
+from conspo_study.processes.watchdog import watching
 from conspo_study.records import StudyError
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.names import ray_messages
@@ -70,6 +71,8 @@ METRICS_PORT = "CONSPO_STUDY_METRICS_PORT"
 it Ray chooses one and writes it into its file for service discovery."""
 OBJECT_STORE_BYTES = 200_000_000
 """Ray's object store where /dev/shm has no room for it: a study keeps next to nothing there."""
+CANCEL_S = 2.0
+"""Longest wait for the preparation of a policy to end when it is no longer wanted."""
 WORKER_START_S = 120.0
 """Longest wait for the first worker process of a new local Ray."""
 _CONNECT = (
@@ -79,11 +82,17 @@ _CONNECT = (
 
 
 def launch(
-    study: StudyDefinition, folder: Path, log: ResultsLog, plan: Plan, console: Console
+    study: StudyDefinition,
+    folder: Path,
+    log: ResultsLog,
+    plan: Plan,
+    console: Console,
+    retried: Collection[str] = (),
 ) -> bool:
     """Run the study's open trials; returns whether all of them ended (False: interrupted).
 
     plan: that of this machine, without problems; another cluster is planned for once connected.
+    retried: failed trials that are run again.
     Without `RAY_ADDRESS` it runs on a Ray of its own, which ends with it. With it, it runs on that
     cluster beside whatever else does: `folder` must then be reachable under the same path from all
     nodes, and the study takes only what is free.
@@ -118,7 +127,7 @@ def launch(
             plan = make_plan(study, cpus, gpus, nodes=nodes, folder=folder)
             if plan.problems:
                 raise StudyError("\n".join(plan.problems))
-        search = Search(study, log)
+        search = Search(study, log, retried)
         if not console.quiet:
             console.lines([*notices, *cluster.lines()])
         with (
@@ -158,12 +167,23 @@ def _policy_of(policy: Future[Path]) -> None:
 @contextmanager
 def _in_background(study: StudyDefinition, shown: Preparation) -> Iterator[Future[Path]]:
     """The policy in preparation on one core while Ray starts on the others."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    policy: Future[Path] = Future()
+
+    def prepare() -> None:
         try:
-            yield pool.submit(prepare_policy, study.base.policy, shown.warm_start)
-        except BaseException:
-            shown.cancelled.set()  # leaving the pool waits for it
-            raise
+            policy.set_result(prepare_policy(study.base.policy, shown.warm_start))
+        except BaseException as error:
+            policy.set_exception(error)
+
+    # A daemon: an interrupt may come in the middle of an import, for which others wait in vain.
+    thread = Thread(target=prepare, daemon=True)
+    thread.start()
+    try:
+        yield policy
+    except BaseException:
+        shown.cancelled.set()
+        thread.join(CANCEL_S)
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conspo_study.cluster.failures import TrialFailed, all_lines, comes_again, lasting_cause
-from conspo_study.cluster.outlet import RayOutlet, incidents_report
+from conspo_study.cluster.failures import (
+    TrialFailed,
+    all_lines,
+    comes_again,
+    is_of_the_machine,
+    lasting_cause,
+)
+from conspo_study.cluster.outlet import STEP, RayOutlet, incidents_report
+from conspo_study.cluster.restarts import Restarts, is_lost_machine
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.cluster.worker_processes import end_all, enlist
 from conspo_study.config import RunConfig
@@ -20,8 +27,6 @@ if TYPE_CHECKING:
     from ray.train import UserCallback
     from ray.train.torch import TorchTrainer
 
-WORKER_RESTARTS = 2
-"""Times that a trial's workers are started again from their last checkpoint."""
 STARTS = 10
 """Times that Ray Train tries again to bring up workers, each within the time that
 `RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S` sets."""
@@ -29,6 +34,8 @@ FAILURE = "failure"
 """Key of a report that carries the cause of a failure instead of metrics."""
 DETAILS = "failure_details"
 """Key of such a report for the traceback."""
+MACHINE = "failure_of_the_machine"
+"""Key of such a report: true if the same trial may succeed on another day or machine."""
 _SNAPSHOT = "checkpoint_manager_snapshot.json"
 
 
@@ -96,26 +103,37 @@ def run_trial(payload: dict[str, Any]) -> None:
     spec = TrialSpec(**payload)
     config: RunConfig | None = None
     last_error = ""
-    for died in range(1, WORKER_RESTARTS + 2):
+    step = -1
+    restarts = Restarts()
+
+    def report(metrics: dict[str, Any]) -> None:
+        nonlocal step
+        step = max(step, metrics[STEP])
+        tune.report(metrics)
+
+    while True:
         try:
             end_all(spec.run_folder)
             _set_aside_ray_state(spec)
             config = config or spec.enter()
-            report_relay.fit(partial(_trainer, spec, config), tune.report, spec.run_name)
+            report_relay.fit(partial(_trainer, spec, config), report, spec.run_name)
             return
         except Exception as error:
             errors = _worker_errors(error)
             cause = next(filter(None, map(lasting_cause, errors)), None)
+            of_the_machine = any(map(is_of_the_machine, errors))
             text = _error_text(errors[0])
             if cause is None and text == last_error and comes_again(errors[0]):
                 cause = f"the same error twice: {text}"
             last_error = text
-            if cause is None and died > WORKER_RESTARTS:
-                cause = f"the workers died {died} times: {text}"
+            if cause is None and not restarts.allowed(step, is_lost_machine(errors)):
+                cause = f"the workers died {restarts.deaths} times: {text}"
                 cause = f"out of memory: {cause}" if _is_out_of_memory(errors) else cause
+                of_the_machine = True
             if cause is not None:
                 details = "".join(traceback.format_exception(errors[0]))
-                tune.report({FAILURE: cause, DETAILS: details, **incidents_report(spec)})
+                failure = {FAILURE: cause, DETAILS: details, MACHINE: of_the_machine}
+                tune.report(failure | incidents_report(spec))
                 return
             first_line = text.partition("\n")[0]
             append_incident(spec.folder, Incident(IncidentType.WORKER_RESTARTED, first_line))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,11 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from conspo_study.cluster.failures import DISK_FULL
+from conspo_study.cluster.head import HEAD, head_answers
 from conspo_study.cluster.names import trial_driver
 from conspo_study.cluster.outlet import INCIDENTS, STEP
-from conspo_study.cluster.trial import DETAILS, FAILURE, run_trial
+from conspo_study.cluster.restarts import Restarts
+from conspo_study.cluster.trial import DETAILS, FAILURE, MACHINE, run_trial
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.foreign_code import imports_of
@@ -29,8 +31,17 @@ from conspo_study.files import finite, write_atomic, write_json_atomic
 from conspo_study.processes import interrupts
 from conspo_study.records import EventKind, is_number
 from conspo_study.results import names
+from conspo_study.results.incidents import (
+    Incident,
+    IncidentType,
+    append_incident,
+    read_incidents,
+)
 from conspo_study.results.table import settings_of
 from conspo_study.search import WAIT, Search, Suggestion, mean_value
+
+_LONGEST = 300
+"""Characters of what Ray says about a death."""
 
 
 def run_search(search: Search, definition: StudyDefinition, results: Path, concurrent: int) -> None:
@@ -47,7 +58,7 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
         lambda payload: TrialSpec(**payload).title,
         # The driver only waits for its workers, which need the CPUs. It requests a sliver of the
         # head node, since Ray refuses an empty request.
-        {"CPU": 0, "node:__internal_head__": 0.001},
+        {"CPU": 0, **HEAD},
     )
     tune.Tuner(
         driver,
@@ -64,6 +75,7 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
             storage_path=str(names.ray_folder(results)),
             verbose=0,
             progress_reporter=_Silent(),
+            callbacks=[_Errors(searcher)],
         ),
     ).fit()
     if searcher.out_of_space is not None:
@@ -81,6 +93,22 @@ class _Silent(tune.ProgressReporter):  # type: ignore[misc]
         """Nothing."""
 
 
+class _Errors(tune.Callback):  # type: ignore[misc]
+    """Tells the searcher what a trial died of, which Tune does not."""
+
+    def __init__(self, searcher: LoggedSearcher):
+        self._searcher = searcher
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """Called right after the searcher's `on_trial_complete`."""
+        lines = str(trial.get_error() or "").strip().splitlines()
+        self._searcher.died_of(trial.trial_id, lines[-1].strip()[:_LONGEST] if lines else "")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray Tune pickles its configuration; the searcher stays out of it."""
+        return {}
+
+
 @dataclass(slots=True)
 class _Running:
     """A trial in progress."""
@@ -95,6 +123,16 @@ class _Running:
     """The whole cause."""
     details: str = ""
     """The traceback."""
+    machine: bool = False
+    """Whether the failure is the machine's, so that the trial may be tried again."""
+    error: bool = False
+    """Whether the process that drives the trial ended with an error."""
+
+    @property
+    def came_to_an_end(self) -> bool:
+        """Whether it ended where it was to end: after its last step, or at a bar."""
+        last = self.step in self.suggestion.bars or self.step == self.suggestion.config.train.steps
+        return last and not self.error
 
 
 class LoggedSearcher(Searcher):  # type: ignore[misc]
@@ -104,8 +142,16 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
     the study.
     """
 
-    def __init__(self, search: Search, definition: StudyDefinition, results: Path, concurrent: int):
+    def __init__(
+        self,
+        search: Search,
+        definition: StudyDefinition,
+        results: Path,
+        concurrent: int,
+        answers: Callable[[Callable[[], bool]], bool] = head_answers,
+    ):
         super().__init__()
+        self._head_answers = answers
         self.search = search
         self.definition = definition
         self.results = results
@@ -114,10 +160,15 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         """Set when a trial found its disk full, which stops the study."""
         self._running: dict[str, _Running] = {}
         """By Tune's trial id."""
+        self._unexplained: dict[str, tuple[_Running, str]] = {}
+        """Trials that ended without a cause, by Tune's id, with what Ray says of it."""
+        self._restarts: dict[str, Restarts] = {}
+        """By trial."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's payload, None while there is none, FINISHED when there will be none."""
-        if len(self._running) >= self.concurrent or self.out_of_space is not None:
+        self._start_again()
+        if self._unexplained or self.out_of_space or len(self._running) >= self.concurrent:
             return None
         suggestion = self.search.suggest()
         if suggestion is WAIT:
@@ -164,6 +215,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         if report is None:
             running.failure = str(result[FAILURE])
             running.details = str(result.get(DETAILS, ""))
+            running.machine = bool(result.get(MACHINE))
         elif report.step > running.step:
             # Tune repeats the last report at the end, workers repeat steps after a restart.
             running.step, running.seeds = report.step, report.seeds
@@ -172,25 +224,59 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Log how the trial ended: finished, stopped at a bar, or failed and why."""
+        """Log how the trial ended: finished, stopped at a bar, or failed and why. The end of one
+        that names no cause is kept until it is known whether the machine still stands."""
         if result and (FAILURE in result or STEP in result):
             self.on_trial_result(trial_id, result)
         running = self._running.pop(trial_id)
+        running.error = error
+        if running.failure.startswith(DISK_FULL):
+            # The trial is not at fault, and the next one would fail alike: it stays open.
+            trial = running.suggestion.trial
+            self.out_of_space = OSError(errno.ENOSPC, running.failure, trial)
+            interrupts.stop()
+        elif running.failure or running.came_to_an_end:
+            self._log_ending(running)
+        else:
+            self._unexplained[trial_id] = (running, "")
+
+    def died_of(self, trial_id: str, what: str) -> None:
+        """Take note of what Ray says about a trial that ended with an error."""
+        if trial_id in self._unexplained:
+            self._unexplained[trial_id] = (self._unexplained[trial_id][0], what)
+
+    def _start_again(self) -> None:
+        """Have trials that ended without a cause suggested once more, or fail those for which that
+        has been in vain. When the head is gone, or the study stops, they stay open."""
+        while self._unexplained and self._head_answers(interrupts.stopping):
+            trial_id = next(iter(self._unexplained))
+            running, what = self._unexplained.pop(trial_id)
+            trial, step = running.suggestion.trial, running.step
+            restarts = self._restarts.setdefault(trial, Restarts())
+            what = what or "its process ended without a result"
+            if restarts.allowed(step):
+                folder = names.trial_folder(self.results, trial)
+                append_incident(folder, Incident(IncidentType.TRIAL_RESTARTED, what))
+                self.search.incidents(trial, read_incidents(folder))
+                self.search.again(trial)
+            else:
+                often = f"{restarts.deaths} times at step {max(0, step)}"
+                running.failure = f"the trial's driver died {often}: {what}"
+                running.machine = True
+                self._log_ending(running)
+
+    def _log_ending(self, running: _Running) -> None:
         trial = running.suggestion.trial
         data = {
             "step": max(0, running.step),
             "wall_s": round(time.monotonic() - running.started, 2),
         }
-        if running.failure.startswith(DISK_FULL):
-            # The trial is not at fault, and the next one would fail alike: it stays open.
-            self.out_of_space = OSError(errno.ENOSPC, running.failure, trial)
-            interrupts.stop()
-            return
         try:
-            kind, values = self._ending(running, error)
+            kind, values = self._ending(running)
         except ValueError as problem:
             self._write_failure(trial, str(problem), running.details)
-            self.search.ended(trial, EventKind.FAILED, {**data, "cause": str(problem)})
+            failure = {"cause": str(problem), "machine": running.machine}
+            self.search.ended(trial, EventKind.FAILED, data | failure)
             return
         self.search.ended(trial, kind, {**data, **values})
 
@@ -201,24 +287,18 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             folder.mkdir(parents=True, exist_ok=True)
             write_atomic(folder / names.FAILURE, text.encode("utf-8", "backslashreplace"))
 
-    def _ending(self, running: _Running, error: bool) -> tuple[EventKind, dict[str, Any]]:
+    def _ending(self, running: _Running) -> tuple[EventKind, dict[str, Any]]:
         """The kind of ending with its values. Raises ValueError with the cause of a failure."""
-        suggestion, step = running.suggestion, running.step
-        steps = suggestion.config.train.steps
         if running.failure:
             raise ValueError(running.failure)
-        if step < 0:
-            raise ValueError("the trial's processes died without a report")
-        if error:
-            raise ValueError(f"the trial's processes died after step {step}")
-        if step < steps and step not in suggestion.bars:
-            raise ValueError(f"the trial ended after step {step} of {steps}, where no bar stops it")
+        suggestion = running.suggestion
         value, values = mean_value(running.seeds, self.definition.metric, suggestion.seeds)
         also = {
             aim.metric: mean_value(running.seeds, aim.metric, suggestion.seeds)[1]
             for aim in self.definition.also
         }
-        kind = EventKind.FINISHED if step == steps else EventKind.PRUNED
+        whole = running.step == suggestion.config.train.steps
+        kind = EventKind.FINISHED if whole else EventKind.PRUNED
         return kind, {"value": value, "values": values, **({"also": also} if also else {})}
 
     def save(self, checkpoint_path: str) -> None:

@@ -54,4 +54,6 @@ def _say_what_is_next(outcome: Outcome, console: Console) -> None:
     if spent := outcome.used_up:
         console.prose(f"{spent[0].upper()}{spent[1:]}.")
     console.line("Next:")
-    console.lines(after_the_end(outcome.folder, outcome.trials, outcome.track, bool(spent)))
+    by_machine = bool(outcome.failed_by_machine)
+    steps = after_the_end(outcome.folder, outcome.trials, outcome.track, bool(spent), by_machine)
+    console.lines(steps)

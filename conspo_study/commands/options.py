@@ -106,6 +106,8 @@ class StudyOptions(StudyChoice):
     """With --resume: continue although a driver on another host, now silent, never released it."""
     allow_changes: Flag = False
     """With --resume: continue although settings, data or code have changed since it began."""
+    retry_failed: Flag = False
+    """With --resume: also run trials again that the machine made fail."""
     track: Names = ()
     """Also send the study to tensorboard, wandb or trackio."""
     quiet: Flag = False

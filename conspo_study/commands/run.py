@@ -63,6 +63,8 @@ class Resume(Verb):
     """Continue although a driver on another host, now silent, never released the study."""
     allow_changes: Flag = False
     """Continue although data or code have changed since the study began."""
+    retry_failed: Flag = False
+    """Also run again, from their last checkpoint, trials that the machine made fail."""
     quiet: Flag = False
     """Print only the final table and paths."""
 
@@ -89,6 +91,7 @@ class Resume(Verb):
             resume=True,
             takeover=self.takeover,
             allow_changes=self.allow_changes,
+            retry_failed=self.retry_failed,
             console=console,
         )
 

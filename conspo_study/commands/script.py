@@ -79,6 +79,7 @@ def run_study(
             resume=options.resume,
             takeover=options.takeover,
             allow_changes=options.allow_changes,
+            retry_failed=options.retry_failed,
             track=track,
             console=console,
         )
@@ -125,7 +126,7 @@ def trackers_named(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check(options: StudyOptions) -> None:
     """Raise StudyError for options that mean nothing together."""
-    for name in ("takeover", "allow_changes"):
+    for name in ("takeover", "allow_changes", "retry_failed"):
         if getattr(options, name) and not options.resume:
             option = name.replace("_", "-")
             raise StudyError(f"--{option} is about a study that has begun: add --resume")

@@ -6,8 +6,6 @@ from within, with a stack trace and after a minute; neither raises an error that
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,10 +65,3 @@ def watching(
         yield
     finally:
         done.set()
-
-
-def end_at_once(what: str) -> None:
-    """End this process with a message for people. As safe as a kill: what was logged is on disk."""
-    message = f"\nerror: {what}. All that was logged stands; continue with --resume\n"
-    os.write(sys.stderr.fileno(), message.encode())
-    os._exit(1)

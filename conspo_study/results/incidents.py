@@ -22,6 +22,9 @@ class IncidentType(StrEnum):
 
     WORKER_RESTARTED = "worker_restarted"
     """A worker process died or froze; all workers began again from the last checkpoint."""
+    TRIAL_RESTARTED = "trial_restarted"
+    """The process that drives the trial's workers died; the trial began again from its last
+    checkpoint."""
     CHECKPOINT_DAMAGED = "checkpoint_damaged"
     """A checkpoint was not what was written; it is set aside and an older one used."""
     RESTARTED_FROM_SCRATCH = "restarted_from_scratch"

@@ -14,6 +14,11 @@ from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.text import printable, setting_text
 
+_CAUSES_OF_THE_MACHINE = (
+    *("the trial's processes died", "the trial ended after step", "the workers died"),
+    *("out of memory: ", "rollout "),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
@@ -49,6 +54,8 @@ class TrialRow:
     """Last reported value of each metric per seed."""
     cause: str = ""
     """Why the trial failed. Untrusted text."""
+    machine: bool = False
+    """Whether the machine made it fail, so that it may be tried again."""
     incidents: Mapping[str, int] = field(default_factory=dict)
     """How often each type of failure was absorbed."""
     wall_s: float | None = None
@@ -256,6 +263,7 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
             row,
             state=TrialState.RUNNING,
             cause="",
+            machine=False,
             values={},
             also={},
             recorded_value=None,
@@ -264,6 +272,7 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
     if kind is EventKind.REPORTED:
         # A stopped worker may still report once; the end of its trial stands.
         return row if row.state.ended else _reported(row, data)
+    cause = str(data.get("cause", ""))
     return replace(
         row,
         state=TrialState(kind.value),
@@ -271,7 +280,8 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
         values=_by_seed(data.get("values") or {}),
         also={metric: _by_seed(values) for metric, values in (data.get("also") or {}).items()},
         recorded_value=_number(data.get("value")),
-        cause=str(data.get("cause", "")),
+        cause=cause,
+        machine=kind is EventKind.FAILED and _is_of_the_machine(data, cause),
         wall_s=_number(data.get("wall_s")),
     )
 
@@ -294,6 +304,11 @@ def _counted(incidents: Mapping[str, int], data: Mapping[str, Any]) -> dict[str,
     """The counts after one more incident event."""
     kind, count = str(data["type"]), int(data.get("count", 1))
     return {**incidents, kind: incidents.get(kind, 0) + count}
+
+
+def _is_of_the_machine(data: Mapping[str, Any], cause: str) -> bool:
+    """Whether the machine made a trial fail; logs before version 0.3 say so by the cause alone."""
+    return bool(data.get("machine", cause.startswith(_CAUSES_OF_THE_MACHINE)))
 
 
 def _by_seed(values: Mapping[str, Any]) -> dict[int, float]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from statistics import fmean
@@ -70,9 +70,11 @@ class Search:
     """Suggests trials of a study and records their progress and endings.
 
     Not thread-safe: Ray Tune calls its searcher from one thread.
+
+    retried: failed trials that are run again, from their last checkpoint.
     """
 
-    def __init__(self, definition: StudyDefinition, log: ResultsLog):
+    def __init__(self, definition: StudyDefinition, log: ResultsLog, retried: Collection[str] = ()):
         self.definition = definition
         self.log = log
         self._proposer = make_proposer(definition)
@@ -85,7 +87,9 @@ class Search:
         """Number of the trial for which the space had no more points."""
         self._decided: tuple[int, Suggestion | Wait | None] = (-1, None)
         """Length of the log, and the decision that follows from it."""
-        self._unfinished = deque(row for row in self._asked_for if not row.state.ended)
+        self._unfinished = deque(
+            row for row in self._asked_for if not row.state.ended or row.id in retried
+        )
 
     def suggest(self) -> Suggestion | Wait | None:
         """The next trial, logged; WAIT while it depends on running trials; None if there is none.
@@ -104,7 +108,12 @@ class Search:
     def complete(self) -> bool:
         """True if every trial of the budget, or of a space that is used up, and every confirmation
         has ended."""
-        return all(row.state.ended for row in self._asked_for) and self._next() is None
+        ended = not self._unfinished and all(row.state.ended for row in self._asked_for)
+        return ended and self._next() is None
+
+    def again(self, trial: str) -> None:
+        """Suggest an open trial once more, before any other."""
+        self._unfinished.appendleft(self.log.table.row(trial))
 
     def started(self, trial: str) -> None:
         """Record that the trial has got its resources."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,15 @@ class Claim:
     """What the log holds so far."""
     changes: tuple[str, ...]
     """Differences from what is stored, to be accepted by whoever runs the study."""
+    retried: Collection[str] = ()
+    """Failed trials that are to run again."""
     plugins: PluginSources = field(default_factory=PluginSources)
     """The files of its own objectives and rewards, and where they lie."""
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to run."""
-        return nothing_left(self.table, self.study.trials)
+        return nothing_left(self.table, self.study.trials, self.retried)
 
     def write(self) -> tuple[str, ...]:
         """Write `study.json`, `snapshot.json`, a copy of the plugins and, if any is, what is left
@@ -88,9 +90,10 @@ class Claim:
         return os.path.relpath(place, folder)
 
 
-def nothing_left(table: StudyTable, trials: int) -> bool:
-    """Whether a study has come to its end under a budget of `trials`."""
-    return table.finished and trials <= max(len(table.rows), table.trials or 0)
+def nothing_left(table: StudyTable, trials: int, retried: Collection[str] = ()) -> bool:
+    """Whether a study has come to its end under a budget of `trials`. retried: failed trials that
+    are to run again."""
+    return not retried and table.finished and trials <= max(len(table.rows), table.trials or 0)
 
 
 def claim(
@@ -102,9 +105,10 @@ def claim(
     resume: bool,
     allow_changes: bool,
     plugins: PluginSources | None = None,
+    retried: Collection[str] = (),
 ) -> Claim:
     """Check that `study` may run in `folder`, reading only. table: that of its log. plugins: the
-    files of its own code.
+    files of its own code. retried: failed trials that are to run again.
 
     Raises StudyError when the folder holds something else, or this study unfinished and `resume` is
     not set, or what the study began with has changed and `allow_changes` is not set.
@@ -114,7 +118,7 @@ def claim(
         if table.rows or _unexpected(folder):
             what = DEFINITION if table.rows else "study"
             raise StudyError(f"{folder} is not empty and holds no {what}: choose another --name")
-        return Claim(folder, study, data, None, table, (), plugins)
+        return Claim(folder, study, data, None, table, (), retried, plugins)
     stored = read_definition(folder)
     of_definition = _differences(stored["definition"], study.frozen())
     of_data = [
@@ -124,7 +128,7 @@ def claim(
     ]
     # Names that come and go are differences of the definition.
     changes = (*of_definition, *of_data)
-    claimed = Claim(folder, study, data, stored, table, changes, plugins)
+    claimed = Claim(folder, study, data, stored, table, changes, retried, plugins)
     if not claimed.done and "code" in stored:
         of_code = code_changes(stored["code"], code_identity(plugins=plugins.hashes))
         claimed = replace(claimed, changes=(*changes, *of_code))

@@ -10,16 +10,21 @@ from conspo_study.tracking.known import how_to_look
 
 
 def after_the_end(
-    folder: Path, trials: int, track: Sequence[str] = (), used_up: bool = False
+    folder: Path,
+    trials: int,
+    track: Sequence[str] = (),
+    used_up: bool = False,
+    by_machine: bool = False,
 ) -> list[str]:
     """Commands for a study that has ended, as lines.
 
     trials: its budget. track: trackers that it was sent to. used_up: whether more trials would find
-    nothing to try.
+    nothing to try. by_machine: whether trials failed that may be tried again.
     """
     place = typed(folder)
     more = ("more trials", f"conspo extend {place} --trials {2 * trials}")
     return _lines(
+        *([("retry failed trials", f"conspo resume {place} --retry-failed")] if by_machine else []),
         ("watch", f"conspo watch {place}"),
         *([] if used_up else [more]),
         ("report again", f"conspo report {place}"),

@@ -77,6 +77,8 @@ class Outcome:
     """Trials of the search that ran to their end."""
     failed: tuple[str, ...] = ()
     """Trials, confirmations included, that failed."""
+    failed_by_machine: tuple[str, ...] = ()
+    """Those among them that may be tried again, with `retry_failed`."""
     used_up: str = ""
     """That nothing was left to try before the budget was; empty otherwise."""
     signalled: int = 0
@@ -164,6 +166,7 @@ class Study(StudyDefinition):
         resume: bool = False,
         takeover: bool = False,
         allow_changes: bool = False,
+        retry_failed: bool = False,
         track: Sequence[str] = (),
         console: Console | None = None,
     ) -> Outcome:
@@ -173,6 +176,7 @@ class Study(StudyDefinition):
             resume=resume,
             takeover=takeover,
             allow_changes=allow_changes,
+            retry_failed=retry_failed,
             track=track,
             console=console,
         )
@@ -184,6 +188,7 @@ class Study(StudyDefinition):
         resume: bool = False,
         takeover: bool = False,
         allow_changes: bool = False,
+        retry_failed: bool = False,
         track: Sequence[str] = (),
         console: Console | None = None,
     ) -> Outcome:
@@ -191,8 +196,9 @@ class Study(StudyDefinition):
 
         resume: continue a study that has begun. takeover: continue one whose driver, on another
         host, shows no sign of life. allow_changes: continue although settings, data or code are not
-        what the study began with. track: names of trackers to send it to, such as `tensorboard`;
-        they change nothing of the study.
+        what the study began with. retry_failed: run trials again, from their last checkpoint, that
+        the machine made fail; what was suggested in the meantime stays. track: names of trackers to
+        send it to, such as `tensorboard`; they change nothing of the study.
 
         Raises StudyError before any work when the definition, the data, the machine, the directory
         or a missing package does not allow it, StudyStopped when it cannot go on for want of disk
@@ -208,7 +214,7 @@ class Study(StudyDefinition):
         except ValueError as error:
             raise StudyError(str(error)) from error
         with chdir(self._begins_at), lasting_output():
-            return self._run(folder, resume, takeover, allow_changes, track, console)
+            return self._run(folder, resume, takeover, allow_changes, retry_failed, track, console)
 
     def _run(
         self,
@@ -216,13 +222,16 @@ class Study(StudyDefinition):
         resume: bool,
         takeover: bool,
         allow_changes: bool,
+        retry_failed: bool,
         track: Sequence[str],
         console: Console,
     ) -> Outcome:
         plan = self._plan(None, folder=folder)
         content = read_events(folder)
         before = content.builder.table
-        found = preflight(self, plan, fetch=True, try_code=not nothing_left(before, self.trials))
+        retried = [row.id for row in before.all_rows if row.machine] if retry_failed else []
+        ended = nothing_left(before, self.trials, retried)
+        found = preflight(self, plan, fetch=True, try_code=not ended)
         if found.problems:
             raise StudyError("\n".join(found.problems))
         for line in [*found.lines(), *space_notes(self)]:
@@ -234,6 +243,7 @@ class Study(StudyDefinition):
                 resume=resume,
                 allow_changes=allow_changes,
                 plugins=found.plugins,
+                retried=retried,
             )
 
         claimed = check(before)
@@ -243,7 +253,7 @@ class Study(StudyDefinition):
             return _outcome(folder, before, trials, complete=True, ran=False)
         make_folder(folder, plan.disk_bytes)
         lease = Lease(folder / LEASE, takeover=takeover, on_lost=stop)
-        with interrupts() as received, _driving(folder, lease, content) as log:
+        with interrupts(lease.release) as received, _driving(folder, lease, content) as log:
             for notice in log.notices:
                 console.line(notice)
             complete, sent = False, tuple(track)
@@ -260,7 +270,7 @@ class Study(StudyDefinition):
                 from conspo_study.cluster.launch import launch
 
                 with tracking(folder, track, console.notice) as trackers:
-                    complete = launch(self, folder, log, plan, console)
+                    complete = launch(self, folder, log, plan, console, retried)
                     if complete:
                         log.append(TrialEvent(EventKind.STUDY_FINISHED))
                 sent = tuple(name for name in track if name not in trackers.failed)
@@ -275,6 +285,7 @@ def _outcome(folder: Path, table: StudyTable, trials: int, **how: Any) -> Outcom
         trials=trials,
         finished=table.counts[TrialState.FINISHED],
         failed=tuple(row.id for row in table.all_rows if row.state is TrialState.FAILED),
+        failed_by_machine=tuple(row.id for row in table.all_rows if row.machine),
         used_up=used_up(table, trials),
         **how,
     )

@@ -11,7 +11,7 @@ from study_fixtures import METRIC, MemoryLog, definition
 
 from conspo_study.cluster import tune as ray_tune
 from conspo_study.cluster.outlet import INCIDENTS, STEP
-from conspo_study.cluster.trial import FAILURE
+from conspo_study.cluster.trial import FAILURE, MACHINE
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.cluster.tune import LoggedSearcher
 from conspo_study.definition import Aim, Confirmation
@@ -30,9 +30,9 @@ def searcher(tmp_path):
     return searcher_in(tmp_path)
 
 
-def searcher_in(folder, concurrent=2, log=None, **changes):
+def searcher_in(folder, concurrent=2, log=None, answers=lambda stopping: True, **changes):
     study = definition(**changes)
-    return LoggedSearcher(Search(study, log or MemoryLog()), study, folder, concurrent)
+    return LoggedSearcher(Search(study, log or MemoryLog()), study, folder, concurrent, answers)
 
 
 def result(step, value=0.5, seeds=(0, 1)):
@@ -125,13 +125,14 @@ def test_a_trial_that_ends_at_a_bar_is_pruned_there(tmp_path):
     assert found.values == {0: pytest.approx(0.2), 1: pytest.approx(0.4)}
 
 
-def test_a_trial_that_ends_early_where_no_bar_stops_it_has_failed(tmp_path):
+def test_a_trial_that_ends_early_where_no_bar_stops_it_is_started_again(tmp_path):
     searcher = with_bars(tmp_path)
     searcher.on_trial_result("c", result(3))
     searcher.on_trial_complete("c", result(3))
+    assert searcher.suggest("d")["trial"] == "t0002"
     found = row(searcher, "t0002")
-    assert (found.state, found.step) == (TrialState.FAILED, 3)
-    assert found.cause == "the trial ended after step 3 of 4, where no bar stops it"
+    assert (found.state, found.step) == (TrialState.RUNNING, 3)
+    assert found.incidents == {"trial_restarted": 1}
 
 
 def test_values_of_further_objectives_are_logged_by_seed(tmp_path):
@@ -172,19 +173,71 @@ def test_a_reported_failure_is_a_failure_with_its_cause(searcher):
     assert (found.state, found.cause, found.value) == (TrialState.FAILED, "diverged: nan", None)
 
 
+def kinds(searcher, trial="t0000"):
+    logged = [e.event for e in searcher.search.log.events if e.event.trial == trial]
+    return [event.kind.value for event in logged]
+
+
 @pytest.mark.parametrize("last", [None, {}, {"done": True}])
-def test_a_trial_whose_processes_vanish_is_a_failure(searcher, last):
+def test_an_end_without_a_cause_is_no_end_until_the_head_has_answered(tmp_path, last):
+    alive = []
+    searcher = searcher_in(tmp_path, answers=lambda stopping: bool(alive))
     searcher.suggest("a")
     searcher.on_trial_complete("a", last, error=True)
-    assert row(searcher).state is TrialState.FAILED
-    assert "died without a report" in row(searcher).cause
+    searcher.died_of("a", "ActorDiedError: a connection error")
+    assert searcher.suggest("b") is None
+    assert kinds(searcher) == ["suggested", "started"]
+    alive.append(True)
+    assert searcher.suggest("c")["trial"] == "t0000"
+    assert kinds(searcher) == ["suggested", "started", "incident", "started"]
+    assert searcher.search.log.events[-2].event.data["detail"].startswith("ActorDiedError")
+    assert searcher.suggest("d")["trial"] == "t0001"
+    finish(searcher, "c")
+    assert row(searcher).state is TrialState.FINISHED
 
 
-def test_a_trial_whose_processes_vanish_between_reports_is_a_failure(searcher):
-    searcher.suggest("a")
-    searcher.on_trial_result("a", result(2))
-    searcher.on_trial_complete("a", result(2), error=True)
-    assert row(searcher).cause == "the trial's processes died after step 2"
+def test_a_trial_that_dies_without_progress_fails_as_the_machine_s(searcher):
+    for tune_id in "abc":
+        assert searcher.suggest(tune_id)["trial"] == "t0000"
+        searcher.on_trial_result(tune_id, result(2))
+        searcher.on_trial_complete(tune_id, result(2), error=True)
+        searcher.died_of(tune_id, "killed")
+    assert searcher.suggest("d")["trial"] == "t0001"
+    found = row(searcher)
+    assert (found.state, found.machine) == (TrialState.FAILED, True)
+    assert found.cause == "the trial's driver died 3 times at step 2: killed"
+    assert found.incidents == {"trial_restarted": 2}
+
+
+def test_progress_begins_the_count_of_deaths_anew(searcher):
+    for number, step in enumerate((0, 0, 1, 1, 2, 2, 3, 3)):
+        assert searcher.suggest(number)["trial"] == "t0000"
+        searcher.on_trial_result(number, result(step))
+        searcher.on_trial_complete(number, result(step), error=True)
+    assert searcher.suggest("last")["trial"] == "t0000"
+    assert row(searcher).incidents == {"trial_restarted": 8}
+
+
+def test_a_failure_of_the_machine_is_run_again_when_asked_for(tmp_path):
+    log = MemoryLog()
+    first = searcher_in(tmp_path, log=log, trials=2)
+    first.suggest("a"), first.suggest("b")
+    first.on_trial_result("a", {FAILURE: "out of memory: x", MACHINE: True})
+    first.on_trial_complete("a")
+    first.on_trial_complete("b", {FAILURE: "diverged: nan"})
+    assert first.suggest("c") == "FINISHED"
+    failed = {found.id: found.machine for found in log.table.all_rows}
+    assert failed == {"t0000": True, "t0001": False}
+    study = definition(trials=2)
+    search = Search(study, log, retried=["t0000"])
+    assert not search.complete
+    again = LoggedSearcher(search, study, tmp_path, 2)
+    assert again.suggest("d")["trial"] == "t0000"
+    assert again.suggest("e") is None
+    finish(again, "d")
+    assert again.suggest("f") == "FINISHED"
+    assert search.complete
+    assert (row(again).state, row(again).machine) == (TrialState.FINISHED, False)
 
 
 BAD_METRICS = [None, math.nan, math.inf, -math.inf, "0.5", True, [0.5], 10**400]
@@ -274,8 +327,8 @@ def test_no_report_at_all_raises_an_error_here(folder, reports):
     for report in reports:
         searcher.on_trial_result("a", report)
     searcher.on_trial_complete("a", reports[-1] if reports else None)
-    assert row(searcher).state in (TrialState.FINISHED, TrialState.FAILED)
-    assert searcher.suggest("b")["trial"] == "t0001"
+    open_again = row(searcher).state is TrialState.RUNNING
+    assert searcher.suggest("b")["trial"] == ("t0000" if open_again else "t0001")
 
 
 def test_reports_repeated_after_a_worker_restart_are_logged_once(searcher):

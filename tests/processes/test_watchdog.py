@@ -72,7 +72,7 @@ def test_a_fault_that_passes_is_forgiven():
 
 
 def test_the_end_is_a_message_and_status_one():
-    code = "from conspo_study.processes.watchdog import end_at_once; end_at_once('Ray is gone')"
+    code = "from conspo_study.processes.interrupts import end_at_once; end_at_once('Ray is gone')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1
     assert run.stderr.strip() == (

@@ -34,7 +34,7 @@ def suggest(log, number):
     data = {{"params": {{TAU: 1.0}}, "seeds": [0, 1]}}
     log.append(TrialEvent(EventKind.SUGGESTED, f"t{{number:04d}}", data))
 
-def launch(study, folder, log, plan, console):
+def launch(study, folder, log, plan, console, retried):
     if not log.table.rows:
         suggest(log, 0)
 {body}

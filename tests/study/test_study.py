@@ -32,7 +32,7 @@ def launched(monkeypatch):
     """Replaces Ray by a record of what would have been launched."""
     calls = []
 
-    def launch(study, folder, log, plan, console):
+    def launch(study, folder, log, plan, console, retried):
         if not log.table.rows:
             suggestion = {"params": {TAU: 1.0}, "seeds": [0, 1]}
             log.append(TrialEvent(EventKind.SUGGESTED, "t0000", suggestion))
@@ -254,7 +254,7 @@ def test_a_damaged_log_is_refused_with_the_command_that_repairs_it(tmp_path, lau
 def test_a_driver_is_named_in_the_folder_only_while_it_runs(tmp_path, monkeypatch):
     seen = []
 
-    def launch(study, folder, log, plan, console):
+    def launch(study, folder, log, plan, console, retried):
         seen.append(json.loads((folder / "driver.json").read_text()))
         with pytest.raises(StudyError, match=f"process {os.getpid()} on host"):
             run(tmp_path, resume=True)
@@ -292,7 +292,7 @@ def test_a_disk_without_room_for_the_plan_is_refused(tmp_path, launched, monkeyp
 
 
 def test_an_error_of_ours_is_not_taken_for_a_full_disk(tmp_path, monkeypatch):
-    def launch(study, folder, log, plan, console):
+    def launch(study, folder, log, plan, console, retried):
         raise ZeroDivisionError
 
     monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)
