@@ -175,8 +175,9 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             assert self._running, "the search waits for a trial, and none is running"
             return None
         if suggestion is None:
+            # Tune asks no more after FINISHED, and what still runs may have to be started again.
             finished: str = Searcher.FINISHED
-            return finished
+            return None if self._running else finished
         spec = TrialSpec(
             study=self.definition.name,
             trial=suggestion.trial,

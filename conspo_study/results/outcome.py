@@ -31,6 +31,9 @@ def failure_lines(folder: Path, table: StudyTable) -> list[str]:
     if lost:
         of = _counted(again, "confirmation")
         lines.append(f"{len(lost)} of {of} failed; first cause: {_cause(folder, lost[0])}")
+    if machine := [row.id for row in table.all_rows if row.machine]:
+        shown = ", ".join(machine[:_MOST_NAMED]) + (" ..." if len(machine) > _MOST_NAMED else "")
+        lines.append(f"The machine made {shown} fail: resume with --retry-failed to try again")
     return lines
 
 

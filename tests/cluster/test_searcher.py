@@ -86,8 +86,10 @@ def test_the_end_of_the_search_is_said_once_all_is_confirmed(tmp_path):
     assert searcher.suggest("c")["seeds"] == (7,)
     finish(searcher, "a", 0.1), finish(searcher, "b", 0.9)
     assert searcher.suggest("d")["trial"] == "c0001"
+    finish(searcher, "c", seeds=(7,))
+    assert searcher.suggest("e") is None, "what still runs may have to be started again"
+    finish(searcher, "d", seeds=(7,))
     assert searcher.suggest("e") == "FINISHED"
-    finish(searcher, "c", seeds=(7,)), finish(searcher, "d", seeds=(7,))
     assert searcher.search.complete
 
 

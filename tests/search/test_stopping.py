@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from conspo_study.processes.interrupts import STOP_S
 from conspo_study.results.log import read_log
 from conspo_study.results.table import build_table
 
@@ -78,6 +79,17 @@ COMPLETES = """
 """
 
 
+SIGNALS = pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+HANGS = """
+    try:
+        time.sleep(60)
+    finally:
+        time.sleep(60)
+"""
+
+
 def command(results, body, *arguments):
     return [sys.executable, "-c", DRIVER.format(body=body), str(results), *arguments]
 
@@ -95,8 +107,12 @@ def run(results, body, *arguments):
     )
 
 
+def ignore_hangup():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 @contextmanager
-def running(results, body):
+def running(results, body, **how):
     """A study that has said that it is running."""
     with subprocess.Popen(
         command(results, body),
@@ -104,6 +120,7 @@ def running(results, body):
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
+        **how,
     ) as process:
         try:
             assert process.stdout.readline() == "running\n", process.stderr.read()
@@ -123,7 +140,7 @@ def assert_it_goes_on(results):
     assert not (folder / "driver.json").exists()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@SIGNALS
 def test_a_signal_ends_a_study_that_can_be_resumed(tmp_path, number, status):
     with running(tmp_path, WAITS) as study:
         study.send_signal(number)
@@ -135,7 +152,7 @@ def test_a_signal_ends_a_study_that_can_be_resumed(tmp_path, number, status):
     assert_it_goes_on(tmp_path)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@SIGNALS
 def test_tune_is_asked_to_stop_in_order(tmp_path, number, status):
     with running(tmp_path, TUNE.format(after="")) as study:
         study.send_signal(number)
@@ -144,20 +161,47 @@ def test_tune_is_asked_to_stop_in_order(tmp_path, number, status):
     assert output.startswith("stopping\n") and errors == ""
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@SIGNALS
 def test_a_second_signal_ends_it_at_once(tmp_path, number, status):
-    hangs = "    try:\n        time.sleep(60)\n    finally:\n        time.sleep(60)"
-    with running(tmp_path, TUNE.format(after=hangs)) as study:
+    with running(tmp_path, TUNE.format(after=HANGS)) as study:
         study.send_signal(number)
         assert study.stdout.readline() == "stopping\n"
         study.send_signal(number)
         _, errors = study.communicate(timeout=PATIENCE_S)
     assert study.returncode == status
     assert "stopped at once; continue with --resume" in errors and "Traceback" not in errors
+    assert not (tmp_path / "test" / "driver.json").exists(), "the lease was given back"
     assert_it_goes_on(tmp_path)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("body", [TUNE.format(after=HANGS), 'print("running", flush=True)' + HANGS])
+def test_a_study_that_cannot_stop_in_order_is_ended_in_time(tmp_path, body):
+    """A signal to the whole process group ends Ray, which then answers nothing any more."""
+    body = body if body.startswith("\n") else f"    {body}"
+    with running(tmp_path, body) as study:
+        sent = time.monotonic()
+        study.terminate()
+        _, errors = study.communicate(timeout=PATIENCE_S)
+        took = time.monotonic() - sent
+    assert study.returncode == 143
+    assert STOP_S <= took < 2 * STOP_S
+    assert "not stopped in order within 4 s" in errors and "Traceback" not in errors
+    assert not (tmp_path / "test" / "driver.json").exists(), "the lease was given back"
+    assert_it_goes_on(tmp_path)
+
+
+def test_under_nohup_the_end_of_the_terminal_is_nothing(tmp_path):
+    ignores = "    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN\n"
+    with running(tmp_path, ignores + WAITS, preexec_fn=ignore_hangup) as study:
+        study.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert study.poll() is None
+        study.terminate()
+        study.communicate(timeout=PATIENCE_S)
+    assert study.returncode == 143
+
+
+@SIGNALS
 def test_after_tune_has_ended_a_signal_interrupts_at_once(tmp_path, number, status):
     ended = "    signal.signal(signal.SIGUSR1, lambda *_: None)\n    interrupts.tune_has_ended()"
     with running(tmp_path, ended + WAITS) as study:

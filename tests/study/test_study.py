@@ -104,6 +104,33 @@ def test_a_complete_study_is_not_run_again(tmp_path, launched):
     assert (folder / "log.jsonl").read_bytes() == before
 
 
+def test_trials_that_the_machine_made_fail_are_run_again_when_asked_for(tmp_path, monkeypatch):
+    asked = []
+
+    def launch(study, folder, log, plan, console, retried):
+        asked.append(list(retried))
+        for number, machine in enumerate((False, True)):
+            trial = f"t{number:04d}"
+            if len(asked) == 1:
+                suggestion = {"params": {TAU: 1.0 + number}, "seeds": [0, 1]}
+                log.append(TrialEvent(EventKind.SUGGESTED, trial, suggestion))
+            if len(asked) == 1 or trial in retried:
+                kind = EventKind.FAILED if len(asked) == 1 else EventKind.FINISHED
+                log.append(TrialEvent(EventKind.STARTED, trial))
+                log.append(TrialEvent(kind, trial, {"cause": "x", "machine": machine}))
+        return True
+
+    monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)
+    study = definition(Study, anchors=(), trials=2)
+    first = run(tmp_path, study)
+    assert (first.failed, first.failed_by_machine) == (("t0000", "t0001"), ("t0001",))
+    assert not run(tmp_path, study, resume=True).ran
+    again = run(tmp_path, study, resume=True, retry_failed=True)
+    assert (again.failed, again.failed_by_machine, again.finished) == (("t0000",), (), 1)
+    assert not run(tmp_path, study, resume=True, retry_failed=True).ran
+    assert asked == [[], ["t0001"]]
+
+
 def test_a_study_that_ended_short_of_its_budget_is_complete_until_the_budget_grows(
     tmp_path, launched
 ):
