@@ -85,7 +85,8 @@ def ship(sources: PluginSources, folder: Path) -> None:
     for name, path in sources.copied.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
+        with target.open("xb") as file:  # which follows no link
+            file.write(path.read_bytes())
 
 
 def search_in(folder: str) -> None:

@@ -34,6 +34,7 @@ from conspo_study.results.folder import (
     make_folder,
     read_definition,
     read_events,
+    refuse_links,
     remove_leftovers,
 )
 from conspo_study.results.lease import Lease
@@ -219,6 +220,7 @@ class Study(StudyDefinition):
         track: Sequence[str],
         console: Console,
     ) -> Outcome:
+        refuse_links(folder)
         plan = self._plan(None, folder=folder)
         content = read_events(folder)
         before = content.builder.table

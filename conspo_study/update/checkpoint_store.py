@@ -15,7 +15,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from conspo_study.files import flush
+from conspo_study.files import flush, make_folders
 from conspo_study.records.checkpoints import (
     DAMAGED,
     PARTIAL,
@@ -26,6 +26,8 @@ from conspo_study.update.checkpoint import open_checkpoint, seal
 from conspo_study.update.errors import CheckpointDamaged
 from conspo_study.update.world import World
 
+_INNER = 2
+"""Folders of a results directory above a checkpoint: `ray`, and the run's."""
 KEPT = 2
 """Whole checkpoints that are kept: the newest, and one to fall back to."""
 
@@ -66,8 +68,9 @@ class CheckpointStore:
 
         def begin() -> None:
             if first:
+                make_folders(self.folder, _INNER)
                 _remove(partial)
-                partial.mkdir(parents=True)
+                partial.mkdir()
 
         def complete() -> None:
             if first:
