@@ -190,10 +190,10 @@ class Study(StudyDefinition):
     ) -> Outcome:
         """Run all trials that the results directory does not already hold.
 
-        resume: continue a study that has begun. takeover: continue one whose driver, on another
-        host, shows no sign of life. allow_changes: continue although settings, data or code are not
-        what the study began with. track: names of trackers to send it to, such as `tensorboard`;
-        they change nothing of the study.
+        resume: continue a study that has begun. takeover: continue one whose driver, elsewhere,
+        shows no sign of life. allow_changes: continue although settings, data or code are not what
+        the study began with. track: names of trackers to send it to, such as `tensorboard`; they
+        change nothing of the study.
 
         Raises StudyError before any work when the definition, the data, the machine, the directory
         or a missing package does not allow it, StudyStopped when it cannot go on for want of disk
