@@ -35,7 +35,7 @@ def write_atomic(path: Path, data: bytes, inner: int = 0) -> None:
     Raises OSError naming `path` (disk full, permission, a link among the last `inner` folders);
     the file then has its old content or, whole, the new.
     """
-    with _named(path, "cannot write the file"), _descriptor(path.parent, inner) as folder:
+    with naming(path, "cannot write the file"), _descriptor(path.parent, inner) as folder:
         # A leading dot keeps an abandoned temporary file out of every glob of a reader.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         try:
@@ -74,7 +74,7 @@ def open_to_append(path: Path, inner: int = 0) -> int:
     Raises OSError naming `path` for a link, anything else that is no regular file, and a file with
     a second name: what is appended would change that, too.
     """
-    with _named(path, "cannot open the file"), _descriptor(path.parent, inner) as folder:
+    with naming(path, "cannot open the file"), _descriptor(path.parent, inner) as folder:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK
         handle = os.open(_in(folder, path), flags, _MODE, dir_fd=folder)
         try:
@@ -91,7 +91,7 @@ def make_folders(path: Path, inner: int) -> None:
 
     Raises OSError naming `path` when one of the last `inner` is a link or no folder.
     """
-    with _named(path, "cannot create the folder"):
+    with naming(path, "cannot create the folder"):
         path.absolute().parents[inner - 1].mkdir(parents=True, exist_ok=True)
         with _descriptor(path, inner, make=True):
             pass
@@ -101,6 +101,17 @@ def write_all(handle: int, data: bytes) -> None:
     """Write all of `data` to a descriptor. Raises OSError."""
     while data:
         data = data[os.write(handle, data) :]
+
+
+@contextmanager
+def naming(path: Path, what: str, rest: str = "") -> Iterator[None]:
+    """Let an OSError of the block name `path`, and what could not be done with it."""
+    try:
+        yield
+    except OSError as error:
+        link = error.errno == errno.ELOOP
+        why = "it is a link, through which nothing is written" if link else error.strerror
+        raise OSError(error.errno, f"{what} ({why}){rest}", str(path)) from error
 
 
 @contextmanager
@@ -145,17 +156,6 @@ def _unfit(about: os.stat_result) -> str:
     return ""
 
 
-@contextmanager
-def _named(path: Path, what: str) -> Iterator[None]:
-    """Let an OSError name the file and what could not be done with it."""
-    try:
-        yield
-    except OSError as error:
-        link = error.errno == errno.ELOOP
-        why = "it is a link, through which nothing is written" if link else error.strerror
-        raise OSError(error.errno, f"{what} ({why})", str(path)) from error
-
-
 def free_path(path: Path, purpose: str) -> Path:
     """`<path>.<purpose>-1`, or with the first number that no file bears."""
     number = 1
@@ -198,7 +198,7 @@ def flush(path: Path) -> None:
     """
     if sys.platform == "win32":
         return  # which opens no folder, and flushes no file that is opened for reading
-    with _named(path, "cannot wait for the disk"):
+    with naming(path, "cannot wait for the disk"):
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from conspo_study.files import flush, free_path, open_to_append, write_all, write_atomic
+from conspo_study.files import flush, free_path, naming, open_to_append, write_all, write_atomic
 from conspo_study.records import TrialEvent
 from conspo_study.results.lease import Lease, LeaseLost, LogLocked
 from conspo_study.results.lines import (
@@ -207,14 +207,14 @@ class ResultsLog:
         if content == written:
             return events
         if content + b"\n" == written:
-            with self._explained("cannot mend its last line"):
+            with naming(self.path, "cannot mend its last line"):
                 write_all(self._fd, b"\n")
                 os.fsync(self._fd)
             self.notices.append(f"{self.path.name}: the last line had no newline: added")
         elif content == written + torn:
             aside = free_path(self.path, "torn")
             write_atomic(aside, torn)
-            with self._explained("cannot cut off its last line"):
+            with naming(self.path, "cannot cut off its last line"):
                 os.ftruncate(self._fd, len(written))
                 os.fsync(self._fd)
             zeros = (
@@ -242,13 +242,15 @@ class ResultsLog:
     def _replace(self, content: bytes) -> None:
         """Put a file with `content` in the log's place, whole or not at all, and lock it."""
         write_atomic(self.path, content)
-        self._replaced = self._fd
-        self._fd = open_to_append(self.path)
+        opened = open_to_append(self.path)
+        self._replaced, self._fd = self._fd, opened
         self._lock()
 
     def _write(self, line: bytes) -> None:
-        with self._explained(
-            "cannot write to the results log", "; the event was not stored and the log is intact"
+        with naming(
+            self.path,
+            "cannot write to the results log",
+            "; the event was not stored and the log is intact",
         ):
             end = os.fstat(self._fd).st_size
             try:
@@ -263,17 +265,8 @@ class ResultsLog:
 
     def _content(self) -> bytes:
         with (
-            self._explained("cannot read the results log"),
+            naming(self.path, "cannot read the results log"),
             open(self._fd, "rb", closefd=False) as file,
         ):
             file.seek(0)
             return file.read()
-
-    @contextmanager
-    def _explained(self, what: str, ending: str = "") -> Iterator[None]:
-        """Let an OSError name the log, and what could not be done."""
-        try:
-            yield
-        except OSError as error:
-            why = f"{what} ({error.strerror}){ending}"
-            raise OSError(error.errno, why, str(self.path)) from error

@@ -327,7 +327,7 @@ def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> I
             raise
         received.received = signal.SIGTERM
     except Exception as error:
-        if log.failure is None and not _is_about_space(error):
+        if log.failure is None and not _is_about_space(error) and not _is_about(folder, error):
             error.add_note("\n".join(["All that was logged is kept.", *after_a_stop(folder)]))
             raise
         raise _stopped(log.failure or error, folder) from error
@@ -351,6 +351,12 @@ def _stopped(cause: BaseException, folder: Path) -> StudyStopped:
         f"{what}: {cause}. All that was logged stands; {remedy}, then continue with --resume",
         after_a_stop(folder),
     )
+
+
+def _is_about(folder: Path, error: BaseException) -> bool:
+    """Whether an error names a file in the results directory that could not be written."""
+    files = [one.filename for one in chain(error) if isinstance(one, OSError)]
+    return any(isinstance(file, str) and Path(file).is_relative_to(folder) for file in files)
 
 
 def _is_about_space(error: BaseException) -> bool:
