@@ -420,3 +420,30 @@ def test_the_cases_reach_every_kind_of_call(counted):
         assert name in written
     for name in (names.STEPS, names.CREDITS, "eval-0", "rollouts-0", "manifest.json", "state.json"):
         assert name in written
+
+
+@pytest.fixture
+def under(request):
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@pytest.mark.parametrize("under", [0o077, 0o027, 0o022], indirect=True, ids=oct)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_the_umask_decides_who_may_read(case, under, tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    made = case()
+    made.prepare(folder)
+    made.act(folder, lambda what: None)
+    append_incident(names.trial_folder(folder, "t0009"), Incident(IncidentType.STEP_SKIPPED, ""))
+    for path in folder.rglob("*"):
+        allowed = 0o777 if path.is_dir() else 0o666
+        assert path.stat().st_mode & 0o777 == allowed & ~under, path
+
+
+@pytest.mark.parametrize("under", [0o077, 0o027], indirect=True, ids=oct)
+def test_the_umask_decides_who_may_read_the_lease(under, tmp_path):
+    with ResultsLog(tmp_path / names.LOG, Lease(tmp_path / names.LEASE)):
+        assert (tmp_path / names.LEASE).stat().st_mode & 0o777 == 0o666 & ~under
