@@ -3,9 +3,8 @@
     python .ci/hashes.py REPORT
 
 REPORT is pip's own, of an installation that was tried and not made (`make hashes`). It names what
-pip would have fetched for this machine's Python and platform. Packages that are no download, such
-as a build of PyTorch that lies on this machine, have no hash that means anything elsewhere: they
-are named in a comment.
+pip would have fetched for this machine's Python and platform. Files that lie on this machine may
+have been built on it, so that their hash means nothing elsewhere: they are named in a comment.
 """
 
 import json
@@ -30,7 +29,9 @@ def lines(report):
     system = f"{where['sys_platform']} {where['platform_machine']}"
     yield f"# For {python} on {system}; written by `make hashes`."
     yield "# pip install --no-deps --require-hashes -r hashes.txt"
-    yield f"# Without a hash, since no public download: {', '.join(sorted(local, key=str.lower))}"
+    yield "# torch has several builds under one version, and is left out: choose yours."
+    if local:
+        yield f"# Without a hash, since no download: {', '.join(sorted(local, key=str.lower))}"
     yield from sorted(hashed, key=str.lower)
 
 

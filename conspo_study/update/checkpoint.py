@@ -64,7 +64,12 @@ def seal(folder: Path, state: Mapping[str, Any]) -> None:
     """Complete a checkpoint: write state.json, then the manifest; all of it is on disk on
     return."""
     write_atomic(folder / "state.json", json.dumps({"format": FORMAT, **state}, indent=1).encode())
+    # safetensors lets the owner alone read, whatever the umask says.
+    mode = (folder / "state.json").stat().st_mode & 0o777
     files = _files(folder)
+    for path in files:
+        if not path.is_symlink():
+            path.chmod(mode)
     digests = {str(path.relative_to(folder)): _sha256(path) for path in files}
     for path in files:
         flush(path)
