@@ -12,7 +12,7 @@ export HF_HUB_OFFLINE := 1
 # Tests start hundreds of processes, each of which would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study venv test test-slow test-ray test-long test-vllm vllm-cpu lint format clean
+.PHONY: sbom hashes study venv test test-slow test-ray test-long test-vllm vllm-cpu lint format clean
 
 study: $(STAMP)
 	$(BIN)/python studies/margin_sweep.py --resume
@@ -46,6 +46,18 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What is installed, with versions, licences and hashes: build/sbom.cdx.json.
+sbom: $(STAMP)
+	$(BIN)/python .ci/sbom.py build/sbom.cdx.json
+
+# The SHA-256 of what pip would fetch here for constraints.txt: hashes.txt.
+hashes: $(STAMP)
+	@mkdir -p build
+	grep -v '^torch==' constraints.txt > build/pins.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
+		--no-deps --report build/pip-report.json --requirement build/pins.txt
+	$(BIN)/python .ci/hashes.py build/pip-report.json
 
 # The stamps are written last, so an interrupted installation is repeated.
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 import warnings
@@ -13,6 +14,8 @@ from typing import Any, Literal
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from conspo_study.files import write_atomic
 
 PAGE_IN, COLUMN_IN = 7.0, 3.4
 """Widths of a page and of a column in inches; figures are drawn at their printed size."""
@@ -142,8 +145,14 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     with warnings.catch_warnings():
         # A name may have letters that the font lacks; captions and tables have them.
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.savefig(pdf, metadata={"CreationDate": None})
+        write_atomic(pdf, _encoded(figure, format="pdf", metadata={"CreationDate": None}))
         # The layout is settled; working it out again would take longer than drawing.
         figure.set_layout_engine("none")
-        figure.savefig(png, dpi=200, metadata={"Software": None})
+        write_atomic(png, _encoded(figure, format="png", dpi=200, metadata={"Software": None}))
     return [pdf, png]
+
+
+def _encoded(figure: Figure, **how: Any) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, **how)
+    return content.getvalue()

@@ -19,8 +19,9 @@ from analysis.report.figures import write_figures
 from analysis.report.manifest import manifest
 from analysis.report.page import report_page
 from analysis.report.tables import confirmation_report, method_reports, trials_report
-from conspo_study.files import write_atomic, write_json_atomic
+from conspo_study.files import make_folders, write_atomic, write_json_atomic
 from conspo_study.records import TrialState
+from conspo_study.results.folder import refuse_links
 from conspo_study.results.outcome import failure_lines, missing_lines
 from conspo_study.results.own_code import missing_code_lines
 from conspo_study.text import first_line
@@ -51,6 +52,9 @@ def write_reports(
     tell: called with what is being done. Raises StudyUnreadable when a directory cannot be read;
     nothing is written then.
     """
+    for folder in folders:
+        if folder.resolve() == out.resolve():
+            refuse_links(folder)
     studies = load_studies(folders, log_alone=True)
     several = len(studies) > 1
     keys = _keys(studies)
@@ -91,8 +95,8 @@ def _study_report(
 ) -> StudyReport:
     tell(f"tables of {study.name}")
     tables, figures = folder / "tables", folder / "figures"
-    tables.mkdir(parents=True, exist_ok=True)
-    figures.mkdir(exist_ok=True)
+    make_folders(tables, 1)
+    make_folders(figures, 1)
     summary = [*summary_lines(study), *detectable_lines(study)]
     alarms = [f"{line}." for line in failure_lines(study.folder, study.table)]
     missing = missing_lines(study.folder, study.table, study.definition, count_rows=True)
@@ -123,7 +127,7 @@ def _method_tables(
     studies: Sequence[StudyResults], folder: Path, refer: Reference, notes: list[str]
 ) -> list[ReportTable]:
     """Tables of the labelled trials of all studies together, and of their confirmations."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder, 1)
     written: list[ReportTable] = []
     for name, title, confirmed in _METHODS:
         trials = [

@@ -6,11 +6,14 @@ output, whatever its settings for logs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from conspo_study.files import make_folders, open_to_append
 
 
 @contextmanager
@@ -28,8 +31,8 @@ def ray_messages_to(path: Path) -> Iterator[None]:
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         lines = [line for text in data.get("lines", ()) for line in str(text).splitlines()]
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as file:
+            make_folders(path.parent, 1)
+            with os.fdopen(open_to_append(path, 1), "ab") as file:
                 text = "".join(f"{now} ({data.get('pid')}) {line}\n" for line in lines)
                 file.write(text.encode("utf-8", "backslashreplace"))
 

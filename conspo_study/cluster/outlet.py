@@ -9,6 +9,7 @@ from typing import Any
 
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.config import RewardConfig, RunConfig, config_hash
+from conspo_study.files import make_folders
 from conspo_study.records import CreditRow, EvalRow, RolloutRow
 from conspo_study.results import names
 from conspo_study.results.incidents import Incident, append_incident, read_incidents, set_totals
@@ -62,7 +63,7 @@ class RayOutlet:
         seed, step = rows[0].seed, rows[0].step
         folders = [self.spec.folder] + ([self._untrained_folder(seed)] if step == 0 else [])
         for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder, names.INNER)
             write_eval_rows(eval_path(folder, seed, step), rows)
 
     def untrained(self, seed: int) -> list[EvalRow] | None:

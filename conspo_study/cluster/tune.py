@@ -27,7 +27,7 @@ from conspo_study.cluster.trial import DETAILS, FAILURE, MACHINE, run_trial
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.foreign_code import imports_of
-from conspo_study.files import finite, write_atomic, write_json_atomic
+from conspo_study.files import finite, make_folders, write_atomic, write_json_atomic
 from conspo_study.processes import interrupts
 from conspo_study.records import EventKind, is_number
 from conspo_study.results import names
@@ -191,10 +191,11 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             imports=imports_of(self.definition),
             settings=settings_of(self.search.log.table.row(suggestion.trial)),
         )
-        spec.folder.mkdir(parents=True, exist_ok=True)
+        make_folders(spec.folder, names.INNER)
         write_json_atomic(
             spec.folder / names.CONFIG,
             {"label": suggestion.label, "seeds": list(spec.seeds), "config": spec.config},
+            names.INNER,
         )
         self._running[trial_id] = _Running(suggestion, time.monotonic())
         self.search.started(suggestion.trial)
@@ -285,8 +286,9 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         text = f"{cause}\n\n{details}".rstrip() + "\n"
         folder = names.trial_folder(self.results, trial)
         with suppress(OSError):  # the log has the cause
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(folder / names.FAILURE, text.encode("utf-8", "backslashreplace"))
+            make_folders(folder, names.INNER)
+            content = text.encode("utf-8", "backslashreplace")
+            write_atomic(folder / names.FAILURE, content, names.INNER)
 
     def _ending(self, running: _Running) -> tuple[EventKind, dict[str, Any]]:
         """The kind of ending with its values. Raises ValueError with the cause of a failure."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from conspo_study.files import write_json_atomic
 from conspo_study.processes.identity import kill, start_of
-from conspo_study.results.names import worker_file, worker_files
+from conspo_study.results.names import INNER, worker_file, worker_files
 
 _TITLE = b"RayTrainWorker"
 _KILL_S = 30.0
@@ -27,7 +27,7 @@ def enlist(folder: Path, rank: int) -> None:
 
     node = ray.get_runtime_context().get_node_id()
     record = {"node": node, "pid": os.getpid(), "start": start_of(os.getpid())}
-    write_json_atomic(worker_file(folder, rank), record)
+    write_json_atomic(worker_file(folder, rank), record, INNER)
 
 
 def end_all(folder: Path) -> None:

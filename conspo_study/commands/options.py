@@ -103,7 +103,7 @@ class StudyOptions(StudyChoice):
     resume: Flag = False
     """Continue this study where it was interrupted."""
     takeover: Flag = False
-    """With --resume: continue although a driver on another host, now silent, never released it."""
+    """With --resume: continue although a driver elsewhere, now silent, never released it."""
     allow_changes: Flag = False
     """With --resume: continue although settings, data or code have changed since it began."""
     retry_failed: Flag = False

@@ -60,7 +60,7 @@ class Resume(Verb):
     folder: Folder
     """Results directory of the study."""
     takeover: Flag = False
-    """Continue although a driver on another host, now silent, never released the study."""
+    """Continue although a driver elsewhere, now silent, never released the study."""
     allow_changes: Flag = False
     """Continue although data or code have changed since the study began."""
     retry_failed: Flag = False

@@ -32,10 +32,11 @@ class Export(Verb):
 
     def run(self, console: Console) -> int:
         from conspo_study.results.export import export_sqlite
-        from conspo_study.results.folder import read_definition
+        from conspo_study.results.folder import read_definition, refuse_links
         from conspo_study.results.log import read_log
         from conspo_study.results.names import LOG
 
+        refuse_links(self.folder)
         definition = read_definition(self.folder)["definition"]
         path = self.sqlite or self.folder / "optuna.sqlite3"
         count = export_sqlite(path, definition, read_log(self.folder / LOG))
@@ -60,7 +61,7 @@ class Track(Verb):
 
     def run(self, console: Console) -> int:
         from conspo_study.commands.script import trackers_named
-        from conspo_study.results.folder import read_definition
+        from conspo_study.results.folder import read_definition, refuse_links
         from conspo_study.terminal.status import driver_of
         from conspo_study.tracking.known import how_to_look
         from conspo_study.tracking.processes import LOOK_S, tracking
@@ -68,6 +69,7 @@ class Track(Verb):
         names = trackers_named(joined(self.to))
         if not names:
             raise StudyError("name a tracker: --to tensorboard, --to wandb or --to trackio")
+        refuse_links(self.folder)
         study = str(read_definition(self.folder)["name"])
         following = tracking(self.folder.resolve(), names, console.notice, end_s=None)
         with following as trackers, suppress(KeyboardInterrupt):
@@ -91,8 +93,10 @@ class Repair(Verb):
     """Results directory of the study."""
 
     def run(self, console: Console) -> int:
+        from conspo_study.results.folder import refuse_links
         from conspo_study.results.names import LOG
         from conspo_study.results.repair import repair_log
 
+        refuse_links(self.folder)
         console.lines(repair_log(self.folder / LOG).lines())
         return exits.OK

@@ -81,11 +81,13 @@ def ship(sources: PluginSources, folder: Path) -> None:
     """Fill `folder` with the copied files and nothing else; without files, remove it."""
     if folder.is_symlink():
         folder.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     for name, path in sources.copied.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
+        with target.open("xb") as file:  # which follows no link
+            file.write(path.read_bytes())
 
 
 def search_in(folder: str) -> None:

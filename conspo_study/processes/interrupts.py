@@ -111,13 +111,14 @@ def interrupts(release: Callable[[], None] = lambda: None) -> Iterator[Interrupt
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-    _active = Interrupts(release)
+    outer, active = _active, Interrupts(release)
+    _active = active
     handle_again()
     try:
-        yield _active
+        yield active
     finally:
-        _active.stopped_in_order()
-        _active = None
+        active.stopped_in_order()
+        _active = outer
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-PARTIAL, DAMAGED = ".partial", ".damaged"
-"""Suffixes: being written, or its writer was killed; found damaged and kept aside."""
-_NAME = re.compile(rf"checkpoint_(\d{{5,}})(\{PARTIAL}|\{DAMAGED})?")
+PARTIAL, DAMAGED, REMOVED = ".partial", ".damaged", ".removed"
+"""Suffixes: being written, or its writer was killed; found damaged and kept; being removed."""
+_NAME = re.compile(rf"checkpoint_(\d{{5,}})(\{PARTIAL}|\{DAMAGED}|\{REMOVED})?")
 
 
 def checkpoint_name(step: int) -> str:

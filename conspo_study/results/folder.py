@@ -12,10 +12,47 @@ from typing import Any
 from conspo_study.records import StudyError
 from conspo_study.results.lines import LogDamaged
 from conspo_study.results.log import LogContent, read_content
-from conspo_study.results.names import DEFINITION, LOG, leftovers
+from conspo_study.results.names import DEFINITION, LOG, TRACKING, leftovers
 from conspo_study.results.stored import read_study
 from conspo_study.results.table import StudyTable
-from conspo_study.text import size_text
+from conspo_study.text import printable, size_text
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises StudyError naming the first link, pipe or device in a results directory, by which
+    what is written could land elsewhere. For every command that writes there, before it does.
+
+    The directory itself may be a link, and trackers may keep links within their own folder.
+    """
+    waiting = [folder] if folder.is_dir() else []
+    while waiting:
+        place = waiting.pop()
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+                    elif not entry.is_file(follow_symlinks=False):
+                        _refuse(Path(entry.path), folder)
+        except FileNotFoundError:
+            continue  # another process has removed it
+        except OSError as error:
+            raise StudyError(f"{printable(str(place))} cannot be read: {error.strerror}") from error
+
+
+def _refuse(path: Path, folder: Path) -> None:
+    own = (folder / TRACKING).resolve()
+    if not path.is_symlink():
+        what = "neither a file nor a folder"
+    elif path.resolve().is_relative_to(own) and path.parent.resolve().is_relative_to(own):
+        return
+    else:
+        what = f"a link to {printable(str(path.readlink()))}"
+    raise StudyError(
+        f"{printable(str(path))} is {what}: nothing is written into a results directory that holds "
+        "such, since it could land elsewhere. Put a copy of what it names in its place, or remove "
+        "it"
+    )
 
 
 def make_folder(folder: Path, disk_bytes: int | None) -> None:

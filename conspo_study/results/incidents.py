@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from conspo_study.files import write_atomic
-from conspo_study.results.names import INCIDENTS
+from conspo_study.files import make_folders, write_atomic
+from conspo_study.results.names import INCIDENTS, INNER
 
 
 class IncidentType(StrEnum):
@@ -99,6 +99,7 @@ def read_incidents(folder: Path) -> list[dict[str, Any]]:
 
 
 def _write(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder, INNER)
     # The file is short and written whole, so that a reader never meets half a line.
-    write_atomic(folder / INCIDENTS, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    write_atomic(folder / INCIDENTS, content, INNER)

@@ -12,7 +12,7 @@ from typing import Any
 
 from conspo_study.files import write_atomic
 from conspo_study.records import RolloutRow
-from conspo_study.results.names import ROLLOUTS
+from conspo_study.results.names import INNER, ROLLOUTS
 from conspo_study.results.parquet import RowFiles
 
 _FILES = RowFiles(RolloutRow, ROLLOUTS, {b"conspo_rollouts": b"1"}, "kept responses")
@@ -39,7 +39,7 @@ def write_rollouts(path: Path, rows: Sequence[RolloutRow], limit: int) -> None:
         kept = [row for row in rows if row.group <= groups[-1]]
         encoded = _FILES.encoded(kept, statistics=False)
         if len(encoded) <= limit:
-            write_atomic(path, encoded)
+            write_atomic(path, encoded, INNER)
             return
         groups.pop()
 

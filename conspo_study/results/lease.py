@@ -1,8 +1,10 @@
 """One driver per study: a lease file that says who drives it and shows that they are alive.
 
 `driver.json` holds host, process and start, and a counter that a daemon thread raises while the
-driver lives. It is removed on a clean exit. A driver on the same machine is judged by its process;
-one elsewhere by whether its counter moves. Clocks of two machines are never compared.
+driver lives. It is removed on a clean exit. A driver whose process this one would see is judged by
+that; any other by whether its counter moves. One that is silent is replaced without being told to
+only if it ran on this machine, outside of a container, before the last boot: host names prove
+nothing, since containers and clones share them. Clocks of two machines are never compared.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +28,11 @@ HEARTBEAT_S = 2.0
 """Seconds between two heartbeats."""
 PATIENCE = 4
 """Heartbeats that a living driver would not miss in a row."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE = Path("/proc/self/ns/pid")
+_NO_CONTAINER = "pid:[4026531836]"
+"""The kernel's own pid namespace, which has this number on every machine."""
+_MACHINE_ID = Path("/etc/machine-id")
 
 
 class LogLocked(RuntimeError):
@@ -50,6 +58,10 @@ class Holder:
     started: str
     """When the lease was taken, UTC, for people."""
     heartbeat: int
+    boot: str = ""
+    """Hash of the boot of its machine; empty in leases of earlier versions."""
+    machine: str = ""
+    """Hash of the machine; empty in a container, which may run anywhere, and where unknown."""
 
     def __str__(self) -> str:
         return f"process {self.pid} on host {self.host}, which began at {self.started}"
@@ -64,14 +76,25 @@ class Holder:
         """Whether a holder that is `here` still runs."""
         return start_of(self.pid) == self.process_start
 
+    @property
+    def ended_with_its_boot(self) -> bool:
+        """Whether the holder ran on this machine before it was started again."""
+        same = self.machine == _machine() != "" and self.host == socket.gethostname()
+        return same and self.boot not in ("", _boot())
+
 
 def read_lease(path: Path) -> Holder | None:
-    """The holder; None without a lease. Raises OSError or ValueError for an unreadable one."""
+    """The holder; None without a lease. Raises OSError or ValueError for an unreadable one.
+
+    What newer versions have added to leases is left out.
+    """
+    known = {field.name for field in fields(Holder)}
     try:
-        holder = Holder(**json.loads(path.read_bytes()))
+        stored = json.loads(path.read_bytes())
+        holder = Holder(**{name: value for name, value in stored.items() if name in known})
     except FileNotFoundError:
         return None
-    except (TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a lease: {error}") from error
     for field in fields(Holder):
         value = getattr(holder, field.name)
@@ -97,7 +120,7 @@ def beats(
 class Lease:
     """The right to drive the study whose folder `path` lies in; `ResultsLog` takes and returns it.
 
-    takeover: take it from a driver on another host that shows no sign of life. on_lost: called once
+    takeover: take it from a driver elsewhere that shows no sign of life. on_lost: called once
     in the heartbeat's thread when another driver has taken over.
     """
 
@@ -116,6 +139,8 @@ class Lease:
         self._takeover, self._on_lost = takeover, on_lost
         self._interval, self._wait = interval, wait
         self._holder: Holder | None = None
+        self._text = ""
+        """The file's content but for the number at its end."""
         self._fd = -1
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
@@ -138,38 +163,49 @@ class Lease:
             token=secrets.token_hex(8),
             started=now,
             heartbeat=0,
+            boot=_boot(),
+            machine=_machine(),
         )
+        named = {name: value for name, value in asdict(self._holder).items() if name != "heartbeat"}
+        self._text = json.dumps(named).removesuffix("}") + ', "heartbeat": '
         temporary = self.path.with_name(f".{self.path.name}.{self._holder.token}.tmp")
         try:
             # Heartbeats go into this file, not into whatever bears its name by then: a driver that
             # wakes up late must not take the lease back. That also needs no space on the disk.
-            self._fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_DSYNC, 0o644)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_DSYNC | os.O_NOFOLLOW
+            self._fd = os.open(temporary, flags, 0o666)
             self._write(0)
             temporary.replace(self.path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            self.release()
             raise OSError(
                 error.errno, f"cannot take the lease ({error.strerror})", str(self.path)
             ) from error
         self._thread.start()
 
     def is_mine(self) -> bool:
-        """Whether this object holds the lease at this moment. An unreadable file changes nothing:
-        one bad read on a network file system must not end a study."""
+        """Whether this object holds the lease at this moment, as far as that can be told: a bad
+        read on a network file system must not end a study. Nothing is removed on such grounds."""
         if self._holder is None:
             return False
         try:
-            holder = read_lease(self.path)
-        except (OSError, ValueError):
+            return self._is_named()
+        except OSError:
             return True
-        return holder is not None and holder.token == self._holder.token
+        except ValueError:
+            return self._is_the_file()
 
     def check(self) -> None:
         """Raises LeaseLost, naming the other driver, unless the lease is this object's."""
         if self.is_mine():
             return
-        holder = self.holder()
-        what = f"was taken over by {holder}" if holder else f"lost its {self.path.name}"
+        try:
+            holder = read_lease(self.path)
+            what = f"was taken over by {holder}" if holder else f"lost its {self.path.name}"
+        except (OSError, ValueError):
+            what = f"has a {self.path.name} that another driver wrote and this version cannot read"
         raise LeaseLost(f"the study in {self.path.parent} {what}; all that was logged stands")
 
     def holder(self) -> Holder | None:
@@ -184,13 +220,26 @@ class Lease:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(self._interval)
-        if self.is_mine():
-            self.path.unlink(missing_ok=True)
+        with suppress(OSError, ValueError):  # another's, or nobody can tell: it stays
+            if self._holder is not None and self._is_named():
+                self.path.unlink(missing_ok=True)
         self._holder = None
         # A heartbeat that hangs in a dead file system keeps its file.
         if self._fd >= 0 and not self._thread.is_alive():
             os.close(self._fd)
             self._fd = -1
+
+    def _is_named(self) -> bool:
+        """Whether the file names this object as the holder. Raises OSError, ValueError."""
+        holder, own = read_lease(self.path), self._holder
+        return holder is not None and own is not None and holder.token == own.token
+
+    def _is_the_file(self) -> bool:
+        """Whether the heartbeat goes into what bears the lease's name."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), self.path.lstat())
+        except OSError:
+            return True
 
     def _judge_the_last(self) -> None:
         """Return when the study may be taken. Raises LogLocked when it may not."""
@@ -209,9 +258,10 @@ class Lease:
         elif beats(self.path, self._interval, self._wait):
             if self.path.exists():
                 raise LogLocked(f"{driven}, and alive: wait for it to end, or stop it there")
-        elif holder.host == socket.gethostname():
-            # It has booted since, or bears the same name as another machine.
-            self.notice = f"the last driver, {holder}, shows no sign of life; its open trials go on"
+        elif holder.ended_with_its_boot:
+            self.notice = (
+                f"the last driver, {holder}, ended with its machine; its open trials go on"
+            )
         else:
             self._ask_for_takeover(f"{driven}, which shows no sign of life")
 
@@ -224,7 +274,8 @@ class Lease:
         count = 0
         while not self._ended.wait(self._interval):
             if not self.is_mine():
-                self._on_lost()
+                if not self._ended.is_set():  # or `release` has just removed it
+                    self._on_lost()
                 return
             count += 1
             try:
@@ -236,9 +287,9 @@ class Lease:
 
     def _write(self, heartbeat: int) -> None:
         """Rewrite the file in place; its length never changes."""
-        assert self._holder is not None
-        text = json.dumps(asdict(self._holder)).removesuffix("0}") + f"{heartbeat:12d}}}\n"
-        os.pwrite(self._fd, text.encode(), 0)
+        content, done = f"{self._text}{heartbeat:12d}}}\n".encode(), 0
+        while done < len(content):
+            done += os.pwrite(self._fd, content[done:], done)
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -249,6 +300,22 @@ def _bytes(path: Path) -> bytes | None:
 
 
 def _scope() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8")
-    namespace = str(Path("/proc/self/ns/pid").readlink())
-    return hashlib.sha256((boot + namespace).encode()).hexdigest()[:12]
+    return _hash(_BOOT_ID.read_text("utf-8") + str(_NAMESPACE.readlink()))
+
+
+def _boot() -> str:
+    return _hash(_BOOT_ID.read_text("utf-8"))
+
+
+def _machine() -> str:
+    try:
+        if str(_NAMESPACE.readlink()) != _NO_CONTAINER:
+            return ""
+        name = _MACHINE_ID.read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return _hash(f"conspo-study {name}") if len(name) == 32 else ""
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

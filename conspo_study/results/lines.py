@@ -27,6 +27,8 @@ _TRIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _STUDY_EVENTS = (EventKind.STUDY_STARTED, EventKind.STUDY_FINISHED)
 LINE_START = b'{"seq":'
 """How every line begins."""
+NUL = b"\0"
+"""What a file holds where it was extended and a power cut came before its content."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = ("seq", "time", "event", "trial", "data")
 _KINDS = {kind.value: kind for kind in EventKind}
@@ -81,7 +83,8 @@ def split_torn(content: bytes) -> tuple[bytes, bytes]:
     """The complete lines, and what follows them, with newlines for whatever line ends there are.
 
     A line is acknowledged only once its newline is on disk, so an unterminated one is torn, unless
-    it is whole by its own checksum.
+    it is whole by its own checksum. So is a last line with zeros in it, whatever its end: it was
+    being written when the power was cut.
     """
     if b"\r" in content:
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -89,7 +92,13 @@ def split_torn(content: bytes) -> tuple[bytes, bytes]:
     last = content[end:]
     if last and (not bare(last) or _is_whole(last)):
         return content + b"\n", b""
-    return content[:end], last
+    if not last.strip(NUL):
+        # The block with the line's end reached the disk, one before it did not.
+        filled = content[:end].rstrip(b"\n \t")
+        begin = filled.rfind(b"\n") + 1
+        if NUL in filled[begin:]:
+            end = begin
+    return content[:end], content[end:]
 
 
 def bare(line: bytes) -> bytes:

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from conspo_study.files import flush, free_path, write_atomic
+from conspo_study.files import flush, free_path, naming, open_to_append, write_all, write_atomic
 from conspo_study.records import TrialEvent
 from conspo_study.results.lease import Lease, LeaseLost, LogLocked
 from conspo_study.results.lines import (
+    NUL,
     LogDamaged,
     LoggedEvent,
     as_written,
@@ -100,7 +101,7 @@ class ResultsLog:
         """What opening found, and a person should know."""
         self._lease = lease
         self._mutex = threading.Lock()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._fd = open_to_append(path)
         self._replaced = -1
         """The file that was found, where it had to be replaced; it stays locked, too."""
         try:
@@ -199,23 +200,30 @@ class ResultsLog:
 
     def _read_and_repair(self) -> list[LoggedEvent]:
         """Read the log; leave nothing in the file but its complete lines, as they were written."""
-        content = self.path.read_bytes()
+        content = self._content()
         complete, torn = split_torn(content)
         events = decode_lines(complete, self.path)
         written = as_written(complete)
         if content == written:
             return events
         if content + b"\n" == written:
-            self._write(b"\n")
+            with naming(self.path, "cannot mend its last line"):
+                write_all(self._fd, b"\n")
+                os.fsync(self._fd)
             self.notices.append(f"{self.path.name}: the last line had no newline: added")
         elif content == written + torn:
             aside = free_path(self.path, "torn")
             write_atomic(aside, torn)
-            os.ftruncate(self._fd, len(written))
-            os.fsync(self._fd)
+            with naming(self.path, "cannot cut off its last line"):
+                os.ftruncate(self._fd, len(written))
+                os.fsync(self._fd)
+            zeros = (
+                "; it holds zeros, as after a power cut: if the disk loses what it says it has "
+                "written, they stand for events"
+            )
             self.notices.append(
                 f"{self.path.name}: an unfinished line of {len(torn)} bytes at the end was cut off "
-                f"and kept as {aside.name}"
+                f"and kept as {aside.name}{zeros if NUL in torn else ''}"
             )
         else:
             aside = free_path(self.path, "original")
@@ -234,25 +242,31 @@ class ResultsLog:
     def _replace(self, content: bytes) -> None:
         """Put a file with `content` in the log's place, whole or not at all, and lock it."""
         write_atomic(self.path, content)
-        self._replaced = self._fd
-        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
+        opened = open_to_append(self.path)
+        self._replaced, self._fd = self._fd, opened
         self._lock()
 
     def _write(self, line: bytes) -> None:
-        end = os.fstat(self._fd).st_size
-        try:
-            rest = line
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-            os.fsync(self._fd)
-        except OSError as error:
-            # Shrinking needs no space. Were it to fail too, the tail is torn and the next opening
-            # repairs it.
-            with suppress(OSError):
-                os.ftruncate(self._fd, end)
-            raise OSError(
-                error.errno,
-                f"cannot write to the results log ({error.strerror}); the event was not stored and "
-                "the log is intact",
-                str(self.path),
-            ) from error
+        with naming(
+            self.path,
+            "cannot write to the results log",
+            "; the event was not stored and the log is intact",
+        ):
+            end = os.fstat(self._fd).st_size
+            try:
+                write_all(self._fd, line)
+                os.fsync(self._fd)
+            except OSError:
+                # Shrinking needs no space. Were it to fail too, the tail is torn and the next
+                # opening repairs it.
+                with suppress(OSError):
+                    os.ftruncate(self._fd, end)
+                raise
+
+    def _content(self) -> bytes:
+        with (
+            naming(self.path, "cannot read the results log"),
+            open(self._fd, "rb", closefd=False) as file,
+        ):
+            file.seek(0)
+            return file.read()

@@ -30,6 +30,8 @@ EVALUATIONS, ROLLOUTS = "eval", "rollouts"
 """Beginnings of the names of Parquet files, before seed and step."""
 
 _TRIALS, _UNTRAINED, _RAY = "trials", "untrained", "ray"
+INNER = 2
+"""Folders of a results directory above a trial's files, its checkpoints and shared evaluations."""
 
 
 def trials_folder(results: Path) -> Path:
@@ -82,6 +84,7 @@ def leftovers(results: Path) -> Iterator[Path]:
     """Temporary files whose writers were killed, or write at this moment."""
     for place in (".", f"{_TRIALS}/*", f"{_UNTRAINED}/*"):
         yield from results.glob(f"{place}/.*.tmp")
+    yield from results.glob(f"{_RAY}/*/.worker-*.json.*.tmp")
 
 
 def studies_in(folder: Path) -> list[Path]:

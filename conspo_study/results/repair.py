@@ -14,6 +14,7 @@ from conspo_study.files import free_path, write_atomic
 from conspo_study.records import EventKind, TrialState
 from conspo_study.results.lines import (
     LINE_START,
+    NUL,
     LoggedEvent,
     bare,
     check_number,
@@ -118,7 +119,12 @@ def repair_log(path: Path) -> Repair:
     if not first and not torn:
         return Repair(path, kept, 0, "")
     if not first:
-        first, reason = len(lines) + 1, "it has no end, as after a kill while it was written"
+        cut = (
+            "it holds zeros, as after a power cut"
+            if NUL in torn
+            else "it has no end, as after a kill"
+        )
+        first, reason = len(lines) + 1, f"{cut} while it was written"
     copy = free_path(path, "repaired")
     write_atomic(copy, bytes(good))
     if not rest:

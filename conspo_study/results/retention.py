@@ -177,8 +177,8 @@ def to_remove(
 
 
 def held_in(folder: Path) -> Iterator[Held]:
-    """The checkpoints in a trial's folder, and what is left of some."""
-    if folder.is_symlink() or not folder.is_dir():
+    """The checkpoints in a trial's folder, and what is left of some; none behind a link."""
+    if folder.is_symlink() or folder.parent.is_symlink() or not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
         name = checkpoint_step(path.name)

@@ -9,9 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from conspo_study.files import finite, write_atomic
+from conspo_study.files import finite, open_to_append, write_all, write_atomic
 from conspo_study.records import CreditRow, EvalRow
-from conspo_study.results.names import EVALUATIONS
+from conspo_study.results.names import EVALUATIONS, INNER
 from conspo_study.results.parquet import RowFiles
 
 _FILES = RowFiles(EvalRow, EVALUATIONS, {b"conspo_eval": b"1"}, "evaluation rows")
@@ -24,7 +24,7 @@ def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
     end a run. One process writes the file at a time. Raises OSError naming the file.
     """
     line = json.dumps(finite(row), allow_nan=False)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    fd = open_to_append(path, INNER)
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
@@ -34,9 +34,7 @@ def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
                 line = "\n" + line
             else:
                 os.ftruncate(fd, content.rfind(b"\n") + 1)
-        rest = line.encode() + b"\n"
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        write_all(fd, line.encode() + b"\n")
     except OSError as error:
         raise OSError(error.errno, f"cannot append a row ({error.strerror})", str(path)) from error
     finally:
@@ -113,7 +111,7 @@ def eval_path(folder: Path, seed: int, step: int) -> Path:
 
 def write_eval_rows(path: Path, rows: Sequence[EvalRow]) -> None:
     """Write the rows of one evaluation as Parquet, whole or not at all; replaces an older file."""
-    write_atomic(path, _FILES.encoded(rows))
+    write_atomic(path, _FILES.encoded(rows), INNER)
 
 
 def stored_evaluations(folder: Path) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from math import inf
 from pathlib import Path
 
 from conspo_study.results.lines import (
+    NUL,
     LogDamaged,
     LoggedEvent,
     bare,
@@ -55,6 +56,11 @@ class LineReader:
         """Forget what was read."""
         self.start += 1
         self._file, self._offset, self.left = None, 0, 0
+
+    def put_back(self, line: bytes) -> None:
+        """Let the line that was read last be read again."""
+        self._offset -= len(line) + 1
+        self.left += len(line) + 1
 
     def new(self, seconds: float = inf) -> Iterator[bytes]:
         """Lines since the last call, without their newlines, for about `seconds` at most; none
@@ -125,6 +131,9 @@ class LogFollower:
                 check_number(logged, self.seq + 1)
                 self.builder.add(logged)
             except (ValueError, RecursionError) as error:
+                if NUL in line and not self._lines.left:
+                    self._lines.put_back(line)  # torn by a power cut, unless something follows
+                    return
                 self.damage = LogDamaged(self.path, self.seq + 1, str(error))
                 return
             self.seq += 1

@@ -15,7 +15,7 @@ from typing import Any
 
 from conspo_study.data.check import StudyData
 from conspo_study.definition import StudyDefinition
-from conspo_study.files import write_atomic, write_json_atomic
+from conspo_study.files import naming, write_atomic, write_json_atomic
 from conspo_study.plugins import PluginSources, ship
 from conspo_study.records import StudyError
 from conspo_study.records.nested import flattened
@@ -72,7 +72,8 @@ class Claim:
                 "definition": self.study.frozen(),
             },
         )
-        ship(self.plugins, self.folder / PLUGINS)
+        with naming(self.folder / PLUGINS, "cannot copy the study's own code"):
+            ship(self.plugins, self.folder / PLUGINS)
         seeds = [self.study.root_seed, *self.study.seeds]
         taken = snapshot(data_hashes=self.data.hashes, left_out=self.data.counts, seeds=seeds)
         write_json_atomic(self.folder / SNAPSHOT, taken)

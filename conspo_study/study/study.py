@@ -34,6 +34,7 @@ from conspo_study.results.folder import (
     make_folder,
     read_definition,
     read_events,
+    refuse_links,
     remove_leftovers,
 )
 from conspo_study.results.lease import Lease
@@ -194,8 +195,8 @@ class Study(StudyDefinition):
     ) -> Outcome:
         """Run all trials that the results directory does not already hold.
 
-        resume: continue a study that has begun. takeover: continue one whose driver, on another
-        host, shows no sign of life. allow_changes: continue although settings, data or code are not
+        resume: continue a study that has begun. takeover: continue one whose driver, elsewhere,
+        shows no sign of life. allow_changes: continue although settings, data or code are not
         what the study began with. retry_failed: run trials again, from their last checkpoint, that
         the machine made fail; what was suggested in the meantime stays. track: names of trackers to
         send it to, such as `tensorboard`; they change nothing of the study.
@@ -226,6 +227,7 @@ class Study(StudyDefinition):
         track: Sequence[str],
         console: Console,
     ) -> Outcome:
+        refuse_links(folder)
         plan = self._plan(None, folder=folder)
         content = read_events(folder)
         before = content.builder.table
@@ -336,7 +338,7 @@ def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> I
             raise
         received.received = signal.SIGTERM
     except Exception as error:
-        if log.failure is None and not _is_about_space(error):
+        if log.failure is None and not _is_about_space(error) and not _is_about(folder, error):
             error.add_note("\n".join(["All that was logged is kept.", *after_a_stop(folder)]))
             raise
         raise _stopped(log.failure or error, folder) from error
@@ -360,6 +362,12 @@ def _stopped(cause: BaseException, folder: Path) -> StudyStopped:
         f"{what}: {cause}. All that was logged stands; {remedy}, then continue with --resume",
         after_a_stop(folder),
     )
+
+
+def _is_about(folder: Path, error: BaseException) -> bool:
+    """Whether an error names a file in the results directory that could not be written."""
+    files = [one.filename for one in chain(error) if isinstance(one, OSError)]
+    return any(isinstance(file, str) and Path(file).is_relative_to(folder) for file in files)
 
 
 def _is_about_space(error: BaseException) -> bool:

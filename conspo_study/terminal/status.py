@@ -191,7 +191,7 @@ def driver_of(folder: Path, wait: Callable[[float], None] = time.sleep) -> Drive
         return Driver("running" if holder.alive else "dead", str(holder))
     if beats(path, wait=wait):
         return Driver("running", str(holder)) if path.exists() else Driver("none")
-    return Driver("silent", str(holder))
+    return Driver("dead" if holder.ended_with_its_boot else "silent", str(holder))
 
 
 def _open(row: TrialRow, events: Sequence[LoggedEvent]) -> Progress:

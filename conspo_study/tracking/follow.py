@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from conspo_study.files import write_json_atomic
+from conspo_study.files import make_folders, open_to_append, write_json_atomic
 from conspo_study.results.names import TRACKING
 from conspo_study.tracking.feed import Feed, News
 from conspo_study.tracking.runs import Tracked, Tracker
@@ -29,8 +30,10 @@ def follow(folder: Path, name: str, tracker: Tracker, wait: Callable[[], bool]) 
     to the same tracker and goes on with it.
     """
     place = folder / TRACKING
-    place.mkdir(exist_ok=True)
+    make_folders(place, 1)
     with _alone(place / f"{name}.lock"):
+        for left in place.glob(f".{name}.json.*.tmp"):
+            left.unlink()
         sent = _Sent(place / f"{name}.json")
         feed = Feed(folder)
         opened: dict[str, Tracked] = {}
@@ -84,12 +87,14 @@ class _Sent:
 
     def write(self) -> None:
         if self._changed:
-            write_json_atomic(self._path, self._endings)
+            write_json_atomic(self._path, self._endings, 1)
             self._changed = False
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
+    # FileLock would empty whatever a link names.
+    os.close(open_to_append(path, 1))
     try:
         lock = FileLock(path).acquire(timeout=PATIENCE_S, poll_interval=_LOOK_S)
     except Timeout as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from conspo_study.files import make_folders, open_to_append
 from conspo_study.results.names import TRACKING
 from conspo_study.text import printable
 
@@ -58,8 +60,9 @@ class Trackers:
         """Start a tracker; an error is reported like any other failure of it."""
         try:
             place = self._folder / TRACKING
-            place.mkdir(exist_ok=True)
-            with self._log(name).open("wb") as output:
+            make_folders(place, 1)
+            with os.fdopen(open_to_append(self._log(name), 1), "r+b") as output:
+                output.truncate()
                 process = subprocess.Popen(
                     [sys.executable, "-m", "conspo_study.tracking", str(self._folder), name],
                     stdin=subprocess.PIPE,

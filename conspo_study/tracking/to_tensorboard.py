@@ -30,6 +30,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 )
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from conspo_study.files import make_folders
 from conspo_study.records import TrialState
 from conspo_study.tracking.runs import Ending, Point, Run
 
@@ -44,6 +45,7 @@ class TensorBoard:
         return any(self._of(run).glob("events.*"))
 
     def begin(self, run: Run) -> _Open:
+        make_folders(self._of(run).parent, 3)
         if self._of(run).exists():
             shutil.rmtree(self._of(run))
         return _Open(self._of(run), run)

@@ -24,7 +24,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from conspo_study.files import digest, flush
+from conspo_study.files import digest, flush, write_atomic
 from conspo_study.update.errors import CheckpointDamaged, CheckpointError
 from conspo_study.update.shards import part_name
 from conspo_study.update.step import Updater
@@ -63,14 +63,19 @@ def load_run(
 def seal(folder: Path, state: Mapping[str, Any]) -> None:
     """Complete a checkpoint: write state.json, then the manifest; all of it is on disk on
     return."""
-    (folder / "state.json").write_text(json.dumps({"format": FORMAT, **state}, indent=1), "utf-8")
+    write_atomic(folder / "state.json", json.dumps({"format": FORMAT, **state}, indent=1).encode())
+    # safetensors lets the owner alone read, whatever the umask says.
+    mode = (folder / "state.json").stat().st_mode & 0o777
     files = _files(folder)
+    for path in files:
+        if not path.is_symlink():
+            path.chmod(mode)
     digests = {str(path.relative_to(folder)): _sha256(path) for path in files}
     for path in files:
         flush(path)
-    (folder / "manifest.json").write_text(json.dumps(digests, indent=1), "utf-8")
-    for path in (folder / "manifest.json", *{path.parent for path in files}):
-        flush(path)
+    for place in {path.parent for path in files}:
+        flush(place)
+    write_atomic(folder / "manifest.json", json.dumps(digests, indent=1).encode())
 
 
 def open_checkpoint(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
     <folder>/checkpoint_00020             whole
     <folder>/checkpoint_00040.partial     being written, or its writer was killed
     <folder>/checkpoint_00060.damaged     damaged, set aside
+    <folder>/checkpoint_00000.removed     being removed, or its remover was killed
 
 The folder itself is the list of them: one kept elsewhere could be out of date or torn.
 """
@@ -10,15 +11,17 @@ The folder itself is the list of them: one kept elsewhere could be out of date o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from conspo_study.files import flush
+from conspo_study.files import flush, make_folders, naming
 from conspo_study.records.checkpoints import (
     DAMAGED,
     PARTIAL,
+    REMOVED,
     checkpoint_name,
     checkpoint_step,
 )
@@ -26,6 +29,8 @@ from conspo_study.update.checkpoint import open_checkpoint, seal
 from conspo_study.update.errors import CheckpointDamaged
 from conspo_study.update.world import World
 
+_INNER = 2
+"""Folders of a results directory above a checkpoint: `ray`, and the run's."""
 KEPT = 2
 """Whole checkpoints that are kept: the newest, and one to fall back to."""
 
@@ -66,15 +71,19 @@ class CheckpointStore:
 
         def begin() -> None:
             if first:
+                make_folders(self.folder, _INNER)
                 _remove(partial)
-                partial.mkdir(parents=True)
+                with naming(partial, "cannot begin the checkpoint"):
+                    partial.mkdir()
 
         def complete() -> None:
             if first:
                 seal(partial, {"step": step, **state, **self.identity})
-                _remove(target)  # after a restart from an older one
-                partial.rename(target)
+                replaced = _set_aside(target)  # after a restart from an older one
+                with naming(target, "cannot complete the checkpoint"):
+                    partial.rename(target)
                 flush(self.folder)
+                _remove(replaced)
 
         try:
             self.writers.together(begin)
@@ -86,7 +95,7 @@ class CheckpointStore:
             raise
         if first:
             for _, old in self._stored()[:-KEPT]:
-                _remove(old)
+                _remove(_set_aside(old))
 
     def newest(self) -> Resumable:
         """The newest good checkpoint. Damaged ones are set aside, unfinished ones removed.
@@ -97,6 +106,8 @@ class CheckpointStore:
         for _, partial in self._stored(PARTIAL):
             damages.append(f"{partial.stem} was being written when its process died")
             _remove(partial)
+        for _, removed in self._stored(REMOVED):
+            _remove(removed)
         for step, folder in reversed(self._stored()):
             try:
                 state = open_checkpoint(folder, self.identity)
@@ -119,8 +130,19 @@ class CheckpointStore:
         return sorted((name[0], path) for name, path in named if name and name[1] == suffix)
 
 
+def _set_aside(path: Path) -> Path:
+    """Where the checkpoint `path`, if there is one, now lies to be removed: of one that was removed
+    in part the rest would be taken for a damaged one."""
+    aside = path.with_suffix(REMOVED)
+    _remove(aside)
+    with naming(path, "cannot set the old checkpoint aside"), suppress(FileNotFoundError):
+        path.rename(aside)
+    return aside
+
+
 def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        rmtree(path)
+    with naming(path, "cannot remove what is there"):
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.exists():
+            rmtree(path)

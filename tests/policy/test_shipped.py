@@ -1,19 +1,24 @@
 """The weights that come with the package are those of the default warm start."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from conspo_study.config import PolicyConfig
 from conspo_study.data.arithmetic import demonstrations
+from conspo_study.files import digest
 from conspo_study.policy import warm_start as module
 from conspo_study.policy.embedded import embedded_tokenizer, untrained_model
 from conspo_study.policy.load import load_policy
 from conspo_study.policy.logprobs import response_logprobs
-from conspo_study.policy.shipped import ship, shipped_model, shipped_recipe
+from conspo_study.policy.shipped import PATH, ship, shipped_model, shipped_recipe
 from conspo_study.policy.warm_start import fingerprint, train
 from conspo_study.training.prepare import prepare_policy
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = PolicyConfig()
 STEPS, SEED = CONFIG.warm_start_steps, CONFIG.warm_start_seed
 
@@ -77,3 +82,8 @@ def test_training_again_gives_a_model_that_is_as_good():
     # Every CPU rounds in its own way: after so many steps this loss differs by some 5 %. Half the
     # steps give 30 % more.
     assert loss_of(again) == pytest.approx(loss_of(shipped_model()), rel=0.2)
+
+
+def test_the_file_is_the_one_that_the_security_notes_name():
+    named = re.search(r"sha256 ([0-9a-f]{64})", (ROOT / "SECURITY.md").read_text("utf-8"))
+    assert digest(PATH) == named[1], "it was trained again: name its sha256 in SECURITY.md"

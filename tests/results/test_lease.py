@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from conspo_study.records import EventKind, TrialEvent
+from conspo_study.results import lease as lease_module
 from conspo_study.results.lease import (
     Holder,
     Lease,
@@ -214,11 +215,130 @@ def test_a_driver_elsewhere_that_ends_while_it_is_watched_is_followed(path: Path
         assert lease.notice == ""
 
 
+@pytest.fixture
+def on_metal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """This machine, as if outside of a container and with a name of its own."""
+    (tmp_path / "id").write_text("0123456789abcdef" * 2 + "\n")
+    monkeypatch.setattr(lease_module, "_MACHINE_ID", tmp_path / "id")
+    monkeypatch.setattr(lease_module, "_NO_CONTAINER", str(Path("/proc/self/ns/pid").readlink()))
+
+
+def mine(path: Path) -> Holder:
+    """The lease that this process would have written."""
+    with held(Lease(path)):
+        holder = read_lease(path)
+    assert holder is not None
+    return holder
+
+
+@pytest.mark.usefixtures("on_metal")
 def test_a_silent_driver_from_before_a_reboot_is_replaced(path: Path) -> None:
-    write(path, host=socket.gethostname())
+    holder = mine(path)
+    assert holder.machine and holder.boot and "0123456789abcdef" not in str(asdict(holder))
+    write(path, host=holder.host, machine=holder.machine, boot="of before")
     lease = Lease(path, wait=still)
     with held(lease):
-        assert "no sign of life" in lease.notice
+        assert "ended with its machine" in lease.notice
+
+
+@pytest.mark.usefixtures("on_metal")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host": socket.gethostname()},
+        {"host": socket.gethostname(), "boot": "of before"},
+        {"host": socket.gethostname(), "boot": "of before", "machine": "another"},
+        {"boot": "of before", "machine": ""},
+    ],
+    ids=["an earlier version's", "a container's", "a clone's", "one without a machine"],
+)
+def test_equal_host_names_prove_nothing(path: Path, changes: dict[str, str]) -> None:
+    write(path, **changes)
+    with pytest.raises(LogLocked, match="add --takeover"):
+        Lease(path, wait=still).acquire()
+
+
+@pytest.mark.usefixtures("on_metal")
+def test_of_the_same_boot_another_container_s_driver_may_live(path: Path) -> None:
+    holder = mine(path)
+    write(path, host=holder.host, machine=holder.machine, boot=holder.boot)
+    with pytest.raises(LogLocked, match="add --takeover"):
+        Lease(path, wait=still).acquire()
+
+
+def test_in_a_container_no_machine_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "_NO_CONTAINER", "pid:[1]")
+    assert mine(path).machine == ""
+
+
+def test_what_newer_versions_add_to_a_lease_is_left_out(path: Path) -> None:
+    with held(Lease(path)) as lease:
+        stored = {"later": {"a": 1}, **json.loads(path.read_bytes())}
+        path.write_text(json.dumps(stored))
+        assert lease.is_mine()
+        assert read_lease(path) is not None
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", ['{"format": 9}', "", "[]", "\0" * 400])
+def test_a_lease_that_another_wrote_and_nobody_can_read_is_lost_and_stays(
+    path: Path, content: str
+) -> None:
+    with held(Lease(path)) as lease:
+        path.with_name("theirs").write_text(content)
+        path.with_name("theirs").replace(path)
+        assert not lease.is_mine()
+        with pytest.raises(LeaseLost, match="another driver wrote and this version cannot read"):
+            lease.check()
+    assert path.read_text() == content
+
+
+def test_what_is_released_but_cannot_be_read_stays(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    lease = Lease(path)
+    lease.acquire()
+    with monkeypatch.context() as context:
+        context.setattr(lease_module, "read_lease", broken)
+        assert lease.is_mine()
+        lease.release()
+    assert path.exists()
+
+
+def test_the_heartbeat_is_the_last_field_and_the_length_never_changes(path: Path) -> None:
+    with held(Lease(path, interval=1000)) as lease:
+        sizes = set()
+        for count in (0, 9, 10, 10**11):
+            lease._write(count)
+            assert list(json.loads(path.read_bytes()).items())[-1] == ("heartbeat", count)
+            sizes.add(path.stat().st_size)
+        assert len(sizes) == 1
+
+
+def test_a_heartbeat_that_is_late_for_the_release_reports_no_loss(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    looking, released = threading.Event(), threading.Event()
+    lease = Lease(path, interval=0.01, on_lost=lambda: lost.append("lost"))
+    lease.acquire()
+    found = Lease.is_mine
+
+    def slow(self: Lease) -> bool:
+        looking.set()
+        assert released.wait(10)
+        return found(self)
+
+    monkeypatch.setattr(Lease, "is_mine", slow)
+    assert looking.wait(10)
+    lease.release()
+    assert not path.exists()
+    released.set()
+    lease._thread.join(10)
+    assert lost == []
 
 
 @pytest.mark.parametrize(

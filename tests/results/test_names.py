@@ -55,6 +55,7 @@ def test_places_are_below_the_results_directory(tmp_path):
 
 def test_leftovers_are_temporary_files_and_nothing_else(tmp_path):
     left = [".study.json.x1.tmp", "trials/t0/.eval-0-00000.parquet.x1.tmp", "untrained/a/.e.x.tmp"]
+    left += ["ray/run/.worker-0.json.x.tmp"]
     others = ["trials/t0/notes.tmp", "trials/t0/.hidden", "ray/run/.x.tmp", "trials/.x.tmp"]
     for name in left + others:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from thread_world import run_threads
 
 from conspo_study.update.checkpoint_store import CheckpointStore
@@ -209,3 +211,19 @@ def test_a_writer_killed_between_two_files_costs_only_what_it_wrote(store):
     assert found.folder.name == "checkpoint_00020"
     assert found.damages == ("checkpoint_00040 was being written when its process died",)
     assert names(store) == ["checkpoint_00020"]
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o027, 0o022])
+def test_the_umask_decides_who_may_read_the_weights(store, umask):
+    def fill(folder):
+        save_file({"weight": torch.zeros(2)}, folder / "model.safetensors")
+        return {}
+
+    before = os.umask(umask)
+    try:
+        store.write(20, fill)
+    finally:
+        os.umask(before)
+    files = [path for path in store.folder.rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o666 & ~umask}

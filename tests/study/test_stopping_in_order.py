@@ -1,0 +1,28 @@
+"""What stops a study in its course is told in one sentence, not with a traceback."""
+
+import pytest
+
+from conspo_study.files import write_atomic
+from conspo_study.results.lease import Lease
+from conspo_study.results.log import ResultsLog
+from conspo_study.study.study import StudyStopped, _stopping_in_order
+
+
+@pytest.fixture
+def driving(tmp_path):
+    lease = Lease(tmp_path / "driver.json")
+    with ResultsLog(tmp_path / "log.jsonl", lease) as log:
+        yield log, lease
+
+
+def test_a_file_of_the_study_that_cannot_be_written_is_named(driving, tmp_path):
+    with (
+        pytest.raises(StudyStopped, match=r"cannot write: .*study\.json.*continue with --resume"),
+        _stopping_in_order(*driving, None),
+    ):
+        write_atomic(tmp_path / "gone" / "study.json", b"")
+
+
+def test_an_error_elsewhere_is_a_bug_and_stays_one(driving, tmp_path):
+    with pytest.raises(FileNotFoundError), _stopping_in_order(*driving, None):
+        write_atomic(tmp_path.parent / "gone" / "study.json", b"")
