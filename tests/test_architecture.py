@@ -3,6 +3,7 @@
 import ast
 import functools
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -182,3 +183,8 @@ def test_nothing_is_pickled_or_evaluated():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
         assert not calls & {"eval", "exec"}, f"{module_name(path)} evaluates text"
+        # What torch.distributed pickles.
+        pickling = re.findall(
+            r"\b(?:dist|distributed)\.(?:\w+_object(?:_list)?|checkpoint)\b", path.read_text()
+        )
+        assert not pickling, f"{module_name(path)} pickles: {pickling}"

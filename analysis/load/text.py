@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
+_MARKDOWN = re.compile(r"([\\`*_|~$])")
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "[": "&#91;", "]": "&#93;"})
+"""Brackets as entities: notebooks take escaped ones for formulas."""
 LIMIT = 160
 
 
@@ -22,9 +24,9 @@ def visible(text: str, limit: int = LIMIT) -> str:
 
 
 def markdown_text(text: str, limit: int = LIMIT) -> str:
-    """Text for a line or cell of Markdown; markup and HTML in it are escaped."""
+    """Text for a line or cell of Markdown; markup, links and HTML in it are escaped."""
     escaped = _MARKDOWN.sub(r"\\\1", visible(text, limit))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.translate(_ENTITIES)
 
 
 def csv_text(text: str) -> str:

@@ -65,8 +65,8 @@ class List(Verb):
 class Watch(Verb):
     """Serve a web page of a study, live or ended.
 
-    Curves, settings and what the model wrote. Ctrl-C ends the page, not the study. Whoever can
-    reach the address can read the study: there is no password.
+    Curves, settings and what the model wrote. Ctrl-C ends the page, not the study. Only whoever
+    has the address that is printed, which contains a token, can read the study.
     """
 
     folder: Folder

@@ -34,7 +34,10 @@ class RewardConfig(Stage):
     workers: int = Field(1, ge=1)
     """Verifier processes of each training worker."""
     deadline_s: float = Field(5.0, gt=0)
-    """Time limit of a check, in seconds; beyond it the check is killed with verdict `timeout`."""
+    """Time limit of a check; beyond it the check is killed with verdict `timeout`. Of `math`, CPU
+    seconds of its process, so that a busy machine decides no verdict; a check that hangs without
+    computing ends after ten times that and 30 seconds. Of a custom function, seconds by the clock,
+    in which it may wait for a network."""
     memory_mb: int = Field(1024, ge=256)
     """Memory limit of a verifier process, in MiB of address space beyond its size at start-up."""
     overlong_cache: int = Field(0, ge=0)

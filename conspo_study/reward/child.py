@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import site
 import subprocess
 import sys
 import time
@@ -14,6 +15,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_BACKSTOP = 10.0, 30.0
+"""Wall-clock limit of a check whose deadline is in CPU seconds: this many times the deadline, plus
+so many seconds. A busy machine must not decide a verdict; a process that sleeps must end."""
+_ORPHAN_S = 5.0
+"""Seconds beyond its limits after which a process ends by itself, should its parent be gone."""
+_PYTHON_NEEDS = (
+    "LD_LIBRARY_PATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHASHSEED",
+    "PYTHONHOME",
+    "PYTHONNOUSERSITE",
+    "PYTHONPYCACHEPREFIX",
+)
 _START_S = 120.0
 """Time limit for the start of a process, in seconds."""
 _MAX_REPLY_BYTES = 1 << 24
@@ -24,18 +38,27 @@ class ChildDied(Exception):
     """The process ended or wrote something that is not a reply."""
 
 
+class OutOfTime(ChildDied):
+    """The kernel ended the process at its deadline in CPU seconds."""
+
+
 class Child:
     """A process of `conspo_study.reward.worker`, started by the constructor without waiting.
 
-    arguments: its command line after the memory cap; by default it compares formulas. The process
-    is starting until `hello`, its first message, is set; then it is busy while `job` is set, and
-    idle otherwise. `due` is the monotonic time by which the current state must end. The process
+    arguments: its command line after the memory cap. Without any, it compares formulas: confined
+    (`reward.confined`), and with deadlines in its own CPU seconds. A custom function, named by the
+    arguments, has the parent's environment, and deadlines in wall-clock seconds, since it may wait
+    for a network.
+
+    The process is starting until `hello`, its first message, is set; then it is busy while `job`
+    is set, and idle otherwise. `due` is the monotonic time by which the current state must end. It
     leads its own session, so that Ctrl-C in a terminal does not reach it and a kill includes its
     descendants; it exits when its standard input closes.
     """
 
     def __init__(self, memory_mb: int, arguments: Sequence[str] = ()) -> None:
         self._owner = os.getpid()
+        self._confined = not arguments
         self._buffer = b""
         self.hello: dict[str, Any] | None = None
         self.job: int | None = None
@@ -55,7 +78,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            env={**os.environ, "PYTHONPATH": path},
+            env=_environment(path) if self._confined else {**os.environ, "PYTHONPATH": path},
             start_new_session=True,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -76,10 +99,17 @@ class Child:
     def send(self, job: int, request: Mapping[str, Any], deadline_s: float) -> None:
         """Send request number `job` to an idle child; its deadline starts now.
 
+        deadline_s: in CPU seconds of the process if it is confined, else in wall-clock seconds.
         Raises OSError if the process has ended; the request was then not processed.
         """
-        self.due = time.monotonic() + deadline_s
-        line = json.dumps({**request, "deadline_s": deadline_s}).encode() + b"\n"
+        if self._confined:
+            wall_s = _BACKSTOP[0] * deadline_s + _BACKSTOP[1]
+            limits = {"cpu_s": deadline_s, "wall_s": wall_s + _ORPHAN_S}
+        else:
+            wall_s = deadline_s
+            limits = {"cpu_s": 0.0, "wall_s": 2 * deadline_s + _ORPHAN_S}
+        self.due = time.monotonic() + wall_s
+        line = json.dumps({**request, **limits}).encode() + b"\n"
         while line:
             try:
                 line = line[os.write(self._requests.fileno(), line) :]
@@ -96,6 +126,8 @@ class Child:
         with contextlib.suppress(BlockingIOError):
             while b"\n" not in self._buffer:
                 chunk = os.read(self._replies.fileno(), _MAX_REPLY_BYTES)
+                if not chunk and self._ran_out():
+                    raise OutOfTime
                 if not chunk or len(self._buffer) > _MAX_REPLY_BYTES:
                     raise ChildDied
                 self._buffer += chunk
@@ -110,6 +142,12 @@ class Child:
         if not isinstance(reply, dict):
             raise ChildDied
         return reply
+
+    def _ran_out(self) -> bool:
+        """Whether the process, which has closed its output, was ended for its CPU seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout=10) == -signal.SIGPROF
+        return False
 
     def disown(self) -> None:
         """Close a fork's copies of the pipes, which would keep the process alive when its owner
@@ -131,3 +169,12 @@ class Child:
         self._replies.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)
+
+
+def _environment(path: str) -> dict[str, str]:
+    """The environment of a confined process: what finds Python and its libraries, with `path` as
+    PYTHONPATH."""
+    needed = {name: os.environ[name] for name in _PYTHON_NEEDS if name in os.environ}
+    if site.ENABLE_USER_SITE:
+        needed["PYTHONUSERBASE"] = site.getuserbase()  # instead of HOME
+    return {**needed, "PYTHONPATH": path}

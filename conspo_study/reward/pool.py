@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conspo_study.records import Verdict
-from conspo_study.reward.child import Child, ChildDied
+from conspo_study.reward.child import Child, ChildDied, OutOfTime
 
 _LOST_PER_WORKER = 3
 """Idle processes lost in a row, per worker, after which no more are started."""
@@ -65,9 +65,9 @@ class Pool:
     def ask(self, requests: Sequence[Mapping[str, Any]], deadline_s: float) -> list[Reply]:
         """The reply to each request, in order.
 
-        A request that exceeds the deadline is TIMEOUT, one whose process dies is KILLED; in both
-        cases the process is replaced. Raises the errors of `hello`, also if idle processes die
-        repeatedly.
+        deadline_s: of each, in seconds as in `Child.send`. A request that exceeds it is TIMEOUT,
+        one whose process dies is KILLED; in both cases the process is replaced. Raises the errors
+        of `hello`, also if idle processes die repeatedly.
         """
         replies: list[Reply] = [Verdict.KILLED] * len(requests)
         waiting = deque(range(len(requests)))
@@ -133,6 +133,8 @@ class Pool:
                     self._accept(child, reply, replies)
                 elif time.monotonic() >= child.due:
                     self._lose(child, Verdict.TIMEOUT, replies)
+            except OutOfTime:
+                self._lose(child, Verdict.TIMEOUT, replies)
             except (ChildDied, KeyError, ValueError):
                 self._lose(child, Verdict.KILLED, replies)
 
@@ -165,8 +167,8 @@ class Pool:
         if self._lost > _LOST_PER_WORKER * self._workers:
             raise VerifierUnavailable(
                 f"{self._lost} checking processes in a row ended before they did any work: run "
-                "`python -m conspo_study.reward.worker 1024` to see whether one starts, and check "
-                "the memory limit of the machine or container"
+                "`python -m conspo_study.reward.worker 1024 | cat` to see whether one starts, and "
+                "check the memory limit of the machine or container"
             )
 
     def _drop(self, child: Child) -> None:

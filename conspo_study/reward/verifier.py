@@ -72,9 +72,9 @@ class Verifier(ProcessJudge):
     def verify(self, pairs: Sequence[tuple[str, str]]) -> list[Judgement]:
         """The judgement on each (gold answer, response text) of `pairs`, in order.
 
-        Takes at most about `deadline_s` per distinct pair, divided by `workers`, plus the start of
-        the processes. Raises VerifierUnavailable if no checking process can be started, and
-        RuntimeError after `close`.
+        Takes at most about `deadline_s` CPU seconds per distinct pair, divided by `workers`, plus
+        the start of the processes. Raises VerifierUnavailable if no checking process can be
+        started, and RuntimeError after `close`.
         """
         return self._judgements(
             [(gold_of(gold), final_answer(response, self._after)) for gold, response in pairs]

@@ -1,13 +1,14 @@
 """The checking process: answers one request at a time until its input ends.
 
-Run as `python -m conspo_study.reward.worker MEMORY_MB` for formulas; a custom reward function
-needs its import path and the folders to import from as further arguments. Linux only (it reads
-/proc). Requests and replies are lines of JSON. The first line is the task's `hello` or
-`{"error": "..."}`; each later one answers a request, with `last` true if this process must be
-replaced.
+Run as `python -m conspo_study.reward.worker MEMORY_MB` for formulas, confined (see `confined`); a
+custom reward function needs its import path and the folders to import from as further arguments.
+Linux only (it reads /proc). Requests and replies are lines of JSON. The first line is the task's
+`hello` or `{"error": "..."}`; each later one answers a request, with `last` true if this process
+must be replaced.
 
-math-verify's own timeouts are disabled here, and only here: the parent kills this process at the
-deadline. They rely on Python's signal handlers, which do not run during a long operation in C.
+math-verify's own timeouts are disabled here, and only here: the kernel ends this process at its
+deadline in CPU seconds, or the parent at one in wall-clock seconds. They rely on Python's signal
+handlers, which do not run during a long operation in C.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from conspo_study.records import Verdict
+from conspo_study.reward.confined import confine
 
 _START_S = 300.0
 _MIB = 1 << 20
@@ -55,37 +56,49 @@ def load_task(arguments: Sequence[str]) -> Task:
     return FunctionTask(path)
 
 
-def _peak_bytes() -> int:
-    """Peak size of this process's address space, in bytes."""
-    for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
-        if line.startswith("VmPeak:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status has no VmPeak: the memory cap of a check needs Linux")
+class _Memory:
+    """The memory cap of this process: `cap` bytes of address space beyond what it has now."""
+
+    def __init__(self, cap: int) -> None:
+        self._status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+        self._start, self._cap = self._peak_bytes(), cap
+        resource.setrlimit(resource.RLIMIT_AS, (self._start + cap, self._start + cap))
+
+    def share(self) -> float:
+        """The largest part of the cap that was ever in use, 0 to 1."""
+        return (self._peak_bytes() - self._start) / self._cap
+
+    def _peak_bytes(self) -> int:
+        for line in os.pread(self._status, 1 << 16, 0).splitlines():
+            if line.startswith(b"VmPeak:"):
+                return int(line.split()[1]) * 1024
+        raise OSError("/proc/self/status has no VmPeak: the memory cap of a check needs Linux")
 
 
-def _arm(seconds: float) -> None:
-    """Let the kernel terminate this process in `seconds` (0: never).
+def _arm(cpu_s: float, wall_s: float) -> None:
+    """Let the kernel terminate this process after `cpu_s` seconds of its computing, or `wall_s`
+    seconds from now (0: never).
 
-    A busy process does not notice the end of its input, so this removes it if the parent was
-    killed. It needs no Python handler: the default action of SIGALRM is to terminate.
+    The second also removes a busy process, which does not notice the end of its input, if the
+    parent was killed. No Python handler is needed: the default action of both signals is to
+    terminate.
     """
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+    signal.setitimer(signal.ITIMER_REAL, wall_s)
 
 
-def _serve(task: Task, requests: BinaryIO, replies: BinaryIO, cap: int) -> None:
-    start = _peak_bytes()
-    resource.setrlimit(resource.RLIMIT_AS, (start + cap, start + cap))
+def _serve(task: Task, requests: BinaryIO, replies: BinaryIO, memory: _Memory) -> None:
     _reply(replies, **task.hello)
     for line in requests:
         request = json.loads(line)
-        _arm(2 * request["deadline_s"] + 5)
+        _arm(request["cpu_s"], request["wall_s"])
         try:
             reply = task(request)
-            share = (_peak_bytes() - start) / cap
+            share = memory.share()
             killed = task.exhausted(reply, share)
         except MemoryError:
             reply, share, killed = {}, 1.0, True
-        _arm(0)
+        _arm(0, 0)
         last = share > task.retires_at
         if killed:
             reply = {"verdict": Verdict.KILLED.value}
@@ -109,16 +122,20 @@ def main() -> None:
     os.dup2(devnull, 2)
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-    _arm(_START_S)
+    for limit in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(limit, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM, signal.SIGPROF})
+    _arm(0, _START_S)
     try:
         task = load_task(sys.argv[2:])
     except Exception as error:
         _reply(replies, error=str(error) or type(error).__name__)
         return
-    _arm(0)
-    _serve(task, sys.stdin.buffer, replies, cap)
+    _arm(0, 0)
+    memory = _Memory(cap)
+    if not sys.argv[2:]:
+        task.hello["confined"] = confine()
+    _serve(task, sys.stdin.buffer, replies, memory)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ the step before it, from the weights as they are then: vLLM draws them while the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -128,7 +128,7 @@ class Collector:
             with clock.apart():
                 self._ahead = self._request(following, attempt=0, updates=updates)
         with clock.stage("wait"):
-            totals = self.world.gather(counts)
+            totals = [GroupCounts(*each) for each in self.world.gather(astuple(counts))]
         return RolloutBatch(groups[: self.share], samples, sum(totals[1:], totals[0]), parts)
 
     def settle(self) -> None:

@@ -24,7 +24,7 @@ from conspo_study.training.allocator import keep_freed_memory
 from conspo_study.training.bars import Bars
 from conspo_study.training.engines import rollout_engines
 from conspo_study.training.seed_run import SeedRun
-from conspo_study.update.checkpoint_store import CheckpointStore
+from conspo_study.update.checkpoint_store import CheckpointStore, Resumable
 from conspo_study.update.world import World
 
 Metrics = dict[str, Any]
@@ -158,8 +158,8 @@ class _Loop:
 
     def _restore(self) -> int:
         """Continue from the newest good checkpoint, the same on all workers; returns its step."""
-        newest = self.world.gather(self.store.newest() if self.main else None)[0]
-        assert newest is not None
+        found = self.store.newest().told() if self.main else {}
+        newest = Resumable.from_told(self.world.gather(found)[0])
         if self.main:
             for damage in newest.damages:
                 self.outlet.incident(Incident(IncidentType.CHECKPOINT_DAMAGED, damage))

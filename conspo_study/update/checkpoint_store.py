@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Any, Self
 
 from conspo_study.files import flush, make_folders, naming
 from conspo_study.records.checkpoints import (
@@ -45,6 +45,20 @@ class Resumable:
     """Its state.json."""
     damages: tuple[str, ...]
     """The damage of newer ones, one sentence each."""
+
+    def told(self) -> dict[str, Any]:
+        """In values that workers exchange."""
+        return {
+            "folder": None if self.folder is None else str(self.folder),
+            "state": self.state,
+            "damages": self.damages,
+        }
+
+    @classmethod
+    def from_told(cls, told: Mapping[str, Any]) -> Self:
+        """What another worker told."""
+        folder = told["folder"]
+        return cls(None if folder is None else Path(folder), told["state"], told["damages"])
 
 
 class CheckpointStore:

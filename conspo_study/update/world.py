@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from conspo_study.records import Part, add_parts
+from conspo_study.update.wire import MalformedMessage, decoded, encoded
 
 Item = TypeVar("Item")
 BUCKET_ELEMENTS = 1 << 24
 """Elements of gradients that are added up at once: 64 MiB in float32, enough to make the start of a
 message cheap, and the only memory that the sum needs."""
+
+_START_BYTES = 4096
+"""Of a message with its length, exchanged at once; most messages have no more."""
+MOST_BYTES = 1 << 31
+"""Of one worker's message; the responses of a step are some hundred megabytes at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,35 @@ class World:
                     dist.broadcast(parameter, src=0)
 
     def gather(self, item: Item) -> list[Item]:
-        """The items of all workers, by rank."""
+        """The items of all workers, by rank: of the types that `wire` knows.
+
+        Raises RuntimeError, naming the worker, on all workers for a message beyond `MOST_BYTES` and
+        for one that is malformed.
+        """
         if self.size == 1:
             return [item]
-        items: list[Any] = [None] * self.size
-        dist.all_gather_object(items, item)
+        message = encoded(item)
+        starts = self._of_all(len(message).to_bytes(8, "little") + message, _START_BYTES)
+        lengths = [int.from_bytes(start[:8], "little") for start in starts]
+        for rank, length in enumerate(lengths):
+            if length > MOST_BYTES:
+                raise RuntimeError(f"worker {rank} announced a message of {length} bytes")
+        rest = max(lengths) + 8 - _START_BYTES
+        rests = self._of_all(message[_START_BYTES - 8 :], rest) if rest > 0 else [b""] * self.size
+        items = []
+        for rank, length in enumerate(lengths):
+            try:
+                items.append(decoded((starts[rank][8:] + rests[rank])[:length]))
+            except MalformedMessage as error:
+                raise RuntimeError(f"worker {rank} sent a malformed message: {error}") from error
         return items
+
+    def _of_all(self, text: bytes, size: int) -> list[bytes]:
+        """The first `size` bytes of each worker's text, with zeros after a shorter one."""
+        mine = torch.frombuffer(bytearray(text[:size].ljust(size, b"\0")), dtype=torch.uint8)
+        found = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(found, mine)
+        return [each.numpy().tobytes() for each in found]
 
     def together(self, work: Callable[[], Item]) -> Item:
         """The result of `work()` on this worker. When it raises on one worker it raises on all, so

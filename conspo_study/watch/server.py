@@ -1,8 +1,9 @@
 """The page's server: static files, and questions with JSON answers.
 
-Another site must not read a study through the visitor's browser: only requests whose Host header
-names this machine are answered (against DNS rebinding), no other origin may read an answer, and the
-page loads nothing from elsewhere.
+Neither another user of the machine nor another site, through the visitor's browser, may read a
+study: only requests with the page's token are answered, and only if their Host header names this
+machine (against DNS rebinding); no other origin may read an answer, and the page loads nothing from
+elsewhere.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
 from socketserver import TCPServer
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from conspo_study.files import finite
+from conspo_study.watch.connections import BoundedHandler, BoundedServer
+from conspo_study.watch.door import REFUSED, TRY_AGAIN, Door
 from conspo_study.watch.study_view import StudyView
 
 PORT = 8777
@@ -43,8 +46,7 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
 }
-IDLE_S = 60
-"""Seconds after which an idle connection is closed."""
+NOT_STORED = {"Cache-Control": "no-store"}
 MOST_POINTS = 2000
 NICENESS = 10
 """Added to the process's niceness: training on the same machine goes first."""
@@ -53,10 +55,9 @@ WRONG_HOST = "use this server's address, localhost, or the name given with --hos
 Question = Mapping[str, str]
 
 
-class PageServer(ThreadingHTTPServer):
-    """Serves the page of one study."""
+class PageServer(BoundedServer):
+    """Serves the page of one study to whoever has its token."""
 
-    daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self, view: StudyView, host: str, port: int):
@@ -64,12 +65,18 @@ class PageServer(ThreadingHTTPServer):
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
+        self.door = Door(self.server_address[1])
 
     @property
     def url(self) -> str:
-        """The page's address."""
+        """The page's address, without the token."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.server_address[1]}/"
+
+    @property
+    def link(self) -> str:
+        """The address to open in a browser, with the token: a secret."""
+        return f"{self.url}?token={self.door.token}"
 
     def server_bind(self) -> None:
         """Bind without a name lookup of this machine, which may take seconds."""
@@ -114,18 +121,17 @@ def serve(
     say: prints a line. Raises OSError when the port is not available.
     """
     with suppress(KeyboardInterrupt), make_server(folder, host, port) as server:
-        say(f"watch {folder} at {server.url}  (Ctrl-C stops the page, not the study)")
+        say(f"watch {folder} at {server.link}  (Ctrl-C stops the page, not the study)")
         if not _is_loopback(host):
-            say("anyone who can reach this port can read the study: there is no password")
+            say("whoever has this address can read the study; the network carries it in plain text")
         os.nice(NICENESS)
         server.serve_forever(poll_interval=0.2)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     server: PageServer
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "conspo-study", ""
-    timeout = IDLE_S
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -137,7 +143,11 @@ class _Handler(BaseHTTPRequestHandler):
             url = urlsplit(self.path)
             parts = [unquote(part) for part in url.path.strip("/").split("/")]
             question = dict(parse_qsl(url.query, max_num_fields=20))
-            if parts[0] == "api":
+            if not self._may_read():
+                self._welcome(question.get("token", ""), page=parts == [""])
+            elif "token" in question:
+                self._move_on()
+            elif parts[0] == "api":
                 self._send(HTTPStatus.OK, self._answer(parts[1:], question))
             else:
                 self._send_file("/".join(parts) or "index.html")
@@ -151,6 +161,38 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: the terminal is the user's."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer a malformed request, under the same policy as everything, and close."""
+        status = HTTPStatus(code)
+        self.close_connection = True
+        self.request_version = self.protocol_version  # a malformed first line has none
+        self._send(status, {"error": message or explain or status.phrase})
+
+    def _may_read(self) -> bool:
+        cookies = self.headers.get_all("Cookie", [])
+        allowed = self.server.door.lets_in(cookies, self.headers.get("Authorization", ""))
+        if allowed:
+            self.stay()
+        return allowed
+
+    def _welcome(self, token: str, page: bool) -> None:
+        """Let a browser with the token in, and refuse everything else; page: in a browser."""
+        if self.server.door.is_token(token):
+            self._move_on({"Set-Cookie": self.server.door.cookie})
+            return
+        self.close_connection = True
+        if page:
+            # A browser withholds the cookie until a link of this page itself is followed.
+            text = f'<!doctype html><p>{REFUSED}<p>{TRY_AGAIN} <a href="/">continue</a>.'
+            self._reply(HTTPStatus.FORBIDDEN, text.encode(), TYPES[".html"], NOT_STORED)
+        else:
+            self._send(HTTPStatus.FORBIDDEN, {"error": REFUSED})
+
+    def _move_on(self, more: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Send a browser to the address without the token."""
+        headers = {"Location": "/", **NOT_STORED, **more}
+        self._reply(HTTPStatus.SEE_OTHER, b"", TYPES[".html"], headers)
 
     def _answer(self, parts: list[str], question: Question) -> dict[str, Any]:
         """Raises KeyError for an unknown question, ValueError for a malformed one."""
@@ -183,13 +225,15 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             text = json.dumps(finite(answer), allow_nan=False, separators=(",", ":"))
         kind = "application/json; charset=utf-8"
-        self._reply(status, text.encode(), kind, {"Cache-Control": "no-store"})
+        self._reply(status, text.encode(), kind, NOT_STORED)
 
     def _reply(self, status: HTTPStatus, body: bytes, kind: str, more: Mapping[str, str]) -> None:
         self.send_response(status)
         for name, value in {**HEADERS, **more, "Content-Type": kind}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 

@@ -1,16 +1,15 @@
 """The checking processes: their start, their death and that none is left behind."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from pathlib import Path
 
 import pytest
+from checking_libraries import write_libraries
 
 from conspo_study.config import RewardConfig
 from conspo_study.records import Verdict
@@ -20,16 +19,7 @@ WAIT_S = 60.0
 STUBBORN = "\\boxed{(900000!)^{900000}}"
 """Hangs, and nothing in its text says so."""
 
-# Stand in for the libraries of the child: an answer's text says how the check goes wrong.
-PARSER = r"""
-class NormalizationConfig:
-    def __init__(self, **options): ...
-
-class ConversionConfig(NormalizationConfig): ...
-
-def latex2sympy(text, **options):
-    return text
-"""
+# Stands in for math-verify: an answer's text says how the check goes wrong.
 FAULTY = r"""
 import os, signal
 
@@ -64,6 +54,11 @@ def cpu_ticks(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
 
 
+def children_of(pid):
+    """Processes that a process without threads has started."""
+    return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def wait_until(condition):
     deadline = time.monotonic() + WAIT_S
     while not condition():
@@ -71,23 +66,9 @@ def wait_until(condition):
         time.sleep(0.01)
 
 
-def marked(marker):
-    """Processes that inherited the environment variable `marker`."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if marker.encode() in (entry / "environ").read_bytes() and alive(entry.name):
-                found.append(int(entry.name))
-    return found
-
-
 @pytest.fixture
 def faulty(tmp_path, monkeypatch):
-    parser = tmp_path / "latex2sympy2_extended"
-    parser.mkdir()
-    (parser / "__init__.py").write_text(PARSER)
-    (parser / "latex2sympy2.py").write_text(PARSER)
-    (tmp_path / "math_verify.py").write_text(FAULTY)
+    write_libraries(tmp_path, FAULTY)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with Verifier(RewardConfig(deadline_s=30, memory_mb=256)) as verifier:
         yield verifier
@@ -156,28 +137,27 @@ def test_a_forgotten_verifier_takes_its_processes_along():
 
 @pytest.mark.parametrize("how", ["exits", "is killed"])
 def test_no_process_survives_when_the_owner(how):
-    marker = f"CONSPO_TEST_{uuid.uuid4().hex}"
     code = (
         "from conspo_study.config import RewardConfig\n"
         "from conspo_study.reward import Verifier\n"
         "verifier = Verifier(RewardConfig(workers=2, deadline_s=1.0))\n"
         "verifier.verify([('x+5', r'\\boxed{5+x}'), ('x+5', r'\\boxed{x+6}')])\n"
-        "print('warm', flush=True)\n"
+        "print(*verifier.pids, flush=True)\n"
     )
     if how == "is killed":
         code += f"while True: verifier.verify([('x+5', r'{STUBBORN}')])\n"
-    owner = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, marker: "1"}, stdout=subprocess.PIPE
-    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert owner.stdout is not None
-    assert owner.stdout.readline() == b"warm\n"
+    pids = [int(pid) for pid in owner.stdout.readline().split()]
+    assert len(pids) == 2
     if how == "is killed":
-        idle = {pid: cpu_ticks(pid) for pid in marked(marker) if pid != owner.pid}
+        idle = {pid: cpu_ticks(pid) for pid in pids}
         # One of the two children is now computing and does not look at its input.
         wait_until(lambda: any(not alive(pid) or cpu_ticks(pid) > idle[pid] + 5 for pid in idle))
+        pids += children_of(owner.pid)  # a replacement of one that was at its deadline
         owner.kill()
     owner.communicate()
-    wait_until(lambda: not marked(marker))
+    wait_until(lambda: not any(map(alive, pids)))
 
 
 def test_a_library_that_does_not_load_is_reported_with_what_to_do(tmp_path, monkeypatch):

@@ -2,8 +2,8 @@
 
 `gradient` writes the float64 gradient of this worker's share of a fixed batch after the sum over
 workers; `sharded` the same of a model that is divided over the workers, how its weights compare
-with the whole ones, and what updates of it do; `train` runs a few training steps and writes the
-rows.
+with the whole ones, and what updates of it do; `gather` exchanges items and malformed messages;
+`train` runs a few training steps and writes the rows.
 """
 
 import json
@@ -34,8 +34,10 @@ from conspo_study.objective import GroupBatch, Progress, Totals, objective_named
 from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.sharding import full_state, save_sharded_policy, shard, whole_weights
+from conspo_study.records import GREEDY, EvalRow, FinishStatus, Verdict
 from conspo_study.training.loop import train
 from conspo_study.training.policy_update import PolicyUpdate
+from conspo_study.update import world as world_module
 from conspo_study.update.checkpoint import load_run, save_run
 from conspo_study.update.gradient import MicroBatchedPolicy
 from conspo_study.update.micro_batches import Budget
@@ -164,6 +166,53 @@ class Uneventful(Recorder):
         raise AssertionError(incident)
 
 
+ITEMS = [
+    {
+        "long": ("≤" * 3_000, (0.1,) * 2_000),
+        "a": (1, -0.0, 5e-324, 0.1 + 0.2),
+        0.5: [None, True, "\ud800 \x00 é"],
+    },
+    [EvalRow(0, 20, "set", "p", GREEDY, Verdict.WRONG, "x", 7, FinishStatus.STOPPED, 0.1, None)],
+]
+"""What the two workers tell each other."""
+MALFORMED = [
+    b"{",
+    b"\xff",
+    b"[" * 100_000,
+    b'{"os.system": ["true"]}',
+    b'{"Mean": [1]}',
+    b'{"Mean": [1, 2], "Peak": [1]}',
+    b'{"tuple": 5}',
+    b'{"dict": [1]}',
+    b'{"dict": [[], 1]}',
+    b'{"Verdict": ["perhaps"]}',
+    b'{"q": ["AAA="]}',
+    b'{"d": ["\xc3\xa9"]}',
+    b'{"d": [1]}',
+    b"0" * 2_000,
+]
+"""What the second worker sends; the last is longer than is allowed here."""
+
+
+def gather(world: World, folder: Path) -> None:
+    """Exchange items, then receive malformed messages, and leave what came of it."""
+    found: list[object] = [repr(world.gather(ITEMS[world.rank]))]
+    encoded = world_module.encoded
+    world_module.MOST_BYTES = 200_000
+    for message in MALFORMED:
+        if world.rank == 1:
+            world_module.encoded = lambda _, sent=message: sent
+        if message is MALFORMED[-1]:
+            world_module.MOST_BYTES = 1_000
+        try:
+            found.append(world.gather(None))
+        except RuntimeError as error:
+            found.append(str(error))
+    world_module.encoded, world_module.MOST_BYTES = encoded, 1_000
+    found.append(world.gather(world.rank))
+    (folder / f"gathered-{world.rank}.json").write_text(json.dumps(found))
+
+
 def train_some(world: World, folder: Path, config: RunConfig, policy: Path) -> None:
     """Train and leave `rows.json` and `kept.json` in `folder`, beside `checkpoints`."""
     found = Uneventful(folder)
@@ -202,6 +251,8 @@ def work(task: str, rank: int, size: int, folder: Path) -> None:
     if task == "gradient":
         result = {name: gradient(here, name) for name in OPTIONS}
         save_file(result, folder / f"gradient-{rank}.safetensors")
+    elif task == "gather":
+        gather(here, folder)
     elif task == "sharded":
         sharded(World(rank, size, sharded=True), folder)
     else:

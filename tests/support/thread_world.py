@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from conspo_study.update.wire import decoded, encoded
 from conspo_study.update.world import World
 
 PATIENCE_S = 30
@@ -28,6 +29,9 @@ class ThreadWorld(World):
     board: Board = field(default_factory=lambda: Board([None], threading.Barrier(1)))
 
     def gather(self, item):
+        return [decoded(message) for message in self._exchanged(encoded(item))]
+
+    def _exchanged(self, item):
         self.board.items[self.rank] = item
         self.board.barrier.wait(PATIENCE_S)
         items = list(self.board.items)
@@ -39,7 +43,7 @@ class ThreadWorld(World):
 
     def sum_gradients(self, parameters):
         parameters = list(parameters)
-        grads = self.gather([None if p.grad is None else p.grad.clone() for p in parameters])
+        grads = self._exchanged([None if p.grad is None else p.grad.clone() for p in parameters])
         for parameter, found in zip(parameters, zip(*grads, strict=True), strict=True):
             parameter.grad = sum(grad for grad in found if grad is not None)
 

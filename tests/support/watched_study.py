@@ -97,20 +97,35 @@ def write_study(folder):
     write_eval_rows(eval_path(trial_folder, 0, 0), rows)
 
 
+class Unmoved(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+OPENER = urllib.request.build_opener(Unmoved)
+
+
 class Page:
     """The running server of a study, and requests to it."""
 
     def __init__(self, folder):
         self.server = make_server(folder)
-        self.url = self.server.url
+        self.url, self.link = self.server.url, self.server.link
+        self.key = {"Authorization": f"Bearer {self.server.door.token}"}
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
 
     def request(self, path, headers=None, method="GET"):
-        """Status, headers and body."""
+        """Status, headers and body of a request with the token."""
+        return self.request_without(path, self.key | (headers or {}), method)
+
+    def request_without(self, path, headers=None, method="GET"):
+        """The same without the token; redirections are not followed."""
         asked = urllib.request.Request(self.url + path, headers=headers or {}, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=60) as answer:
+            with OPENER.open(asked, timeout=60) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:

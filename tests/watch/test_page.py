@@ -67,7 +67,7 @@ def text_of(document):
 @in_browser
 @pytest.mark.slow
 def test_the_overview_shows_trials_curves_settings_and_map(study, watch, browser):
-    browser.open(watch(study).url)
+    browser.open(watch(study).link)
     document = browser.document
     text = text_of(document)
     assert "mini" in re.search("<title>(.*?)</title>", document)[1]
@@ -127,7 +127,7 @@ class Chart:
 def test_the_metric_without_undecided_responses_is_shown_where_there_are_some(
     study, watch, browser
 ):
-    url = watch(study).url
+    url = watch(study).link
     browser.open(url)
     assert "without undecided" not in text_of(browser.document)
     data = report(40)
@@ -143,7 +143,7 @@ def test_the_metric_without_undecided_responses_is_shown_where_there_are_some(
 @in_browser
 @pytest.mark.slow
 def test_curves_are_read_under_the_pointer_and_zoomed_by_dragging(study, watch, browser):
-    browser.open(watch(study).url)
+    browser.open(watch(study).link)
     chart = Chart(browser)
     assert chart.ends() == [[0, 40]]
     (told,) = chart.point(0.5, 0.5)
@@ -168,7 +168,7 @@ def test_curves_are_read_under_the_pointer_and_zoomed_by_dragging(study, watch, 
 @in_browser
 @pytest.mark.slow
 def test_charts_of_a_trial_share_cursor_and_zoom(study, watch, browser):
-    browser.open(f"{watch(study).url}#/trial/t0000")
+    browser.open(f"{watch(study).link}#/trial/t0000")
     browser.wait("document.querySelectorAll('canvas').length === 3")
     chart = Chart(browser)
     told = chart.point(0.25, 0.5)
@@ -181,7 +181,7 @@ def test_charts_of_a_trial_share_cursor_and_zoom(study, watch, browser):
 @in_browser
 @pytest.mark.slow
 def test_what_a_model_wrote_is_shown_as_text(study, watch, browser):
-    browser.open(f"{watch(study).url}#/trial/t0000")
+    browser.open(f"{watch(study).link}#/trial/t0000")
     browser.wait("document.querySelector('.responses')?.textContent")
     document = browser.document
     text = text_of(document)
@@ -200,13 +200,13 @@ def test_the_page_tells_what_is_wrong_with_a_study(study, watch, tmp_path, brows
     lines = (study / "log.jsonl").read_bytes().split(b"\n")
     lines[9] = lines[9].replace(b'"t0001"', b'"t0009"')
     (study / "log.jsonl").write_bytes(b"\n".join(lines))
-    browser.open(watch(study).url)
+    browser.open(watch(study).link)
     text = text_of(browser.document)
     assert "line 10 of log.jsonl is damaged" in text and "conspo repair" in text
     assert "t0000" in text and "t0002" not in text, "what is before the damage is shown"
     with pytest.raises(ValueError, match="line 10"):
         read_log(study / "log.jsonl")
-    browser.open(watch(tmp_path / "nothing").url)
+    browser.open(watch(tmp_path / "nothing").link)
     text = text_of(browser.document)
     assert "is not a results directory" in text and "No trial has started" in text
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -295,7 +296,7 @@ def test_the_command_says_where_the_page_is_and_ends_quietly(study):
         said = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=120)
-    assert f"watch {study} at http://127.0.0.1:" in said
+    assert re.search(rf"^watch {study} at http://127.0.0.1:\d+/\?token=[\w-]{{43}}  ", said)
     assert (process.returncode, rest, errors) == (0, "", "")
 
 

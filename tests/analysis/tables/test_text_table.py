@@ -1,12 +1,14 @@
 """Tables show every trial, its gaps included, and untrusted text only as text."""
 
 import csv
+import html
 import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 from analysis.findings.frames import trials_frame
@@ -137,7 +139,7 @@ def test_markdown_cells_cannot_break_the_table() -> None:
     for line in lines:
         assert line.replace(r"\|", "").count("|") == 3
     assert "<" not in table and "\x1b" not in table and "\u202e" not in table
-    assert r"\[y\]" in table and r"\`x\`" in table
+    assert "&#91;y&#93;" in table and r"\`x\`" in table
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", " =", "\t=", "\r@"])
@@ -179,3 +181,16 @@ def test_text_is_one_short_printable_line() -> None:
     assert markdown_text("a_b") == r"a\_b"
     assert metric_label("eval/chain/hard/avg@8") == "chain/hard avg@8"
     assert metric_label("reward") == "reward"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[x](javascript:alert(1))", "![x](https://evil.example)", "[x]: https://evil.example",
+     "[x][y]", "<javascript:alert(1)>", "<https://evil.example>", "\\[x](https://evil.example)"],
+)  # fmt: skip
+def test_markdown_has_no_link_that_a_text_makes(text: str) -> None:
+    written = to_markdown(TextTable(("a", text), (("b", text), ("c", f"a {text} ]({text}"))))
+    assert "](" not in written
+    shown = MarkdownIt("commonmark").enable("table").render(written)
+    assert "<a" not in shown and "<img" not in shown
+    assert shown.count(html.escape(text)) == 4, "the text itself is shown"
