@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"text", "files", "seeds", "machine", "plugins", "records", "statistics"},
-    {"config", "processes"},
+    {"config", "processes", "untrusted"},
     {"data", "policy", "rollout", "reward", "objective", "update", "evaluation", "results"},
     {"definition"},
     {"training", "search", "forecast", "terminal", "watch", "tracking", "analysis"},
@@ -25,7 +25,7 @@ FLOORS = (
 FLOOR = {wing: floor for floor, wings in enumerate(FLOORS) for wing in wings}
 READERS = {"watch", "tracking", "analysis"}
 """They read what is stored, whatever wrote it."""
-READ = {"records", "results", "statistics", "text", "files"}
+READ = {"records", "results", "statistics", "text", "files", "untrusted"}
 ROOMS = ("load", "statistics", "tables", "findings", "figures", "report")
 """Of `analysis`, in the same order."""
 LOOSE = 6

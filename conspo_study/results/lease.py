@@ -20,11 +20,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from conspo_study.processes.identity import start_of
+from conspo_study.results.reading import stored_bytes, stored_object
+from conspo_study.text import reason
+from conspo_study.untrusted import StrangeFile
 
 HEARTBEAT_S = 2.0
 """Seconds between two heartbeats."""
 PATIENCE = 4
 """Heartbeats that a living driver would not miss in a row."""
+_MOST = 1 << 16
+"""Bytes of a lease, many times over."""
 
 
 class LogLocked(RuntimeError):
@@ -68,11 +73,11 @@ class Holder:
 def read_lease(path: Path) -> Holder | None:
     """The holder; None without a lease. Raises OSError or ValueError for an unreadable one."""
     try:
-        holder = Holder(**json.loads(path.read_bytes()))
+        holder = Holder(**stored_object(path, _MOST))
     except FileNotFoundError:
         return None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a lease: {error}") from error
+    except (StrangeFile, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a lease: {reason(error)}") from error
     for field in fields(Holder):
         value = getattr(holder, field.name)
         if type(value).__name__ != field.type or (
@@ -243,7 +248,7 @@ class Lease:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return stored_bytes(path, _MOST)
     except OSError:
         return None
 

@@ -26,6 +26,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from conspo_study.files import finite
+from conspo_study.text import one_line
 from conspo_study.watch.study_view import StudyView
 
 PORT = 8777
@@ -147,6 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.BAD_REQUEST, {"error": str(error)})
         except OSError as error:
             what = f"{error.filename}: {error.strerror}"
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": what})
+        except Exception as error:  # whatever a strange file leads to
+            what = f"{type(error).__name__}: {one_line(error)}"
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": what})
 
     def log_message(self, format: str, *args: Any) -> None:
