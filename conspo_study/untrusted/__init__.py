@@ -4,6 +4,7 @@ Floor 0. Nothing here reads more than its caller allows, waits for a writer, or 
 inside a results directory.
 """
 
+from conspo_study.untrusted.deadline import within
 from conspo_study.untrusted.documents import check_depth, parse_json, read_object
 from conspo_study.untrusted.lines import LONGEST_LINE, LineTooLong, all_lines
 from conspo_study.untrusted.opening import (
@@ -24,4 +25,5 @@ __all__ = [
     "read_object",
     "read_regular",
     "regular_digest",
+    "within",
 ]

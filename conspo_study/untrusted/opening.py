@@ -12,8 +12,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from conspo_study.text import size_text
 
@@ -36,7 +36,7 @@ class StrangeFile(OSError):
     """There is something else than a regular file of a plausible size."""
 
 
-def open_regular(path: Path, most: int | None, *, inside: int = 0) -> BinaryIO:
+def open_regular(path: Path, most: int | None, *, inside: int = 0) -> BufferedReader:
     """Open a regular file for reading, at once.
 
     most: the largest size that is opened, in bytes; None for a file that is read in blocks.
