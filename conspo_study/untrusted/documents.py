@@ -30,7 +30,7 @@ def check_depth(text: bytes, value: Any) -> None:
     if text.count(b"{") + text.count(b"[") <= DEEPEST:
         return
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         inner = (one for outer in level for one in _inside(outer))
         level = [one for one in inner if isinstance(one, dict | list)]
     if level:

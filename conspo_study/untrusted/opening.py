@@ -85,7 +85,7 @@ def _place(path: Path, inside: int) -> Iterator[tuple[str | Path, int | None]]:
     last `inside` parts of the path; the whole path without a folder where none may be a link."""
     parts = path.parts[-inside:] if inside else ()
     if not parts or not _BY_FOLDER:
-        for parent in list(path.parents)[: len(parts) - 1]:
+        for parent in list(path.parents)[: max(0, len(parts) - 1)]:
             if parent.is_symlink():
                 _check_kind(stat.S_IFLNK, parent)
         yield path, None
