@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE_S = 2.0
+PATIENCE_S = 5.0
 """Longest wait for a turn."""
 
 
@@ -20,9 +20,10 @@ class Turn:
         self._mutex = threading.Lock()
 
     @contextmanager
-    def taken(self, patience: float = PATIENCE_S) -> Iterator[None]:
-        """Hold the turn while the block runs. Raises OSError when it does not come."""
-        if not self._mutex.acquire(timeout=patience):
+    def taken(self, patience: float | None = None) -> Iterator[None]:
+        """Hold the turn while the block runs. Raises OSError when it does not come within
+        `patience` seconds, by default PATIENCE_S."""
+        if not self._mutex.acquire(timeout=PATIENCE_S if patience is None else patience):
             why = "its files are being read for another request, and do not answer; ask again"
             raise OSError(errno.EAGAIN, why, str(self._folder))
         try:

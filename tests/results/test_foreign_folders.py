@@ -115,9 +115,7 @@ def test_the_same_is_said_by_every_command_that_reads_the_log(command, case, fol
 
 @pytest.mark.parametrize("case", OF_DEFINITION)
 @pytest.mark.parametrize("command", ["resume", "export", "plan"])
-def test_the_same_is_said_by_every_command_that_needs_the_definition(
-    command, case, folder, conspo
-):
+def test_the_same_is_said_by_every_command_that_needs_the_definition(command, case, folder, conspo):
     status, said = conspo(command, folder)
     assert status == 2 and why(case) in said
 
