@@ -43,7 +43,7 @@ def test_a_row_with_a_key_twice_is_unusable_and_says_so(tmp_path, row):
     assert [p.id for p in found.problems] == ["0", "1", "2"]
     (bad,) = found.bad
     assert bad.row == 1 and "more than once: leave one of them out" in bad.reason
-    with pytest.raises(ProblemFileError, match="problem 2 of its array has '.*' more than once"):
+    with pytest.raises(ProblemFileError, match=r"problem 2 of its array has '.*' more than once"):
         read(tmp_path, b"[" + lines(ROWS[0]).strip() + b", " + row + b"]")
 
 

@@ -1,7 +1,9 @@
 """Which files are opened, how far links are followed, and that no opening waits."""
 
+import hashlib
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,8 +38,6 @@ def test_links_are_refused_inside_and_followed_outside(place, path, links_from):
 
 def test_a_relative_path_may_be_shorter_than_what_lies_inside(place, monkeypatch):
     monkeypatch.chdir(place / "a/b")
-    from pathlib import Path
-
     assert read_regular(Path("file"), 100, inside=3) == b"content"
 
 
@@ -69,26 +69,22 @@ def test_size_is_bounded_for_files_that_do_not_tell_it(tmp_path):
         read_regular(tmp_path / "file", 4)
     # A file of the kernel says that it has no bytes.
     with pytest.raises(StrangeFile, match="no such file has more"):
-        from pathlib import Path
-
         read_regular(Path("/proc/self/smaps"), 100)
 
 
 def test_the_file_is_left_open_for_nobody(tmp_path):
     (tmp_path / "file").write_bytes(b"12345")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len([*Path("/proc/self/fd").iterdir()])
     for most in (5, 4):
         for inside in (0, 2):
             try:
                 read_regular(tmp_path / "file", most, inside=inside)
             except StrangeFile:
                 continue
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
 def test_a_digest_has_no_bound_and_follows_no_link_inside(place):
-    import hashlib
-
     expected = hashlib.sha256(b"content").hexdigest()
     assert regular_digest(place / "a/b/file", inside=1) == expected
     with pytest.raises(StrangeFile):

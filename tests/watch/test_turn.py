@@ -24,7 +24,7 @@ def page(tmp_path, monkeypatch):
 
 @pytest.fixture
 def stuck(monkeypatch):
-    """Lets every opening of a log or a file of rows wait until the test ends; says when one does."""
+    """Lets the opening of files of lines wait until the test ends: of those that are named."""
     waiting, go_on = threading.Event(), threading.Event()
     opened = tail.open_stored
 
