@@ -51,7 +51,7 @@ def open_regular(path: Path, most: int | None, *, inside: int = 0) -> BufferedRe
             _check_kind(found.st_mode, path)
             handle = os.open(name, _FLAGS | (_NO_LINK if inside else 0), dir_fd=folder)
         except OSError as error:
-            raise _told(error, path) from None
+            raise _told(error, path, inside) from None
     file = os.fdopen(handle, "rb")
     try:
         found = os.fstat(handle)
@@ -95,14 +95,14 @@ def _place(path: Path, inside: int) -> Iterator[tuple[str | Path, int | None]]:
     try:
         folder = os.open(place, flags)
     except OSError as error:
-        raise _told(error, path) from None
+        raise _told(error, path, 0) from None
     try:
         for part in parts[:-1]:
             place /= part
             try:
                 inner = os.open(part, flags | os.O_NOFOLLOW, dir_fd=folder)
             except OSError as error:
-                raise _told(error, place if place.is_symlink() else path) from None
+                raise _told(error, place if place.is_symlink() else path, inside) from None
             os.close(folder)
             folder = inner
         yield parts[-1], folder
@@ -121,10 +121,11 @@ def _too_large(size: int, most: int, path: Path) -> StrangeFile:
     return StrangeFile(errno.EOVERFLOW, what, str(path))
 
 
-def _told(error: OSError, path: Path) -> OSError:
+def _told(error: OSError, path: Path, inside: int) -> OSError:
     """The error, with the path that was asked for."""
     if isinstance(error, StrangeFile):
         return error
     if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and path.is_symlink()):
-        return StrangeFile(errno.ELOOP, _KINDS[stat.S_IFLNK], str(path))
+        why = _KINDS[stat.S_IFLNK] if inside else "it is a link that leads to no file"
+        return StrangeFile(errno.ELOOP, why, str(path))
     return OSError(error.errno, error.strerror, str(path))

@@ -62,6 +62,12 @@ def test_a_device_behind_a_link_that_may_be_followed_is_refused(tmp_path):
         open_regular(tmp_path / "zeros", None)
 
 
+def test_a_link_that_may_be_followed_and_leads_to_itself_says_so(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(StrangeFile, match="leads to no file"):
+        open_regular(tmp_path / "loop", None)
+
+
 def test_size_is_bounded_for_files_that_do_not_tell_it(tmp_path):
     (tmp_path / "file").write_bytes(b"12345")
     assert read_regular(tmp_path / "file", 5) == b"12345"
