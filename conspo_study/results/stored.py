@@ -76,7 +76,7 @@ def read_study(folder: Path) -> StoredStudy:
             if not isinstance(definition.get(name), kind):
                 what = f"a damaged {name}" if name in definition else f"no {name}"
                 raise ValueError(f"its definition has {what}")
-        if not 0 < definition["trials"] <= MOST_TRIALS:
+        if not 0 <= definition["trials"] <= MOST_TRIALS:
             raise ValueError(f"its definition has a budget of {definition['trials']:.6g} trials")
     except (FileNotFoundError, NotADirectoryError):
         if (folder / LOG).exists():

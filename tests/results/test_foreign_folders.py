@@ -181,6 +181,19 @@ def test_rows_that_would_fill_the_memory_are_refused_before_they_are_written_out
     assert pa.default_memory_pool().max_memory() - before < 100 << 20
 
 
+@pytest.mark.parametrize("case", [f"{CONFIG}: a pipe"])
+def test_a_study_that_has_ended_and_cannot_be_reported_says_so(case, folder, conspo):
+    status, said = conspo("resume", folder)
+    assert status == 1 and "the study has ended and cannot be reported" in said
+    assert why(case) in said and "conspo report" in said
+
+
+@pytest.mark.parametrize("case", ["log: step 10^30", "log: a time that is none"])
+def test_a_report_names_the_damaged_line_as_other_commands_do(case, folder):
+    with pytest.raises(StudyUnreadable, match=r"line 7 is damaged: .*conspo repair"):
+        load_study(folder)
+
+
 def test_a_results_folder_may_itself_be_a_link(sound, tmp_path, conspo):
     (tmp_path / "link").symlink_to(sound)
     assert conspo("status", tmp_path / "link")[0] == 0
