@@ -82,6 +82,11 @@ def one_line(error: BaseException) -> str:
     return lines[0][:_LONGEST_LINE] if lines else type(error).__name__
 
 
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, as a clause without the file's name and error numbers."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def chain(error: BaseException | None) -> Iterator[BaseException]:
     """The error, the one that it was raised from, and so on."""
     seen: set[int] = set()

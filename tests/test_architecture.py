@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"text", "files", "seeds", "machine", "plugins", "records", "statistics"},
-    {"config", "processes"},
+    {"config", "processes", "untrusted"},
     {"data", "policy", "rollout", "reward", "objective", "update", "evaluation", "results"},
     {"definition"},
     {"training", "search", "forecast", "terminal", "watch", "tracking", "analysis"},
@@ -26,7 +26,7 @@ FLOORS = (
 FLOOR = {wing: floor for floor, wings in enumerate(FLOORS) for wing in wings}
 READERS = {"watch", "tracking", "analysis"}
 """They read what is stored, whatever wrote it."""
-READ = {"records", "results", "statistics", "text", "files"}
+READ = {"records", "results", "statistics", "text", "files", "untrusted"}
 ROOMS = ("load", "statistics", "tables", "findings", "figures", "report")
 """Of `analysis`, in the same order."""
 LOOSE = 6
@@ -51,6 +51,21 @@ HEAVY = {
     "tensorboard": {"conspo_study.tracking.to_tensorboard"},
     "wandb": {"conspo_study.tracking.to_wandb"},
     "trackio": {"conspo_study.tracking.to_trackio"},
+}
+OF_OTHERS = {"results", "watch", "tracking", "terminal", "update", "policy", "data", "forecast"}
+OF_OTHERS |= {"analysis"}
+"""Wings that read files which a stranger may have written: through `untrusted` alone."""
+OPENS_OWN = {
+    # module -> how often it opens a file of this package or machine, or one that it has just made
+    "conspo_study.results.code": 1,
+    "conspo_study.results.export": 1,
+    "conspo_study.results.lease": 1,
+    "conspo_study.results.snapshot": 1,
+    "conspo_study.tracking.processes": 1,
+    "conspo_study.update.resident": 1,
+    "conspo_study.watch.server": 1,
+    "analysis.load.published": 1,
+    "analysis.tables.html": 1,
 }
 SOURCES = [
     path
@@ -171,6 +186,24 @@ def test_importing_stays_light(module, absent):
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_files_stay_readable(path):
     assert len(path.read_text().splitlines()) <= 400
+
+
+def test_files_of_others_are_opened_in_one_place():
+    ways = {"read_text", "read_bytes", "open", "read_table"}
+    opened = {}
+    for path in SOURCES:
+        if wing_of(module_name(path)) not in OF_OTHERS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func
+            name = getattr(called, "attr", getattr(called, "id", ""))
+            # `os.open` is the writers'; gzip opens what is in memory.
+            of = getattr(getattr(called, "value", None), "id", "")
+            if name in ways and of not in ("os", "gzip", "webbrowser"):
+                opened[module_name(path)] = opened.get(module_name(path), 0) + 1
+    assert opened == OPENS_OWN
 
 
 def test_nothing_is_pickled_or_evaluated():

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from conspo_study.records import EvalRow
+from conspo_study.results.decoding import decoded
 from conspo_study.results.rows import eval_path, stored_evaluations
 
 FIELDS = tuple(field.name for field in fields(EvalRow) if field.default is MISSING)
@@ -63,20 +63,16 @@ def _files(folder: Path, steps: Collection[int] | None) -> Iterator[Path]:
 
 def _read(path: Path, columns: Sequence[str]) -> Any:
     """The columns that the file has."""
-    repeating = [name for name in columns if name in _REPEATING]
-    try:
-        with pq.ParquetFile(path, read_dictionary=repeating) as file:
-            schema = file.schema_arrow
-            if (
-                tuple(schema.names)[: len(FIELDS)] != FIELDS
-                or not set(_ALL).issuperset(schema.names)
-                or (schema.metadata or {}).get(b"conspo_eval") != _VERSION
-            ):
-                raise ValueError(
-                    f"{path} does not have the columns of evaluation rows, version "
-                    f"{_VERSION.decode()}"
-                )
-            held = [name for name in columns if name in schema.names]
-            return file.read(columns=held, use_threads=False).replace_schema_metadata()
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is not readable as Parquet: {error}") from error
+
+    def accept(schema: Any) -> None:
+        if (
+            tuple(schema.names)[: len(FIELDS)] != FIELDS
+            or not set(_ALL).issuperset(schema.names)
+            or (schema.metadata or {}).get(b"conspo_eval") != _VERSION
+        ):
+            raise ValueError(
+                f"{path} does not have the columns of evaluation rows, version {_VERSION.decode()}"
+            )
+
+    # A column that the file lacks is not asked for: the format ignores it.
+    return decoded(path, accept, columns, _REPEATING).replace_schema_metadata()

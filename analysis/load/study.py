@@ -15,12 +15,13 @@ import pandas as pd
 from analysis.load.evaluations import read_evaluations
 from analysis.load.text import visible
 from conspo_study.records import EventKind, set_name
-from conspo_study.results.log import LogDamaged, LoggedEvent, read_log
+from conspo_study.results.log import LogDamaged, LoggedEvent, read_content
 from conspo_study.results.names import CONFIG, LOG, SNAPSHOT, STEPS, trial_folder
+from conspo_study.results.reading import stored_object
 from conspo_study.results.rows import read_steps, stored_evaluations
 from conspo_study.results.stored import Fault, read_study
-from conspo_study.results.table import StudyTable, TrialRow, build_table
-from conspo_study.text import counted
+from conspo_study.results.table import StudyTable, TrialRow
+from conspo_study.text import counted, reason
 
 UNKNOWN_METRIC = "value of an unknown metric"
 """What stands for the metric of a study without a definition."""
@@ -198,14 +199,12 @@ def load_study(folder: str | Path, *, log_alone: bool = False) -> StudyResults:
         raise StudyUnreadable(stored.problem)
     study, definition = stored.fields, stored.definition
     try:
-        events = read_log(folder / LOG)
-        table = build_table(events)
-    except FileNotFoundError:
-        events, table = [], StudyTable()
+        content = read_content(folder / LOG)
     except LogDamaged as error:
         raise StudyUnreadable(str(error)) from error
-    except ValueError as error:
-        raise StudyUnreadable(f"{folder}: {error}") from error
+    except OSError as error:
+        raise StudyUnreadable(f"{folder / LOG} cannot be read: {reason(error)}") from error
+    events, table = content.events, content.builder.table
     if not events:
         raise StudyUnreadable(
             f"{folder} has no events yet: the study was defined but not started; start it with "
@@ -320,14 +319,11 @@ def _selected(metrics: Mapping[str, Any], only: str | None) -> Iterable[tuple[st
 
 
 def _read_optional(path: Path) -> dict[str, Any]:
-    return _read_object(path) if path.is_file() else {}
-
-
-def _read_object(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise StudyUnreadable(f"{path} is not JSON ({error}); restore it from a copy") from error
-    if not isinstance(data, dict):
-        raise StudyUnreadable(f"{path} is not a JSON object; restore it from a copy")
-    return data
+        return stored_object(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StudyUnreadable(
+            f"{path} cannot be read: {reason(error)}; restore it from a copy"
+        ) from error

@@ -7,7 +7,6 @@ trial's folder, and whoever starts others ends it first.
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from conspo_study.files import write_json_atomic
 from conspo_study.processes.identity import kill, start_of
 from conspo_study.results.names import INNER, worker_file, worker_files
+from conspo_study.results.reading import stored_object
 
 _TITLE = b"RayTrainWorker"
 _KILL_S = 30.0
@@ -40,7 +40,7 @@ def end_all(folder: Path) -> None:
     for path in worker_files(folder):
         record: dict[str, Any] = {}
         with suppress(OSError, ValueError):
-            record = json.loads(path.read_text("utf-8"))
+            record = stored_object(path)
         # On a node that is gone, or was part of another cluster, there is nothing to end.
         if record.get("node") in nodes:
             there = NodeAffinitySchedulingStrategy(record["node"], soft=False)

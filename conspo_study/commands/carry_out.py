@@ -35,10 +35,10 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
             return outcome.exit_status
         if not outcome.ran:
             console.line(f"Nothing to do: all trials of {outcome.folder.name} have ended.")
-        report(outcome.folder)
+        reported = _reported(report, outcome.folder)
         if not console.quiet:
             _say_what_is_next(outcome, console)
-        return outcome.exit_status
+        return outcome.exit_status if reported else exits.NO_RESULT
     except (ConfigError, StudyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return exits.BAD_INPUT
@@ -48,6 +48,18 @@ def carry_out(run: Callable[[], Outcome | None], report: Report, console: Consol
     except KeyboardInterrupt:
         console.line("Interrupted.")
         return exits.INTERRUPTED
+
+
+def _reported(report: Report, folder: Path) -> bool:
+    """Report a study; returns whether its files could be read, and says why not."""
+    from analysis.load.study import StudyUnreadable
+
+    try:
+        report(folder)
+    except StudyUnreadable as error:
+        print(f"error: the study has ended and cannot be reported: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _say_what_is_next(outcome: Outcome, console: Console) -> None:

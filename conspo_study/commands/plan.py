@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +41,8 @@ class Plan(StudyChoice, Verb):
     """A packaged study, a study file or a results directory. Comes before the options."""
     all: Flag = False
     """Print every setting, not only what differs from the preset."""
+    trust_code: Flag = False
+    """Of a results directory: run code that its study.json names, as resuming it would."""
 
     def run(self, console: Console) -> int:
         folder = typed_path(self.study)
@@ -55,7 +58,7 @@ class Plan(StudyChoice, Verb):
         from conspo_study.commands.plan_text import print_plan
         from conspo_study.results.folder import read_table
         from conspo_study.results.spread import measured_spread
-        from conspo_study.study import Study
+        from conspo_study.study import Study, UntrustedCode
 
         for field in fields(StudyChoice):
             if getattr(self, field.name) != field.default:
@@ -64,7 +67,10 @@ class Plan(StudyChoice, Verb):
                     f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}"
                 )
         spread = measured_spread(read_table(folder).rows)
-        study = Study.of_folder(folder)
+        try:
+            study = Study.of_folder(folder, trust_code=self.trust_code)
+        except UntrustedCode as error:
+            raise error.typed(f"conspo plan {shlex.quote(self.study)}") from None
         place = folder.resolve()
         print_plan(study, console, every_setting=self.all, spread=spread, folder=place)
 

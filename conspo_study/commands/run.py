@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -65,6 +66,8 @@ class Resume(Verb):
     """Continue although data or code have changed since the study began."""
     retry_failed: Flag = False
     """Also run again, from their last checkpoint, trials that the machine made fail."""
+    trust_code: Flag = False
+    """Run code that study.json names: modules of its own, and models that bring code."""
     quiet: Flag = False
     """Print only the final table and paths."""
 
@@ -78,10 +81,18 @@ class Resume(Verb):
         return carry_out(lambda: self._continue(console), report, console)
 
     def declared(self) -> Study:
-        """The study to continue."""
-        from conspo_study.study import Study
+        """The study to continue. Raises StudyError where it would run code without permission."""
+        from conspo_study.study import Study, UntrustedCode
 
-        return Study.of_folder(self.folder)
+        try:
+            return Study.of_folder(self.folder, trust_code=self.trust_code)
+        except UntrustedCode as error:
+            raise error.typed(self._typed()) from None
+
+    def _typed(self) -> str:
+        options = [("--takeover", self.takeover), ("--allow-changes", self.allow_changes)]
+        given = [option for option, on in options if on]
+        return " ".join(["conspo resume", shlex.quote(str(self.folder)), *given])
 
     def _continue(self, console: Console) -> Outcome:
         study = self.declared()
@@ -102,6 +113,9 @@ class Extend(Resume):
 
     trials: Annotated[int, tyro.conf.arg(metavar="N")]
     """The whole new budget, anchors and ended trials included."""
+
+    def _typed(self) -> str:
+        return f"{super()._typed().replace('resume', 'extend', 1)} --trials {self.trials}"
 
     def declared(self) -> Study:
         """The study with its new budget. Raises StudyError for one that is not larger."""

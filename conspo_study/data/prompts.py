@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from conspo_study.config import DataConfig
 from conspo_study.records import Problem
 from conspo_study.records.control_tokens import is_markup
+from conspo_study.untrusted import within
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,6 +24,8 @@ _PLACEHOLDER = "Q7c1e0Z"
 """Placeholder for the user's message while a chat template is taken apart."""
 _TODAY = datetime.datetime(2024, 7, 26)
 """Date given to chat templates that write today's: a prompt must not change from day to day."""
+_PATIENCE_S = 10.0
+"""Longest time for a chat template to write a prompt, which takes a fraction of a millisecond."""
 
 
 def prompt_tokens(
@@ -165,13 +168,14 @@ def _chat(config: DataConfig, tokenizer: PreTrainedTokenizerBase) -> Callable[[s
 
     def render(message: str) -> str:
         try:
-            chat: str = tokenizer.apply_chat_template(
-                [*opening, {"role": "user", "content": message}],
-                tokenize=False,
-                add_generation_prompt=True,
-                strftime_now=_TODAY.strftime,
-                **config.chat_options,
-            )
+            with within(_PATIENCE_S):
+                chat: str = tokenizer.apply_chat_template(
+                    [*opening, {"role": "user", "content": message}],
+                    tokenize=False,
+                    add_generation_prompt=True,
+                    strftime_now=_TODAY.strftime,
+                    **config.chat_options,
+                )
         except Exception as error:  # anything that the template's code raises
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"the chat template of the tokenizer failed: {reason}") from error

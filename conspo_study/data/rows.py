@@ -12,8 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from conspo_study.untrusted import StrangeFile, read_regular
+
 MAX_UNPACKED = 256 << 20
 """Maximum size of a compressed file's content, in bytes: a small file can unpack to a disk full."""
+MAX_STORED = 2 << 30
+"""Maximum size of a file, in bytes."""
 _GZIP = b"\x1f\x8b"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """Byte order marks; those of UTF-32 begin or end with them."""
@@ -27,7 +31,22 @@ _OTHER_FORMATS = {
 }
 _ARRAY = re.compile(rb"\s*\[\s*[{\]]")
 """The beginning of an array of objects."""
-_DECODER = json.JSONDecoder(strict=False)
+
+
+class _NamedTwice(ValueError):
+    """An object has a key more than once, and Python would take the last value in silence."""
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        raise _NamedTwice(f"has {name!r} more than once: leave one of them out")
+    return fields
+
+
+_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_each_key_once)
 """Also reads control characters that are not escaped, such as tabs."""
 _AS_WRITTEN = json.JSONDecoder(parse_float=str, strict=False)
 _VISIBLE = re.compile(r"\S")
@@ -69,7 +88,12 @@ def file_content(path: Path) -> bytes:
     """The content of a file, unpacked and without a byte order mark. Raises ProblemFileError for a
     file that cannot be read or is no text in UTF-8."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_STORED)
+    except StrangeFile as error:
+        raise ProblemFileError(
+            f"{path}: cannot be read: {error.strerror}; every trial reads the problems again: "
+            "write them to a regular file"
+        ) from error
     except OSError as error:
         raise ProblemFileError(
             f"{path}: cannot be read ({error.strerror}); give the path of a problem file, relative "
@@ -133,6 +157,8 @@ def _value(text: str) -> Any:
             return _value(text.lstrip())
         advice = ": a backslash is written twice" if "escape" in error.msg else ""
         raise ValueError(f"is not JSON ({error.msg} at column {error.colno}){advice}") from error
+    except _NamedTwice:
+        raise
     except (RecursionError, ValueError) as error:
         raise ValueError(_TOO_MUCH) from error
 
@@ -155,6 +181,8 @@ def _array(path: Path, content: bytes) -> Iterator[Row]:
                 f"{path}: problem {number} of its JSON array cannot be read ({error.msg}, line "
                 f"{error.lineno}, column {error.colno}): correct it, or write one problem per line"
             ) from error
+        except _NamedTwice as error:
+            raise ProblemFileError(f"{path}: problem {number} of its array {error}") from error
         except (RecursionError, ValueError) as error:
             raise ProblemFileError(f"{path}: problem {number} of its array {_TOO_MUCH}") from error
         yield _row(number, value, text[start:end])

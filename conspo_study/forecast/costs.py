@@ -13,6 +13,7 @@ from conspo_study.definition import StudyDefinition, confirmation_batch, search_
 from conspo_study.forecast.known_models import KNOWN_MODELS
 from conspo_study.policy.models import EMBEDDED, local_folder
 from conspo_study.policy.safetensors_header import read_header
+from conspo_study.untrusted import open_regular
 
 EMBEDDED_TOKENS_PER_S = 10_000
 """Generated tokens per second of training that one core manages with the embedded model."""
@@ -182,7 +183,7 @@ def _shapes_of(policy: PolicyConfig) -> dict[str, list[int]]:
 def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:
     """Names and shapes of a model's weights, from the headers of its safetensors files."""
     for path in folder.glob("*.safetensors"):
-        with path.open("rb") as file:
+        with open_regular(path, None) as file:
             tensors = read_header(file).tensors
         yield from ((name, tensor["shape"]) for name, tensor in tensors.items())
 

@@ -7,9 +7,7 @@ gradients, activations and caches only those of one seed at a time.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from conspo_study.config import RunConfig
 from conspo_study.forecast.costs import parameter_count, trained_parameters
@@ -17,6 +15,7 @@ from conspo_study.forecast.known_models import EMBEDDED_SHAPE, KNOWN_MODELS, Sha
 from conspo_study.policy.logits import CHUNK_ELEMENTS
 from conspo_study.policy.models import EMBEDDED, local_folder
 from conspo_study.text import size_text
+from conspo_study.untrusted import read_object
 
 CHUNK_COPIES = 4
 """Tensors of CHUNK_ELEMENTS at the peak. For a head with adapters or a bias: logits, their scaled
@@ -24,6 +23,7 @@ copy, log-softmax and gradient. For a plain head: logits, probabilities, and the
 SAMPLER_COPIES = 4
 """Tensors of the logits of one sampled token: logits, scaled, probabilities and their sums."""
 ON_GPU, IN_MEMORY = "GPU memory", "memory"
+_MOST_CONFIG = 16 << 20
 PROCESS_BYTES = 500_000_000
 """Memory of a worker without a policy: Python, PyTorch, transformers and Ray, or a CUDA
 context."""
@@ -198,7 +198,7 @@ def read_shape(run: RunConfig) -> Shape | None:
     if parameters is None or folder is None:
         return None
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+        config = read_object(folder / "config.json", _MOST_CONFIG)
         config = config.get("text_config") or config
         hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
         return Shape(

@@ -5,7 +5,9 @@ No weights are needed: the model is built on PyTorch's meta device, where tensor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -20,9 +22,12 @@ from conspo_study.policy.errors import PolicyError, reason
 from conspo_study.policy.files import CONFIG, read_json
 from conspo_study.policy.logits import refuse_transformed_logits
 from conspo_study.policy.quiet import quietly
+from conspo_study.untrusted import within
 
 _UNKNOWN = ("does not recognize this architecture", "contains custom code")
 """Parts of transformers' messages about an architecture that it does not know."""
+_PATIENCE_S = 120.0
+"""Longest time to build a model without weights; a large one takes a second or two."""
 _MOST_LAYERS = 1000
 """Plausible maximum number of layers; each takes time to build."""
 
@@ -39,8 +44,17 @@ def read_model_config(config: PolicyConfig, folder: Path) -> PreTrainedConfig:
         raise _error(folder, f"{CONFIG} names no model_type: fetch the model again")
     if written.get("quantization_config"):
         raise _error(folder, "its weights are quantised and cannot be trained: use the original")
+    if (asked := _asked(written, "attn_implementation", "experts_implementation")) is not None:
+        raise _error(
+            folder,
+            f"{CONFIG} asks for the kernel {asked!r}, code that would be fetched from the hub and "
+            "run: delete that entry; policy.attention chooses the attention",
+        )
+    # Before transformers makes a list of them.
+    if (layers := _named_layers(written)) > _MOST_LAYERS:
+        raise _error(folder, f"{CONFIG} names {layers:,} layers, which cannot be right")
     try:
-        with quietly():
+        with quietly(), within(_PATIENCE_S):
             model_config = AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=config.trust_remote_code
             )
@@ -72,7 +86,7 @@ def empty_model(
     # flash_attention_2 needs a GPU and a package that only the worker may have.
     attention = "eager" if config.attention == "flash_attention_2" else config.attention
     try:
-        with quietly(), torch.device("meta"):
+        with quietly(), within(_PATIENCE_S), torch.device("meta"):
             model = AutoModelForCausalLM.from_config(
                 model_config,
                 attn_implementation=attention,
@@ -115,6 +129,32 @@ def _refuse_other_tasks(model_config: PreTrainedConfig, folder: Path) -> None:
         f"{names} is not a causal language model, which continues a text: use one "
         "(its architecture ends in ForCausalLM or LMHeadModel)",
     )
+
+
+def _asked(written: Mapping[str, Any], *settings: str) -> str | None:
+    """The first kernel of the hub, owner/name, that a setting of a config.json names."""
+    for name, value in written.items():
+        inner = value.values() if isinstance(value, dict) else [value]
+        if name.lstrip("_") in settings:
+            for one in inner:
+                if isinstance(one, str) and "/" in one:
+                    return one
+        elif isinstance(value, dict) and (found := _asked(value, *settings)) is not None:
+            return found
+    return None
+
+
+def _named_layers(written: Mapping[str, Any]) -> int:
+    """The largest number that a config.json gives for layers."""
+    inner = [_named_layers(value) for value in written.values() if isinstance(value, dict)]
+    named = [
+        value
+        for name, value in written.items()
+        if name.endswith(("layers", "n_layer"))
+        and isinstance(value, int)
+        and name != "max_window_layers"
+    ]
+    return max([0, *named, *inner])
 
 
 def _layers(model_config: PreTrainedConfig) -> int:

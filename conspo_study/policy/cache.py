@@ -11,9 +11,12 @@ from filelock import FileLock
 
 from conspo_study.config.places import cache_root
 from conspo_study.files import digest, flush
+from conspo_study.untrusted import read_object, regular_digest
 
 MANIFEST = "manifest.json"
 """File with the SHA-256 of every other file; written last, so a folder without it is incomplete."""
+
+_MOST = 1 << 20
 
 
 def cached_folder(
@@ -58,9 +61,9 @@ def cached_folder(
 def damage(folder: Path) -> str | None:
     """A description of damage to a cached folder; None if every file is as it was written."""
     try:
-        digests: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
+        digests: dict[str, str] = read_object(folder / MANIFEST, _MOST)["files"]
         for name, expected in digests.items():
-            if digest(folder / name) != expected:
+            if regular_digest(folder / name) != expected:
                 return f"{name} has changed"
     except (FileNotFoundError, NotADirectoryError) as error:
         return f"{Path(error.filename).name} is missing"

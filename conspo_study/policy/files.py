@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from conspo_study.policy.errors import PolicyError
 from conspo_study.policy.safetensors_header import Header, read_header
+from conspo_study.untrusted import open_regular, parse_json, read_regular
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 ADAPTERS = "adapter_config.json"
@@ -29,6 +28,8 @@ _VOCABULARIES = (
     "*.tiktoken",
 )
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+_MOST = 256 << 20
+"""Bytes of a JSON file; the vocabulary of a large model has 40 MB."""
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -86,7 +87,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises PolicyError for any other file."""
     if problem := _json_problem(path):
         raise PolicyError(f"{_subject(path.parent)}: {problem}")
-    data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    data: dict[str, Any] = parse_json(read_regular(path, _MOST))
     return data
 
 
@@ -137,7 +138,7 @@ def _no_config(names: set[str]) -> str:
 
 def _json_problem(path: Path) -> str | None:
     try:
-        content = _regular(path)
+        content = read_regular(path, _MOST)
     except OSError as error:
         return f"{path.name} {_reason(error)}"
     name = path.name
@@ -151,10 +152,10 @@ def _json_problem(path: Path) -> str | None:
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return f"{name} is UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"
     try:
-        data = json.loads(content.decode())
+        data = parse_json(content)
     except UnicodeDecodeError:
         return f"{name} is not UTF-8: save it as UTF-8"
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return f"{name} is not JSON ({error}): correct it or fetch it again"
     return None if isinstance(data, dict) else f"{name} is not a JSON object: fetch it again"
 
@@ -186,8 +187,7 @@ def _weights_problem(path: Path) -> str | None:
 
 def _header(path: Path) -> Header:
     """The header of a weight file. Raises PolicyError for an empty file or a Git LFS pointer."""
-    _check_regular(path)
-    with path.open("rb") as file:
+    with open_regular(path, None) as file:
         beginning = file.read(len(_LFS_POINTER))
         if beginning == _LFS_POINTER:
             raise PolicyError(_is_pointer(path.name))
@@ -205,7 +205,8 @@ def _vocabulary_problem(folder: Path, names: set[str]) -> str | None:
         )
     for path in sorted(set(_glob(folder))):
         try:
-            content = _regular(path, len(_LFS_POINTER))
+            with open_regular(path, None) as file:
+                content = file.read(len(_LFS_POINTER))
         except OSError as error:
             return f"{path.name} {_reason(error)}"
         if content == _LFS_POINTER:
@@ -236,18 +237,6 @@ def _other_weights(folder: Path, names: set[str]) -> str:
     gguf = sorted(name for name in names if name.endswith(".gguf"))
     hint = f"; set policy.model={folder / gguf[0]}" if gguf else ": fetch the model again"
     return f"it has no weights ({WEIGHTS}){hint}"
-
-
-def _regular(path: Path, limit: int = -1) -> bytes:
-    _check_regular(path)
-    with path.open("rb") as file:
-        return file.read(limit)
-
-
-def _check_regular(path: Path) -> None:
-    """Raise OSError unless `path` is a regular file; reading others may fail or block for ever."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(0, "is not a file")
 
 
 def _reason(error: OSError) -> str:

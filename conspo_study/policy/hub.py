@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from conspo_study.untrusted import read_object
 
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 """Files of weights, configuration and tokenizer, in formats that cannot carry code."""
+_MOST = 64 << 20
+"""Bytes of an index of weight files."""
 _NOT = ("*/*", "consolidated*")
 """Files with copies of the weights for other programs."""
 
@@ -70,9 +73,9 @@ def missing_file(folder: Path) -> str | None:
     if not index.is_file():
         return None if any(folder.glob("*.safetensors")) else "model.safetensors"
     try:
-        shards = set(json.loads(index.read_bytes())["weight_map"].values())
+        shards = set(read_object(index, _MOST)["weight_map"].values())
         return next((name for name in sorted(shards) if not (folder / name).is_file()), None)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{index} cannot be read: fetch the model again") from error
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from conspo_study.policy.safetensors_header import read_header
+from conspo_study.untrusted import open_regular
 
 BLOCK = 1 << 16
 """Bytes read at the beginning, in the middle and at the end of each tensor."""
+_AT_ONCE = 1 << 20
 _KINDS = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model", ".py"})
 """Suffixes of the files of model, tokenizer and their code."""
 
@@ -31,12 +33,13 @@ def folder_hash(folder: Path) -> str:
         if path.suffix not in _KINDS or not path.is_file():
             continue
         digest.update(json.dumps([path.name, path.stat().st_size]).encode())
-        with path.open("rb") as file:
+        with open_regular(path, None) as file:
             if path.suffix == ".safetensors":
                 for block in _blocks(file, path):
                     digest.update(block)
             else:
-                digest.update(file.read())
+                while block := file.read(_AT_ONCE):
+                    digest.update(block)
     return digest.hexdigest()
 
 

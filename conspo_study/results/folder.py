@@ -15,7 +15,7 @@ from conspo_study.results.log import LogContent, read_content
 from conspo_study.results.names import DEFINITION, LOG, TRACKING, leftovers
 from conspo_study.results.stored import read_study
 from conspo_study.results.table import StudyTable
-from conspo_study.text import printable, size_text
+from conspo_study.text import printable, reason, size_text
 
 
 def refuse_links(folder: Path) -> None:
@@ -121,7 +121,7 @@ def read_events(folder: Path) -> LogContent:
     except LogDamaged as error:
         raise StudyError(str(error)) from error
     except OSError as error:
-        raise StudyError(f"{path} cannot be read: {error}") from error
+        raise StudyError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def read_table(folder: Path) -> StudyTable:

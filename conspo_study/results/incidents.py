@@ -15,6 +15,8 @@ from typing import Any
 
 from conspo_study.files import make_folders, write_atomic
 from conspo_study.results.names import INCIDENTS, INNER
+from conspo_study.results.reading import stored_bytes
+from conspo_study.untrusted import parse_json
 
 
 class IncidentType(StrEnum):
@@ -82,14 +84,16 @@ def read_incidents(folder: Path) -> list[dict[str, Any]]:
     Raises ValueError naming a bad line.
     """
     path = folder / INCIDENTS
-    if not path.exists():
+    try:
+        lines = stored_bytes(path).splitlines()
+    except FileNotFoundError:
         return []
     rows = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             rows.append({name: row[name] for name in ("type", "detail", "count")})
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(

@@ -23,6 +23,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from conspo_study.processes.identity import start_of
+from conspo_study.results.reading import stored_bytes, stored_object
+from conspo_study.text import reason
+from conspo_study.untrusted import StrangeFile
 
 HEARTBEAT_S = 2.0
 """Seconds between two heartbeats."""
@@ -33,6 +36,8 @@ _NAMESPACE = Path("/proc/self/ns/pid")
 _NO_CONTAINER = "pid:[4026531836]"
 """The kernel's own pid namespace, which has this number on every machine."""
 _MACHINE_ID = Path("/etc/machine-id")
+_MOST = 1 << 16
+"""Bytes of a lease, many times over."""
 
 
 class LogLocked(RuntimeError):
@@ -90,12 +95,12 @@ def read_lease(path: Path) -> Holder | None:
     """
     known = {field.name for field in fields(Holder)}
     try:
-        stored = json.loads(path.read_bytes())
+        stored = stored_object(path, _MOST)
         holder = Holder(**{name: value for name, value in stored.items() if name in known})
     except FileNotFoundError:
         return None
-    except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a lease: {error}") from error
+    except (StrangeFile, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a lease: {reason(error)}") from error
     for field in fields(Holder):
         value = getattr(holder, field.name)
         if type(value).__name__ != field.type or (
@@ -294,7 +299,7 @@ class Lease:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return stored_bytes(path, _MOST)
     except OSError:
         return None
 

@@ -18,10 +18,12 @@ import re
 import shlex
 import zlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from conspo_study.records import EventKind, TrialEvent
+from conspo_study.untrusted import check_depth
 
 _TRIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _STUDY_EVENTS = (EventKind.STUDY_STARTED, EventKind.STUDY_FINISHED)
@@ -31,6 +33,8 @@ NUL = b"\0"
 """What a file holds where it was extended and a power cut came before its content."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = ("seq", "time", "event", "trial", "data")
+_SHOWN = 60
+"""Characters of a damaged value that a message has room for."""
 _KINDS = {kind.value: kind for kind in EventKind}
 _CRC32, _END = b',"crc32":"', b'"}'
 _TAIL = len(_CRC32) + 8 + len(_END)
@@ -145,6 +149,7 @@ def decode_line(line: bytes) -> LoggedEvent:
         raise ValueError(f"unknown event {record['event']!r}, perhaps from a newer version")
     if not isinstance(record["data"], dict):
         raise ValueError("its data is not an object")
+    _check_time(record["time"])
     _check_trial(kind, record["trial"])
     event = TrialEvent(kind, record["trial"], record["data"])
     return LoggedEvent(record["seq"], record["time"], event)
@@ -173,6 +178,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
         record = _DECODER.decode(text.decode())
     except (ValueError, RecursionError) as error:
         raise ValueError(_glued(text) or "it is not a JSON object") from error
+    check_depth(text, record)
     if not isinstance(record, dict):
         raise ValueError("it is not a JSON object")
     return record
@@ -190,8 +196,18 @@ def _is_whole(line: bytes) -> bool:
     return True
 
 
+def _check_time(time: Any) -> None:
+    """Times are subtracted and shown as dates."""
+    try:
+        datetime.fromisoformat(time).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(f"its time is no date: {_shown(time)}") from None
+
+
 def _check_trial(kind: EventKind, trial: Any) -> None:
     """Trial ids become folder names, so they must not be able to leave the results directory."""
+    if not isinstance(trial, str):
+        raise ValueError(f"its trial is no text: {_shown(trial)}")
     if kind in _STUDY_EVENTS:
         if trial:
             raise ValueError(f"a {kind.value} event belongs to no trial, got {trial!r}")
@@ -202,6 +218,10 @@ def _check_trial(kind: EventKind, trial: Any) -> None:
             f"a {kind.value} event needs a trial id of up to 64 letters, digits, '_', '-' and '.', "
             f"got {trial!r}"
         )
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)[:_SHOWN]
 
 
 def _crc32(content: bytes) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from conspo_study.files import flush, free_path, naming, open_to_append, write_all, write_atomic
 from conspo_study.records import TrialEvent
@@ -25,7 +25,9 @@ from conspo_study.results.lines import (
     encode_line,
     split_torn,
 )
+from conspo_study.results.reading import MOST_LINES, open_stored
 from conspo_study.results.table import StudyTable, TableBuilder
+from conspo_study.untrusted import LineTooLong, all_lines
 
 __all__ = ["LeaseLost", "LogDamaged", "LogLocked", "LoggedEvent", "ResultsLog", "read_log"]
 
@@ -45,9 +47,10 @@ class LogContent:
 def read_log(path: Path) -> list[LoggedEvent]:
     """All acknowledged events. Never writes: a line that is just being written is left out.
 
-    Raises FileNotFoundError, or LogDamaged naming the line.
+    Raises LogDamaged naming the line, OSError where the file cannot be read.
     """
-    complete, _ = split_torn(path.read_bytes())
+    with open_stored(path, MOST_LINES) as file:
+        complete, _ = split_torn(_content(file, path))
     return decode_lines(complete, path)
 
 
@@ -57,15 +60,22 @@ def read_content(path: Path) -> LogContent:
     Raises LogDamaged naming a line that is damaged or contradicts those before it, OSError.
     """
     try:
-        with path.open("rb") as file:
+        with open_stored(path, MOST_LINES) as file:
             stamp = _stamp(file.fileno())
-            content = file.read()
+            content = _content(file, path)
     except (FileNotFoundError, NotADirectoryError):
         return LogContent([], TableBuilder())
     complete, _ = split_torn(content)
     events = decode_lines(complete, path)
     as_it_should_be = content == as_written(complete) and len(content) == stamp[2]
     return LogContent(events, _fold(events, path), stamp if as_it_should_be else None)
+
+
+def _content(file: BinaryIO, path: Path) -> bytes:
+    try:
+        return all_lines(file, MOST_LINES)
+    except LineTooLong as error:
+        raise LogDamaged(path, error.line, str(error)) from None
 
 
 def _fold(events: Iterable[LoggedEvent], path: Path) -> TableBuilder:
@@ -200,7 +210,12 @@ class ResultsLog:
 
     def _read_and_repair(self) -> list[LoggedEvent]:
         """Read the log; leave nothing in the file but its complete lines, as they were written."""
-        content = self._content()
+        with (
+            naming(self.path, "cannot read the results log"),
+            os.fdopen(self._fd, "rb", closefd=False) as file,
+        ):
+            file.seek(0)
+            content = _content(file, self.path)
         complete, torn = split_torn(content)
         events = decode_lines(complete, self.path)
         written = as_written(complete)
@@ -262,11 +277,3 @@ class ResultsLog:
                 with suppress(OSError):
                     os.ftruncate(self._fd, end)
                 raise
-
-    def _content(self) -> bytes:
-        with (
-            naming(self.path, "cannot read the results log"),
-            open(self._fd, "rb", closefd=False) as file,
-        ):
-            file.seek(0)
-            return file.read()

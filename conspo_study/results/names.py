@@ -80,6 +80,15 @@ def worker_files(run: Path) -> list[Path]:
     return sorted(run.glob("worker-*.json"))
 
 
+def parts_inside(path: Path) -> int:
+    """How many of the last parts of the path of a file lie inside its results directory: its name,
+    and the folders that this module puts it into."""
+    folders = [parent.name for parent in (path.parent, path.parent.parent)]
+    if folders[1] in (_TRIALS, _UNTRAINED, _RAY):
+        return 3
+    return 2 if folders[0] == TRACKING else 1
+
+
 def leftovers(results: Path) -> Iterator[Path]:
     """Temporary files whose writers were killed, or write at this moment."""
     for place in (".", f"{_TRIALS}/*", f"{_UNTRAINED}/*"):

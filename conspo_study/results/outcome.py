@@ -8,6 +8,7 @@ from typing import Any
 
 from conspo_study.records import TrialState
 from conspo_study.results.names import CONFIG, FAILURE, STEPS, trial_folder, trials_folder
+from conspo_study.results.reading import stored_lines
 from conspo_study.results.rows import stored_evaluations
 from conspo_study.results.table import StudyTable, TrialRow
 from conspo_study.text import first_line
@@ -89,24 +90,36 @@ def _lacking(own: Path, row: TrialRow, every: int | None, count_rows: bool) -> I
         if not steps.is_file():
             yield f"{own.name}/{STEPS}"
         elif count_rows:
-            found, wanted = steps.read_bytes().count(b"\n"), row.step * len(seeds)
+            found, wanted = stored_lines(steps).count(b"\n"), row.step * len(seeds)
             if found < wanted:
                 yield f"{wanted - found} of {wanted} rows of {own.name}/{STEPS}"
     if every:
-        stored = set(stored_evaluations(own))
-        lost = [
-            (seed, step)
-            for seed, metrics in row.seed_metrics.items()
-            if any(name.startswith("eval/") for name in metrics)
-            for step in range(row.step + 1)
-            if (step % every == 0 or step == row.steps) and (seed, step) not in stored
-        ]
-        if lost:
-            of = ", ".join(map(str, sorted({seed for seed, _ in lost})))
-            at = sorted({step for _, step in lost})
-            more = f" and {len(at) - _MOST_STEPS} more" if len(at) > _MOST_STEPS else ""
-            steps_lost = ", ".join(map(str, at[:_MOST_STEPS]))
-            yield f"the evaluations of seed {of} at step {steps_lost}{more}"
+        yield from _lost_evaluations(row, every, stored_evaluations(own))
+
+
+def _lost_evaluations(
+    row: TrialRow, every: int, stored: Sequence[tuple[int, int]]
+) -> Iterator[str]:
+    """The evaluations that a trial should have and has not; a log may speak of a million steps."""
+    due = range(0, row.step + 1, every)
+    last = [row.steps] if row.steps and row.steps <= row.step and row.steps % every else []
+    held: dict[int, set[int]] = {
+        seed: set()
+        for seed, metrics in row.seed_metrics.items()
+        if any(name.startswith("eval/") for name in metrics)
+    }
+    for seed, step in stored:
+        if seed in held and (step in due or step in last):
+            held[seed].add(step)
+    count = len(due) + len(last)
+    of = ", ".join(str(seed) for seed in sorted(held) if len(held[seed]) < count)
+    if of:
+        everywhere = set.intersection(*held.values())
+        lost = (step for step in (*due[: len(everywhere) + _MOST_STEPS], *last))
+        named = sorted({step for step in lost if step not in everywhere})[:_MOST_STEPS]
+        more = count - len(everywhere) - len(named)
+        rest = f" and {more} more" if more else ""
+        yield f"the evaluations of seed {of} at step {', '.join(map(str, named))}{rest}"
 
 
 def _every(definition: Mapping[str, Any], row: TrialRow) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from conspo_study.plugins import is_import_path, missing_modules, module_of
 
+_PROSE = ("template", "system")
 _NAMES = ("objective.name", "reward.name", "evaluation.reward")
 
 
@@ -42,6 +43,23 @@ def _names(definition: Mapping[str, Any]) -> Iterator[str]:
         *extra,
         *(name for params in anchors for name in _object(params.get("reward.extra"))),
     ]
+    # Settings can be given in other forms, and those of a confirmation change some.
+    for part in (base, space, anchors, _object(definition.get("confirm")).get("overrides")):
+        yield from _texts(part)
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """All texts at any depth, keys included, but those that a prompt is made of."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping):
+        for name, value in data.items():
+            yield str(name)
+            if str(name).rpartition(".")[2] not in _PROSE:
+                yield from _texts(value)
+    elif isinstance(data, list):
+        for one in data:
+            yield from _texts(one)
 
 
 def _object(value: Any) -> Mapping[str, Any]:

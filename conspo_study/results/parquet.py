@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.files import finite
+from conspo_study.results.decoding import MOST_DECODED, decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +55,21 @@ class RowFiles:
 
     def read(self, paths: Iterable[Path]) -> Any:
         """The rows of all files as one `pyarrow.Table`. Raises ValueError naming a file that is
-        not of this kind."""
+        not of this kind, or with which the rows would take too much memory."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         schema = self.schema()
-        tables = []
+        tables: list[Any] = []
         for path in paths:
-            try:
-                table = pq.read_table(path)
-            except (pa.ArrowException, OSError) as error:
-                raise ValueError(f"{path} is not readable as Parquet: {error}") from error
-            if not table.schema.equals(self.schema(table.column_names), check_metadata=True):
-                raise ValueError(f"{path} does not have the columns of {self.called}, version 1")
+
+            def accept(found: Any, path: Path = path) -> None:
+                if not found.equals(self.schema(found.names), check_metadata=True):
+                    raise ValueError(
+                        f"{path} does not have the columns of {self.called}, version 1"
+                    )
+
+            left = MOST_DECODED - sum(table.nbytes for table in tables)
+            table = decoded(path, accept, most=left)
             for field in fields(self.kind):
                 if field.name not in table.column_names:
                     column = pa.array([field.default] * len(table), schema.field(field.name).type)

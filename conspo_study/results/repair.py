@@ -21,6 +21,7 @@ from conspo_study.results.lines import (
     decode_line,
     split_torn,
 )
+from conspo_study.results.reading import stored_lines
 from conspo_study.results.table import StudyTable, TableBuilder
 
 _ENDS = (EventKind.FINISHED, EventKind.PRUNED, EventKind.FAILED)
@@ -85,9 +86,13 @@ def repair_log(path: Path) -> Repair:
 
     Trustworthy is what carries its own checksum, the next sequence number and no contradiction to
     what is before it, so lines that merely run into each other are told apart again. Raises
-    FileNotFoundError, or OSError when the copy cannot be written.
+    OSError when the log cannot be read or the copy cannot be written, ValueError naming a line
+    that no log has.
     """
-    complete, torn = split_torn(path.read_bytes())
+    try:
+        complete, torn = split_torn(stored_lines(path))
+    except ValueError as error:
+        raise ValueError(f"{error}. No log has such a line: cut the file off before it") from None
     content = complete + torn
     lines = complete.split(b"\n")[:-1]
     builder, good = TableBuilder(), bytearray()

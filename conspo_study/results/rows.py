@@ -13,6 +13,10 @@ from conspo_study.files import finite, open_to_append, write_all, write_atomic
 from conspo_study.records import CreditRow, EvalRow
 from conspo_study.results.names import EVALUATIONS, INNER
 from conspo_study.results.parquet import RowFiles
+from conspo_study.results.reading import stored_lines
+from conspo_study.results.table import MOST_SEED, MOST_STEPS
+from conspo_study.text import reason
+from conspo_study.untrusted import parse_json
 
 _FILES = RowFiles(EvalRow, EVALUATIONS, {b"conspo_eval": b"1"}, "evaluation rows")
 
@@ -47,17 +51,23 @@ def read_steps(path: Path) -> list[dict[str, Any]]:
     A missing file has no rows; a torn last line is left out, and empty lines are. Raises ValueError
     naming a bad line.
     """
-    if not path.exists():
+    try:
+        *lines, last = stored_lines(path).split(b"\n")
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from error
     latest: dict[tuple[int, int], dict[str, Any]] = {}
-    *lines, last = path.read_bytes().split(b"\n")
     for number, line in enumerate([*lines, *([last] if _is_whole(last) else [])], start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            latest[int(row["seed"]), int(row["step"])] = row
-        except (ValueError, TypeError, KeyError) as error:
+            row = parse_json(line)
+            seed, step = int(row["seed"]), int(row["step"])
+            if abs(seed) > MOST_SEED or not 0 <= step <= MOST_STEPS:
+                raise ValueError("its seed or step is none")
+            latest[seed, step] = row
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ValueError(
                 f"{path}: line {number} is not a JSON object with seed and step; delete that line"
             ) from error
@@ -67,7 +77,7 @@ def read_steps(path: Path) -> list[dict[str, Any]]:
 def _is_whole(line: bytes) -> bool:
     """Whether a line without a newline is a row nevertheless."""
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(parse_json(line), dict)
     except ValueError:
         return False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -11,9 +10,13 @@ from typing import Any
 
 from conspo_study.results.names import DEFINITION, LOG, SNAPSHOT
 from conspo_study.results.nearby import no_study_in
+from conspo_study.results.reading import stored_object
+from conspo_study.text import reason
 
 SCHEMA = 1
 """The version of `study.json` that is written and read."""
+MOST_TRIALS = 10**9
+"""Of a definition that is no mistake."""
 _TYPES = {
     **{"metric": str, "trials": int},
     **{"space": dict | None, "base": dict | None, "confirm": dict | None, "also": list | None},
@@ -59,9 +62,7 @@ def read_study(folder: Path) -> StoredStudy:
     """The study that `folder` holds, as far as `study.json` tells. Never raises."""
     path = folder / DEFINITION
     try:
-        fields = json.loads(path.read_bytes())
-        if not isinstance(fields, dict):
-            raise ValueError("it holds no JSON object")
+        fields = stored_object(path)
         if fields.get("schema") != SCHEMA:
             problem = (
                 f"{path} has schema {fields.get('schema')!r}, this version reads {SCHEMA}: use the "
@@ -75,12 +76,14 @@ def read_study(folder: Path) -> StoredStudy:
             if not isinstance(definition.get(name), kind):
                 what = f"a damaged {name}" if name in definition else f"no {name}"
                 raise ValueError(f"its definition has {what}")
+        if not 0 <= definition["trials"] <= MOST_TRIALS:
+            raise ValueError(f"its definition has a budget of {definition['trials']:.6g} trials")
     except (FileNotFoundError, NotADirectoryError):
         if (folder / LOG).exists():
             problem = f"{path} is gone; restore it from a copy"
             return StoredStudy(folder, fault=Fault.LOST, problem=problem)
         return StoredStudy(folder, fault=Fault.NO_STUDY, problem=no_study_in(folder))
-    except (OSError, ValueError, RecursionError) as error:
-        problem = f"{path} cannot be read: {error}; restore it from a copy"
+    except (OSError, ValueError) as error:
+        problem = f"{path} cannot be read: {reason(error)}; restore it from a copy"
         return StoredStudy(folder, fault=Fault.LOST, problem=problem)
     return StoredStudy(folder, fields)

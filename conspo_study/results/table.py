@@ -18,6 +18,10 @@ _CAUSES_OF_THE_MACHINE = (
     *("the trial's processes died", "the trial ended after step", "the workers died"),
     *("out of memory: ", "rollout "),
 )
+MOST_STEPS, MOST_SEED = 10**9, 2**63 - 1
+"""Largest step and seed that are read."""
+_SHOWN = 40
+"""Characters of a number that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,7 @@ class TableBuilder:
             if known is None:
                 raise ValueError(f"trial {event.trial} was never suggested")
             return _advanced(known, event.kind, event.data)
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
             raise ValueError(
                 f"event {logged.seq} ({event.kind.value}) of the log: {error}"
             ) from error
@@ -210,8 +214,8 @@ class TableBuilder:
             label=str(data.get("label", "")),
             params=dict(data.get("params", {})),
             config_hash=str(data.get("config_hash", "")),
-            seeds=tuple(int(seed) for seed in data.get("seeds", ())),
-            bars={int(step): float(bar) for step, bar in data.get("bars", {}).items()},
+            seeds=tuple(map(_seed, data.get("seeds", ()))),
+            bars={_step(step): float(bar) for step, bar in data.get("bars", {}).items()},
         )
         if known is not None:
             if _identity(known) != _identity(row):
@@ -276,7 +280,7 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
     return replace(
         row,
         state=TrialState(kind.value),
-        step=int(data.get("step") or row.step),
+        step=_step(data.get("step") or row.step),
         values=_by_seed(data.get("values") or {}),
         also={metric: _by_seed(values) for metric, values in (data.get("also") or {}).items()},
         recorded_value=_number(data.get("value")),
@@ -288,12 +292,12 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
 
 def _reported(row: TrialRow, data: Mapping[str, Any]) -> TrialRow:
     # A report holds all that is up to date: what it lacks was measured at an earlier step only.
-    seeds = {int(seed): _numbers(metrics) for seed, metrics in data.get("seeds", {}).items()}
+    seeds = {_seed(seed): _numbers(metrics) for seed, metrics in data.get("seeds", {}).items()}
     return replace(
         row,
         state=TrialState.RUNNING,
-        step=int(data["step"]) if "step" in data else row.step,
-        steps=int(data["steps"]) if "steps" in data else row.steps,
+        step=_step(data["step"]) if "step" in data else row.step,
+        steps=_step(data["steps"]) if "steps" in data else row.steps,
         metrics=_numbers(data.get("metrics", {})),
         seed_metrics=seeds,
         tokens_per_s=_number(data.get("tokens_per_s")),
@@ -312,7 +316,22 @@ def _is_of_the_machine(data: Mapping[str, Any], cause: str) -> bool:
 
 
 def _by_seed(values: Mapping[str, Any]) -> dict[int, float]:
-    return {int(seed): float(value) for seed, value in values.items()}
+    return {_seed(seed): float(value) for seed, value in values.items()}
+
+
+def _step(value: Any) -> int:
+    """Steps are counted and drawn: no study has as many as a mistaken number says."""
+    step = int(value)
+    if not 0 <= step <= MOST_STEPS:
+        raise ValueError(f"{str(value)[:_SHOWN]} is no step")
+    return step
+
+
+def _seed(value: Any) -> int:
+    seed = int(value)
+    if not -MOST_SEED <= seed <= MOST_SEED:
+        raise ValueError(f"{str(value)[:_SHOWN]} is no seed")
+    return seed
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -18,7 +18,9 @@ from conspo_study.results.lines import (
     check_number,
     decode_line,
 )
+from conspo_study.results.reading import MOST_LINES, open_stored
 from conspo_study.results.table import TableBuilder
+from conspo_study.untrusted import LONGEST_LINE, LineTooLong
 
 CHUNK = 1 << 20
 """Bytes that are read at once."""
@@ -35,13 +37,13 @@ class LineReader:
         self.left = 0
         """Bytes still to be read, a line that is being written included."""
         self._file: tuple[int, int] | None = None
-        self._offset = 0
+        self._offset = self._count = 0
 
     def look(self) -> int | None:
         """Notice whether the file is still the one that was read before. Returns when it was last
         changed, in ns; None when there is none."""
         try:
-            stat = self.path.stat()
+            stat = self.path.lstat()
         except OSError:
             if self._file is not None:
                 self.begin_anew()
@@ -55,20 +57,21 @@ class LineReader:
     def begin_anew(self) -> None:
         """Forget what was read."""
         self.start += 1
-        self._file, self._offset, self.left = None, 0, 0
+        self._file, self._offset, self._count, self.left = None, 0, 0, 0
 
     def put_back(self, line: bytes) -> None:
         """Let the line that was read last be read again."""
         self._offset -= len(line) + 1
+        self._count -= 1
         self.left += len(line) + 1
 
     def new(self, seconds: float = inf) -> Iterator[bytes]:
         """Lines since the last call, without their newlines, for about `seconds` at most; none
-        without a file. Raises OSError when the file cannot be read."""
+        without a file. Raises OSError when the file cannot be read, LineTooLong."""
         deadline = time.monotonic() + seconds
         if self.look() is None:
             return
-        with self.path.open("rb") as file:
+        with open_stored(self.path, MOST_LINES) as file:
             file.seek(self._offset)
             rest, moved = b"", False
             while chunk := file.read(CHUNK):
@@ -76,7 +79,10 @@ class LineReader:
                 for line in lines:
                     self._offset += len(line) + 1
                     self.left = max(0, self.left - len(line) - 1)
+                    self._count += 1
                     yield line
+                if len(rest) > LONGEST_LINE:
+                    raise LineTooLong(self._count + 1)
                 # A line is taken whole, however long that takes, or it never would be.
                 moved = moved or bool(lines)
                 if moved and time.monotonic() > deadline:
@@ -123,18 +129,18 @@ class LogFollower:
             self._reset()
         if self.damage:
             return
-        for line in self._lines.new(seconds):
-            if not bare(line):
-                continue
-            try:
+        line = b""
+        try:
+            for line in self._lines.new(seconds):
+                if not bare(line):
+                    continue
                 logged = decode_line(bare(line))
                 check_number(logged, self.seq + 1)
                 self.builder.add(logged)
-            except (ValueError, RecursionError) as error:
-                if NUL in line and not self._lines.left:
-                    self._lines.put_back(line)  # torn by a power cut, unless something follows
-                    return
-                self.damage = LogDamaged(self.path, self.seq + 1, str(error))
+                self.seq += 1
+                yield logged
+        except (ValueError, RecursionError) as error:
+            if NUL in line and not self._lines.left:
+                self._lines.put_back(line)  # torn by a power cut, unless something follows
                 return
-            self.seq += 1
-            yield logged
+            self.damage = LogDamaged(self.path, self.seq + 1, str(error))

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from conspo_study.results.stored import read_study
+from conspo_study.study.trust import OPTION, code_named
 from conspo_study.tracking.known import how_to_look
 
 
@@ -22,7 +24,7 @@ def after_the_end(
     nothing to try. by_machine: whether trials failed that may be tried again.
     """
     place = typed(folder)
-    more = ("more trials", f"conspo extend {place} --trials {2 * trials}")
+    more = ("more trials", f"conspo extend {place} --trials {2 * trials}{_trusting(folder)}")
     return _lines(
         *([("retry failed trials", f"conspo resume {place} --retry-failed")] if by_machine else []),
         ("watch", f"conspo watch {place}"),
@@ -39,7 +41,7 @@ def after_a_stop(folder: Path, track: Sequence[str] = (), taken_over: bool = Fal
     track: trackers that it was sent to. taken_over: whether another driver continues it.
     """
     place = typed(folder)
-    resume = f"conspo resume {place}"
+    resume = f"conspo resume {place}{_trusting(folder)}"
     return _lines(
         *([] if taken_over else [("continue", resume)]),
         ("where it is", f"conspo status {place}"),
@@ -52,6 +54,11 @@ def after_a_stop(folder: Path, track: Sequence[str] = (), taken_over: bool = Fal
 def typed(folder: Path) -> str:
     """The path as one would type it in the working directory, quoted for a shell if need be."""
     return shlex.quote(str(_short(folder)))
+
+
+def _trusting(folder: Path) -> str:
+    """The option for a study that has just run code of its own."""
+    return f" {OPTION}" if code_named(read_study(folder).definition) else ""
 
 
 def _short(folder: Path) -> Path:

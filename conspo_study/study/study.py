@@ -46,6 +46,7 @@ from conspo_study.statistics.paired_spread import PairedSpread
 from conspo_study.study.claim import Claim, claim, nothing_left
 from conspo_study.study.next_steps import after_a_stop
 from conspo_study.study.preflight import Preflight, preflight
+from conspo_study.study.trust import UntrustedCode, code_named
 from conspo_study.terminal.console import Console
 from conspo_study.text import chain
 from conspo_study.tracking.known import check_trackers
@@ -101,13 +102,17 @@ class Study(StudyDefinition):
     """The folder that relative paths of the configuration begin at."""
 
     @classmethod
-    def of_folder(cls, folder: Path) -> Self:
+    def of_folder(cls, folder: Path, *, trust_code: bool = False) -> Self:
         """The study that a results directory holds, from its `study.json` alone.
 
-        Raises StudyError when that is unreadable or means nothing to this version.
+        trust_code: whether modules that it names may be imported, and code be run that comes with
+        its models. Raises UntrustedCode when there is such code and it may not, StudyError when the
+        definition is unreadable or means nothing to this version.
         """
         stored = read_definition(folder)
         _require_modules(folder, stored)
+        if not trust_code and (named := code_named(stored["definition"])):
+            raise UntrustedCode(folder, named)
         try:
             study = cls.model_validate(stored["definition"])
         except ValidationError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from typing import Literal
 
 from conspo_study.definition import StudyDefinition
 from conspo_study.results.names import STEPS, run_folder, trial_folder, worker_file
+from conspo_study.results.reading import MOST_LINES, open_stored
 from conspo_study.results.table import TrialRow
+from conspo_study.untrusted import parse_json
 
 _TAIL = 1 << 16
 """Bytes at the end of a file of rows that surely hold its last row."""
@@ -68,9 +69,10 @@ class Activities:
 
 def _last_step(path: Path) -> int:
     """Step of the last complete row; 0 without one."""
-    if not path.exists():
+    try:
+        with open_stored(path, MOST_LINES) as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            lines = [line for line in file.read(_TAIL).split(b"\n")[:-1] if line.strip()]
+    except FileNotFoundError:
         return 0
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
-        lines = [line for line in file.read().split(b"\n")[:-1] if line.strip()]
-    return int(json.loads(lines[-1])["step"]) if lines else 0
+    return int(parse_json(lines[-1])["step"]) if lines else 0

@@ -22,7 +22,7 @@ from conspo_study.results.pace import seconds_left
 from conspo_study.results.stored import StoredStudy, read_study
 from conspo_study.results.table import TrialRow, settings_of
 from conspo_study.results.undecided import value_without_undecided
-from conspo_study.text import duration, first_line, printable
+from conspo_study.text import duration, first_line, printable, reason
 
 DriverState = Literal["running", "none", "dead", "silent", "unreadable"]
 _LONGEST_CAUSE = 300
@@ -184,7 +184,7 @@ def driver_of(folder: Path, wait: Callable[[float], None] = time.sleep) -> Drive
     except ValueError:
         return Driver("unreadable", str(path))
     except OSError as error:
-        raise StudyError(f"{path} cannot be read: {error.strerror}") from error
+        raise StudyError(f"{path} cannot be read: {reason(error)}") from error
     if holder is None:
         return Driver("none")
     if holder.here:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,11 +10,14 @@ from typing import Any
 
 from conspo_study.records import EventKind, TrialState
 from conspo_study.results.names import CONFIG, LOG, STEPS, trial_folder
+from conspo_study.results.reading import stored_object
 from conspo_study.results.rows import eval_path
 from conspo_study.results.stored import StoredStudy, read_study
-from conspo_study.results.table import TrialRow
+from conspo_study.results.table import MOST_STEPS, TrialRow
 from conspo_study.results.tail import LineReader, LogFollower
+from conspo_study.text import reason
 from conspo_study.tracking.runs import Ending, Point, Run
+from conspo_study.untrusted import parse_json
 
 
 @dataclass(slots=True)
@@ -70,10 +72,9 @@ class _Trial:
         self.told = False
         self._folder = folder
         self._rows = LineReader(folder / STEPS)
-        path = folder / CONFIG
-        config = json.loads(path.read_bytes())["config"] if path.exists() else {}
-        self._every = config.get("evaluation", {}).get("every")
-        self._steps = config.get("train", {}).get("steps")
+        config = _config(folder / CONFIG)
+        self._every = _whole(config, "evaluation", "every")
+        self._steps = _whole(config, "train", "steps")
         self._reported = -1
         self._seeds = {
             seed: _Seed(
@@ -104,11 +105,17 @@ class _Trial:
                 one.add(step, measured)
 
     def news(self, row: TrialRow) -> list[News]:
-        for line in filter(bytes.strip, self._rows.new()):
-            metrics = json.loads(line)
-            if int(metrics["seed"]) in self._seeds:
-                own = {k: v for k, v in metrics.items() if k not in ("seed", "step")}
-                self._seeds[int(metrics["seed"])].add(int(metrics["step"]), own)
+        try:
+            for line in filter(bytes.strip, self._rows.new()):
+                metrics = parse_json(line)
+                seed, step = int(metrics["seed"]), int(metrics["step"])
+                if not 0 <= step <= MOST_STEPS:
+                    raise ValueError(f"a row has the step {str(step)[:40]}")
+                if seed in self._seeds:
+                    own = {k: v for k, v in metrics.items() if k not in ("seed", "step")}
+                    self._seeds[seed].add(step, own)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{self._rows.path} cannot be read: {reason(error)}") from error
         self.told = row.state.ended
         return [
             News(one.run, one.take(self._ready), _ending(row, seed) if self.told else None)
@@ -144,6 +151,24 @@ class _Seed:
             points.append(Point(step, self._waiting.pop(step)))
             self._last = step
         return points
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """A trial's configuration. Raises ValueError naming a file that cannot be read."""
+    try:
+        config = stored_object(path)["config"]
+        if not all(isinstance(stage, dict) for stage in config.values()):
+            raise ValueError("a stage is no object")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from error
+    return dict(config)
+
+
+def _whole(config: Mapping[str, Any], stage: str, name: str) -> int | None:
+    value = config.get(stage, {}).get(name)
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def _searched(definition: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from filelock import FileLock, Timeout
 
 from conspo_study.files import make_folders, open_to_append, write_json_atomic
 from conspo_study.results.names import TRACKING
+from conspo_study.results.reading import stored_object
+from conspo_study.text import reason
 from conspo_study.tracking.feed import Feed, News
 from conspo_study.tracking.runs import Tracked, Tracker
 
@@ -69,9 +70,13 @@ class _Sent:
         self._path = path
         self._changed = False
         try:
-            self._endings = dict(json.loads(path.read_bytes())) if path.exists() else {}
-        except ValueError as error:
-            raise ValueError(f"{path} is no JSON object; delete it: all is sent again") from error
+            self._endings = stored_object(path)
+        except FileNotFoundError:
+            self._endings = {}
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{path} cannot be read: {reason(error)}; delete it: all is sent again"
+            ) from error
 
     def whole(self, news: News) -> bool:
         """Whether all of the run was sent, and the trial has not been continued since."""

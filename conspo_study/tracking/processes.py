@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from os import SEEK_END
 from pathlib import Path
 
 from conspo_study.files import make_folders, open_to_append
 from conspo_study.results.names import TRACKING
+from conspo_study.results.reading import open_stored
 from conspo_study.text import printable
 
 LOOK_S = 2.0
@@ -121,7 +123,9 @@ class Trackers:
 
     def _last_words(self, name: str) -> str:
         try:
-            output = self._log(name).read_bytes()[-_LAST_BYTES:].decode(errors="replace")
+            with open_stored(self._log(name), None) as file:
+                file.seek(max(0, file.seek(0, SEEK_END) - _LAST_BYTES))
+                output = file.read(_LAST_BYTES).decode(errors="replace")
         except OSError:
             return ""
         lines = [line.strip() for line in output.splitlines() if line.strip()]

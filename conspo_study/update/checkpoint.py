@@ -17,6 +17,7 @@ A folder without a matching manifest is not a checkpoint. Nothing here is ever u
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,16 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from conspo_study.files import digest, flush, write_atomic
+from conspo_study.files import flush, write_atomic
+from conspo_study.text import reason
+from conspo_study.untrusted import read_object, regular_digest
 from conspo_study.update.errors import CheckpointDamaged, CheckpointError
 from conspo_study.update.shards import part_name
 from conspo_study.update.step import Updater
 
 FORMAT = 1
+_MOST = 64 << 20
+"""Bytes of a manifest, or of a state."""
 _KINDS = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
 """File types of model and tokenizer folders; none of these formats can carry code."""
 
@@ -85,13 +90,17 @@ def open_checkpoint(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]
     CheckpointDamaged naming the file at fault, CheckpointError naming an entry that differs.
     """
     try:
-        digests = json.loads((folder / "manifest.json").read_text("utf-8"))
+        digests = _object(folder, "manifest.json")
     except (OSError, ValueError) as error:
-        raise CheckpointDamaged(f"{folder.name} has no readable manifest: {error}") from error
-    if not isinstance(digests, dict) or "state.json" not in digests:
+        raise CheckpointDamaged(
+            f"{folder.name} has no readable manifest: {reason(error)}"
+        ) from error
+    if "state.json" not in digests:
         raise CheckpointDamaged(f"the manifest of {folder.name} lists no state.json")
     # Files are looked up in the manifest, never the other way round: its names are untrusted.
     files = {str(path.relative_to(folder)): path for path in _files(folder)}
+    if strange := [name for name, path in files.items() if not _is_regular(path)]:
+        raise CheckpointDamaged(f"{folder.name}/{strange[0]} is a link, or no regular file")
     files.pop("manifest.json")
     for name in sorted(files.keys() | digests.keys()):
         if name not in files or _sha256(files[name]) != digests.get(name):
@@ -114,18 +123,24 @@ def open_checkpoint(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]
 
 def _read_state(folder: Path) -> dict[str, Any]:
     try:
-        state = json.loads((folder / "state.json").read_text("utf-8"))
+        return _object(folder, "state.json")
     except ValueError as error:
-        raise CheckpointDamaged(f"{folder.name}/state.json is not JSON: {error}") from error
-    if not isinstance(state, dict):
-        raise CheckpointDamaged(f"{folder.name}/state.json is not a JSON object")
-    return state
+        raise CheckpointDamaged(f"{folder.name}/state.json cannot be read: {error}") from error
+
+
+def _object(folder: Path, name: str) -> dict[str, Any]:
+    return read_object(folder / name, _MOST, inside=2)
 
 
 def _files(folder: Path) -> list[Path]:
-    """All files; links count as files, so that none is followed and none goes unseen."""
-    return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    """All that is in the folder and no folder; links count as files, so that none is followed and
+    none goes unseen."""
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+
+def _is_regular(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _sha256(path: Path) -> str:
-    return "a link" if path.is_symlink() else digest(path)
+    return regular_digest(path, inside=1)

@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from conspo_study.files import finite
+from conspo_study.text import one_line
 from conspo_study.watch.connections import BoundedHandler, BoundedServer
 from conspo_study.watch.door import REFUSED, TRY_AGAIN, Door
 from conspo_study.watch.study_view import StudyView
@@ -157,6 +158,9 @@ class _Handler(BoundedHandler):
             self._send(HTTPStatus.BAD_REQUEST, {"error": str(error)})
         except OSError as error:
             what = f"{error.filename}: {error.strerror}"
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": what})
+        except Exception as error:  # whatever a strange file leads to
+            what = f"{type(error).__name__}: {one_line(error)}"
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": what})
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-import threading
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from conspo_study.watch.driver import DriverWatch
 from conspo_study.watch.log_tail import LogTail
 from conspo_study.watch.stored import read_stored
 from conspo_study.watch.trial_view import TrialView
+from conspo_study.watch.turn import Turn
 
 READING_S = 0.25
 """Longest time that one question spends on reading new lines of the log."""
@@ -27,11 +28,15 @@ MOSTLY_READ = 1 << 16
 
 
 class StudyView:
-    """The study in `folder`. Thread-safe; answers are JSON data."""
+    """The study in `folder`. Thread-safe; answers are JSON data.
+
+    Every question raises OSError when files cannot be read, or another thread's reading of the same
+    files does not end: of each kind of file at most one thread waits for good.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._mutex = threading.Lock()
+        self._turn = Turn(folder)
         self._log = LogTail(folder / LOG)
         self._driver = DriverWatch(folder / LEASE)
         self._trials: dict[str, TrialView] = {}
@@ -39,7 +44,7 @@ class StudyView:
     def study(self, epoch: int, since: int) -> dict[str, Any]:
         """The study, and the trials with events after event `since` of the log's `epoch`; all
         trials if the epoch is another one."""
-        with self._mutex:
+        with self._turn.taken():
             log = self._read()
             stored = read_stored(self.folder)
             table = log.builder.table
@@ -77,7 +82,7 @@ class StudyView:
 
     def curves(self, metric: str, points: int, epoch: int, since: int) -> dict[str, Any]:
         """Curves of a metric, of all trials with events after event `since`."""
-        with self._mutex:
+        with self._turn.taken():
             log = self._read()
             known = since if epoch == log.epoch else 0
             # Reports between two evaluations repeat the values of the earlier one.
@@ -99,12 +104,13 @@ class StudyView:
 
     def trial(self, trial: str) -> dict[str, Any]:
         """One trial in detail. Raises KeyError if it is not in the log."""
-        with self._mutex:
+        with self._turn.taken():
             log = self._read()
             stored = read_stored(self.folder)
             row = log.builder.row(trial)
             happened = log.events[trial]
-            return {
+            view = self._open(trial)
+            known = {
                 "epoch": log.epoch,
                 "row": self._row(row, stored.metric),
                 "bars": {str(step): bar for step, bar in row.bars.items()},
@@ -121,23 +127,23 @@ class StudyView:
                     for event in happened
                     if event.kind is not EventKind.REPORTED or event is happened[-1]
                 ],
-                **self._open(trial).about(),
             }
+        return known | view.about()
 
     def trial_curves(self, trial: str, points: int, version: int) -> dict[str, Any]:
         """Curves of all metrics of one trial; without curves if nothing changed since `version`.
         Raises KeyError like `trial`."""
-        with self._mutex:
+        with self._turn.taken():
             log = self._read()
-            row, reported = log.builder.row(trial), log.curves.get(trial)
-            return self._open(trial).curves(
-                points, version, reported, row.steps, read_stored(self.folder).evaluated_every
-            )
+            row, reported = log.builder.row(trial), deepcopy(log.curves.get(trial))
+            every = read_stored(self.folder).evaluated_every
+            view = self._open(trial)
+        return view.curves(points, version, reported, row.steps, every)
 
     def responses(self, trial: str, question: Mapping[str, str]) -> dict[str, Any]:
         """A page of a trial's responses; see `find_responses`. Raises KeyError like `trial`,
         ValueError for a malformed question."""
-        with self._mutex:
+        with self._turn.taken():
             self._read().builder.row(trial)
             view = self._open(trial)
         return view.responses(question)

@@ -4,21 +4,27 @@ The files are untrusted, and may be written while they are read."""
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from conspo_study.results.kept import stored_rollouts
 from conspo_study.results.names import CONFIG, INCIDENTS, STEPS
+from conspo_study.results.reading import stored_bytes, stored_object
 from conspo_study.results.rows import stored_evaluations
 from conspo_study.results.tail import LineReader
+from conspo_study.text import reason
+from conspo_study.untrusted import LineTooLong, parse_json
 from conspo_study.watch.curves import Curves
 from conspo_study.watch.responses import find_responses
+from conspo_study.watch.turn import Turn
 
 MOST_INCIDENTS = 1000
 """The most incidents shown of a trial: the latest ones."""
+READING_S = 1.0
+"""Longest time that one question spends on reading new rows."""
+RESPONSES_S = 30.0
+"""Longest wait while responses are read for another question, which may take seconds."""
 
 
 class TrialView:
@@ -26,7 +32,7 @@ class TrialView:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._mutex = threading.Lock()
+        self._turn, self._responses = Turn(folder), Turn(folder)
         self._steps = Curves()
         self._lines = LineReader(folder / STEPS)
         self._start = self._rows = 0
@@ -34,16 +40,17 @@ class TrialView:
 
     def about(self) -> dict[str, Any]:
         """Configuration, incidents, and the (seed, step) pairs with stored responses."""
-        config, problem = self._object(CONFIG)
-        return {
-            "config": config.get("config", {}),
-            "problem": problem,
-            "incidents": self._incidents(),
-            "stored": {
-                "training": [list(pair) for pair in stored_rollouts(self.folder)],
-                "evaluation": [list(pair) for pair in stored_evaluations(self.folder)],
-            },
-        }
+        with self._turn.taken():
+            config, problem = self._object(CONFIG)
+            return {
+                "config": config.get("config", {}),
+                "problem": problem,
+                "incidents": self._incidents(),
+                "stored": {
+                    "training": [list(pair) for pair in stored_rollouts(self.folder)],
+                    "evaluation": [list(pair) for pair in stored_evaluations(self.folder)],
+                },
+            }
 
     def curves(
         self, points: int, version: int, reported: Curves | None, steps: int | None, every: int
@@ -53,7 +60,7 @@ class TrialView:
         version: of the curves that the caller has; none are returned if it is current. steps: of
         the whole run. every: steps between evaluations.
         """
-        with self._mutex:
+        with self._turn.taken():
             self._read_steps()
             now = self._rows + (len(reported.steps) if reported else 0)
             answer = {"version": now, "problem": self._problem, "steps": steps, "curves": {}}
@@ -71,14 +78,15 @@ class TrialView:
 
     def responses(self, question: Mapping[str, str]) -> dict[str, Any]:
         """A page of the trial's responses; see `find_responses`."""
-        return find_responses(self.folder, question)
+        with self._responses.taken(RESPONSES_S):
+            return find_responses(self.folder, question)
 
     def _read_steps(self) -> None:
         """Read the new complete lines of `steps.jsonl`; malformed ones are reported and skipped."""
         try:
-            lines = list(self._lines.new())
-        except OSError as error:
-            self._problem = f"{STEPS} cannot be read: {error.strerror}"
+            lines = list(self._lines.new(READING_S))
+        except (OSError, LineTooLong) as error:
+            self._problem = f"{STEPS} cannot be read: {reason(error)}"
             return
         if self._start != self._lines.start:
             self._start = self._lines.start
@@ -88,34 +96,33 @@ class TrialView:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = parse_json(line)
                 step, seed = int(row.pop("step")), int(row.pop("seed"))
                 self._steps.add(step, seed, row)
-            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
                 self._problem = f"line {self._rows} of {STEPS} is malformed and was skipped"
 
     def _incidents(self) -> list[dict[str, Any]]:
         try:
-            lines = (self.folder / INCIDENTS).read_bytes().splitlines()[-MOST_INCIDENTS:]
-        except OSError:
+            lines = stored_bytes(self.folder / INCIDENTS).splitlines()[-MOST_INCIDENTS:]
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            return [{"type": "unreadable", "detail": reason(error), "count": 1}]
         rows = []
         for line in lines:
             try:
-                row = json.loads(line)
+                row = parse_json(line)
                 rows.append({name: row[name] for name in ("type", "detail", "count")})
-            except (ValueError, TypeError, KeyError, RecursionError):
+            except (ValueError, TypeError, KeyError):
                 rows.append({"type": "unreadable", "detail": "a damaged line", "count": 1})
         return rows
 
     def _object(self, name: str) -> tuple[dict[str, Any], str]:
         """A JSON object in the folder, and why it cannot be read; empty if it can."""
         try:
-            content = json.loads((self.folder / name).read_bytes())
-            if not isinstance(content, dict):
-                raise ValueError("not a JSON object")
+            return stored_object(self.folder / name), ""
         except FileNotFoundError:
             return {}, ""
-        except (OSError, ValueError, RecursionError) as error:
-            return {}, f"{name} cannot be read: {error}"
-        return content, ""
+        except (OSError, ValueError) as error:
+            return {}, f"{name} cannot be read: {reason(error)}"

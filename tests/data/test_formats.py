@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import os
 
 import pytest
 
 from conspo_study.data import rows
 from conspo_study.data.problems import ProblemFileError, read_set
+from conspo_study.untrusted import within
 
 ROWS = [{"id": str(i), "problem": f"{i}+1?", "answer": str(i + 1)} for i in range(3)]
 
@@ -28,6 +30,51 @@ def read(tmp_path, content, limit=0.0, **settings):
 
 def told(found):
     return [str(remark) for remark in found.remarks]
+
+
+DOUBLED = b'{"id": "d", "problem": "1+1?", "answer": "2", "answer": "3"}'
+
+
+@pytest.mark.parametrize(
+    "row", [DOUBLED, b'{"problem": "1?", "answer": "1", "of": [{"a": 1, "a": 2}]}']
+)
+def test_a_row_with_a_key_twice_is_unusable_and_says_so(tmp_path, row):
+    found = read(tmp_path, row + b"\n" + lines(*ROWS), limit=0.5)
+    assert [p.id for p in found.problems] == ["0", "1", "2"]
+    (bad,) = found.bad
+    assert bad.row == 1 and "more than once: leave one of them out" in bad.reason
+    with pytest.raises(ProblemFileError, match=r"problem 2 of its array has '.*' more than once"):
+        read(tmp_path, b"[" + lines(ROWS[0]).strip() + b", " + row + b"]")
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def huge(path):
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (pipe, "it is a pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
+        (lambda path: path.mkdir(), "it is a folder"),
+        (huge, "it has 1.1 TB"),
+    ],
+)
+def test_what_is_no_file_of_problems_is_refused_at_once(tmp_path, make, why):
+    make(tmp_path / "set.jsonl")
+    with within(10), pytest.raises(ProblemFileError, match=f"{why}.*a regular file"):
+        read_set(tmp_path / "set.jsonl", 0.0)
+
+
+def test_a_file_of_problems_may_be_a_link(tmp_path):
+    (tmp_path / "real").write_bytes(lines(*ROWS))
+    (tmp_path / "set.jsonl").symlink_to("real")
+    assert len(read_set(tmp_path / "set.jsonl", 0.0).problems) == 3
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ from conspo_study.config import (
     with_overrides,
 )
 from conspo_study.config.templates import TEMPLATES, template_notes
+from conspo_study.data import prompts
 from conspo_study.data.prompts import prompt_tokens
 from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.records import Problem
 
 CHATS = (CHATML, LLAMA3, R1)
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 HARMLESS = (
     "What is 7+5?",
     "abcab a ab",
@@ -147,9 +149,11 @@ def test_a_chat_that_cannot_be_is_refused_with_what_to_change():
         ("<|im_start|>", "exactly once"),
         ("{% for m in messages %}{{ m.content }} or {{ m.content }}{% endfor %}", "exactly once"),
         ("{{ messages[0].nothing.more }}", "failed"),
+        (ENDLESS, "failed: it takes more than 1 s"),
     ],
 )
-def test_a_template_that_does_not_work_is_one_line(template, says):
+def test_a_template_that_does_not_work_is_one_line(template, says, monkeypatch):
+    monkeypatch.setattr(prompts, "_PATIENCE_S", 1.0)
     tokenizer = chat_tokenizer()
     tokenizer.chat_template = template
     with pytest.raises(ValueError, match=says) as error:

@@ -30,6 +30,8 @@ def test_names_shapes_and_positions_are_those_of_the_file():
         save({"a": torch.ones(3)})[:20],
         b"\x02" + bytes(7) + b"[]",
         b"\x1f" + bytes(7) + b'{"a": {"data_offsets": [4, 0]}}',
+        (40 << 20).to_bytes(8, "little") + b"{" * 100,
+        (500_000).to_bytes(8, "little") + b'{"a":' * 100_000,
         b"\x1e" + bytes(7) + b'{"a": {"data_offsets": "0:4"}}',
     ],
 )

@@ -83,7 +83,9 @@ SAME_VALUE = {
 @pytest.mark.parametrize("edit", SAME_VALUE.values(), ids=SAME_VALUE.keys())
 @pytest.mark.parametrize("version", [1, 2])
 def test_what_parses_to_the_same_value_is_refused_all_the_same(version, edit) -> None:
-    line, _ = encode_line(1, "now", TrialEvent(EventKind.REPORTED, "t0", {"step": 5}))
+    line, _ = encode_line(
+        1, "2026-01-01T00:00:00Z", TrialEvent(EventKind.REPORTED, "t0", {"step": 5})
+    )
     line = line[:-1]
     if version == 1:
         record = json.loads(line)
@@ -104,5 +106,7 @@ def test_a_right_checksum_alone_makes_no_line(body: bytes) -> None:
 
 
 def test_keys_that_are_one_key_in_json_are_written_once() -> None:
-    line, logged = encode_line(1, "now", TrialEvent(EventKind.REPORTED, "t0", {1: "a", "1": "b"}))
+    line, logged = encode_line(
+        1, "2026-01-01T00:00:00Z", TrialEvent(EventKind.REPORTED, "t0", {1: "a", "1": "b"})
+    )
     assert line.count(b'"1":') == 1 and logged.event.data == {"1": "b"}

@@ -33,11 +33,29 @@ def test_every_place_that_names_own_code_is_looked_at():
         {},
         {"plugins": 5, "base": [], "space": "x", "anchors": {"a": 1}},
         {"plugins": [1, None], "base": {"objective": "x", "reward": {"extra": []}}, "anchors": [1]},
-        {"space": {"objective.name": {"values": {"a": "b:c"}}}, "anchors": [{"params": []}]},
+        {"space": {"objective.name": {"values": {"a": "b"}}}, "anchors": [{"params": []}]},
     ],
 )
 def test_a_definition_that_makes_no_sense_names_none(odd):
     assert own_modules(odd) == [] == missing_code_lines(odd)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"confirm": {"overrides": {"evaluation.reward": "mine:strict"}}},
+        {"space": {"reward.extra": {"kind": "choice", "values": [{"mine:short": 0.1}]}}},
+        {"anchors": [{"label": "a", "params": {"objective": {"name": "mine:Loss"}}}]},
+    ],
+)
+def test_code_is_found_in_any_form_that_a_setting_can_have(definition):
+    assert own_modules(definition) == ["mine"]
+
+
+def test_prompts_and_labels_name_no_code():
+    base = {"data": {"template": "Q:A", "system": "Answer:me"}}
+    anchors = [{"label": "tau:low", "params": {"data.template": "Q:A"}}]
+    assert own_modules({"base": base, "anchors": anchors}) == []
 
 
 def test_what_is_not_here_is_told_once_and_nothing_is_imported(place):

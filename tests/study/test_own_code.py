@@ -212,6 +212,8 @@ def test_results_are_read_without_the_code_and_what_needs_it_says_so(ran, place,
     assert "not found here" in done.stderr and str(folder.parents[1]) in done.stderr
     where = os.pathsep.join([place[1]["PYTHONPATH"], str(folder.parents[1])])
     done = python(place, *resumed, cwd=tmp_path, PYTHONPATH=where)
+    assert done.returncode == 2 and "would run code that its study.json names" in done.stderr
+    done = python(place, *resumed, "--trust-code", cwd=tmp_path, PYTHONPATH=where)
     assert done.returncode == 0 and "Nothing to do" in done.stdout, done.stderr
 
 
@@ -219,7 +221,7 @@ def test_other_code_is_a_change_that_is_named(ran, place):
     folder, _ = ran
     path = place[0] / "gap_hinge.py"
     before = path.read_text()
-    extend = ["-m", "conspo_study", "extend", str(folder), "--trials", "6"]
+    extend = ["-m", "conspo_study", "extend", str(folder), "--trials", "6", "--trust-code"]
     path.write_text(before.replace("0.5", "0.25"))
     try:
         done = python(place, *extend)

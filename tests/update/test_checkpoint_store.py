@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from thread_world import run_threads
 
+from conspo_study.files import digest
 from conspo_study.update.checkpoint_store import CheckpointStore
 from conspo_study.update.errors import CheckpointError
 
@@ -70,7 +71,39 @@ DAMAGES = {
     "a pickle beside": lambda folder: (folder / "state.pkl").write_bytes(b"\x80\x04."),
     "another step's content": lambda folder: replace_by(folder, "checkpoint_00020"),
     "a file in its place": lambda folder: put_file(folder),
+    "a nested manifest": lambda folder: (folder / "manifest.json").write_text('{"a":' * 10**5),
+    "a nested state": lambda folder: nest(folder),
+    "a pipe beside": lambda folder: os.mkfifo(folder / "pipe.json"),
+    "a pipe for a manifest": lambda folder: pipe(folder / "manifest.json"),
+    "a link that the manifest names": lambda folder: link(folder),
+    "a link in its place": lambda folder: link_in_its_place(folder),
 }
+
+
+def nest(folder):
+    (folder / "state.json").write_text('{"a":' * 500 + "1" + "}" * 500)
+    digests = json.loads((folder / "manifest.json").read_text())
+    digests["state.json"] = digest(folder / "state.json")
+    (folder / "manifest.json").write_text(json.dumps(digests))
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def link(folder):
+    elsewhere = folder.parent / "elsewhere"
+    (folder / "model.safetensors").rename(elsewhere)
+    (folder / "model.safetensors").symlink_to(elsewhere)
+    digests = json.loads((folder / "manifest.json").read_text())
+    digests["model.safetensors"] = "a link"
+    (folder / "manifest.json").write_text(json.dumps(digests))
+
+
+def link_in_its_place(folder):
+    folder.rename(folder.with_name("aside"))
+    folder.symlink_to("aside")
 
 
 def replace_by(folder, other):
@@ -187,6 +220,7 @@ def test_a_write_that_fails_on_one_worker_fails_on_all_and_leaves_nothing(store,
 KILLED_WRITER = """
 import os, signal, sys
 from pathlib import Path
+from conspo_study.files import digest
 from conspo_study.update.checkpoint_store import CheckpointStore
 store = CheckpointStore(Path(sys.argv[1]), {"config_hash": "abc", "seeds": [0]})
 

@@ -1,0 +1,29 @@
+"""Files that somebody else may have written: opened without surprises, read within bounds.
+
+Floor 0. Nothing here reads more than its caller allows, waits for a writer, or follows a link
+inside a results directory.
+"""
+
+from conspo_study.untrusted.deadline import within
+from conspo_study.untrusted.documents import check_depth, parse_json, read_object
+from conspo_study.untrusted.lines import LONGEST_LINE, LineTooLong, all_lines
+from conspo_study.untrusted.opening import (
+    StrangeFile,
+    open_regular,
+    read_regular,
+    regular_digest,
+)
+
+__all__ = [
+    "LONGEST_LINE",
+    "LineTooLong",
+    "StrangeFile",
+    "all_lines",
+    "check_depth",
+    "open_regular",
+    "parse_json",
+    "read_object",
+    "read_regular",
+    "regular_digest",
+    "within",
+]
