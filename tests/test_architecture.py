@@ -36,6 +36,7 @@ HEAVY = {
         *(f"conspo_study.cluster.{name}" for name in ("trial", "tune", "launch", "names")),
         "conspo_study.cluster.outlet",
         *(f"conspo_study.cluster.{name}" for name in ("prometheus", "messages", "report_relay")),
+        *(f"conspo_study.cluster.{name}" for name in ("head", "restarts")),
         "conspo_study.cluster.worker_processes",
         "conspo_study.processes.fork_server",
         "conspo_study.rollout.engine_actor",
@@ -59,9 +60,8 @@ OPENS_OWN = {
     # module -> how often it opens a file of this package or machine, or one that it has just made
     "conspo_study.results.code": 1,
     "conspo_study.results.export": 1,
-    "conspo_study.results.lease": 1,
+    "conspo_study.results.lease": 3,
     "conspo_study.results.snapshot": 1,
-    "conspo_study.tracking.processes": 1,
     "conspo_study.update.resident": 1,
     "conspo_study.watch.server": 1,
     "analysis.load.published": 1,
