@@ -21,6 +21,7 @@ from ray.tune.search import Searcher
 from conspo_study.cluster.failures import DISK_FULL
 from conspo_study.cluster.names import trial_driver
 from conspo_study.cluster.outlet import INCIDENTS, STEP
+from conspo_study.cluster.own_ray import secrets_stay
 from conspo_study.cluster.trial import DETAILS, FAILURE, run_trial
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.definition import StudyDefinition
@@ -33,9 +34,12 @@ from conspo_study.results.table import settings_of
 from conspo_study.search import WAIT, Search, Suggestion, mean_value
 
 
-def run_search(search: Search, definition: StudyDefinition, results: Path, concurrent: int) -> None:
+def run_search(
+    search: Search, definition: StudyDefinition, results: Path, scratch: Path, concurrent: int
+) -> None:
     """Run trials, `concurrent` at a time, until the search has no more to suggest.
 
+    scratch: the folder of this machine for what Tune stores, which is pickled and never read.
     Ray must be initialised. Returns early on an interrupt (Ctrl-C), with unfinished trials open in
     the log. Raises OSError when the disk of a trial was full; that trial is open in the log, too.
     """
@@ -49,7 +53,7 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
         # head node, since Ray refuses an empty request.
         {"CPU": 0, "node:__internal_head__": 0.001},
     )
-    tune.Tuner(
+    tuner = tune.Tuner(
         driver,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
@@ -61,11 +65,13 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(names.ray_folder(results)),
+            storage_path=str(scratch),
             verbose=0,
             progress_reporter=_Silent(),
         ),
-    ).fit()
+    )
+    with secrets_stay():
+        tuner.fit()
     if searcher.out_of_space is not None:
         raise searcher.out_of_space
 

@@ -43,12 +43,12 @@ _ROUNDS_WITHOUT_ANY = 3
 
 
 @contextmanager
-def reaper(folder: Path | None = None) -> Iterator[str]:
+def reaper(*folders: Path) -> Iterator[str]:
     """Mark processes started inside the block, and end those that remain when the block, or this
-    process, ends. Yields the mark. folder: removed when this process ends inside the block."""
+    process, ends. Yields the mark. folders: removed when this process ends inside the block."""
     mark = uuid.uuid4().hex
     environment = {name: value for name, value in os.environ.items() if name != MARK}
-    arguments = [Path(__file__).parents[2].resolve(), mark, *([folder] if folder else [])]
+    arguments = [Path(__file__).parents[2].resolve(), mark, *folders]
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _PROGRAM, *map(str, arguments)],
         stdin=subprocess.PIPE,

@@ -25,7 +25,7 @@ DRIVER = f"""
 import os, signal, subprocess, sys, time
 from pathlib import Path
 from conspo_study.processes.reaper import reaper
-with reaper(Path(os.environ["OWN"]) if "OWN" in os.environ else None):
+with reaper(*map(Path, os.environ.get("OWN", "").split())):
     child = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
     grandchild = int(subprocess.check_output([sys.executable, "-c", {PARENT!r}]))
     frozen = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
