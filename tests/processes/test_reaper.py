@@ -127,9 +127,12 @@ def test_a_process_that_has_been_seen_stays_known_without_its_mark():
 def test_a_folder_of_a_killed_driver_is_removed_and_one_that_left_in_order_keeps_it(
     tmp_path, monkeypatch
 ):
-    own = tmp_path / "own"
+    own, second = tmp_path / "own", tmp_path / "second"
     (own / "inner").mkdir(parents=True)
-    monkeypatch.setenv("OWN", str(own))
+    second.mkdir()
+    (tmp_path / "kept").touch()
+    (second / "link").symlink_to(tmp_path)
+    monkeypatch.setenv("OWN", f"{own} {second}")
     driver, pids = start_driver("leave")
     driver.communicate(timeout=60)
     wait_until_gone(pids)
@@ -139,6 +142,7 @@ def test_a_folder_of_a_killed_driver_is_removed_and_one_that_left_in_order_keeps
     driver.communicate(timeout=60)
     wait_until_gone(pids)
     deadline = time.monotonic() + 10
-    while own.exists():
+    while own.exists() or second.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    assert (tmp_path / "kept").exists(), "no link is followed"
