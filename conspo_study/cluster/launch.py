@@ -68,9 +68,6 @@ OWN_RAY_SETTINGS = {
     # Which actors and processes belong to which trial. On a cluster that was there before, the
     # actor that keeps this would outlive the study.
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
-    # On a machine that others keep busy Ray's agents need longer than its 15 and 30 seconds.
-    "RAY_agent_register_timeout_ms": "120000",
-    "RAY_raylet_start_wait_time_s": "120",
 }
 """Further settings of a Ray that ends with the study."""
 METRICS_PORT = "CONSPO_STUDY_METRICS_PORT"

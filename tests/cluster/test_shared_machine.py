@@ -158,7 +158,8 @@ def watch(study, seen, hidden, output, clean):
             seen.paths |= set(unix_sockets(inodes))
             seen.in_files |= set(files_with(seen.folder, hidden, known))
             searched = time.monotonic()
-        time.sleep(0.2)
+        # Ray gives up a start that takes long; what it starts with is there later, too.
+        time.sleep(0.2 if tried else 2.0)
     for name, driver in drivers.items():
         seen.answers[name] = driver.communicate(timeout=60)[0]
 
