@@ -166,7 +166,7 @@ def watch(study, seen, hidden, output, clean):
 
 def start_drivers(seen, clean, token):
     """Connect to Ray with the token, without one and with another; all on the study's machine."""
-    (port,) = seen.folder.glob("ray/session_*/gcs_server_port_*")
+    (port,) = seen.folder.glob("ray/session_latest/gcs_server_port_*")
     presented = {
         "driver with the token": {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token},
         "driver without": {"RAY_AUTH_MODE": "disabled"},
@@ -212,7 +212,7 @@ def act_as_another_user(folder, token):
     """What reading the token, listing the folder and its sockets, and using a socket come to."""
     if not works(*STRANGER):
         return ""
-    (raylet,) = folder.glob("ray/session_*/sockets/raylet")
+    (raylet,) = folder.glob("ray/session_latest/sockets/raylet")
     use = f"import socket; socket.socket(socket.AF_UNIX).connect({str(raylet)!r})"
     tries = [
         *(["cat", token], ["ls", folder], ["ls", raylet.parent], ["ls", folder / "tmp"]),
