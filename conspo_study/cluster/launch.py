@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
+import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from shutil import disk_usage
 from threading import Thread
 from typing import Any
 
 from conspo_study.cluster.address import check_that_a_head_listens
-from conspo_study.cluster.surroundings import private_folder_if_any, settle
+from conspo_study.cluster.own_ray import OPEN, asks_for_a_token, kept_private
+from conspo_study.cluster.surroundings import private_folder_if_any, settle, study_folder
 from conspo_study.config.places import cache_root, named_cluster
 from conspo_study.definition import StudyDefinition
 from conspo_study.forecast.placement import Node
@@ -108,6 +113,7 @@ def launch(
     _make_cache()
     budget_bytes(folder)  # refuses nonsense before anything starts
     metrics_port()
+    asks_for_a_token()
     fork_server_wanted()
     with ExitStack() as stack:
         with console.preparing() as shown, _in_background(study, shown) as policy:
@@ -136,7 +142,7 @@ def launch(
             making_room(study.name, study.direction, folder, log, console.line),
         ):
             try:
-                run_search(search, study, folder, plan.concurrent)
+                run_search(search, study, folder, cluster.folder, plan.concurrent)
             finally:
                 tune_has_ended()
         return search.complete
@@ -193,14 +199,21 @@ class Cluster:
     nodes: list[Node]
     dashboard: str
     """Address of its dashboard, `host:port`; empty when it has none."""
+    folder: Path
+    """For temporary files of this process; those of a Ray of our own are there, too."""
+    token: Path | None = None
+    """The file with the token of a Ray of our own, None if it asks for none."""
 
     def lines(self) -> list[str]:
         """Where to look at it, for people. A token is never among them."""
         if not self.dashboard:
             return []
-        asks = os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
-        token = "; it asks for the token that `ray get-auth-token` prints" if asks else ""
-        return [f"Ray dashboard: http://{self.dashboard}{token}"]
+        line = f"Ray dashboard: http://{self.dashboard}"
+        if self.token:
+            line += f"; it asks for the token that `cat {quote(str(self.token))}` prints"
+        elif os.environ.get("RAY_AUTH_MODE", "").lower() == "token":
+            line += "; it asks for the token that `ray get-auth-token` prints"
+        return [line]
 
 
 def metrics_port() -> int | None:
@@ -240,9 +253,12 @@ def ray_cluster(
 
     with ExitStack() as stack:
         stack.enter_context(ray_messages_to(messages or Path(os.devnull)))
+        folder, *removed = stack.enter_context(study_folder())
+        stack.enter_context(reaper(*removed))
+        token = None
         if address := named_cluster():
             stack.callback(ray.shutdown)
-            with _explained(f"RAY_ADDRESS={address} cannot be used", _CONNECT):
+            with _explained(f"RAY_ADDRESS={address} cannot be used", lambda: _CONNECT):
                 check_that_a_head_listens()
                 context = ray.init(
                     # What the processes of a Ray of our own inherit.
@@ -252,15 +268,19 @@ def ray_cluster(
                     logging_level=logging.ERROR,
                 )
         else:
-            stack.enter_context(reaper(private_folder_if_any()))
+            token = stack.enter_context(kept_private(folder))
+            if token is None:
+                tell(OPEN.format(mode=os.environ["RAY_AUTH_MODE"]))
             server = stack.enter_context(forked_workers(tell))
             stack.callback(ray.shutdown)
-            with _explained("Ray cannot be started on this machine", _start_advice()):
+            with _explained(
+                "Ray cannot be started on this machine", partial(_start_advice, folder)
+            ):
                 context = ray.init(
                     # Ray counts what the machine has, not what this process may use of it.
                     num_cpus=usable_cores(),
                     num_gpus=usable_gpus(),
-                    **_object_store(),
+                    **_object_store(folder),
                     # Or it would join whatever cluster was started on this machine last.
                     address="local",
                     # Without its dashboard Ray Train cannot tell which placement groups to remove.
@@ -282,20 +302,15 @@ def ray_cluster(
             for node in ray.nodes()
             if node["Alive"]
         ]
-        yield Cluster(nodes, context.dashboard_url or "")
+        yield Cluster(nodes, context.dashboard_url or "", folder, token)
 
 
-def _object_store() -> dict[str, Any]:
+def _object_store(folder: Path) -> dict[str, Any]:
     """Ray's object store on disk where /dev/shm is absent or as small as containers have it."""
     with suppress(OSError):
         if disk_usage("/dev/shm").free > 2 * OBJECT_STORE_BYTES:
             return {}
-    return {"object_store_memory": OBJECT_STORE_BYTES, "_plasma_directory": _ray_folder()}
-
-
-def _ray_folder() -> str:
-    """Where Ray keeps its files."""
-    return os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    return {"object_store_memory": OBJECT_STORE_BYTES, "_plasma_directory": str(folder)}
 
 
 def _passed_on() -> dict[str, str]:
@@ -310,23 +325,32 @@ def _passed_on() -> dict[str, str]:
     }
 
 
-def _start_advice() -> str:
+def _start_advice(folder: Path) -> str:
+    """What to look at after a failed start. Ray's logs, which go with the study's folder, are moved
+    to one that stays."""
+    place = folder.resolve().parent
+    logs = folder / "ray" / "session_latest" / "logs"
+    kept = ""
+    with suppress(OSError):
+        if logs.is_dir():
+            kept = shutil.move(logs.resolve(), tempfile.mkdtemp(prefix="conspo-ray-", dir=place))
+            kept = f" Ray's logs are kept in {kept}"
     return (
-        f"Nothing was run. Look whether memory, disk (Ray's files are in {_ray_folder()}/ray) or "
-        "cores are used up by others, then try again"
+        f"Nothing was run. Look whether memory, disk (Ray's files are in {place}) or "
+        f"cores are used up by others, then try again.{kept}"
     )
 
 
 @contextmanager
-def _explained(what: str, advice: str) -> Iterator[None]:
-    """Say in one line what Ray says in many."""
+def _explained(what: str, advice: Callable[[], str]) -> Iterator[None]:
+    """Say in one line what Ray says in many. advice: called after a failure."""
     try:
         yield
     except StudyError:
         raise
     except Exception as error:
         reason = one_line(error)
-        raise StudyError(f"{what}: {reason}. {advice}") from error
+        raise StudyError(f"{what}: {reason}. {advice()}") from error
 
 
 def _what_is_wrong_with_ray() -> str | None:

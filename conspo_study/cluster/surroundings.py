@@ -10,17 +10,16 @@ from __future__ import annotations
 import atexit
 import getpass
 import os
-import secrets
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from shutil import rmtree
 
-from conspo_study.config.places import cache_root, named_cluster
+from conspo_study.config.places import cache_root
 from conspo_study.machine import why_no_study_runs_here
 from conspo_study.records import StudyError
 
@@ -28,7 +27,7 @@ _SOCKET_BYTES = 107
 """Longest path of a Unix socket, in bytes."""
 _LONGEST_SOCKET = "/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/dash_TaskEventsHead"
 ROOM = _SOCKET_BYTES - len(_LONGEST_SOCKET)
-"""Longest path, in bytes, of a folder in which Ray can open its sockets."""
+"""Longest path, in bytes, of a study's temporary folder: Ray can open its sockets in it."""
 _PROBE_BYTES = 1 << 16
 
 
@@ -70,7 +69,7 @@ def private_folder() -> Path:
     )
     places = list(dict.fromkeys(filter(None, named)))
     for place in places:
-        if len(os.fsencode(place)) + len("/conspo-01234567/t") <= ROOM and not _why_not(place):
+        if len(os.fsencode(place)) + len("/conspo-01234567/s") <= ROOM and not _why_not(place):
             folder = Path(tempfile.mkdtemp(prefix="conspo-", dir=place))
             atexit.register(_remove, folder, os.getpid())
             return folder
@@ -85,6 +84,28 @@ def private_folder_if_any() -> Path | None:
     return private_folder() if private_folder.cache_info().currsize else None
 
 
+@contextmanager
+def study_folder() -> Iterator[tuple[Path, ...]]:
+    """A new folder for all temporary files of one study, readable by its user alone and removed at
+    the end of the block, in RAY_TMPDIR, or else in TMPDIR, or else in /tmp.
+
+    Yields the path to use, and what a reaper is to remove if this process is killed. The path is
+    short enough for sockets: where the folder's own is not, a link to it in the private folder.
+    """
+    place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    folder = used = Path(tempfile.mkdtemp(prefix="conspo-", dir=Path(place).absolute()))
+    if len(os.fsencode(folder)) > ROOM:
+        used = private_folder() / "s"
+        used.symlink_to(folder)
+    private = private_folder_if_any()
+    try:
+        yield (used, folder, *([private] if private else []))
+    finally:
+        if used != folder:
+            used.unlink(missing_ok=True)
+        rmtree(folder, ignore_errors=True)
+
+
 def _temporary_folder() -> Iterator[str]:
     """Replace TMPDIR, and RAY_TMPDIR where that is set, by a folder that can be used."""
     for name in ("TMPDIR", "RAY_TMPDIR"):
@@ -92,25 +113,13 @@ def _temporary_folder() -> Iterator[str]:
         if not set_by_user and name == "RAY_TMPDIR":
             continue
         place = set_by_user or "/tmp"
-        why, length = _why_not(place), len(os.fsencode(place))
-        if why:
+        if why := _why_not(place):
             used = private_folder() / "tmp"
             used.mkdir(exist_ok=True)
+            os.environ[name] = str(used)
+            tempfile.tempdir = None
             notice = f"{place} {why}: temporary files are in {used.parent}"
-        elif length > ROOM:
-            # The same folder under a shorter name.
-            used = private_folder() / name.lower()[0]
-            used.symlink_to(Path(place).absolute())
-            notice = f"{place} is too long for the paths of Ray's sockets: it is used as {used}"
-        else:
-            continue
-        os.environ[name] = str(used)
-        tempfile.tempdir = None
-        yield f"{name}={notice}" if set_by_user else notice
-    folder = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
-    if folder.exists() and (why := _why_not(folder)):
-        os.environ["RAY_TMPDIR"] = str(private_folder())
-        yield f"{folder} {why}: Ray's files are in {private_folder()}"
+            yield f"{name}={notice}" if set_by_user else notice
 
 
 def _why_not(place: str | Path) -> str:
@@ -166,7 +175,6 @@ def _home() -> Iterator[str]:
     root = cache_root()
     if not root.exists() and not _can_write(next(p for p in root.parents if p.exists())):
         os.environ["CONSPO_STUDY_CACHE"] = str(_made("cache/conspo-study"))
-    _have_a_token(home)
     yield (
         f"the home directory {home} cannot be written: caches are in {private_folder()} and are "
         "removed when this process ends, unless CONSPO_STUDY_CACHE and HF_HOME name others"
@@ -182,17 +190,6 @@ def _found_home() -> Path | None:
         if home.is_absolute() and home.is_dir():
             return home
     return None
-
-
-def _have_a_token(home: Path) -> None:
-    """Give a Ray of our own the token that it would store in the home directory."""
-    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    if named or named_cluster() or os.access(home / ".ray" / "auth_token", os.R_OK):
-        return
-    path = private_folder() / "ray-token"
-    path.touch(0o600)
-    path.write_text(secrets.token_hex(32), "utf-8")
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
 
 
 def _can_write(folder: Path) -> bool:

@@ -22,6 +22,7 @@ from conspo_study.cluster.failures import DISK_FULL
 from conspo_study.cluster.head import HEAD, head_answers
 from conspo_study.cluster.names import trial_driver
 from conspo_study.cluster.outlet import INCIDENTS, STEP
+from conspo_study.cluster.own_ray import secrets_stay
 from conspo_study.cluster.restarts import Restarts
 from conspo_study.cluster.trial import DETAILS, FAILURE, MACHINE, run_trial
 from conspo_study.cluster.trial_spec import TrialSpec
@@ -44,9 +45,12 @@ _LONGEST = 300
 """Characters of what Ray says about a death."""
 
 
-def run_search(search: Search, definition: StudyDefinition, results: Path, concurrent: int) -> None:
+def run_search(
+    search: Search, definition: StudyDefinition, results: Path, scratch: Path, concurrent: int
+) -> None:
     """Run trials, `concurrent` at a time, until the search has no more to suggest.
 
+    scratch: the folder of this machine for what Tune stores, which is pickled and never read.
     Ray must be initialised. Returns early on an interrupt (Ctrl-C), with unfinished trials open in
     the log. Raises OSError when the disk of a trial was full; that trial is open in the log, too.
     """
@@ -60,7 +64,7 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
         # head node, since Ray refuses an empty request.
         {"CPU": 0, **HEAD},
     )
-    tune.Tuner(
+    tuner = tune.Tuner(
         driver,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
@@ -72,12 +76,14 @@ def run_search(search: Search, definition: StudyDefinition, results: Path, concu
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(names.ray_folder(results)),
+            storage_path=str(scratch),
             verbose=0,
             progress_reporter=_Silent(),
             callbacks=[_Errors(searcher)],
         ),
-    ).fit()
+    )
+    with secrets_stay():
+        tuner.fit()
     if searcher.out_of_space is not None:
         raise searcher.out_of_space
 

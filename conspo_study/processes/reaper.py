@@ -8,7 +8,7 @@ own for `main`, which needs nothing but the standard library.
 That waits for its standard input to end, which the kernel sees to, and then kills every process
 that carries the mark. It does not carry it itself. A process that writes a title over its
 environment, as Ray's agents do, loses the mark: so the descendants of marked processes are noted
-while they all still run. Linux only (it reads /proc).
+while they all still run. A reaper that is killed is replaced. Linux only (it reads /proc).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ _WATCH_S = 2.0
 """Between two looks at what runs: less than a process needs to start and take a title."""
 _LONGEST_S = 30.0
 _PAUSE_S = 0.05
+_START_AGAIN_S = 0.2
+"""Pause before a reaper that was killed is replaced."""
 _IN_ORDER = b"."
 """Sent by a driver that leaves the block."""
 _ROUNDS_WITHOUT_ANY = 3
@@ -43,27 +46,45 @@ _ROUNDS_WITHOUT_ANY = 3
 
 
 @contextmanager
-def reaper(folder: Path | None = None) -> Iterator[str]:
+def reaper(*folders: Path) -> Iterator[str]:
     """Mark processes started inside the block, and end those that remain when the block, or this
-    process, ends. Yields the mark. folder: removed when this process ends inside the block."""
+    process, ends. Yields the mark. folders: removed when this process ends inside the block."""
     mark = uuid.uuid4().hex
     environment = {name: value for name, value in os.environ.items() if name != MARK}
-    arguments = [Path(__file__).parents[2].resolve(), mark, *([folder] if folder else [])]
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _PROGRAM, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        # Out of reach of what a terminal or a shell sends to the driver's group.
-        start_new_session=True,
-    )
+    arguments = [Path(__file__).parents[2].resolve(), mark, *folders]
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _PROGRAM, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            # Out of reach of what a terminal or a shell sends to the driver's group.
+            start_new_session=True,
+        )
+
+    process, over, turn = start(), threading.Event(), threading.Lock()
+
+    def start_again() -> None:
+        nonlocal process
+        while process.wait() is not None and not over.wait(_START_AGAIN_S):
+            with turn:
+                if not over.is_set():
+                    process = start()
+
     os.environ[MARK] = mark
+    watching = threading.Thread(target=start_again, daemon=True)
+    watching.start()
     try:
         yield mark
     finally:
         del os.environ[MARK]
-        process.communicate(_IN_ORDER)
+        with turn:
+            over.set()
+        with suppress(OSError):  # it was killed
+            process.communicate(_IN_ORDER)
+        watching.join()
 
 
 class Family:

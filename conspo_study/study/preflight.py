@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from conspo_study.cluster.address import check_ray_address
+from conspo_study.cluster.own_ray import asks_for_a_token
 from conspo_study.config import ConfigError, RunConfig, module_of_objective, with_overrides
 from conspo_study.config.places import named_cluster
 from conspo_study.config.problem_sets import GENERATED
@@ -80,6 +81,8 @@ def preflight(
         found.problems += plan.problems
     with found.noting():
         check_ray_address()
+    with found.noting():
+        asks_for_a_token()
     with found.noting():
         found.plugins = find_sources(modules_of(study))
     runs = variants(study)

@@ -166,7 +166,6 @@ def test_a_script_runs_in_miniature_and_leaves_its_numbers(script, tmp_path):
         **names,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "CONSPO_STUDY_CACHE": str(tmp_path / "cache"),
-        "RAY_AUTH_MODE": "disabled",
     }
     run = subprocess.run(
         [sys.executable, str(BENCHMARKS / f"{script}.py"), *arguments, "--json", str(path)],

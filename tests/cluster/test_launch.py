@@ -2,6 +2,7 @@
 
 import socket
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -81,17 +82,16 @@ def test_a_policy_that_cannot_be_had_is_bad_input_in_one_line():
 def test_ray_s_object_store_goes_to_the_disk_where_shared_memory_is_small(monkeypatch):
     free = SimpleNamespace(free=64 << 20)
     monkeypatch.setattr(launch, "disk_usage", lambda path: free)
-    monkeypatch.setenv("RAY_TMPDIR", "/scratch")
     small = {"object_store_memory": launch.OBJECT_STORE_BYTES, "_plasma_directory": "/scratch"}
-    assert launch._object_store() == small
+    assert launch._object_store(Path("/scratch")) == small
     free.free = 8 << 30
-    assert launch._object_store() == {}
+    assert launch._object_store(Path("/scratch")) == {}
 
     def absent(path):
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(launch, "disk_usage", absent)
-    assert launch._object_store() == small
+    assert launch._object_store(Path("/scratch")) == small
 
 
 def test_folders_of_this_process_alone_are_not_passed_on_to_other_nodes(monkeypatch, tmp_path):
@@ -126,13 +126,29 @@ def test_a_port_for_metrics_must_be_free_unless_a_cluster_has_its_own(monkeypatc
         assert metrics_port() is None
 
 
-def test_the_dashboard_s_address_says_how_to_get_the_token_and_not_the_token(monkeypatch):
+def test_the_dashboard_s_address_says_how_to_get_the_token_and_not_the_token(monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
-    cluster = Cluster([], "127.0.0.1:8265")
+    cluster = Cluster([], "127.0.0.1:8265", tmp_path)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     (line,) = cluster.lines()
     assert "http://127.0.0.1:8265" in line and "`ray get-auth-token`" in line
     assert "secret" not in line
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     assert cluster.lines() == ["Ray dashboard: http://127.0.0.1:8265"]
-    assert Cluster([], "").lines() == []
+    assert Cluster([], "", tmp_path).lines() == []
+    (tmp_path / "a token").write_text("secret")
+    (line,) = Cluster([], "127.0.0.1:8265", tmp_path, tmp_path / "a token").lines()
+    assert line.endswith(f"`cat '{tmp_path}/a token'` prints") and "secret" not in line
+
+
+def test_logs_of_a_ray_that_did_not_start_outlive_the_study_s_folder(tmp_path):
+    folder = tmp_path / "conspo-1"
+    logs = folder / "ray" / "session_1" / "logs"
+    logs.mkdir(parents=True)
+    (folder / "ray" / "session_latest").symlink_to(logs.parent)
+    (logs / "raylet.out").write_text("out of files")
+    advice = launch._start_advice(folder)
+    kept = Path(advice.partition("Ray's logs are kept in ")[2])
+    assert (kept / "raylet.out").read_text() == "out of files"
+    assert kept.parent.parent == tmp_path and kept.parent.stat().st_mode & 0o777 == 0o700
+    assert "are kept" not in launch._start_advice(tmp_path / "never made")

@@ -5,8 +5,18 @@ import shutil
 import subprocess
 
 import pytest
-from monitoring_files import DISCOVERY, SCRAPING, dashboard, expressions, selectors, variables
+from monitoring_files import (
+    DISCOVERY,
+    FOLDER,
+    SCRAPING,
+    TARGET,
+    dashboard,
+    expressions,
+    selectors,
+    variables,
+)
 
+from conspo_study.cluster.launch import METRICS_PORT
 from conspo_study.cluster.prometheus import METRICS
 
 TAGS = {f"ray_{metric.name}": set(metric.tags) for metric in METRICS}
@@ -57,6 +67,12 @@ def test_panels_have_numbers_of_their_own_and_do_not_overlap():
     ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24  # columns of Grafana's grid
+
+
+def test_the_configuration_scrapes_the_port_that_the_documentation_sets_and_a_cluster():
+    assert f'targets: ["{TARGET}"]' in SCRAPING.read_text()
+    port = TARGET.rpartition(":")[2]
+    assert f"{METRICS_PORT}={port} " in (FOLDER.parent / "watching.md").read_text()
 
 
 def test_prometheus_accepts_the_configuration_that_reads_ray_s_file():

@@ -8,11 +8,12 @@ import time
 from urllib.parse import urlencode
 
 import pytest
-from monitoring_files import DISCOVERY, SCRAPING, expressions, filled_in
+from monitoring_files import DISCOVERY, SCRAPING, TARGET, expressions, filled_in
 from running_studies import ended_in_order, fetch, free_ports, running_study, without_ray
 from studies_under_fire import LIMIT_S, SCRIPT, wait_for
 
 from conspo_study.cluster.launch import METRICS_PORT
+from conspo_study.cluster.own_ray import ALLOW
 from conspo_study.cluster.prometheus import METRICS
 from conspo_study.records import TrialState
 from conspo_study.results.log import read_log
@@ -35,6 +36,7 @@ def study(tmp_path_factory, metrics_port):
     folder = tmp_path_factory.mktemp("results")
     environment = without_ray(
         CONSPO_STUDY_CACHE=str(tmp_path_factory.mktemp("cache")),
+        **{ALLOW: "1"},
         **{METRICS_PORT: str(metrics_port)},
     )
     # Long enough that the study outlives the tests of this file.
@@ -68,9 +70,8 @@ def prometheus(study, metrics_port, tmp_path_factory):
     if program is None:
         pytest.skip("prometheus is not installed")
     folder = tmp_path_factory.mktemp("prometheus")
-    found = [{"labels": {"job": "ray"}, "targets": [f"127.0.0.1:{metrics_port}"]}]
-    (folder / "found.json").write_text(json.dumps(found))
-    config = SCRAPING.read_text().replace(DISCOVERY, str(folder / "found.json"))
+    config = SCRAPING.read_text().replace(TARGET, f"127.0.0.1:{metrics_port}")
+    config = config.replace(DISCOVERY, str(folder / "none.json"))
     (folder / "prometheus.yml").write_text(config.replace("10s", "3s"))
     (port,) = free_ports(1)
     command = [

@@ -373,7 +373,10 @@ def test_tune_itself_shows_nothing_whether_or_not_it_finds_a_notebook(tmp_path, 
 
     monkeypatch.setattr(ray_tune.tune, "Tuner", Tuner)
     study = definition()
-    ray_tune.run_search(Search(study, MemoryLog()), study, tmp_path, 2)
+    ray_tune.run_search(
+        Search(study, MemoryLog()), study, tmp_path / "results", tmp_path / "own", 2
+    )
     (settings,) = seen
+    assert settings.storage_path == str(tmp_path / "own"), "Tune's pickles are not results"
     assert settings.verbose == 0
     assert not settings.progress_reporter.should_report([], done=True)

@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
+import stat
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from conspo_study.cluster import surroundings
-from conspo_study.cluster.surroundings import ROOM
+from conspo_study.cluster.surroundings import ROOM, study_folder
 from conspo_study.records import StudyError
 
 SETTLE = """
@@ -21,7 +25,7 @@ from conspo_study.cluster.surroundings import private_folder_if_any, settle
 said = settle()
 assert settle() is said
 private = private_folder_if_any()
-names = ("HOME", "USER", "TMPDIR", "RAY_TMPDIR", "RAY_AUTH_TOKEN_PATH", "MPLCONFIGDIR")
+names = ("HOME", "USER", "TMPDIR", "RAY_TMPDIR", "MPLCONFIGDIR")
 print(json.dumps({
     "said": said,
     "private": private and str(private),
@@ -35,8 +39,7 @@ print(json.dumps({
 """
 NAMES = (
     *("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "TMPDIR", "RAY_TMPDIR", "XDG_CACHE_HOME"),
-    *("XDG_CONFIG_HOME", "CONSPO_STUDY_CACHE", "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"),
-    *("MPLCONFIGDIR", "XDG_RUNTIME_DIR", "RAY_AUTH_TOKEN"),
+    *("XDG_CONFIG_HOME", "CONSPO_STUDY_CACHE", "MPLCONFIGDIR", "XDG_RUNTIME_DIR"),
 )
 
 
@@ -102,27 +105,67 @@ READ_ONLY = ("unshare", "-m", "sh", "-c", 'mount --bind "$0" "$0" && '
 def test_what_can_be_read_in_a_home_that_cannot_be_written_is_still_read(tmp_path, caches):
     if caches:
         (tmp_path / ".cache/conspo-study").mkdir(parents=True)
-        (tmp_path / ".ray").mkdir()
-        (tmp_path / ".ray/auth_token").write_text("token")
     found = settled(*READ_ONLY, str(tmp_path), HOME=tmp_path)
     private = found["private"]
     assert found["HOME"] == str(tmp_path)
     assert found["cache"].startswith(str(tmp_path) if caches else private)
-    assert found["RAY_AUTH_TOKEN_PATH"] == (None if caches else f"{private}/ray-token")
     assert found["MPLCONFIGDIR"] == f"{private}/matplotlib"
     assert "cannot be written" in found["said"][0] and "CONSPO_STUDY_CACHE" in found["said"][0]
 
 
-def test_a_long_temporary_folder_is_used_under_a_short_name(tmp_path):
+@pytest.fixture
+def private(tmp_path, monkeypatch):
+    """Stands for the folder of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="own-", dir="/tmp"))
+    monkeypatch.setattr(surroundings, "private_folder", cache(lambda: folder))
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
+def test_a_study_s_folder_is_its_user_s_alone_and_goes_with_the_block(private, monkeypatch, umask):
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    before = os.umask(umask)
+    try:
+        with study_folder() as (used, *removed):
+            assert removed == [used] and used.parent == Path("/tmp") and mode(used) == 0o700
+            (used / "file").touch()
+    finally:
+        os.umask(before)
+    assert not used.exists()
+
+
+def test_a_study_s_folder_is_where_the_user_wants_ray_s_files(private, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    monkeypatch.setenv("RAY_TMPDIR", str(private))
+    with study_folder() as (used, *_):
+        assert used.parent == private
+    assert list(private.iterdir()) == []
+
+
+def test_a_study_s_folder_with_a_long_path_has_a_short_name(private, monkeypatch, tmp_path):
     long = tmp_path / ("x" * ROOM)
     long.mkdir()
-    found = settled(HOME=tmp_path, TMPDIR=long)
-    assert found["TMPDIR"] == found["temporary"] == f"{found['private']}/t"
-    assert len(found["TMPDIR"]) <= ROOM
-    assert found["said"] == [
-        f"TMPDIR={long} is too long for the paths of Ray's sockets: it is used as {found['TMPDIR']}"
-    ]
-    assert list(long.iterdir()) == [], "what is in it stays, and nothing else is left"
+    monkeypatch.setenv("TMPDIR", str(long))
+    surroundings.private_folder()
+    with study_folder() as (used, folder, also):
+        assert len(os.fsencode(used)) <= ROOM and used.parent == private == also
+        assert folder.parent == long and used.resolve() == folder and mode(folder) == 0o700
+        (used / "file").touch()
+    assert list(long.iterdir()) == [] and list(private.iterdir()) == []
+
+
+def test_removing_a_study_s_folder_follows_no_link(private, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    (tmp_path / "kept").touch()
+    with study_folder() as (used, *_):
+        (used / "link").symlink_to(tmp_path)
+    assert (tmp_path / "kept").exists() and not used.exists()
 
 
 @pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])

@@ -25,7 +25,7 @@ DRIVER = f"""
 import os, signal, subprocess, sys, time
 from pathlib import Path
 from conspo_study.processes.reaper import reaper
-with reaper(Path(os.environ["OWN"]) if "OWN" in os.environ else None):
+with reaper(*map(Path, os.environ.get("OWN", "").split())):
     child = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
     grandchild = int(subprocess.check_output([sys.executable, "-c", {PARENT!r}]))
     frozen = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}])
@@ -67,6 +67,31 @@ def test_a_killed_drivers_processes_are_killed(number):
     driver, pids = start_driver()
     assert all(map(alive, pids))
     driver.send_signal(number)
+    driver.communicate(timeout=60)
+    wait_until_gone(pids)
+
+
+def reaper_of(driver):
+    """The process that a driver has started to end the others."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (path / "stat").read_text().rpartition(")")[2].split()
+            if int(stat[1]) == driver and b"processes.reaper" in (path / "cmdline").read_bytes():
+                return int(path.name) if stat[0] != "Z" else None
+        except OSError:
+            continue
+    return None
+
+
+def test_a_killed_reaper_is_replaced():
+    driver, pids = start_driver()
+    first = reaper_of(driver.pid)
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while reaper_of(driver.pid) in (None, first):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    driver.kill()
     driver.communicate(timeout=60)
     wait_until_gone(pids)
 
@@ -127,9 +152,12 @@ def test_a_process_that_has_been_seen_stays_known_without_its_mark():
 def test_a_folder_of_a_killed_driver_is_removed_and_one_that_left_in_order_keeps_it(
     tmp_path, monkeypatch
 ):
-    own = tmp_path / "own"
+    own, second = tmp_path / "own", tmp_path / "second"
     (own / "inner").mkdir(parents=True)
-    monkeypatch.setenv("OWN", str(own))
+    second.mkdir()
+    (tmp_path / "kept").touch()
+    (second / "link").symlink_to(tmp_path)
+    monkeypatch.setenv("OWN", f"{own} {second}")
     driver, pids = start_driver("leave")
     driver.communicate(timeout=60)
     wait_until_gone(pids)
@@ -139,6 +167,7 @@ def test_a_folder_of_a_killed_driver_is_removed_and_one_that_left_in_order_keeps
     driver.communicate(timeout=60)
     wait_until_gone(pids)
     deadline = time.monotonic() + 10
-    while own.exists():
+    while own.exists() or second.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    assert (tmp_path / "kept").exists(), "no link is followed"

@@ -7,7 +7,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[2] / "docs" / "monitoring"
 SCRAPING = FOLDER / "prometheus.yml"
 DISCOVERY = "/tmp/ray/prom_metrics_service_discovery.json"
-"""Where the configuration looks for the nodes of Ray."""
+"""Where the configuration looks for the nodes of a cluster."""
+TARGET = "127.0.0.1:8090"
+"""Where it looks for a study's own Ray."""
 
 
 def dashboard():

@@ -17,11 +17,16 @@ def started_ray():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
     ) as process:
-        address = process.stdout.readline().strip()
+        address, _, token = process.stdout.readline().strip().partition(" ")
         assert address, "Ray did not start"
-        yield {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"}
+        yield {
+            "RAY_ADDRESS": address,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": token,
+            # Or Ray would look for it on another interface than the loopback one.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        }
         process.stdin.close()
         process.wait(60)
 
@@ -32,10 +37,10 @@ def main():
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     os.environ.pop("RAY_ADDRESS", None)
-    with ray_cluster():
+    with ray_cluster() as cluster:
         import ray
 
-        print(ray.get_runtime_context().gcs_address, flush=True)
+        print(ray.get_runtime_context().gcs_address, cluster.token, flush=True)
         sys.stdin.read()
 
 
