@@ -33,10 +33,10 @@ LOOSE = 6
 HEAVY = {
     # library -> the only modules that may import it
     "ray": {
-        *(f"conspo_study.cluster.{name}" for name in ("trial", "tune", "launch", "names")),
+        *(f"conspo_study.cluster.{name}" for name in ("trial", "tune", "connection", "names")),
         "conspo_study.cluster.outlet",
         *(f"conspo_study.cluster.{name}" for name in ("prometheus", "messages", "report_relay")),
-        *(f"conspo_study.cluster.{name}" for name in ("head", "restarts")),
+        *(f"conspo_study.cluster.{name}" for name in ("head", "restarts", "searcher")),
         "conspo_study.cluster.worker_processes",
         "conspo_study.processes.fork_server",
         "conspo_study.rollout.engine_actor",

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from conspo_study.cluster import launch
-from conspo_study.cluster.launch import (
+from conspo_study.cluster import connection, launch
+from conspo_study.cluster.connection import (
     METRICS_PORT,
     RAY_SETTINGS,
     Cluster,
@@ -46,7 +46,7 @@ def test_what_processes_of_a_cluster_need_is_passed_on_and_nothing_else(monkeypa
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     for name, value in RAY_SETTINGS.items():
         monkeypatch.setenv(name, value)
-    passed = launch._passed_on()
+    passed = connection._passed_on()
     assert passed == {
         **RAY_SETTINGS,
         "RAY_ADDRESS": "head:6379",
@@ -81,24 +81,24 @@ def test_a_policy_that_cannot_be_had_is_bad_input_in_one_line():
 
 def test_ray_s_object_store_goes_to_the_disk_where_shared_memory_is_small(monkeypatch):
     free = SimpleNamespace(free=64 << 20)
-    monkeypatch.setattr(launch, "disk_usage", lambda path: free)
-    small = {"object_store_memory": launch.OBJECT_STORE_BYTES, "_plasma_directory": "/scratch"}
-    assert launch._object_store(Path("/scratch")) == small
+    monkeypatch.setattr(connection, "disk_usage", lambda path: free)
+    small = {"object_store_memory": connection.OBJECT_STORE_BYTES, "_plasma_directory": "/scratch"}
+    assert connection._object_store(Path("/scratch")) == small
     free.free = 8 << 30
-    assert launch._object_store(Path("/scratch")) == {}
+    assert connection._object_store(Path("/scratch")) == {}
 
     def absent(path):
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(launch, "disk_usage", absent)
-    assert launch._object_store(Path("/scratch")) == small
+    monkeypatch.setattr(connection, "disk_usage", absent)
+    assert connection._object_store(Path("/scratch")) == small
 
 
 def test_folders_of_this_process_alone_are_not_passed_on_to_other_nodes(monkeypatch, tmp_path):
-    monkeypatch.setattr(launch, "private_folder_if_any", lambda: tmp_path)
+    monkeypatch.setattr(connection, "private_folder_if_any", lambda: tmp_path)
     monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HOME", "/shared/hub")
-    passed = launch._passed_on()
+    passed = connection._passed_on()
     assert "CONSPO_STUDY_CACHE" not in passed and passed["HF_HOME"] == "/shared/hub"
 
 
@@ -147,8 +147,8 @@ def test_logs_of_a_ray_that_did_not_start_outlive_the_study_s_folder(tmp_path):
     logs.mkdir(parents=True)
     (folder / "ray" / "session_latest").symlink_to(logs.parent)
     (logs / "raylet.out").write_text("out of files")
-    advice = launch._start_advice(folder)
+    advice = connection._start_advice(folder)
     kept = Path(advice.partition("Ray's logs are kept in ")[2])
     assert (kept / "raylet.out").read_text() == "out of files"
     assert kept.parent.parent == tmp_path and kept.parent.stat().st_mode & 0o777 == 0o700
-    assert "are kept" not in launch._start_advice(tmp_path / "never made")
+    assert "are kept" not in connection._start_advice(tmp_path / "never made")

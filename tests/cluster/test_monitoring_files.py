@@ -16,7 +16,7 @@ from monitoring_files import (
     variables,
 )
 
-from conspo_study.cluster.launch import METRICS_PORT
+from conspo_study.cluster.connection import METRICS_PORT
 from conspo_study.cluster.prometheus import METRICS
 
 TAGS = {f"ray_{metric.name}": set(metric.tags) for metric in METRICS}

@@ -12,7 +12,7 @@ from monitoring_files import DISCOVERY, SCRAPING, TARGET, expressions, filled_in
 from running_studies import ended_in_order, fetch, free_ports, running_study, without_ray
 from studies_under_fire import LIMIT_S, SCRIPT, wait_for
 
-from conspo_study.cluster.launch import METRICS_PORT
+from conspo_study.cluster.connection import METRICS_PORT
 from conspo_study.cluster.own_ray import ALLOW
 from conspo_study.cluster.prometheus import METRICS
 from conspo_study.records import TrialState

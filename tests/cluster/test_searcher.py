@@ -11,9 +11,9 @@ from study_fixtures import METRIC, MemoryLog, definition
 
 from conspo_study.cluster import tune as ray_tune
 from conspo_study.cluster.outlet import INCIDENTS, STEP
+from conspo_study.cluster.searcher import LoggedSearcher
 from conspo_study.cluster.trial import FAILURE, MACHINE
 from conspo_study.cluster.trial_spec import TrialSpec
-from conspo_study.cluster.tune import LoggedSearcher
 from conspo_study.definition import Aim, Confirmation
 from conspo_study.records import TrialState
 from conspo_study.search import Search

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from studies_under_fire import wait_for
 from training_runs import LARGEST_MISMATCH, run, untimed
 
+from conspo_study.cluster.connection import ray_cluster
 from conspo_study.cluster.failures import lasting_cause
-from conspo_study.cluster.launch import ray_cluster
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import QUICK
 from conspo_study.results.incidents import IncidentType

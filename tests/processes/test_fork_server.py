@@ -162,7 +162,7 @@ def test_ray_starts_workers_through_the_client(monkeypatch, tmp_path):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     code = (
         "import os, ray, signal\n"
-        "from conspo_study.cluster.launch import ray_cluster\n"
+        "from conspo_study.cluster.connection import ray_cluster\n"
         "def parent():\n"
         "    return os.getppid(), open(f'/proc/{os.getppid()}/cmdline').read()\n"
         "def started_by(value):\n"

@@ -32,7 +32,7 @@ def started_ray():
 
 
 def main():
-    from conspo_study.cluster.launch import RAY_SETTINGS, ray_cluster
+    from conspo_study.cluster.connection import RAY_SETTINGS, ray_cluster
 
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)

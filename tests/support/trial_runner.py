@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from conspo_study.cluster.launch import RAY_SETTINGS, ray_cluster
+from conspo_study.cluster.connection import RAY_SETTINGS, ray_cluster
 
 
 def main():
