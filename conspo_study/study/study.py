@@ -12,10 +12,8 @@ results/<name>/
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,13 +21,12 @@ from pydantic import PrivateAttr, ValidationError
 
 from conspo_study.cluster.surroundings import require_linux, settle
 from conspo_study.definition import StudyDefinition, definition_problems
-from conspo_study.files import is_no_space
 from conspo_study.forecast.plan import Plan, make_plan, space_notes
 from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.plugins import PluginError, missing_modules, refuse_while_importing
-from conspo_study.processes.interrupts import Interrupts, interrupts, stop
+from conspo_study.processes.interrupts import interrupts, stop
 from conspo_study.processes.output import lasting_output
-from conspo_study.records import EventKind, StudyError, TrialEvent, TrialState
+from conspo_study.records import EventKind, StudyError, TrialEvent
 from conspo_study.results.folder import (
     make_folder,
     read_definition,
@@ -38,61 +35,17 @@ from conspo_study.results.folder import (
     remove_leftovers,
 )
 from conspo_study.results.lease import Lease
-from conspo_study.results.log import LeaseLost, LogContent, LogDamaged, LogLocked, ResultsLog
+from conspo_study.results.log import LogContent, LogDamaged, LogLocked, ResultsLog
 from conspo_study.results.names import LEASE, LOG, PLUGINS
-from conspo_study.results.outcome import used_up
 from conspo_study.results.table import StudyTable
 from conspo_study.statistics.paired_spread import PairedSpread
 from conspo_study.study.claim import Claim, claim, nothing_left
-from conspo_study.study.next_steps import after_a_stop
+from conspo_study.study.endings import Outcome, outcome_of, stopping_in_order
 from conspo_study.study.preflight import Preflight, preflight
 from conspo_study.study.trust import UntrustedCode, code_named
 from conspo_study.terminal.console import Console
-from conspo_study.text import chain
 from conspo_study.tracking.known import check_trackers
 from conspo_study.tracking.processes import tracking
-
-
-class StudyStopped(RuntimeError):
-    """A running study could not go on. All that it logged stands, and `--resume` continues it."""
-
-    def __init__(self, message: str, next_steps: Sequence[str] = ()):
-        super().__init__(message)
-        self.next_steps = next_steps
-        """Lines with the commands that make sense now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How `Study.run` ended."""
-
-    folder: Path
-    complete: bool
-    """False when it was interrupted and can be resumed."""
-    ran: bool = True
-    """False when there was nothing to do."""
-    track: tuple[str, ...] = ()
-    """Trackers that it was sent to, without those that failed."""
-    trials: int = 0
-    """Budget of the search."""
-    finished: int = 0
-    """Trials of the search that ran to their end."""
-    failed: tuple[str, ...] = ()
-    """Trials, confirmations included, that failed."""
-    failed_by_machine: tuple[str, ...] = ()
-    """Those among them that may be tried again, with `retry_failed`."""
-    used_up: str = ""
-    """That nothing was left to try before the budget was; empty otherwise."""
-    signalled: int = 0
-    """128 plus the number of the signal that interrupted it."""
-
-    @property
-    def exit_status(self) -> int:
-        """Of the process: 0 when a trial finished, 1 when none did, 128 plus the number of the
-        signal for a study that was interrupted."""
-        if not self.complete:
-            return self.signalled
-        return 0 if self.finished else 1
 
 
 class Study(StudyDefinition):
@@ -257,14 +210,14 @@ class Study(StudyDefinition):
         if claimed.done:
             assert claimed.stored is not None
             trials = int(claimed.stored["definition"]["trials"])
-            return _outcome(folder, before, trials, complete=True, ran=False)
+            return outcome_of(folder, before, trials, complete=True, ran=False)
         make_folder(folder, plan.disk_bytes)
         lease = Lease(folder / LEASE, takeover=takeover, on_lost=stop)
         with interrupts(lease.release) as received, _driving(folder, lease, content) as log:
             for notice in log.notices:
                 console.line(notice)
             complete, sent = False, tuple(track)
-            with _stopping_in_order(log, lease, received):
+            with stopping_in_order(log, lease, received):
                 remove_leftovers(folder)
                 # Checked again, now that nobody else can write here.
                 start = {
@@ -283,19 +236,7 @@ class Study(StudyDefinition):
                 sent = tuple(name for name in track if name not in trackers.failed)
         signalled = 0 if complete else received.exit_status
         how = {"complete": complete, "track": sent, "signalled": signalled}
-        return _outcome(folder, log.table, self.trials, **how)
-
-
-def _outcome(folder: Path, table: StudyTable, trials: int, **how: Any) -> Outcome:
-    return Outcome(
-        folder,
-        trials=trials,
-        finished=table.counts[TrialState.FINISHED],
-        failed=tuple(row.id for row in table.all_rows if row.state is TrialState.FAILED),
-        failed_by_machine=tuple(row.id for row in table.all_rows if row.machine),
-        used_up=used_up(table, trials),
-        **how,
-    )
+        return outcome_of(folder, log.table, self.trials, **how)
 
 
 def _require_modules(folder: Path, stored: Mapping[str, Any]) -> None:
@@ -327,53 +268,3 @@ def _driving(folder: Path, lease: Lease, content: LogContent) -> Iterator[Result
         raise StudyError(f"{error.filename}: {error.strerror}") from error
     with log:
         yield log
-
-
-@contextmanager
-def _stopping_in_order(log: ResultsLog, lease: Lease, received: Interrupts) -> Iterator[None]:
-    """Turn what can stop a study in its course into StudyStopped, and an interrupt into the end of
-    the block. Whatever raised it may have been wrapped or swallowed on its way through Ray."""
-    folder = log.path.parent
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    except SystemExit as leaving:
-        if leaving.code != signal.SIGTERM:  # what Ray's own handler of it raises
-            raise
-        received.received = signal.SIGTERM
-    except Exception as error:
-        if log.failure is None and not _is_about_space(error) and not _is_about(folder, error):
-            error.add_note("\n".join(["All that was logged is kept.", *after_a_stop(folder)]))
-            raise
-        raise _stopped(log.failure or error, folder) from error
-    try:
-        lease.check()
-    except LeaseLost as error:
-        raise _stopped(error, folder) from error
-    if isinstance(log.failure, Exception):
-        raise _stopped(log.failure, folder)
-
-
-def _stopped(cause: BaseException, folder: Path) -> StudyStopped:
-    if isinstance(cause, LeaseLost):
-        steps = after_a_stop(folder, taken_over=True)
-        return StudyStopped(f"{cause}; this driver has stopped", steps)
-    if _is_about_space(cause):
-        what, remedy = "no space left", "make room"
-    else:
-        what, remedy = "cannot write", "see to the file system"
-    return StudyStopped(
-        f"{what}: {cause}. All that was logged stands; {remedy}, then continue with --resume",
-        after_a_stop(folder),
-    )
-
-
-def _is_about(folder: Path, error: BaseException) -> bool:
-    """Whether an error names a file in the results directory that could not be written."""
-    files = [one.filename for one in chain(error) if isinstance(one, OSError)]
-    return any(isinstance(file, str) and Path(file).is_relative_to(folder) for file in files)
-
-
-def _is_about_space(error: BaseException) -> bool:
-    return any(map(is_no_space, chain(error)))

@@ -16,8 +16,8 @@ from conspo_study.results.lease import LeaseLost
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.outcome import used_up
 from conspo_study.study import Outcome, StudyStopped
+from conspo_study.study.endings import outcome_of, stopped
 from conspo_study.study.next_steps import after_a_stop, after_the_end
-from conspo_study.study.study import _outcome, _stopped
 from conspo_study.terminal.console import Console
 from conspo_study.terminal.status import study_status
 
@@ -62,7 +62,7 @@ def test_trackers_are_among_what_can_be_looked_at(folder):
 
 
 def test_a_study_that_another_driver_took_over_is_not_to_be_resumed(folder):
-    full, taken = _stopped(OSError(28, "No space left"), folder), _stopped(LeaseLost("x"), folder)
+    full, taken = stopped(OSError(28, "No space left"), folder), stopped(LeaseLost("x"), folder)
     assert "continue" in commands(full.next_steps)
     assert "continue" not in commands(taken.next_steps)
 
@@ -99,7 +99,7 @@ def test_nothing_more_is_advised_where_the_space_is_used_up(folder, capsys):
         start = {"hash": table.hash, "trials": asked}
         log.append(TrialEvent(EventKind.STUDY_STARTED, data=start))
         log.append(TrialEvent(EventKind.STUDY_FINISHED))
-    done = _outcome(folder, read_table(folder), asked, complete=True)
+    done = outcome_of(folder, read_table(folder), asked, complete=True)
     assert carry_out(lambda: done, lambda folder: None, Console()) == 0
     said = capsys.readouterr().out
     assert f"The {spent}." in said
