@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,9 @@ def bill(tmp_path_factory):
 
 
 def test_the_bill_names_every_installed_package_once(bill):
-    installed = {normal(dist.metadata["Name"]): dist.version for dist in metadata.distributions()}
+    pip = [sys.executable, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
+    packages = json.loads(subprocess.run(pip, check=True, capture_output=True).stdout)
+    installed = {normal(package["name"]): package["version"] for package in packages}
     listed = [*bill["components"], bill["metadata"]["component"]]
     assert {part["name"]: part["version"] for part in listed} == installed
     assert len(listed) == len(installed)

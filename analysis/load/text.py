@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 _MARKDOWN = re.compile(r"([\\`*_|~$])")
-_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "[": "&#91;", "]": "&#93;"})
-"""Brackets as entities: notebooks take escaped ones for formulas."""
+_LINK = re.compile(r"\](?=[(\[:])")
+"""The bracket that makes a link of what surrounds it. It becomes an entity, since notebooks take an
+escaped one for a formula."""
 LIMIT = 160
 
 
@@ -26,7 +27,8 @@ def visible(text: str, limit: int = LIMIT) -> str:
 def markdown_text(text: str, limit: int = LIMIT) -> str:
     """Text for a line or cell of Markdown; markup, links and HTML in it are escaped."""
     escaped = _MARKDOWN.sub(r"\\\1", visible(text, limit))
-    return escaped.translate(_ENTITIES)
+    escaped = escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _LINK.sub("&#93;", escaped)
 
 
 def csv_text(text: str) -> str:

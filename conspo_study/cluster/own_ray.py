@@ -105,8 +105,8 @@ def secrets_stay() -> Iterator[None]:
 
 def _new_token(folder: Path) -> Path:
     path = folder / TOKEN
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(32))
+    path.touch(0o600, exist_ok=False)
+    path.write_text(secrets.token_hex(32), "utf-8")
     return path
 
 

@@ -16,6 +16,7 @@ from conspo_study.results.names import DEFINITION, LOG, TRACKING, leftovers
 from conspo_study.results.stored import read_study
 from conspo_study.results.table import StudyTable
 from conspo_study.text import printable, reason, size_text
+from conspo_study.untrusted import kind_of
 
 
 def refuse_links(folder: Path) -> None:
@@ -41,16 +42,18 @@ def refuse_links(folder: Path) -> None:
 
 
 def _refuse(path: Path, folder: Path) -> None:
-    own = (folder / TRACKING).resolve()
-    if not path.is_symlink():
-        what = "neither a file nor a folder"
-    elif path.resolve().is_relative_to(own) and path.parent.resolve().is_relative_to(own):
-        return
-    else:
-        what = f"a link to {printable(str(path.readlink()))}"
+    what = kind_of(path.lstat().st_mode)
+    if path.is_symlink():
+        own, target = os.path.realpath(folder / TRACKING), os.path.realpath(path)
+        inside = (
+            Path(place).is_relative_to(own) for place in (target, os.path.realpath(path.parent))
+        )
+        if all(inside):
+            return
+        what = f"it is a link to {printable(str(path.readlink()))}"
     raise StudyError(
-        f"{printable(str(path))} is {what}: nothing is written into a results directory that holds "
-        "such, since it could land elsewhere. Put a copy of what it names in its place, or remove "
+        f"{printable(str(path))}: {what}. Nothing is written into a results directory that holds "
+        "such, since it could land elsewhere: put a copy of what it names in its place, or remove "
         "it"
     )
 

@@ -41,10 +41,10 @@ class Claim:
     """What the log holds so far."""
     changes: tuple[str, ...]
     """Differences from what is stored, to be accepted by whoever runs the study."""
-    retried: Collection[str] = ()
-    """Failed trials that are to run again."""
     plugins: PluginSources = field(default_factory=PluginSources)
     """The files of its own objectives and rewards, and where they lie."""
+    retried: Collection[str] = ()
+    """Failed trials that are to run again."""
 
     @property
     def done(self) -> bool:
@@ -119,7 +119,7 @@ def claim(
         if table.rows or _unexpected(folder):
             what = DEFINITION if table.rows else "study"
             raise StudyError(f"{folder} is not empty and holds no {what}: choose another --name")
-        return Claim(folder, study, data, None, table, (), retried, plugins)
+        return Claim(folder, study, data, None, table, (), plugins, retried)
     stored = read_definition(folder)
     of_definition = _differences(stored["definition"], study.frozen())
     of_data = [
@@ -129,7 +129,7 @@ def claim(
     ]
     # Names that come and go are differences of the definition.
     changes = (*of_definition, *of_data)
-    claimed = Claim(folder, study, data, stored, table, changes, retried, plugins)
+    claimed = Claim(folder, study, data, stored, table, changes, plugins, retried)
     if not claimed.done and "code" in stored:
         of_code = code_changes(stored["code"], code_identity(plugins=plugins.hashes))
         claimed = replace(claimed, changes=(*changes, *of_code))

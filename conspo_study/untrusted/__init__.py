@@ -9,6 +9,7 @@ from conspo_study.untrusted.documents import check_depth, parse_json, read_objec
 from conspo_study.untrusted.lines import LONGEST_LINE, LineTooLong, all_lines
 from conspo_study.untrusted.opening import (
     StrangeFile,
+    kind_of,
     open_regular,
     read_regular,
     regular_digest,
@@ -20,6 +21,7 @@ __all__ = [
     "StrangeFile",
     "all_lines",
     "check_depth",
+    "kind_of",
     "open_regular",
     "parse_json",
     "read_object",

@@ -110,10 +110,14 @@ def _place(path: Path, inside: int) -> Iterator[tuple[str | Path, int | None]]:
         os.close(folder)
 
 
+def kind_of(mode: int) -> str:
+    """A clause about what `mode` (of `os.stat`) says of something that is no regular file."""
+    return _KINDS.get(stat.S_IFMT(mode), "it is not a regular file")
+
+
 def _check_kind(mode: int, path: Path) -> None:
     if not stat.S_ISREG(mode):
-        what = _KINDS.get(stat.S_IFMT(mode), "it is not a regular file")
-        raise StrangeFile(errno.EINVAL, what, str(path))
+        raise StrangeFile(errno.EINVAL, kind_of(mode), str(path))
 
 
 def _too_large(size: int, most: int, path: Path) -> StrangeFile:

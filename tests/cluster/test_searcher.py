@@ -321,7 +321,7 @@ reports_of_all_kinds = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(reports_of_all_kinds, max_size=4))
 def test_no_report_at_all_raises_an_error_here(folder, reports):
     searcher = searcher_in(folder)

@@ -10,6 +10,7 @@ from analysis.load.study import load_study
 from conspo_study.commands.carry_out import carry_out
 from conspo_study.data.check import StudyData
 from conspo_study.records import EventKind, TrialEvent
+from conspo_study.results import log as log_module
 from conspo_study.results.folder import read_definition
 from conspo_study.results.log import ResultsLog
 from conspo_study.study import Study
@@ -30,15 +31,14 @@ def folder(tmp_path):
 
 @pytest.fixture
 def readings(monkeypatch):
-    """How often a log was opened for reading."""
-    counted, opened = Counter(), Path.open
+    """How often a log was read."""
+    counted, content = Counter(), log_module._content
 
-    def counting(path, mode="r", *args, **options):
-        if path.name == "log.jsonl" and "r" in mode:
-            counted["log"] += 1
-        return opened(path, mode, *args, **options)
+    def counting(file, path):
+        counted["log"] += 1
+        return content(file, path)
 
-    monkeypatch.setattr(Path, "open", counting)
+    monkeypatch.setattr(log_module, "_content", counting)
     return counted
 
 
@@ -57,7 +57,7 @@ def started(folder, monkeypatch):
         done["trial calls"] += try_code
         return Preflight(data=StudyData(read_definition(folder)["data"]))
 
-    def launching(study, where, log, plan, console):
+    def launching(study, where, log, plan, console, retried):
         done["launch"] += 1
         return True
 
