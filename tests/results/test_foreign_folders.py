@@ -181,7 +181,7 @@ def test_rows_that_would_fill_the_memory_are_refused_before_they_are_written_out
     assert pa.default_memory_pool().max_memory() - before < 100 << 20
 
 
-@pytest.mark.parametrize("case", [f"{CONFIG}: a pipe"])
+@pytest.mark.parametrize("case", [f"{CONFIG}: a folder"])
 def test_a_study_that_has_ended_and_cannot_be_reported_says_so(case, folder, conspo):
     status, said = conspo("resume", folder)
     assert status == 1 and "the study has ended and cannot be reported" in said
