@@ -38,6 +38,8 @@ RAY_SETTINGS = {
     # Our log and rows are the record: no CSV, JSON and TensorBoard copies by Tune.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # How trials end is for the study to say.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # Tune's own snapshots are never read.
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     # A report of a failure carries its cause and no metric.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ def run_search(
             callbacks=[_Errors(searcher)],
         ),
     )
+    # An interrupted study has trials that did not complete: no error.
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     with secrets_stay():
         tuner.fit()
     if searcher.out_of_space is not None:

@@ -153,7 +153,9 @@ def _request(connection: socket.socket) -> dict[str, Any]:
         os.dup2(stream, target)
         os.close(stream)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # As in a worker that Ray starts itself: Ctrl-C in a terminal is for the driver.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.clear()
     os.environ.update(request["environ"])
     os.chdir(request["folder"])
