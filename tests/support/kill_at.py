@@ -36,24 +36,6 @@ def before_ask():
     Search.suggest = wrapper
 
 
-def after(kind, count=1):
-    """After the `count`-th event of a kind reached the disk, before anything acts on it."""
-
-    def point():
-        seen = 0
-        append = ResultsLog.append
-
-        def wrapper(self, event):
-            nonlocal seen
-            result = append(self, event)
-            seen += event.kind is kind
-            return die() if seen == count else result
-
-        ResultsLog.append = wrapper
-
-    return point
-
-
 def half_a_line(kind, count):
     """After half of the bytes of the `count`-th event of a kind reached the file."""
 
@@ -72,19 +54,6 @@ def half_a_line(kind, count):
         ResultsLog._write = wrapper
 
     return point
-
-
-def before_fsync():
-    """After the end of a trial is written, before it is synced."""
-    fsync = os.fsync
-    write = ResultsLog._write
-
-    def wrapper(self, line):
-        if b'"event":"finished"' in line:
-            os.fsync = lambda fd: die() if fd == self._fd else fsync(fd)
-        write(self, line)
-
-    ResultsLog._write = wrapper
 
 
 def during_checkpoint():
@@ -116,11 +85,7 @@ def before_the_end():
 
 POINTS = {
     "before a suggestion": before_ask,
-    "after a suggestion": after(EventKind.SUGGESTED, 2),
-    "after the first report": after(EventKind.REPORTED),
     "in the middle of writing a report": half_a_line(EventKind.REPORTED, 3),
-    "after the end of a trial": after(EventKind.FINISHED),
-    "before the end of a trial is synced": before_fsync,
     "while a checkpoint is copied": during_checkpoint,
     "before the end of the study": before_the_end,
 }
