@@ -13,12 +13,10 @@ from studies_under_fire import (
     ROOT,
     SCRIPT,
     assert_no_process_outlives,
-    assert_nothing_is_lost,
     run_study,
     study_arguments,
     table_of,
     wait_for,
-    what_happened,
 )
 
 from conspo_study.records import TrialState
@@ -111,39 +109,34 @@ def test_a_finished_study_is_reported_again_and_not_run_again(sweep):
     assert (sweep.folder / "log.jsonl").read_bytes() == before
 
 
-def test_signals_end_it_cleanly_and_resume_completes_the_same_trials(sweep, tmp_path):
+def test_ctrl_c_in_a_terminal_ends_it_cleanly(sweep, tmp_path):
+    """It reaches every process of the study; `test_slurm` resumes after signals."""
     folder = tmp_path / "margin_sweep"
 
-    def finished():
+    def reported():
         log = folder / "log.jsonl"
-        return log.read_text().count('"event":"finished"') if log.exists() else 0
+        return log.exists() and '"event":"reported"' in log.read_text()
 
-    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        before = finished()
-        more = ["--resume"] if before else []
-        process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), *study_arguments(tmp_path, *more)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=sweep.environment,
-        )
-        try:
-            wait_for(lambda n=before: finished() > n, LIMIT_S, "the end of another trial")
-            process.send_signal(number)
-            output, _ = process.communicate(timeout=180)
-        finally:
-            process.kill()
-        assert process.returncode == status, output
-        assert "--resume" in output
-        assert "Traceback" not in output
-        assert_no_process_outlives(sweep.environment)
-        assert not table_of(folder).finished
-
-    resumed = run_study(sweep.environment, tmp_path, "--resume")
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert_nothing_is_lost(folder)
-    assert what_happened(folder) == what_happened(sweep.folder)
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), *study_arguments(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=sweep.environment,
+        start_new_session=True,
+    )
+    try:
+        wait_for(reported, LIMIT_S, "a report")
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130, output
+    assert "--resume" in output
+    assert "Traceback" not in output and "ERROR" not in output, output
+    assert not (folder / "driver.json").exists()
+    assert_no_process_outlives(sweep.environment)
+    assert not table_of(folder).finished
 
 
 def test_two_workers_run_a_trial_and_one_that_diverges_fails_with_its_cause(shared_ray, tmp_path):
