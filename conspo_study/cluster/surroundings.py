@@ -29,6 +29,8 @@ _LONGEST_SOCKET = "/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/dash_
 ROOM = _SOCKET_BYTES - len(_LONGEST_SOCKET)
 """Longest path, in bytes, of a study's temporary folder: Ray can open its sockets in it."""
 _PROBE_BYTES = 1 << 16
+_PREFIX, _IN_USE = "conspo-", "in-use"
+"""Of the names of folders for temporary files, and the file in each that its process locks."""
 
 
 def require_linux() -> None:
@@ -70,7 +72,7 @@ def private_folder() -> Path:
     places = list(dict.fromkeys(filter(None, named)))
     for place in places:
         if len(os.fsencode(place)) + len("/conspo-01234567/s") <= ROOM and not _why_not(place):
-            folder = Path(tempfile.mkdtemp(prefix="conspo-", dir=place))
+            folder, _ = _new_folder(place)
             atexit.register(_remove, folder, os.getpid())
             return folder
     raise StudyError(
@@ -93,7 +95,8 @@ def study_folder() -> Iterator[tuple[Path, ...]]:
     short enough for sockets: where the folder's own is not, a link to it in the private folder.
     """
     place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    folder = used = Path(tempfile.mkdtemp(prefix="conspo-", dir=Path(place).absolute()))
+    folder, lock = _new_folder(Path(place).absolute())
+    used = folder
     if len(os.fsencode(folder)) > ROOM:
         used = private_folder() / "s"
         used.symlink_to(folder)
@@ -104,6 +107,30 @@ def study_folder() -> Iterator[tuple[Path, ...]]:
         if used != folder:
             used.unlink(missing_ok=True)
         rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _new_folder(place: str | Path) -> tuple[Path, int]:
+    """A folder that nobody else can enter, and the descriptor of a file in it that stays locked
+    while this process lives. Folders of processes that were killed, and could not remove them, are
+    removed."""
+    import fcntl  # here, since Windows, where results are read, has none
+
+    for abandoned in Path(place).glob(f"{_PREFIX}*/{_IN_USE}"):
+        with suppress(OSError):
+            handle = os.open(abandoned, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if os.fstat(handle).st_uid == os.getuid():
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while it is in use
+                    rmtree(abandoned.parent, ignore_errors=True)
+            finally:
+                os.close(handle)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+    begun = folder / f".{_IN_USE}"
+    lock = os.open(begun, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    begun.rename(folder / _IN_USE)  # so that it never bears the name unlocked
+    return folder, lock
 
 
 def _temporary_folder() -> Iterator[str]:

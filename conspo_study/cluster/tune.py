@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,12 @@ class _Errors(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Called right after the searcher's `on_trial_complete`."""
-        lines = str(trial.get_error() or "").strip().splitlines()
-        self._searcher.died_of(trial.trial_id, lines[-1].strip()[:_LONGEST] if lines else "")
+        lines: list[str] = []
+        if trial.error_file:
+            with suppress(OSError):
+                lines = Path(trial.error_file).read_text("utf-8", "replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        self._searcher.died_of(trial.trial_id, last[:_LONGEST])
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its configuration; the searcher stays out of it."""

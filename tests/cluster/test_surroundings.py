@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -166,6 +167,31 @@ def test_removing_a_study_s_folder_follows_no_link(private, monkeypatch, tmp_pat
     with study_folder() as (used, *_):
         (used / "link").symlink_to(tmp_path)
     assert (tmp_path / "kept").exists() and not used.exists()
+
+
+def test_folders_of_killed_processes_are_removed_by_the_next_and_those_in_use_are_not(
+    private, monkeypatch
+):
+    monkeypatch.setenv("TMPDIR", str(private))
+    dies = (
+        "import os, signal\n"
+        "from conspo_study.cluster.surroundings import study_folder\n"
+        "with study_folder() as (used, *_):\n"
+        "    (used / 'file').touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", dies], env={**os.environ, "TMPDIR": str(private)}
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (abandoned,) = private.iterdir()
+    (private / "conspo-by-hand").mkdir()
+    first, lock = surroundings._new_folder(private)
+    second, other_lock = surroundings._new_folder(private)
+    assert first.exists() and second.exists() and not abandoned.exists()
+    assert (private / "conspo-by-hand").exists()
+    os.close(lock)
+    os.close(other_lock)
 
 
 @pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
