@@ -7,7 +7,7 @@ from random_kills import under_fire
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
-SEED, DISTURBANCES, LIMIT_S = 16, 20, 600
+SEED, DISTURBANCES, LIMIT_S = 16, 20, 300
 
 
 def test_studies_under_random_kills_are_the_undisturbed_study(sweep, tmp_path_factory):
