@@ -1,4 +1,4 @@
-"""What keeps a Ray of our own to its user, on a machine that others use, too.
+"""Keeps a Ray of our own to its user, on a machine that others use, too.
 
 Whoever reaches Ray's ports with its token runs code as its user. By default Ray stores one token
 for all times in the home directory, readable by everyone, listens on all network interfaces, and

@@ -1,4 +1,4 @@
-"""How often what died may be started again, from its last checkpoint.
+"""Limits how often a trial is started again, from its last checkpoint, after a process died.
 
 A crash may be the trial's own: a few without progress between them, and the trial has failed. That
 a machine was lost or taken away says nothing about the trial, so many of those are borne.

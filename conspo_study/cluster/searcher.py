@@ -54,14 +54,13 @@ class _Running:
     """The traceback."""
     machine: bool = False
     """Whether the failure is the machine's, so that the trial may be tried again."""
-    error: bool = False
-    """Whether the process that drives the trial ended with an error."""
+    death: str = ""
+    """What Ray says of the death of the process that drives the trial."""
 
     @property
-    def came_to_an_end(self) -> bool:
-        """Whether it ended where it was to end: after its last step, or at a bar."""
-        last = self.step in self.suggestion.bars or self.step == self.suggestion.config.train.steps
-        return last and not self.error
+    def at_an_end(self) -> bool:
+        """Whether it has reported its last step, or one where a bar may stop it."""
+        return self.step in self.suggestion.bars or self.step == self.suggestion.config.train.steps
 
 
 class LoggedSearcher(Searcher):  # type: ignore[misc]
@@ -89,8 +88,8 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         """Set when a trial found its disk full, which stops the study."""
         self._running: dict[str, _Running] = {}
         """By Tune's trial id."""
-        self._unexplained: dict[str, tuple[_Running, str]] = {}
-        """Trials that ended without a cause, by Tune's id, with what Ray says of it."""
+        self._unexplained: dict[str, _Running] = {}
+        """Trials that ended without a cause, by Tune's id."""
         self._restarts: dict[str, Restarts] = {}
         """By trial."""
 
@@ -160,31 +159,29 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         if result and (FAILURE in result or STEP in result):
             self.on_trial_result(trial_id, result)
         running = self._running.pop(trial_id)
-        running.error = error
         if running.failure.startswith(DISK_FULL):
             # The trial is not at fault, and the next one would fail alike: it stays open.
             trial = running.suggestion.trial
             self.out_of_space = OSError(errno.ENOSPC, running.failure, trial)
             interrupts.stop()
-        elif running.failure or running.came_to_an_end:
+        elif running.failure or (running.at_an_end and not error):
             self._log_ending(running)
         else:
-            self._unexplained[trial_id] = (running, "")
+            self._unexplained[trial_id] = running
 
     def died_of(self, trial_id: str, what: str) -> None:
         """Take note of what Ray says about a trial that ended with an error."""
         if trial_id in self._unexplained:
-            self._unexplained[trial_id] = (self._unexplained[trial_id][0], what)
+            self._unexplained[trial_id].death = what
 
     def _start_again(self) -> None:
         """Have trials that ended without a cause suggested once more, or fail those for which that
         has been in vain. When the head is gone, or the study stops, they stay open."""
         while self._unexplained and self._head_answers(interrupts.stopping):
-            trial_id = next(iter(self._unexplained))
-            running, what = self._unexplained.pop(trial_id)
+            running = self._unexplained.pop(next(iter(self._unexplained)))
             trial, step = running.suggestion.trial, running.step
             restarts = self._restarts.setdefault(trial, Restarts())
-            what = what or "its process ended without a result"
+            what = running.death or "its process ended without a result"
             if restarts.allowed(step):
                 folder = names.trial_folder(self.results, trial)
                 append_incident(folder, Incident(IncidentType.TRIAL_RESTARTED, what))

@@ -44,11 +44,8 @@ def refuse_links(folder: Path) -> None:
 def _refuse(path: Path, folder: Path) -> None:
     what = kind_of(path.lstat().st_mode)
     if path.is_symlink():
-        own, target = os.path.realpath(folder / TRACKING), os.path.realpath(path)
-        inside = (
-            Path(place).is_relative_to(own) for place in (target, os.path.realpath(path.parent))
-        )
-        if all(inside):
+        own = os.path.realpath(folder / TRACKING)
+        if all(Path(os.path.realpath(end)).is_relative_to(own) for end in (path.parent, path)):
             return
         what = f"it is a link to {printable(str(path.readlink()))}"
     raise StudyError(

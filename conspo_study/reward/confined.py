@@ -1,4 +1,4 @@
-"""What the verifier's processes give up before they read what a model wrote.
+"""Confines the verifier's processes before they read what a model wrote.
 
 They compute and answer; should a library execute what it reads, it finds no files but libraries,
 no network and no other process. Each part is given up where the kernel lets an ordinary process do

@@ -1,4 +1,4 @@
-"""How the run of a study ends: complete, interrupted, or stopped for want of something."""
+"""Ends the run of a study: complete, interrupted, or stopped for want of something."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What workers tell each other, as JSON: values and records arrive exactly as they were, and a
-message can do nothing but be read.
+"""Messages between workers, as JSON: values and records arrive exactly as they were, and a message
+can do nothing but be read.
 
 The connection between the workers of a trial has no password on a cluster, so nothing that comes
 from it is unpickled. An object of JSON stands for what JSON lacks; its one key names the type.

@@ -1,4 +1,4 @@
-"""Who may read the page: whoever has its token, which the address printed at the start contains.
+"""Admits to the page whoever has its token, which the address printed at the start contains.
 
 As Jupyter does: the token in the address becomes a cookie, and the browser is sent on to the bare
 address, so that the token stays in neither address bar nor history. Scripts send it in a header.

@@ -1,4 +1,4 @@
-"""What Ray Tune tells us of a trial becomes the right event, in whatever order it tells it."""
+"""Reports of Ray Tune about a trial become the right events, in whatever order they come."""
 
 import errno
 import json

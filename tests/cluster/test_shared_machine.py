@@ -26,22 +26,7 @@ from conspo_study.results.table import build_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
-SCRIPT = """
-from conspo_study.commands.script import main
-from conspo_study.definition import Anchor
-from conspo_study.definition.space import Choice
-from conspo_study.study import Study
-
-def build(base):
-    return Study(
-        name="small", base=base, space={"objective.tau": Choice(values=(0.3, 1.0))},
-        anchors=tuple(Anchor(label=f"tau {t}", params={"objective.tau": t}) for t in (0.3, 1.0)),
-        trials=2, seeds=(0,), metric=base.evaluation.main_metric, early_stopping=None,
-    )
-
-if __name__ == "__main__":
-    raise SystemExit(main(build))
-"""
+SCRIPT = Path(__file__).parents[1] / "support" / "small_study.py"
 SECRETS = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
     *("HF_TOKEN", "WANDB_API_KEY", "OPENAI_API_KEY", "MLFLOW_TRACKING_PASSWORD", "MY_SECRET"),
@@ -100,7 +85,7 @@ def seen(tmp_path_factory):
     place = Path(tempfile.mkdtemp(prefix="own-", dir="/tmp"))
     seen = Seen(base / "results", base / "home", place)
     seen.home.mkdir()
-    (base / "small.py").write_text(SCRIPT)
+    shutil.copy(SCRIPT, base / "small.py")
     canaries = {name: f"canary{secrets.token_hex(16)}" for name in SECRETS}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment = {

@@ -1,4 +1,4 @@
-"""What a process lacks is given to it: a home, a name, a temporary folder that it can use."""
+"""A process gets what it lacks: a home, a name, a temporary folder that it can use."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Which own code a stored definition names, whatever is in it, and whether it is here."""
+"""The own code that a stored definition names is found, whatever else is in the definition."""
 
 import json
 

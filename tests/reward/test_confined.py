@@ -1,4 +1,4 @@
-"""What code that got into a checking process reaches: nothing but its own computation."""
+"""Code that got into a checking process reaches nothing but its own computation."""
 
 import socket
 

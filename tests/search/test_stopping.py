@@ -1,4 +1,4 @@
-"""What ends a study in its course: signals, a full disk, another driver. It can always go on.
+"""Signals, a full disk or another driver end a study in its course. It can always go on.
 
 Real processes and real signals; only what Ray would run is replaced.
 """

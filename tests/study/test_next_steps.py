@@ -1,4 +1,4 @@
-"""What is printed to be typed next can be typed: real commands, real paths."""
+"""Commands that are printed as next steps can be typed: real commands, real paths."""
 
 import json
 import shlex

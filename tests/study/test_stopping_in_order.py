@@ -1,4 +1,4 @@
-"""What stops a study in its course is told in one sentence, not with a traceback."""
+"""An error that stops a study in its course is told in one sentence, not with a traceback."""
 
 import signal
 

@@ -3,6 +3,7 @@ temporary folder with a long path, and a reader of its output who leaves."""
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,22 +15,7 @@ from conspo_study.records import EventKind, TrialState
 from conspo_study.results.log import read_log
 from conspo_study.results.table import build_table
 
-SCRIPT = """
-from conspo_study.commands.script import main
-from conspo_study.definition import Anchor
-from conspo_study.definition.space import Choice
-from conspo_study.study import Study
-
-def build(base):
-    return Study(
-        name="small", base=base, space={"objective.tau": Choice(values=(0.3, 1.0))},
-        anchors=tuple(Anchor(label=f"tau {t}", params={"objective.tau": t}) for t in (0.3, 1.0)),
-        trials=2, seeds=(0,), metric=base.evaluation.main_metric, early_stopping=None,
-    )
-
-if __name__ == "__main__":
-    raise SystemExit(main(build))
-"""
+SCRIPT = Path(__file__).parents[1] / "support" / "small_study.py"
 STRANGER = ("unshare", "-U", "--map-user=12345", "--map-group=12345")
 
 
@@ -45,7 +31,7 @@ def can_be_a_stranger():
 @pytest.mark.skipif(not can_be_a_stranger(), reason="no user namespaces here")
 def test_a_study_runs_where_little_can_be_taken_for_granted(tmp_path):
     script, results = tmp_path / "small.py", tmp_path / "with blanks"
-    script.write_text(SCRIPT)
+    shutil.copy(SCRIPT, script)
     long = tmp_path / ("x" * ROOM)
     long.mkdir()
     absent = ("HOME", "USER", "LOGNAME", "CONSPO_STUDY_CACHE", "XDG_CACHE_HOME")
