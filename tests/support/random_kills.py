@@ -143,8 +143,8 @@ class UnderFire:
         self.record.ended[str(driver.returncode)] += 1
         # Ray's agents take a while to notice that nobody ends them.
         assert_no_process_outlives(self.environment, seconds=90)
-        # While Ray's core ends, it handles SIGTERM as the system does; and so does, with all signals,
-        # a driver whose study is complete.
+        # While Ray's core ends, SIGTERM ends the process as it would any; and once the study is
+        # complete, so does every signal.
         ends = {0, 1, 129, 130, 143, -signal.SIGKILL, -signal.SIGTERM}
         if b'"event":"study_finished"' in (self.folder / "log.jsonl").read_bytes():
             ends.add(-signal.SIGHUP)
