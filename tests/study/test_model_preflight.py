@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+from decoder_families import tiny
 from model_folders import edit_config, edit_weights, save_model, stranger
 from tiny_models import random_model
 
@@ -91,11 +92,21 @@ def test_settings_that_do_not_fit_the_model_are_told(settings, pattern, tmp_path
     assert pattern is None or pattern in problems[0]
 
 
-def test_layers_that_the_engine_cannot_decode_are_told(tmp_path):
-    settings = {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}
-    folder = save_model(tmp_path, random_model("Qwen2", **settings))
-    (problem,) = model_problems(configured(folder), folder)
-    assert "sliding_attention" in problem
+def told(config, folder):
+    notes = []
+    assert model_problems(config, folder, notes.append) == []
+    return notes
+
+
+def test_slower_ways_that_a_model_needs_are_told(tmp_path):
+    assert told(configured(folder := save_model(tmp_path / "fast")), folder) == []
+    windows = random_model("Mistral", sliding_window=4)
+    assert told(configured(folder := save_model(tmp_path / "windows", windows)), folder) == []
+    folder = save_model(tmp_path / "slow", tiny("openai-gpt"))
+    scored, decoded = told(configured(folder), folder)
+    assert scored == "OpenAIGPTLMHeadModel: scored row by row, since its rollouts cannot be packed"
+    assert "decoded by reading each row anew" in decoded
+    assert told(configured(folder, rollout__engine="vllm"), folder) == [scored]
 
 
 def test_a_stop_token_outside_of_the_vocabulary_is_told(tmp_path):
@@ -116,15 +127,6 @@ def test_prompt_and_response_must_fit_the_positions(tmp_path):
     assert "lower evaluation.max_new_tokens=50 to 49 at most" in problem
     assert "rollout" not in problem.partition("lower")[2]
     assert "shorter problems" in positions_problem(config, found, 64)
-
-
-def test_an_attention_window_matters_to_the_engine_that_has_none(tmp_path):
-    folder = save_model(tmp_path, random_model("Mistral", sliding_window=48))
-    found = read_config(configured(folder), folder)
-    ours = configured(folder, rollout__max_new_tokens=44, evaluation__max_new_tokens=44)
-    assert positions_problem(ours, found, 4) is None
-    assert "attention window, here of 48 tokens" in positions_problem(ours, found, 5)
-    assert positions_problem(with_overrides(ours, {"rollout.engine": "vllm"}), found, 5) is None
 
 
 def test_prompts_are_known_by_their_longest_and_their_largest_token(tmp_path):

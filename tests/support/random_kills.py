@@ -146,7 +146,7 @@ class UnderFire:
         # While Ray's core ends, SIGTERM ends the process as it would any; and once the study is
         # complete, so does every signal.
         ends = {0, 1, 129, 130, 143, -signal.SIGKILL, -signal.SIGTERM}
-        if b'"event":"study_finished"' in (self.folder / "log.jsonl").read_bytes():
+        if b'"event":"study_finished"' in self._log():
             ends.add(-signal.SIGHUP)
         assert driver.returncode in ends, output.read_text()
         assert "Traceback" not in output.read_text(), output.read_text()
@@ -166,9 +166,12 @@ class UnderFire:
         return driver.poll() is None
 
     def _events(self):
+        return self._log().count(b"\n")
+
+    def _log(self):
         with suppress(OSError):
-            return (self.folder / "log.jsonl").read_bytes().count(b"\n")
-        return 0
+            return (self.folder / "log.jsonl").read_bytes()
+        return b""
 
 
 def under_fire(undisturbed, seed, disturbances, folder, deadline):
