@@ -102,9 +102,9 @@ def test_slower_ways_that_a_model_needs_are_told(tmp_path):
     assert told(configured(folder := save_model(tmp_path / "fast")), folder) == []
     windows = random_model("Mistral", sliding_window=4)
     assert told(configured(folder := save_model(tmp_path / "windows", windows)), folder) == []
-    folder = save_model(tmp_path / "slow", tiny("openai-gpt"))
+    folder = save_model(tmp_path / "slow", tiny("mamba"))
     scored, decoded = told(configured(folder), folder)
-    assert scored == "OpenAIGPTLMHeadModel: scored row by row, since its rollouts cannot be packed"
+    assert scored == "MambaForCausalLM: scored row by row, since its rollouts cannot be packed"
     assert "decoded by reading each row anew" in decoded
     assert told(configured(folder, rollout__engine="vllm"), folder) == [scored]
 
