@@ -103,10 +103,11 @@ def test_slower_ways_that_a_model_needs_are_told(tmp_path):
     windows = random_model("Mistral", sliding_window=4)
     assert told(configured(folder := save_model(tmp_path / "windows", windows)), folder) == []
     folder = save_model(tmp_path / "slow", tiny("mamba"))
-    scored, decoded = told(configured(folder), folder)
+    eager = {"policy__attention": "eager"}
+    scored, decoded = told(configured(folder, **eager), folder)
     assert scored == "MambaForCausalLM: scored row by row, since its rollouts cannot be packed"
     assert "decoded by reading each row anew" in decoded
-    assert told(configured(folder, rollout__engine="vllm"), folder) == [scored]
+    assert told(configured(folder, rollout__engine="vllm", **eager), folder) == [scored]
 
 
 def test_a_stop_token_outside_of_the_vocabulary_is_told(tmp_path):
