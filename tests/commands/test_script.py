@@ -28,7 +28,7 @@ def run(run_script, monkeypatch):
         (("--set", "rollout.group_size=1"), "rollout.group_size = 1"),
         (("--set", "nonsense"), "'nonsense' is not of the form stage.field=value"),
         (("--set", "objective.tau=1"), "objective.tau: this study searches it"),
-        (("--preset", "huge"), "unknown preset 'huge'; known: embedded, paper/llama-3b"),
+        (("--preset", "huge"), "unknown preset 'huge'; known: embedded, lab/llama-3.2-1b"),
         (("--trials", "2"), "5 baselines (anchors) always run, but the budget is 2 trials"),
         (("--seeds", "1", "1"), "seeds must be distinct"),
         (("--set", "train.cpus_per_worker=4096"), "a trial needs 4096 CPU cores"),

@@ -6,12 +6,9 @@ import pytest
 
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import EMBEDDED
-from conspo_study.forecast.memory import (
-    EMBEDDED_SHAPE,
-    Shape,
-    estimate_memory,
-    read_shape,
-)
+from conspo_study.forecast.known_models import EMBEDDED_SHAPE, Shape
+from conspo_study.forecast.memory import estimate_memory
+from conspo_study.forecast.shapes import read_shape
 from conspo_study.text import size_text
 
 SHAPE = {
@@ -112,7 +109,7 @@ def test_what_is_known_of_the_embedded_model_and_of_the_chunk_is_true():
 
     model = untrained_model(0)
     config = model.config
-    assert read_shape(EMBEDDED) == EMBEDDED_SHAPE
+    assert read_shape(EMBEDDED.policy) == EMBEDDED_SHAPE
     assert (
         Shape(
             parameters=model.num_parameters(),
