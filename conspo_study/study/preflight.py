@@ -20,6 +20,7 @@ from conspo_study.config.places import named_cluster
 from conspo_study.config.problem_sets import GENERATED
 from conspo_study.config.templates import template_notes
 from conspo_study.data.check import StudyData, check_data, missing_sets
+from conspo_study.data.hub import cannot_fetch
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import confirmation_batch
 from conspo_study.definition.foreign_code import modules_of
@@ -131,6 +132,8 @@ def _check_data(study: StudyDefinition, run: RunConfig, found: Preflight, fetch:
     sets = [run.evaluation, *([confirmation] if confirmation else [])]
     if not fetch and (missing := missing_sets(run.data, *sets)):
         found.later.append(f"{', '.join(missing)}: fetched from the hub when the study starts")
+        if (problem := cannot_fetch(missing)) is not None:
+            raise ValueError(problem)
         return
     extra = run.reward.graded or run.evaluation_reward.graded
     data = check_data(run.data, run.evaluation, confirmation, extra)
