@@ -4,7 +4,8 @@ seeds on a GPU of 80 GB, by the plan's arithmetic.
     conspo plan margin_sweep --preset lab/qwen2.5-0.5b-gsm8k --gpu-memory 24
 
 None of them has been run on a GPU yet. What depends on the size of the GPU is memory alone, but for
-models of which a small one holds no two seeds: there adapters are trained.
+models of which it does not hold three seeds, the most that a packaged study runs: there adapters
+are trained.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ ADAPTERS: Mapping[str, Any] = MappingProxyType(
         "update.learning_rate": 10 * LEARNING_RATE,
     }
 )
-"""What is trained where whole weights of two seeds do not fit."""
+"""What is trained where whole weights of three seeds do not fit."""
 SETTINGS: Mapping[str, Any] = MappingProxyType(
     {
         **PUBLISHED_OBJECTIVE,
@@ -120,7 +121,7 @@ _ENGINES = ((72, 0.25, 16_384), (36, 0.25, 8192), (0, 0.3, 4096))
 LAB_RUNS: Mapping[str, LabRun] = MappingProxyType(
     {
         "lab/smollm2-360m-gsm8k": LabRun("HuggingFaceTB/SmolLM2-360M-Instruct", GSM8K, 150),
-        "lab/qwen2.5-0.5b-gsm8k": LabRun("Qwen/Qwen2.5-0.5B-Instruct", GSM8K, 150),
+        "lab/qwen2.5-0.5b-gsm8k": LabRun("Qwen/Qwen2.5-0.5B-Instruct", GSM8K, 150, whole_from=40),
         "lab/qwen3-0.6b-math": LabRun(
             "Qwen/Qwen3-0.6B",
             MATH,

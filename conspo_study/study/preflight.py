@@ -145,6 +145,10 @@ def _check_data(study: StudyDefinition, run: RunConfig, found: Preflight, fetch:
 
 def _check_policy(run: RunConfig, found: Preflight, fetch: bool) -> None:
     policy = run.policy
+    if policy.lora_rank and find_spec("peft") is None:
+        raise ModuleNotFoundError(
+            "policy.lora_rank: adapters need peft: pip install 'conspo-study[lora]'"
+        )
     if policy.model == EMBEDDED:
         if _is_generated(run) and _longest_response(run) <= _ROOM:
             return

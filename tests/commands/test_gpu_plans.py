@@ -68,6 +68,15 @@ def test_on_40_gib_adapters_are_trained(capsys):
     assert "as fast as an A100 of 40 GB (assumed)" in said
 
 
+def test_adapters_without_their_library_are_refused(capsys, monkeypatch):
+    monkeypatch.setattr(
+        "conspo_study.study.preflight.find_spec", lambda name: None if name == "peft" else object()
+    )
+    assert plan(capsys, "--gpu-memory", "80")[0] == 0
+    status, _, error = plan(capsys, "--gpu-memory", "40")
+    assert status == 2 and "adapters need peft: pip install 'conspo-study[lora]'" in error
+
+
 def test_on_24_gib_two_seeds_are_refused_by_one_error_and_one_fits(capsys):
     status, said, error = plan(capsys, "--gpu-memory", "24", "--no-confirm")
     assert status == 2

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from conspo_study.config import with_overrides
 from conspo_study.definition.lab_runs import LAB_RUNS
 from conspo_study.definition.paper_runs import PAPER_RUNS
 from conspo_study.definition.presets import PRESETS, preset_for
@@ -78,7 +79,7 @@ LAB = {
     # model, longest prompt, response limit, their mean, steps of 32 x 8, evaluated problems x 4,
     # GiB from which the whole model is trained
     "lab/smollm2-360m-gsm8k": (SMOLLM2, 512, 512, 250, 150, 300, 24),
-    "lab/qwen2.5-0.5b-gsm8k": (QWEN_0_5B, 512, 512, 250, 150, 300, 24),
+    "lab/qwen2.5-0.5b-gsm8k": (QWEN_0_5B, 512, 512, 250, 150, 300, 40),
     "lab/qwen3-0.6b-math": (QWEN3_0_6B, 1024, 1024, 450, 100, 200, 40),
     "lab/llama-3.2-1b-gsm8k": (LLAMA_1B, 512, 512, 250, 120, 300, 80),
     "lab/qwen2.5-1.5b-math": (QWEN25_1_5B, 1024, 1024, 450, 75, 200, 80),
@@ -147,11 +148,17 @@ def test_memory_of_the_presets_for_one_gpu(name, gib):
     run = preset_for(name, gib)
     assert estimate_memory(run, 2, card).bytes == pytest.approx(need, rel=1e-9)
     assert run.policy.lora_rank == (0 if whole else 32)
+    assert whole is (memory_problems(whole_of(name, gib), 3, card) == []), "adapters below that"
     refused = memory_problems(run, 2, card)
     assert bool(refused) is (need > 0.92 * card) is ((name, gib) == ("lab/qwen2.5-1.5b-math", 24))
 
 
-def seconds_of(model, responses, mean, limit, at_once, speed, samples=1):
+def whole_of(name, gib):
+    """The preset with all weights trained."""
+    return with_overrides(preset_for(name, gib), {"policy.lora_rank": 0})
+
+
+def seconds_of(model, responses, mean, limit, at_once, speed):
     """Of a draw by a vLLM engine: at the rate of a full one, no faster than its steps, and until
     the longest response ends; waking it and sending weights before."""
     step = 0.006 + 2 * model.parameters / (2e12 * speed)
