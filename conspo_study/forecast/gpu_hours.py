@@ -4,7 +4,7 @@ Of one run, a trial with one seed, on W workers that share the work:
 
     rollouts     steps x (sync + longest of  R l / v,  R l s / C,  L s)
     update       steps x R (c N + c/2 x A) l / f
-    evaluation   as rollouts, for every set at every evaluation
+    evaluation   as rollouts, for every set; one sync for all sets of an evaluation
 
 R is the number of responses of a worker in a step, l their assumed mean length and L their limit;
 C of them are decoded at once. v is the rate of a full engine, s the time of a decoding step: a
@@ -43,6 +43,7 @@ from conspo_study.forecast.responses import (
     Draw,
     draws,
     evaluated_per_run,
+    evaluation_steps,
 )
 
 _USUAL_BYTES = 80 * 2**30
@@ -115,7 +116,7 @@ def run_cost(run: RunConfig, gpu_bytes: int | None = None) -> RunCost | None:
         at_once = min(responses, most)
         tokens = responses * mean
         longest = max(tokens / rate, tokens * step_s / at_once, draw.limit * step_s)
-        return draw.times * (sync_s + longest)
+        return draw.times * longest
 
     training, *evaluations = draws(run)
     tokens = run.train.steps * rollout.prompts_per_step * rollout.group_size * length
@@ -124,9 +125,10 @@ def run_cost(run: RunConfig, gpu_bytes: int | None = None) -> RunCost | None:
     each = work * shape.parameters + work / 2 * attention
     return RunCost(
         gpus=run.train.workers * run.gpus_per_worker,
-        rollouts_s=seconds(training, length),
+        rollouts_s=seconds(training, length) + run.train.steps * sync_s,
         update_s=each * tokens / run.train.workers / flops,
-        evaluation_s=sum(seconds(draw, tested) for draw in evaluations),
+        evaluation_s=sum(seconds(draw, tested) for draw in evaluations)
+        + sum(evaluation_steps(run)) * sync_s,
         start_s=START_S[kind],
         tokens=tokens,
         length=length,

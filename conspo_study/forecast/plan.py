@@ -100,6 +100,8 @@ class Plan:
     """Effects of the margins of the space on a gradient weight."""
     notes: tuple[str, ...]
     """Limits of what the study can show."""
+    too_large: tuple[str, ...]
+    """Those of the problems that GPUs of this size have, wherever they are."""
     problems: tuple[str, ...]
 
     def lines(self, width: int = WIDTH) -> list[str]:
@@ -234,9 +236,10 @@ def make_plan(
         notes=(
             *study_notes(study, again),
             *memory_notes(memory, search.run.train.workers * concurrent, gpus),
-            *memory_warnings(neediest, gpu_bytes),
+            *memory_warnings(neediest, search.seeds, gpu_bytes),
             *neediest_notes(study.base, neediest),
         ),
+        too_large=tuple(too_much),
         problems=tuple(problems),
     )
 

@@ -80,8 +80,8 @@ def preflight(
     rewards on a few made-up responses.
     """
     found = Preflight()
-    if not named_cluster():  # another cluster's machines are known once connected
-        found.problems += plan.problems
+    # Another cluster's machines are known once connected.
+    found.problems += plan.too_large if named_cluster() else plan.problems
     if not fetch and plan.disk_problem:  # a run asks again, with its directory made
         found.problems.append(plan.disk_problem)
     with found.noting():

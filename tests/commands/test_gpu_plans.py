@@ -103,6 +103,13 @@ def test_a_gpu_that_is_here_is_asked_for_its_size(capsys, monkeypatch):
     assert "for a GPU of 80 GiB, with" in said and "on the cluster its size is unknown" in said
 
 
+def test_on_a_cluster_a_named_size_refuses_before_anything_is_connected(capsys, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    monkeypatch.setattr("conspo_study.study.preflight.asks_for_a_token", lambda: None)
+    status, _, error = plan(capsys, "--gpu-memory", "24", "--no-confirm")
+    assert status == 2 and "--seeds 0 makes it fit" in error
+
+
 def test_a_run_refuses_what_its_plan_refuses(capsys, tmp_path):
     words = ["run", *SWEEP[1:], "--gpu-memory", "24", "--no-confirm", "--set", "train.workers=1"]
     monkey = [*words, "--set", "data.train=chain", "--set", 'evaluation.sets=["chain/hard"]']

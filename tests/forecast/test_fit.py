@@ -178,16 +178,23 @@ def test_the_trial_that_needs_most_counts():
 
 def test_quadratic_attention_and_a_small_cache_are_warned_of():
     run = with_overrides(PRESETS["lab/qwen2.5-0.5b-gsm8k"], {"policy.precision": "float32"})
-    (said,) = memory_warnings(run, 80 * GIB)
+    (said,) = memory_warnings(run, 2, 80 * GIB)
     assert said.startswith("attention keeps 14 heads x L x L scores")
     assert said.endswith("set policy.precision=bfloat16")
     eager = with_overrides(PRESETS["lab/qwen2.5-0.5b-gsm8k"], {"policy.attention": "eager"})
-    assert [w.rpartition("set ")[2] for w in memory_warnings(eager, None)] == [
+    assert [w.rpartition("set ")[2] for w in memory_warnings(eager, 2, None)] == [
         "policy.attention=sdpa"
     ]
-    (said,) = memory_warnings(PRESETS["paper/llama-8b"], 80 * GIB)
+    llama = PRESETS["paper/llama-8b"]
+    (said,) = memory_warnings(llama, 1, 80 * GIB)
     assert said.startswith("the engine's cache holds 28 of the 352 responses")
-    assert list(memory_warnings(EMBEDDED, 80 * GIB)) == []
+    # One seed leaves 79 GB less 0.5, 12.05 of weights and AdamW and 16.06 of whole weights: 50.4.
+    assert said.endswith("--set rollout.vllm_gpu_memory=0.55 fits, too, and holds 52")
+    tokens = (0.55 * 80 * GIB - 2 * 8_030_261_248 - 2.5e9) // (2 * 2 * 32 * 8 * 128)
+    assert tokens // 4200 == 52
+    (said,) = memory_warnings(llama, 2, 80 * GIB)
+    assert said.endswith("; the others wait"), "two seeds leave no more than it has"
+    assert list(memory_warnings(EMBEDDED, 2, 80 * GIB)) == []
 
 
 def test_main_memory_for_one_trial_is_refused_and_for_several_noted(monkeypatch):

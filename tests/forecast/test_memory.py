@@ -202,6 +202,15 @@ def test_scores_that_no_kernel_avoids_grow_with_the_square_of_the_length(folder)
     assert scores(**GPU) == 0, "without grouped keys a kernel applies"
 
 
+def test_prompts_that_are_read_together_have_scores_too(folder):
+    settings = {**GPU, "evaluation__problems_per_set": 1}
+    # Eight prompts of up to 512 tokens, 8 heads, four copies.
+    found = item(memory(folder, **settings).sampling, "attention scores of the prompts")
+    assert found == 4 * 4 * 8 * 8 * 512**2
+    lower = memory(folder, **settings, policy__precision="bfloat16")
+    assert not [i for i in lower.sampling if "scores" in i.name]
+
+
 def test_main_memory_beside_a_gpu_is_that_of_loading(folder):
     need = memory(folder, **GPU)
     assert need.host_bytes == 5e8 + 4e6 and need.where == "GPU memory"

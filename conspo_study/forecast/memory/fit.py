@@ -86,7 +86,7 @@ def memory_problems(
     return problems
 
 
-def memory_warnings(run: RunConfig, gpu_bytes: int | None) -> Iterator[str]:
+def memory_warnings(run: RunConfig, seeds: int, gpu_bytes: int | None) -> Iterator[str]:
     """What costs more memory or time than it has to."""
     shape = read_shape(run.policy)
     if shape is None or not run.train.gpus_per_worker:
@@ -102,12 +102,28 @@ def memory_warnings(run: RunConfig, gpu_bytes: int | None) -> Iterator[str]:
             f"once, so memory grows with the square of the response limit: set {mend}"
         )
     engine = _engine(run, gpu_bytes) if gpu_bytes else None
-    if engine is not None and engine.longest <= engine.tokens and engine.at_once < engine.wanted:
-        yield (
+    if gpu_bytes and engine and 0 < engine.at_once < engine.wanted:
+        told = (
             f"the engine's cache holds {engine.at_once:,} of the {engine.wanted:,} responses that "
-            "it is asked for at once; the others wait: raise rollout.vllm_gpu_memory where the "
-            "trainer leaves room"
+            "it is asked for at once; the others wait"
         )
+        if (larger := _larger_share(run, seeds, gpu_bytes)) is not None:
+            more = _engine(with_overrides(run, larger), gpu_bytes)
+            assert more is not None
+            told += f": {_typed(larger)} fits, too, and holds {more.at_once:,}"
+        yield told
+
+
+def _larger_share(run: RunConfig, seeds: int, gpu_bytes: int) -> dict[str, Any] | None:
+    """The largest fraction of the GPU that fits, in steps of 0.05; None if the run's is."""
+    for percent in range(90, 0, -5):
+        share = percent / 100
+        if share <= run.rollout.vllm_gpu_memory:
+            break
+        changes = {"rollout.vllm_gpu_memory": share}
+        if _is_enough(with_overrides(run, changes), seeds, gpu_bytes):
+            return changes
+    return None
 
 
 def _engine(run: RunConfig, gpu_bytes: int) -> Engine | None:
