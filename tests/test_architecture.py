@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"text", "files", "seeds", "machine", "plugins", "records", "statistics"},
     {"config", "processes", "untrusted"},
-    {"data", "policy", "rollout", "reward", "objective", "update", "evaluation", "results"},
+    {"policy"},
+    {"data", "rollout", "reward", "objective", "update", "evaluation", "results"},
     {"definition"},
     {"training", "search", "forecast", "terminal", "watch", "tracking", "analysis"},
     {"cluster"},

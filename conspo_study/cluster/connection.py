@@ -24,7 +24,7 @@ from conspo_study.config.places import named_cluster
 from conspo_study.forecast.placement import Node
 from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.processes.forked_workers import forked_workers
-from conspo_study.processes.interrupts import end_at_once
+from conspo_study.processes.interrupts import end_at_once, handle_again
 from conspo_study.processes.watchdog import watching
 from conspo_study.records import StudyError
 from conspo_study.text import one_line
@@ -140,7 +140,7 @@ def ray_cluster(
         stack.enter_context(reaper(*removed))
         token = None
         if address := named_cluster():
-            stack.callback(ray.shutdown)
+            stack.callback(_shut_down)
             with _explained(f"RAY_ADDRESS={address} cannot be used", lambda: _CONNECT):
                 check_that_a_head_listens()
                 context = ray.init(
@@ -155,7 +155,7 @@ def ray_cluster(
             if token is None:
                 tell(OPEN.format(mode=os.environ["RAY_AUTH_MODE"]))
             server = stack.enter_context(forked_workers(tell))
-            stack.callback(ray.shutdown)
+            stack.callback(_shut_down)
             with _explained(
                 "Ray cannot be started on this machine", partial(_start_advice, folder)
             ):
@@ -186,6 +186,14 @@ def ray_cluster(
             if node["Alive"]
         ]
         yield Cluster(nodes, context.dashboard_url or "", folder, token)
+
+
+def _shut_down() -> None:
+    """End Ray, or the connection to it, after which SIGTERM would end the process unheard."""
+    import ray
+
+    ray.shutdown()
+    handle_again()
 
 
 def _object_store(folder: Path) -> dict[str, Any]:

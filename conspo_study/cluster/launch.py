@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 
@@ -132,6 +133,8 @@ def _in_background(study: StudyDefinition, shown: Preparation) -> Iterator[Futur
         except BaseException as error:
             policy.set_exception(error)
 
+    # Its hooks around forks, registered while Ray forks, would release a lock that nobody holds.
+    import_module("concurrent.futures.thread")
     # A daemon: an interrupt may come in the middle of an import, for which others wait in vain.
     thread = Thread(target=prepare, daemon=True)
     thread.start()

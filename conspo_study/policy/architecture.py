@@ -20,7 +20,7 @@ from transformers.models.auto.modeling_auto import (
 from conspo_study.config.stages import PolicyConfig
 from conspo_study.policy.errors import PolicyError, reason
 from conspo_study.policy.files import CONFIG, read_json
-from conspo_study.policy.logits import refuse_transformed_logits
+from conspo_study.policy.output_head import decoder_of
 from conspo_study.policy.quiet import quietly
 from conspo_study.untrusted import within
 
@@ -76,6 +76,12 @@ def read_model_config(config: PolicyConfig, folder: Path) -> PreTrainedConfig:
         _refuse_other_tasks(model_config, folder)
     if (layers := _layers(model_config)) > _MOST_LAYERS:
         raise _error(folder, f"{CONFIG} names {layers:,} layers, which cannot be right")
+    if config.attention != "eager" and (name := _attention_cap(model_config)):
+        raise _error(
+            folder,
+            f"its attention scores are capped ({name}), which the attention {config.attention!r} "
+            "would ignore: set policy.attention=eager",
+        )
     return model_config
 
 
@@ -101,8 +107,7 @@ def empty_model(
 
 def refuse_untrainable(model: PreTrainedModel) -> None:
     """Raise PolicyError for a model whose log-probabilities this project cannot compute."""
-    refuse_transformed_logits(model)
-    if model.get_output_embeddings() is None or model.base_model is model:
+    if model.get_output_embeddings() is None or decoder_of(model) is model:
         raise PolicyError(
             f"policy.model: {type(model).__name__} has no output head on top of hidden states, "
             "which training needs: use another model"
@@ -129,6 +134,14 @@ def _refuse_other_tasks(model_config: PreTrainedConfig, folder: Path) -> None:
         f"{names} is not a causal language model, which continues a text: use one "
         "(its architecture ends in ForCausalLM or LMHeadModel)",
     )
+
+
+def _attention_cap(model_config: PreTrainedConfig) -> str | None:
+    """The setting by which a model caps its attention scores; None if it does not."""
+    for name, value in vars(model_config.get_text_config()).items():
+        if value and "softcap" in name.replace("_", "") and ("attn" in name or "attention" in name):
+            return str(name)
+    return None
 
 
 def _asked(written: Mapping[str, Any], *settings: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,19 +13,14 @@ from conspo_study.config.stages import PolicyConfig
 from conspo_study.policy.architecture import cannot_load, read_model_config, refuse_untrainable
 from conspo_study.policy.errors import NoModelError, PolicyError
 from conspo_study.policy.files import CONFIG, file_problems, no_model
-from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.lora import add_adapters, has_adapters, load_adapters, save_adapters
-from conspo_study.policy.packed_attention import UNPACKED, can_pack, enable_packing
+from conspo_study.policy.output_head import compute_head_in_float32
+from conspo_study.policy.packed_attention import enable_packing
+from conspo_study.policy.probe import check_scores
 from conspo_study.policy.quiet import no_progress_bars, quietly
 from conspo_study.policy.recompute import enable_recomputing
-from conspo_study.policy.tensors import first_nonfinite, tensor_problems
+from conspo_study.policy.tensors import first_nonfinite, restore_padding_row, tensor_problems
 from conspo_study.policy.tokenizer import load_tokenizer
-
-_TOLERANCE = 1e-3
-"""Largest accepted difference between our log-probabilities and those of the model's own logits,
-relative to the largest logit."""
-_PROBE_TOKENS = (3, 4), (5,), (6, 7)
-"""A prompt, a short and a longer response."""
 
 
 def load_policy(
@@ -65,13 +59,16 @@ def load_policy(
             f"policy.model: {folder}: weights are not finite: {name}; it was saved by a diverged "
             "training run, or is damaged: fetch it again, or use an earlier checkpoint"
         )
+    restore_padding_row(model, folder)
     refuse_untrainable(model)
     tokenizer = load_tokenizer(config, folder, model_config)
     enable_packing(model)
     try:
-        _check_scores(model)
+        check_scores(model)
     except (RuntimeError, IndexError, TypeError) as error:  # sizes that do not match
         raise cannot_load(folder, config, error) from error
+    if config.head_precision == "float32":
+        compute_head_in_float32(model)
     if config.lora_rank:
         add_adapters(model, config)
     if config.gradient_checkpointing:
@@ -106,55 +103,3 @@ def restore_policy(model: PreTrainedModel, folder: Path) -> None:
         load_adapters(model, folder)
     else:
         load_model(model, folder / "model.safetensors")
-
-
-def _check_scores(model: PreTrainedModel) -> None:
-    """Refuse a model for which our log-probabilities differ from those of its own logits; disable
-    packing if they differ only with it."""
-    packed = can_pack(model)
-    expected, largest = _logprobs_of_logits(model)
-    if not math.isfinite(largest):
-        raise PolicyError(
-            f"policy.model: the weights of this {type(model).__name__} are finite, but its logits "
-            "are not: use another model"
-        )
-    tolerance = _TOLERANCE * max(1.0, largest)
-    if packed and not _agree(model, expected, tolerance):
-        model.set_attn_implementation(UNPACKED)
-        packed = False
-    if not packed and not _agree(model, expected, tolerance):
-        raise PolicyError(
-            f"policy.model: {type(model).__name__} changes its logits after the output head, or "
-            "attends to later tokens, which this project does not reproduce: use another model"
-        )
-
-
-def _agree(model: PreTrainedModel, expected: torch.Tensor, tolerance: float) -> bool:
-    prompt, responses = _probe(model)
-    with torch.no_grad():
-        scores = response_logprobs(model, [prompt] * len(responses), responses)
-    return bool((scores - expected).abs().max() <= tolerance)
-
-
-def _logprobs_of_logits(model: PreTrainedModel) -> tuple[torch.Tensor, float]:
-    """Log-probabilities of the probe from the model's own logits, and the largest |logit|."""
-    prompt, responses = _probe(model)
-    logits_after: dict[tuple[int, ...], torch.Tensor] = {}
-    logprobs = []
-    with torch.no_grad():
-        for response in responses:
-            for end, token in enumerate(response):
-                before = (*prompt, *response[:end])
-                if before not in logits_after:
-                    output = model(input_ids=torch.tensor([before]), use_cache=False)
-                    logits_after[before] = output.logits[0, -1].float()
-                logprobs.append(logits_after[before].log_softmax(-1)[token])
-    # Unlike Python's max, torch's keeps a NaN.
-    return torch.stack(logprobs), float(torch.stack(list(logits_after.values())).abs().max())
-
-
-def _probe(model: PreTrainedModel) -> tuple[list[int], list[list[int]]]:
-    """A prompt with a short and a longer response, which must not influence each other."""
-    size = model.get_input_embeddings().weight.shape[0]
-    prompt, short, longer = ([token % size for token in part] for part in _PROBE_TOKENS)
-    return prompt, [short, longer]

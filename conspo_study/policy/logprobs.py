@@ -14,7 +14,13 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from conspo_study.policy.head_logprobs import head_logprobs, is_plain
-from conspo_study.policy.logits import CHUNK_ELEMENTS, refuse_transformed_logits
+from conspo_study.policy.logits import CHUNK_ELEMENTS
+from conspo_study.policy.output_head import (
+    LogitTransform,
+    decoder_of,
+    head_is_float32,
+    logit_transform,
+)
 from conspo_study.policy.packed_attention import can_pack, packed_hidden
 from conspo_study.policy.packing import Packing, gathered
 from conspo_study.policy.recompute import recomputing_layers
@@ -37,9 +43,8 @@ def response_logprobs(
     compute in bfloat16. A model that supports it reads one packed row, in which equal prompts occur
     once; others read a row per response, padded on the right, where a causal model does not look.
     The head is applied to response positions only. Collective for a sharded model: all workers must
-    call it together. Raises PolicyError for a model that transforms its logits.
+    call it together. Raises PolicyError for a model that changes its logits in an unknown way.
     """
-    refuse_transformed_logits(model)
     device = model.get_input_embeddings().weight.device
     target_N = torch.tensor(list(chain.from_iterable(responses)), device=device)
     inputs: Packing | _Rows
@@ -94,26 +99,35 @@ def token_logprobs(
         if isinstance(inputs, Packing):
             hidden_TD = packed_hidden(model, inputs)
         else:
-            output = model.base_model(input_ids=inputs.tokens_BL, use_cache=False)
+            output = decoder_of(model)(input_ids=inputs.tokens_BL, use_cache=False)
             hidden_TD = output.last_hidden_state.flatten(0, 1)
     hidden_ND = gathered(hidden_TD, inputs.predicting_N)
-    head = model.get_output_embeddings()
+    head, transform = model.get_output_embeddings(), logit_transform(model)
     per_chunk = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
-    if is_plain(head):
+    if is_plain(head) and transform.cap is None:
+        temperature /= transform.scale
+        if head_is_float32(head):
+            with torch.autocast(hidden_ND.device.type, enabled=False):
+                weight = head.weight.float()
+                return head_logprobs(hidden_ND.float(), weight, target_N, temperature, per_chunk)
         return head_logprobs(hidden_ND, head.weight, target_N, temperature, per_chunk)
-    # A head with adapters or a bias.
+    # A head with a bias, or logits that are capped.
+    score = partial(_score_span, head, transform=transform, temperature=temperature)
     if len(hidden_ND) <= per_chunk:
-        return _score_span(head, hidden_ND, target_N, temperature)
+        return score(hidden_ND, target_N)
     # Recomputing a span's logits in the backward pass keeps only one span's in memory.
     spans = zip(torch.split(hidden_ND, per_chunk), torch.split(target_N, per_chunk), strict=True)
-    return torch.cat(
-        [checkpoint(_score_span, head, *span, temperature, use_reentrant=False) for span in spans]
-    )
+    return torch.cat([checkpoint(score, *span, use_reentrant=False) for span in spans])
 
 
 def _score_span(
-    head: nn.Module, hidden_ND: torch.Tensor, target_N: torch.Tensor, temperature: float
+    head: nn.Module,
+    hidden_ND: torch.Tensor,
+    target_N: torch.Tensor,
+    transform: LogitTransform,
+    temperature: float,
 ) -> torch.Tensor:
     logits_NV = head(hidden_ND)
-    logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32)) / temperature
+    logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+    logits_NV = transform(logits_NV) / temperature
     return -functional.cross_entropy(logits_NV, target_N, reduction="none")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import convert_and_load_state_dict_in_model
@@ -67,6 +68,21 @@ def tensor_problems(model: PreTrainedModel, folder: Path, info: dict[str, Any]) 
             "different models; fetch both again"
         )
     return problems
+
+
+def restore_padding_row(model: PreTrainedModel, folder: Path) -> None:
+    """Give the padding token the embedding that the files have: some architectures set it to zero
+    when they are loaded, and with it that token's logit if the output head is tied."""
+    embedding = model.get_input_embeddings()
+    row = getattr(embedding, "padding_idx", None)
+    if row is None:
+        return
+    name = next(name for name, p in model.named_parameters() if p is embedding.weight)
+    for path in weight_files(folder):
+        with safe_open(path, "pt") as stored:
+            if name in set(stored.keys()):
+                with torch.no_grad():
+                    embedding.weight[row] = stored.get_slice(name)[row]
 
 
 def first_nonfinite(tensors: Iterable[tuple[str, torch.Tensor]]) -> str | None:

@@ -147,7 +147,7 @@ class Lease:
         self._text = ""
         """The file's content but for the number at its end."""
         self._fd = -1
-        self._ended = threading.Event()
+        self._ended, self._releasing = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def acquire(self) -> None:
@@ -221,18 +221,20 @@ class Lease:
             return None
 
     def release(self) -> None:
-        """Give the lease back. Harmless when it was never taken, or lost."""
+        """Give the lease back. Harmless when it was never taken, or lost; and from two threads, of
+        which one ends the process because the other takes too long."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(self._interval)
-        with suppress(OSError, ValueError):  # another's, or nobody can tell: it stays
-            if self._holder is not None and self._is_named():
-                self.path.unlink(missing_ok=True)
-        self._holder = None
-        # A heartbeat that hangs in a dead file system keeps its file.
-        if self._fd >= 0 and not self._thread.is_alive():
-            os.close(self._fd)
-            self._fd = -1
+        with self._releasing:
+            with suppress(OSError, ValueError):  # another's, or nobody can tell: it stays
+                if self._holder is not None and self._is_named():
+                    self.path.unlink(missing_ok=True)
+            self._holder = None
+            # A heartbeat that hangs in a dead file system keeps its file.
+            if self._fd >= 0 and not self._thread.is_alive():
+                os.close(self._fd)
+                self._fd = -1
 
     def _is_named(self) -> bool:
         """Whether the file names this object as the holder. Raises OSError, ValueError."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+from transformers import DynamicCache
 
-from conspo_study.rollout.decodable import counts_from_mask
 from conspo_study.rollout.static_cache import static_cache
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import Cache, PreTrainedModel
 
 
 class Decoder(Protocol):
@@ -58,20 +58,36 @@ def hiding_future(mask_R11L: torch.Tensor) -> torch.Tensor:
 
 
 class ModelDecoder:
-    """Decodes with any transformers model with full attention, through its public interface."""
+    """Decodes with a transformers model that keeps what it has read, through its public
+    interface."""
 
-    def __init__(self, model: PreTrainedModel, capacity: int, bfloat16: bool) -> None:
-        """capacity: maximum tokens of a row, padding included; bfloat16: autocast is enabled."""
-        config = model.config.get_text_config()
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        capacity: int,
+        bfloat16: bool = False,
+        *,
+        one_mask: bool = True,
+        own_cache: bool = False,
+    ) -> None:
+        """capacity: maximum tokens of a row, padding included; bfloat16: autocast is enabled.
+        one_mask: all layers get the same mask, made here; or else the model makes their masks from
+        that of the padding. own_cache: the model's own kind of cache, for layers that keep
+        something else than all keys and values."""
         self._model = model
         self._capacity = capacity
-        self._cache = static_cache(config.num_hidden_layers, capacity)
-        flash = str(config._attn_implementation).startswith("flash")
-        self._boolean_mask = flash or counts_from_mask(config)
+        self._cache: Cache
+        if own_cache:
+            self._cache = DynamicCache(config=model.config)
+        else:
+            layers = model.config.get_text_config().num_hidden_layers
+            self._cache = static_cache(layers, capacity)
+        self._one_mask = one_mask
         weight = model.get_input_embeddings().weight
         self._device = weight.device
         # The compute dtype: cast to bfloat16, float32's lowest number would become -inf.
         self._dtype = torch.bfloat16 if bfloat16 else weight.dtype
+        self._length = 0
         self._mask: torch.Tensor | None = None
 
     def read(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -82,34 +98,35 @@ class ModelDecoder:
         if self._pads_R.any():
             self._mask = self._hiding()
             mask = self._mask[..., :width]
-            if not self._boolean_mask:
+            if self._one_mask:
                 mask = hiding_future(mask)
         positions_L = torch.arange(width, device=self._device)
         return self._logits(tokens_PL, (positions_L - self._pads_R[:, None]).clamp(min=0), mask)
 
     def repeat(self, times: int) -> None:
         """See `Decoder`."""
-        self._cache.batch_repeat_interleave(times)
-        self._pads_R = self._pads_R.repeat_interleave(times)
+        rows_R = torch.arange(len(self._pads_R), device=self._device).repeat_interleave(times)
+        self._cache.reorder_cache(rows_R)
+        self._pads_R = self._pads_R[rows_R]
         if self._mask is not None:
-            self._mask = self._mask.repeat_interleave(times, dim=0)
+            self._mask = self._mask[rows_R]
 
     def keep(self, rows_K: torch.Tensor) -> None:
         """See `Decoder`."""
-        self._cache.batch_select_indices(rows_K)
+        self._cache.reorder_cache(rows_K)
         self._pads_R = self._pads_R[rows_K]
         if self._mask is not None:
             self._mask = self._mask[rows_K]
 
     def step(self, tokens_R: torch.Tensor) -> torch.Tensor:
         """See `Decoder`."""
-        length = self._cache.get_seq_length()
-        mask = None if self._mask is None else self._mask[..., : length + 1]
-        return self._logits(tokens_R[:, None], (length - self._pads_R)[:, None], mask)
+        mask = None if self._mask is None else self._mask[..., : self._length + 1]
+        return self._logits(tokens_R[:, None], (self._length - self._pads_R)[:, None], mask)
 
     def _logits(
         self, tokens_RL: torch.Tensor, positions_RL: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
+        self._length += tokens_RL.shape[1]
         # With a mask of four dimensions transformers builds none, which it would for every token.
         logits_R1V: torch.Tensor = self._model(
             input_ids=tokens_RL,
@@ -121,7 +138,7 @@ class ModelDecoder:
         return logits_R1V[:, 0]
 
     def _hiding(self) -> torch.Tensor:
-        """The padding mask: boolean [R, capacity] for models that need one, else additive."""
-        if self._boolean_mask:
-            return torch.arange(self._capacity, device=self._device) >= self._pads_R[:, None]
-        return hiding(self._pads_R, self._capacity, self._dtype)
+        """The mask of the padding: additive [R, 1, 1, capacity], or boolean [R, capacity]."""
+        if self._one_mask:
+            return hiding(self._pads_R, self._capacity, self._dtype)
+        return torch.arange(self._capacity, device=self._device) >= self._pads_R[:, None]

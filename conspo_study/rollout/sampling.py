@@ -10,6 +10,9 @@ import torch
 
 from conspo_study.rollout.engine import Sampling
 
+BLOCK = 1024
+"""Largest number of tokens whose probabilities are added up one by one."""
+
 
 def next_tokens(
     logits_RV: torch.Tensor, uniform_R: torch.Tensor, sampling: Sampling
@@ -26,16 +29,43 @@ def next_tokens(
     probs_RV = (logits_RV / sampling.temperature).softmax(dim=-1)
     if sampling.top_p < 1:
         probs_RV = nucleus(probs_RV, sampling.top_p)
-    cumulative_RV = probs_RV.cumsum(dim=-1)
-    total_R1 = cumulative_RV[:, -1:]
-    # The first token whose cumulative probability exceeds the target has positive probability if
-    # the target is below the total; rounding could violate that, so the target is clamped.
-    below_total_R1 = torch.nextafter(total_R1, total_R1.new_zeros(()))
-    target_R1 = torch.minimum(uniform_R[:, None] * total_R1, below_total_R1)
-    tokens_R = torch.searchsorted(cumulative_RV, target_R1, right=True)[:, 0]
-    # Only rows of NaN, in which no value exceeds the target, are out of range.
-    tokens_R.clamp_(max=logits_RV.shape[-1] - 1)
+    tokens_R = _inverted(probs_RV, uniform_R)
     return tokens_R, _pick(probs_RV, tokens_R).log()
+
+
+def _inverted(probs_RV: torch.Tensor, uniform_R: torch.Tensor) -> torch.Tensor:
+    """The first token of each row whose cumulative probability exceeds its uniform number.
+
+    In a large vocabulary, first a block of tokens is found in this way, then a token in the block,
+    by sums in float64: the rounding of a sum over 150,000 tokens in float32 is larger than the
+    probabilities of most of them.
+    """
+    if probs_RV.shape[-1] <= BLOCK:
+        total_R1 = (cumulative_RV := probs_RV.cumsum(dim=-1))[:, -1:]
+        return _first_above(cumulative_RV, uniform_R[:, None] * total_R1)
+    whole = probs_RV.shape[-1] // BLOCK * BLOCK
+    masses_RB = probs_RV[:, :whole].reshape(len(probs_RV), -1, BLOCK).sum(-1, dtype=torch.float64)
+    rest_R1 = probs_RV[:, whole:].sum(-1, keepdim=True, dtype=torch.float64)
+    ends_RB = torch.cat([masses_RB, rest_R1], dim=-1).cumsum(dim=-1)
+    target_R1 = uniform_R[:, None].double() * ends_RB[:, -1:]
+    block_R = _first_above(ends_RB, target_R1)
+    before_RB = torch.cat([torch.zeros_like(rest_R1), ends_RB], dim=-1)
+    at_RK = block_R[:, None] * BLOCK + torch.arange(BLOCK, device=probs_RV.device)
+    beyond_RK = at_RK >= probs_RV.shape[-1]
+    inside_RK = probs_RV.gather(-1, at_RK.clamp(max=probs_RV.shape[-1] - 1)).double()
+    inside_RK = inside_RK.masked_fill_(beyond_RK, 0).cumsum(dim=-1)
+    within_R = _first_above(inside_RK, target_R1 - before_RB.gather(-1, block_R[:, None]))
+    return (block_R * BLOCK + within_R).clamp_(max=probs_RV.shape[-1] - 1)
+
+
+def _first_above(cumulative_RN: torch.Tensor, target_R1: torch.Tensor) -> torch.Tensor:
+    """The first place of each row with a sum above the target, which is below the last but for
+    rounding. It has a positive share."""
+    last_R1 = cumulative_RN[:, -1:]
+    target_R1 = torch.minimum(target_R1, torch.nextafter(last_R1, last_R1.new_zeros(())))
+    place_R = torch.searchsorted(cumulative_RN, target_R1, right=True)[:, 0]
+    # Only rows of NaN, in which no value exceeds the target, are out of range.
+    return place_R.clamp_(max=cumulative_RN.shape[-1] - 1)
 
 
 def nucleus(probs_RV: torch.Tensor, top_p: float) -> torch.Tensor:

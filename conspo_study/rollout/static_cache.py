@@ -39,20 +39,14 @@ class StaticRowsLayer(CacheLayerMixin):  # type: ignore[misc]
         self.values[:, :, start : self.length] = value_states
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """Repeat each row `repeats` times, next to each other."""
-        for name in ("keys", "values"):
-            used = getattr(self, name)[:, :, : self.length]
-            fresh = self._allocate(used, used.shape[0] * repeats)
-            fresh[:, :, : self.length] = used.repeat_interleave(repeats, dim=0)
-            setattr(self, name, fresh)
-
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep only the rows `indices`, moved to the front of the same memory."""
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        """Replace the rows by those at the indices `beam_idx`. Fewer rows stay in the same
+        memory."""
         for name in ("keys", "values"):
             buffer = getattr(self, name)
-            used = buffer[:, :, : self.length].index_select(0, indices)
-            kept = buffer[: len(indices)]
+            used = buffer[:, :, : self.length].index_select(0, beam_idx)
+            kept = buffer if len(used) <= len(buffer) else self._allocate(used, len(used))
+            kept = kept[: len(used)]
             kept[:, :, : self.length] = used
             setattr(self, name, kept)
 

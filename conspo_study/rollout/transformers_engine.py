@@ -7,20 +7,22 @@ the batch while the others continue. It uses the models' public interface, excep
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from conspo_study.records import Rollout
-from conspo_study.rollout.decodable import attention_window, decoding_problem
-from conspo_study.rollout.decoder import Decoder, ModelDecoder
+from conspo_study.rollout.decodable import Way, decoder_by, way_to_decode
+from conspo_study.rollout.decoder import Decoder
 from conspo_study.rollout.engine import Draw, PromptRefused, Sampling
 from conspo_study.rollout.fused_llama import FusedLlama, can_fuse
 from conspo_study.rollout.responses import as_rollouts
-from conspo_study.rollout.sampling import next_tokens
+from conspo_study.rollout.sampling import BLOCK, next_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,20 +51,18 @@ class TransformersEngine:
         """updates: returns the number of optimiser steps applied to the model so far. stop_ids:
         tokens that end a response, by default the tokenizer's end-of-sequence token; if empty, only
         the limit ends it. longest: maximum tokens of a prompt with its response that the model
-        supports; None: unlimited. Raises ValueError for a model that this engine cannot decode."""
-        if problem := decoding_problem(type(model), model.config):
-            raise ValueError(problem)
+        supports; None: unlimited."""
         self._model = model
         self._tokenizer = tokenizer
         self._batch_rows = batch_rows
         self._updates = updates
         self._stops = frozenset((tokenizer.eos_token_id,) if stop_ids is None else stop_ids)
         self._vocabulary = model.get_input_embeddings().weight.shape[0]
-        limits = (longest, attention_window(model.config))
-        self._longest = min((limit for limit in limits if limit is not None), default=None)
+        self._longest = longest
         self._bfloat16 = precision == "bfloat16"
         # In bfloat16, folded norms round differently from the trainer's.
         self._fuses = can_fuse(model) and not self._bfloat16
+        self._way: Way | None = None
 
     def generate(
         self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, seeds: Sequence[int]
@@ -70,19 +70,28 @@ class TransformersEngine:
         """See `RolloutEngine`. Raises FloatingPointError for non-finite logits."""
         self._check(prompts, sampling.max_new_tokens)
         rows: list[list[tuple[list[int], list[float]]]] = [[] for _ in prompts]
-        uniforms = [_uniforms(seed, n, sampling) for seed in seeds]
+        uniforms = [self._uniforms(seed, n, sampling) for seed in seeds]
         training = self._model.training
         if training:
             self._model.eval()
+        if self._way is None and not self._fuses:
+            self._way = way_to_decode(self._model)
         device = self._model.get_input_embeddings().weight.device
         bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=self._bfloat16)
         with torch.inference_mode(), bfloat16:
-            for chosen, samples in self._batches(prompts, n):
-                responses = self._decode(
-                    [prompts[p] for p in chosen],
-                    np.stack([uniforms[p][samples] for p in chosen]),
-                    sampling,
-                )
+            waiting = deque(self._batches(prompts, n))
+            while waiting:
+                chosen, samples = waiting.popleft()
+                try:
+                    responses = self._decode(
+                        [prompts[p] for p in chosen],
+                        np.stack([uniforms[p][samples] for p in chosen]),
+                        sampling,
+                    )
+                except torch.OutOfMemoryError:
+                    self._halve(len(chosen) * len(uniforms[0][samples]))
+                    waiting.extendleft(reversed(_halves(chosen, samples, n)))
+                    continue
                 per_prompt = len(responses) // len(chosen)
                 for i, p in enumerate(chosen):
                     rows[p].extend(responses[i * per_prompt : (i + 1) * per_prompt])
@@ -114,8 +123,8 @@ class TransformersEngine:
         if self._longest is not None and longest > self._longest:
             raise PromptRefused(
                 f"a prompt with its response may have {longest} tokens, but the model supports at "
-                f"most {self._longest} (by its positions or its attention window): lower "
-                "max_new_tokens of rollout or evaluation, or use shorter problems"
+                f"most {self._longest}: lower max_new_tokens of rollout or evaluation, or use "
+                "shorter problems"
             )
         largest = max(map(max, filter(None, prompts)), default=0)
         if largest >= self._vocabulary:
@@ -124,18 +133,44 @@ class TransformersEngine:
                 f"{self._vocabulary} tokens: its tokenizer belongs to another model"
             )
 
+    def _uniforms(self, seed: int, n: int, sampling: Sampling) -> NDArray[np.floating[Any]]:
+        """Uniform numbers in [0, 1) per sample and position [n, T]: the only source of randomness.
+        In float32 they are too coarse to reach all tokens of a large vocabulary."""
+        generator, shape = np.random.default_rng(seed), (n, sampling.max_new_tokens)
+        if self._vocabulary <= BLOCK:
+            return generator.random(shape, dtype=np.float32)
+        return generator.random(shape)
+
+    def _halve(self, rows: int) -> None:
+        """Decode half as many rows at once, from the next call on. Raises torch.OutOfMemoryError
+        where memory ran out with a single row."""
+        if rows < 2:
+            raise torch.OutOfMemoryError(
+                "the GPU has no room for the keys and values of a single response: lower "
+                "rollout.max_new_tokens and evaluation.max_new_tokens"
+            )
+        self._batch_rows = min(self._batch_rows, max(1, rows // 2))
+        torch.cuda.empty_cache()
+
     def _batches(
         self, prompts: Sequence[Sequence[int]], n: int
     ) -> Iterator[tuple[list[int], slice]]:
         """Indices of prompts of similar length to decode together, and the samples of each."""
         order = sorted(range(len(prompts)), key=lambda p: len(prompts[p]))
+        alike = [order]
+        if self._way is Way.EQUAL_LENGTHS:
+            alike = [list(group) for _, group in groupby(order, key=lambda p: len(prompts[p]))]
         together = max(1, self._batch_rows // n)
-        for start in range(0, len(order), together):
-            for first in range(0, n, self._batch_rows):
-                yield order[start : start + together], slice(first, first + self._batch_rows)
+        for chosen in alike:
+            for start in range(0, len(chosen), together):
+                for first in range(0, n, self._batch_rows):
+                    yield chosen[start : start + together], slice(first, first + self._batch_rows)
 
     def _decode(
-        self, prompts: list[Sequence[int]], uniforms_PGT: NDArray[np.float32], sampling: Sampling
+        self,
+        prompts: list[Sequence[int]],
+        uniforms_PGT: NDArray[np.floating[Any]],
+        sampling: Sampling,
     ) -> list[tuple[list[int], list[float]]]:
         """Tokens and log-probabilities of each row, prompts outermost; R = P * G rows."""
         device = self._model.get_input_embeddings().weight.device
@@ -165,9 +200,19 @@ class TransformersEngine:
         return _cut_at_stop(drawn, self._stops)
 
     def _decoder(self, capacity: int) -> Decoder:
-        if self._fuses:
+        if self._way is None:
             return FusedLlama(self._model, capacity)
-        return ModelDecoder(self._model, capacity, self._bfloat16)
+        return decoder_by(self._way, self._model, capacity, self._bfloat16)
+
+
+def _halves(chosen: list[int], samples: slice, n: int) -> list[tuple[list[int], slice]]:
+    """A batch of prompts and samples as two: half of the prompts, or of a single one's samples."""
+    if len(chosen) > 1:
+        half = len(chosen) // 2
+        return [(chosen[:half], samples), (chosen[half:], samples)]
+    start, stop, _ = samples.indices(n)
+    middle = (start + stop) // 2
+    return [(chosen, slice(start, middle)), (chosen, slice(middle, stop))]
 
 
 class _Drawn(NamedTuple):
@@ -176,11 +221,6 @@ class _Drawn(NamedTuple):
     rows_R: torch.Tensor
     tokens_R: torch.Tensor
     logp_R: torch.Tensor
-
-
-def _uniforms(seed: int, n: int, sampling: Sampling) -> NDArray[np.float32]:
-    """Uniform numbers in [0, 1) per sample and position [n, T]: the only source of randomness."""
-    return np.random.default_rng(seed).random((n, sampling.max_new_tokens), dtype=np.float32)
 
 
 def _cut_at_stop(drawn: Sequence[_Drawn], stops: Set[int]) -> list[tuple[list[int], list[float]]]:

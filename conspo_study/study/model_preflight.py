@@ -13,7 +13,6 @@ from typing import Any
 from conspo_study.config import RunConfig
 from conspo_study.policy.errors import PolicyError
 from conspo_study.policy.files import file_problems
-from conspo_study.policy.lengths import Limit
 
 FLASH = "flash_attention_2"
 """Attention that this machine may lack although the workers' have it."""
@@ -23,21 +22,22 @@ LOADED_BYTES = 2 << 30
 values which are not finite are found, too."""
 
 
-def model_problems(config: RunConfig, folder: Path) -> list[str]:
+def model_problems(
+    config: RunConfig, folder: Path, note: Callable[[str], object] = lambda text: None
+) -> list[str]:
     """Everything that is known to keep the model in `folder` from being trained and sampled, one
     whole message each; nothing is known to do so where there is none.
 
-    `folder` is what `prepare_policy` returned. PyTorch is imported only where the files are whole.
+    `folder` is what `prepare_policy` returned. note: gets what is slower for this model than for
+    others. PyTorch is imported only where the files are whole.
     """
     policy = config.policy
     if problems := file_problems(folder, policy.trust_remote_code):
         return problems
     from conspo_study.policy.architecture import cannot_load, empty_model
-    from conspo_study.policy.load import load_policy
     from conspo_study.policy.lora import check_targets
     from conspo_study.policy.recompute import enable_recomputing
     from conspo_study.policy.tensors import header_problems
-    from conspo_study.rollout.decodable import decoding_problem
 
     try:
         found = read_config(config, folder)
@@ -49,10 +49,6 @@ def model_problems(config: RunConfig, folder: Path) -> list[str]:
         problems += header_problems(model, folder)
     except Exception as error:  # whatever transformers makes of names and shapes that do not fit
         problems.append(str(cannot_load(folder, policy, error)))
-    if config.rollout.engine == "transformers" and (
-        problem := decoding_problem(type(model), found)
-    ):
-        problems.append(f"policy.model: {folder}: {problem}")
     checks: list[Callable[[], Any]] = [lambda: _stops(config, folder, model)]
     if policy.lora_rank:
         checks.append(lambda: check_targets(model, policy.lora_targets))
@@ -60,13 +56,30 @@ def model_problems(config: RunConfig, folder: Path) -> list[str]:
         checks.append(lambda: enable_recomputing(model))
     size = 4 * sum(parameter.numel() for parameter in model.parameters())
     if size <= LOADED_BYTES and policy.attention != FLASH:
-        checks.append(lambda: problems or load_policy(policy, folder))
+        checks.append(lambda: problems or _tried(config, folder, note))
     for check in checks:
         try:
             check()
         except (PolicyError, ModuleNotFoundError) as error:
             problems.append(str(error))
     return problems
+
+
+def _tried(config: RunConfig, folder: Path, note: Callable[[str], object]) -> Any:
+    """A model loaded as a worker would, after telling which slower ways it needs. Raises
+    PolicyError."""
+    from conspo_study.policy.load import load_policy
+    from conspo_study.policy.packed_attention import can_pack
+    from conspo_study.rollout.decodable import Way, way_to_decode
+
+    model, _ = load_policy(config.policy, folder)
+    if not can_pack(model):
+        note(f"{type(model).__name__}: scored row by row, since its rollouts cannot be packed")
+    if config.rollout.engine == "transformers":
+        way = way_to_decode(model)
+        if way in (Way.EQUAL_LENGTHS, Way.REREAD):
+            note(f"{type(model).__name__}: decoded {way.value}")
+    return model
 
 
 def read_config(config: RunConfig, folder: Path) -> Any:
@@ -103,17 +116,8 @@ def positions_problem(config: RunConfig, model_config: Any, longest_prompt: int)
     model_config: what `read_config` returned.
     """
     from conspo_study.policy.lengths import longest_sequence
-    from conspo_study.rollout.decodable import attention_window
 
-    limits = [longest_sequence(model_config)]
-    if config.rollout.engine == "transformers" and (window := attention_window(model_config)):
-        why = (
-            f"rollout.engine=transformers reproduces no attention window, here of {window:,} tokens"
-        )
-        limits.append(Limit(window, why))
-    limit = min(
-        (one for one in limits if one is not None), key=lambda one: one.tokens, default=None
-    )
+    limit = longest_sequence(model_config)
     responses = {
         "rollout.max_new_tokens": config.rollout.max_new_tokens,
         "evaluation.max_new_tokens": config.evaluation.max_new_tokens,

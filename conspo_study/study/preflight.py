@@ -162,7 +162,9 @@ def _check_policy(run: RunConfig, found: Preflight, fetch: bool) -> None:
         return
     from conspo_study.study.model_preflight import model_problems, read_config
 
-    problems = model_problems(run, folder)
+    notes: list[str] = []
+    problems = model_problems(run, folder, notes.append)
+    found.notes += [note for note in notes if note not in found.notes]
     found.problems += [problem for problem in problems if problem not in found.problems]
     if problems:
         return

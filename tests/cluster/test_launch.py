@@ -1,11 +1,14 @@
 """A cluster that is not there, or cannot be used, is an error at once."""
 
+import ctypes
+import signal
 import socket
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 
 from conspo_study.cluster import connection, launch
 from conspo_study.cluster.connection import (
@@ -15,6 +18,7 @@ from conspo_study.cluster.connection import (
     metrics_port,
     ray_cluster,
 )
+from conspo_study.processes.interrupts import interrupts
 from conspo_study.records import StudyError
 from conspo_study.results.retention import BUDGET
 from conspo_study.terminal.console import Console
@@ -54,6 +58,25 @@ def test_what_processes_of_a_cluster_need_is_passed_on_and_nothing_else(monkeypa
         "HF_HOME": "/shared/hub",
         "HF_HUB_OFFLINE": "1",
     }
+
+
+def test_a_signal_is_heard_after_ray_has_ended(monkeypatch):
+    """Ray's core gives SIGTERM back to the system when it ends, unseen by Python."""
+
+    def core_ends():
+        ctypes.CDLL(None).signal(signal.SIGTERM, None)
+
+    def is_handled():
+        status = Path("/proc/self/status").read_text()
+        caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+        return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+    monkeypatch.setattr(ray, "shutdown", core_ends)
+    with interrupts():
+        core_ends()
+        assert not is_handled()
+        connection._shut_down()
+        assert is_handled()
 
 
 def test_a_budget_that_is_no_amount_stops_a_study_before_ray_starts(monkeypatch, tmp_path):

@@ -118,20 +118,3 @@ def test_a_policy_restores_what_it_saved(tmp_path):
         other.model.norm.weight.zero_()
     restore_policy(other, tmp_path / "saved")
     assert torch.equal(other.model.norm.weight, model.model.norm.weight)
-
-
-def test_logit_scaling_is_refused(tmp_path):
-    from transformers import CohereConfig, CohereForCausalLM
-
-    model = CohereForCausalLM(
-        CohereConfig(
-            vocab_size=62,
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            logit_scale=0.25,
-        )
-    )
-    with pytest.raises(ValueError, match="changes its logits"):
-        load_policy(*save(tmp_path, model))

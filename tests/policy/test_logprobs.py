@@ -78,10 +78,3 @@ def test_no_tensor_of_all_tokens_times_the_vocabulary_is_ever_made(rows, monkeyp
     with LargestTensor() as largest:
         model(torch.tensor([[1, 5, *response] for response in responses]))
     assert largest.elements > rows * chunk
-
-
-def test_models_that_transform_their_logits_are_refused():
-    model = random_model("Llama")
-    model.config.final_logit_softcapping = 30.0
-    with pytest.raises(ValueError, match="final_logit_softcapping=30"):
-        response_logprobs(model, PROMPTS, RESPONSES)

@@ -93,22 +93,32 @@ def test_recomputed_activations_and_adapters_change_nothing():
         assert_same(a, b, terms)
 
 
-@pytest.mark.parametrize(
-    "unfit",
-    [
-        lambda: random_model("Mistral", sliding_window=4),
-        lambda: random_model("Llama", attn_implementation="eager"),
-        lambda: random_model(
-            "Qwen2",
-            use_sliding_window=True,
-            sliding_window=4,
-            layer_types=["full_attention", "sliding_attention"],
-        ),
-    ],
-    ids=["window", "eager", "some layers"],
-)
-def test_models_that_attend_otherwise_are_read_row_by_row(unfit):
-    model = exact(unfit())
+MIXED = {"use_sliding_window": True, "layer_types": ["full_attention", "sliding_attention"]}
+
+
+@pytest.mark.parametrize("window", [2, 4, 9])
+@pytest.mark.parametrize(("family", "settings"), [("Mistral", {}), ("Qwen2", MIXED)])
+def test_attention_windows_are_packed_within_them_and_beyond(family, settings, window):
+    model = exact_model(family, sliding_window=window, **settings)
+    enable_packing(model)
+    assert can_pack(model)
+    check(model, PROMPTS, RESPONSES)
+
+
+def test_a_mask_that_nothing_reads_cannot_go_unnoticed(monkeypatch):
+    """As in an architecture whose layers do not hand on what they are given."""
+    model = packed_model()
+    layer = type(model.model.layers[0])
+    forward = layer.forward
+    monkeypatch.setattr(
+        layer, "forward", lambda self, *args, packing, **given: forward(self, *args, **given)
+    )
+    with torch.no_grad():
+        assert response_logprobs(model, PROMPTS, RESPONSES).isnan().all()
+
+
+def test_models_that_attend_otherwise_are_read_row_by_row():
+    model = exact(random_model("Llama", attn_implementation="eager"))
     enable_packing(model)
     assert not can_pack(model)
     check(model, PROMPTS, RESPONSES)

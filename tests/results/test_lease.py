@@ -318,6 +318,37 @@ def test_the_heartbeat_is_the_last_field_and_the_length_never_changes(path: Path
         assert len(sizes) == 1
 
 
+def test_two_threads_may_release_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The study's, and the one that ends it because stopping in order takes too long."""
+    lease, closed, errors = Lease(path), [], []
+    lease.acquire()
+
+    def close(opened: int) -> None:
+        if opened == fd:
+            time.sleep(0.1)
+            closed.append(opened)
+        else:
+            really_close(opened)
+
+    def release() -> None:
+        try:
+            lease.release()
+        except Exception as error:
+            errors.append(error)
+
+    fd, really_close = lease._fd, os.close
+    with monkeypatch.context() as patch:
+        patch.setattr(lease_module.os, "close", close)
+        threads = [threading.Thread(target=release) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    os.close(fd)
+    assert closed == [fd] and errors == []
+    assert not path.exists()
+
+
 def test_a_heartbeat_that_is_late_for_the_release_reports_no_loss(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

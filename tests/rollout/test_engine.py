@@ -174,12 +174,6 @@ def test_logits_of_a_diverged_policy_are_refused(model, engine):
         engine.generate(PROMPTS, 3, SAMPLING, SEEDS)
 
 
-def test_models_with_other_than_full_attention_are_refused():
-    model = random_model("Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1)
-    with pytest.raises(ValueError, match="sliding_attention"):
-        TransformersEngine(model, TOKENIZER)
-
-
 @pytest.mark.parametrize(
     "wrong",
     [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.1}, {"max_new_tokens": 0}],

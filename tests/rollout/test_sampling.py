@@ -71,3 +71,37 @@ def test_logits_of_a_diverged_policy_give_tokens_without_a_probability(bad, temp
     tokens, logprobs = next_tokens(logits, torch.full((3,), 0.5), sampling)
     assert all(0 <= token < 5 for token in tokens.tolist())
     assert logprobs.isnan().tolist() == [False, True, False]
+
+
+VOCABULARY = 151_936
+"""Of Qwen 2 and 3."""
+
+
+@pytest.mark.parametrize("size", [1024, 1025, 4096, VOCABULARY])
+def test_a_large_vocabulary_is_drawn_as_it_is_reported(size):
+    """Cumulative sums in float32 would give a thousandth of the mass to other tokens, and to most
+    tokens nothing."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(1, size, generator=generator)
+    uniforms = torch.rand(2000, generator=generator, dtype=torch.float64)
+    drawn = torch.cat([next_tokens(logits, u[None], FULL)[0] for u in uniforms])
+    ends = logits.double().softmax(-1).cumsum(-1)[0]
+    expected = torch.searchsorted(ends / ends[-1], uniforms, right=True)
+    rounding = size * torch.finfo(torch.float32).eps * 2000 if size <= 1024 else 2
+    assert int((drawn != expected).sum()) <= rounding
+
+
+def test_every_token_of_a_large_vocabulary_can_be_drawn():
+    size = 5000
+    logits = torch.zeros(1, size).expand(size, -1)
+    middles = (torch.arange(size, dtype=torch.float64) + 0.5) / size
+    assert torch.equal(next_tokens(logits, middles, FULL)[0], torch.arange(size))
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    assert next_tokens(logits[:2], ends, FULL)[0].tolist() == [0, size - 1]
+
+
+def test_a_row_of_a_large_vocabulary_without_numbers_has_no_probability():
+    logits = torch.zeros(2, 3000)
+    logits[1, 7] = float("nan")
+    tokens, logp = next_tokens(logits, torch.tensor([0.5, 0.5]), FULL)
+    assert tokens.max() < 3000 and logp.isfinite().tolist() == [True, False]

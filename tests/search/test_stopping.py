@@ -58,9 +58,11 @@ TUNE = """
     print("running", flush=True)
     while not stopped:
         time.sleep(0.01)
-    print("stopping", flush=True)
 {after}
     return False
+"""
+STOPS = """
+    print("stopping", flush=True)
 """
 FILLS = """
     size = log.path.stat().st_size
@@ -82,8 +84,10 @@ COMPLETES = """
 SIGNALS = pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
+# Says so only inside the `try`: a signal before it would end the study in order.
 HANGS = """
     try:
+        print("{says}", flush=True)
         time.sleep(60)
     finally:
         time.sleep(60)
@@ -154,7 +158,7 @@ def test_a_signal_ends_a_study_that_can_be_resumed(tmp_path, number, status):
 
 @SIGNALS
 def test_tune_is_asked_to_stop_in_order(tmp_path, number, status):
-    with running(tmp_path, TUNE.format(after="")) as study:
+    with running(tmp_path, TUNE.format(after=STOPS)) as study:
         study.send_signal(number)
         output, errors = study.communicate(timeout=PATIENCE_S)
     assert study.returncode == status
@@ -163,7 +167,7 @@ def test_tune_is_asked_to_stop_in_order(tmp_path, number, status):
 
 @SIGNALS
 def test_a_second_signal_ends_it_at_once(tmp_path, number, status):
-    with running(tmp_path, TUNE.format(after=HANGS)) as study:
+    with running(tmp_path, TUNE.format(after=HANGS.format(says="stopping"))) as study:
         study.send_signal(number)
         assert study.stdout.readline() == "stopping\n"
         study.send_signal(number)
@@ -174,10 +178,11 @@ def test_a_second_signal_ends_it_at_once(tmp_path, number, status):
     assert_it_goes_on(tmp_path)
 
 
-@pytest.mark.parametrize("body", [TUNE.format(after=HANGS), 'print("running", flush=True)' + HANGS])
+@pytest.mark.parametrize(
+    "body", [TUNE.format(after=HANGS.format(says="stopping")), HANGS.format(says="running")]
+)
 def test_a_study_that_cannot_stop_in_order_is_ended_in_time(tmp_path, body):
     """A signal to the whole process group ends Ray, which then answers nothing any more."""
-    body = body if body.startswith("\n") else f"    {body}"
     with running(tmp_path, body) as study:
         sent = time.monotonic()
         study.terminate()

@@ -24,7 +24,9 @@ VLLM = {"rollout__engine": "vllm"}
     ("mean", "most", "settings"),
     [
         (1e-6, 1e-4, {}),
-        (1e-5, 0.5, VLLM),  # a token that went to another expert
+        (1e-5, 0.09, VLLM),
+        (1e-5, 0.5, VLLM | {"update__mismatch_limit": 1}),  # a token that went to another expert
+        (0.02, 30.0, HALF | {"update__mismatch_limit": 40}),
         (0.02, 3.0, HALF),
         (0.05, 8.0, VLLM | {"rollout__vllm_dtype": "bfloat16"}),
         (float("nan"), float("nan"), {}),  # a diverged policy is told elsewhere
@@ -38,7 +40,9 @@ def test_rounding_is_no_mismatch(mean, most, settings):
     ("mean", "most", "settings"),
     [
         (2.9, 13.6, {}),
-        (0.001, 2.0, {}),
+        (0.001, 0.2, {}),
+        (0.05, 0.5, {"update__mismatch_limit": 1}),  # the mean is what it is
+        (0.02, 3.0, HALF | {"update__mismatch_limit": 2}),
         (0.05, 0.5, VLLM),
         (1.5, 13.6, HALF),
         (0.02, 3.0, {"rollout__vllm_dtype": "bfloat16"}),  # of an engine that does not run
