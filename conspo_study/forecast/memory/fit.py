@@ -65,7 +65,7 @@ def memory_problems(
     if memory is None:
         return []
     problems = []
-    if memory.bytes > room(gpu_bytes):
+    if memory.bytes > room(gpu_bytes) and _rows_that_fit(run, seeds, gpu_bytes) is None:
         when, items = memory.peak()
         largest = ", ".join(f"{size_text(i.bytes)} {i.name}" for i in items[:_LARGEST])
         problems.append(
@@ -101,8 +101,19 @@ def memory_warnings(run: RunConfig, seeds: int, gpu_bytes: int | None) -> Iterat
             f"attention keeps {shape.heads} heads x L x L scores of a sequence of L tokens at "
             f"once, so memory grows with the square of the response limit: set {mend}"
         )
-    engine = _engine(run, gpu_bytes) if gpu_bytes else None
-    if gpu_bytes and engine and 0 < engine.at_once < engine.wanted:
+    if gpu_bytes is None:
+        return
+    memory = estimate_memory(run, seeds, gpu_bytes)
+    if memory is not None and memory.bytes > room(gpu_bytes):
+        rows = _rows_that_fit(run, seeds, gpu_bytes)
+        if rows is not None:
+            yield (
+                f"sampling begins with {size_text(memory.bytes)} and decodes half as many rows "
+                "whenever memory runs out; what fits from the start: "
+                f"{_typed({'rollout.batch_rows': rows})}"
+            )
+    engine = _engine(run, gpu_bytes)
+    if engine and 0 < engine.at_once < engine.wanted:
         told = (
             f"the engine's cache holds {engine.at_once:,} of the {engine.wanted:,} responses that "
             "it is asked for at once; the others wait"
@@ -112,6 +123,17 @@ def memory_warnings(run: RunConfig, seeds: int, gpu_bytes: int | None) -> Iterat
             assert more is not None
             told += f": {_typed(larger)} fits, too, and holds {more.at_once:,}"
         yield told
+
+
+def _rows_that_fit(run: RunConfig, seeds: int, gpu_bytes: int) -> int | None:
+    """The most rows, of halves of the run's, with which the transformers engine fits, since it
+    goes on with half of them when memory runs out; None if fewer rows do not help."""
+    rows = run.rollout.batch_rows // 2
+    while run.rollout.engine == "transformers" and rows >= run.rollout.group_size:
+        if _is_enough(with_overrides(run, {"rollout.batch_rows": rows}), seeds, gpu_bytes):
+            return rows
+        rows //= 2
+    return None
 
 
 def _larger_share(run: RunConfig, seeds: int, gpu_bytes: int) -> dict[str, Any] | None:
@@ -139,7 +161,8 @@ def _advice(run: RunConfig, seeds: int, gpu_bytes: int, instead: str | None) -> 
             changed = with_overrides(run, changes)
         except ConfigError:
             return False
-        return _is_enough(changed, count, gpu_bytes)
+        enough = _is_enough(changed, count, gpu_bytes)
+        return enough or _rows_that_fit(changed, count, gpu_bytes) is not None
 
     def chosen(count: int) -> str:
         return instead or f"--seeds {','.join(map(str, range(count)))}"
@@ -184,11 +207,6 @@ def _remedies(run: RunConfig) -> Iterator[dict[str, Any]]:
     longest = run.data.max_prompt_tokens + rollout.max_new_tokens
     if run.update.micro_batch_tokens > max(longest, _FEWEST_TOKENS):
         yield {"update.micro_batch_tokens": max(longest, _FEWEST_TOKENS)}
-    if rollout.engine == "transformers" and rollout.batch_rows > rollout.group_size:
-        rows = rollout.batch_rows // 2
-        while rows >= rollout.group_size:
-            yield {"rollout.batch_rows": rows}
-            rows //= 2
     if run.policy.precision == "float32":
         yield {"policy.precision": "bfloat16"}
     for workers in _SHARDS:
