@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from ctypes import CDLL, byref, c_uint
+from ctypes import CDLL, Structure, byref, c_uint, c_ulonglong, c_void_p
 from pathlib import Path
 
 _NVML = "libnvidia-ml.so.1"
@@ -64,6 +64,38 @@ def usable_gpus() -> int:
     count = _gpus_of_the_machine()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return count if visible is None else _visible(visible, count)
+
+
+def smallest_gpu_bytes() -> int | None:
+    """Bytes of memory of the smallest GPU of this machine; None without one, where it cannot be
+    asked, and where parts of GPUs (MIG) are used."""
+    if "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", "") or not usable_gpus():
+        return None
+    return min(_gpu_sizes(), default=None)
+
+
+class _GpuMemory(Structure):
+    """NVML's `nvmlMemory_t`, in bytes."""
+
+    _fields_ = (("total", c_ulonglong), ("free", c_ulonglong), ("used", c_ulonglong))
+
+
+def _gpu_sizes() -> list[int]:
+    """Bytes of memory of each GPU of the machine, by NVIDIA's library; none without it."""
+    sizes = []
+    with suppress(OSError, AttributeError):
+        library, count = CDLL(_NVML), c_uint()
+        if library.nvmlInit_v2() == 0:
+            library.nvmlDeviceGetCount_v2(byref(count))
+            for index in range(count.value):
+                gpu, memory = c_void_p(), _GpuMemory()
+                if (
+                    library.nvmlDeviceGetHandleByIndex_v2(index, byref(gpu)) == 0
+                    and library.nvmlDeviceGetMemoryInfo(gpu, byref(memory)) == 0
+                ):
+                    sizes.append(memory.total)
+            library.nvmlShutdown()
+    return sizes
 
 
 def _cores() -> int:

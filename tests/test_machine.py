@@ -1,12 +1,14 @@
 """A mask, a quota or a list of visible GPUs is what a study counts with, not the machine."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from conspo_study import machine
-from conspo_study.machine import usable_cores, usable_gpus, usable_memory
+from conspo_study.machine import smallest_gpu_bytes, usable_cores, usable_gpus, usable_memory
 
 
 @pytest.fixture
@@ -119,3 +121,54 @@ def test_a_machine_without_the_library_counts_device_files(monkeypatch):
     monkeypatch.setattr(machine, "_NVML", "libnosuch.so")
     devices = list(Path("/dev").glob("nvidia[0-9]"))
     assert machine._gpus_of_the_machine() == len(devices)
+
+
+NVML = """
+struct memory {{ unsigned long long total, free, used; }};
+static unsigned long long sizes[] = {{{sizes}}};
+int nvmlInit_v2(void) {{ return 0; }}
+int nvmlShutdown(void) {{ return 0; }}
+int nvmlDeviceGetCount_v2(unsigned *count) {{ *count = {count}; return 0; }}
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **gpu) {{
+    *gpu = &sizes[index]; return 0;
+}}
+int nvmlDeviceGetMemoryInfo(void *gpu, struct memory *found) {{
+    found->total = *(unsigned long long *)gpu; found->free = 1; return {status};
+}}
+"""
+
+
+@pytest.fixture
+def nvml(tmp_path, monkeypatch):
+    """Makes a library that answers as NVIDIA's does, for GPUs of these sizes."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+
+    def make(*sizes, status=0):
+        text = ", ".join(f"{size}ull" for size in sizes)
+        source, library = tmp_path / "nvml.c", tmp_path / f"nvml-{len(sizes)}-{status}.so"
+        source.write_text(NVML.format(sizes=text, count=len(sizes), status=status))
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+        monkeypatch.setattr(machine, "_NVML", str(library))
+
+    return make
+
+
+def test_the_smallest_gpu_is_found_by_the_library(nvml, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    nvml(85_899_345_920, 25_757_220_864)
+    assert usable_gpus() == 2
+    assert smallest_gpu_bytes() == 25_757_220_864
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert smallest_gpu_bytes() is None, "none is visible"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-0")
+    assert smallest_gpu_bytes() is None, "parts have sizes of their own"
+
+
+def test_a_gpu_whose_size_cannot_be_asked_has_none(nvml, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    nvml(85_899_345_920, status=3)
+    assert usable_gpus() == 1 and smallest_gpu_bytes() is None
+    monkeypatch.setattr(machine, "_NVML", "libnosuch.so")
+    assert machine._gpu_sizes() == []

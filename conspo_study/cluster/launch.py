@@ -80,7 +80,9 @@ def launch(
         if named_cluster():
             nodes = cluster.nodes
             cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
-            plan = make_plan(study, cpus, gpus, nodes=nodes, folder=folder)
+            plan = make_plan(
+                study, cpus, gpus, nodes=nodes, folder=folder, gpu_bytes=plan.gpu_bytes
+            )
             if plan.problems:
                 raise StudyError("\n".join(plan.problems))
         search = Search(study, log, retried)

@@ -73,7 +73,7 @@ class StudyChoice:
     """Options that say which study is meant."""
 
     preset: Annotated[str, tyro.conf.arg(metavar="NAME")] = "embedded"
-    """Starting configuration: embedded, quick, smollm2, or a run of the paper (paper/...)."""
+    """Starting configuration: embedded, quick, smollm2, lab/... (one GPU) or paper/... (eight)."""
     set: Assignments = ()
     """Change settings; `conspo settings` lists them. May be repeated."""
     data_dir: OptionalPath = None
@@ -88,6 +88,8 @@ class StudyChoice:
     """Where results directories are made."""
     sampler: Name = None
     """How settings to try are chosen: tpe, gp, qmc, random or grid."""
+    gpu_memory: Annotated[float | None, tyro.conf.arg(metavar="GIB", help_behavior_hint="")] = None
+    """GiB of the smallest GPU, by default of those here: what fits, and lab/... presets, follow."""
     confirm: Flag = True
     """Do not run the winner and the anchors again on fresh seeds and problems."""
 

@@ -61,6 +61,8 @@ class Plan(StudyChoice, Verb):
         from conspo_study.study import Study, UntrustedCode
 
         for field in fields(StudyChoice):
+            if field.name == "gpu_memory":
+                continue  # of the machine, not of the study
             if getattr(self, field.name) != field.default:
                 raise StudyError(
                     f"{folder} holds a study that has begun, which is planned as it is: leave out "
@@ -72,7 +74,14 @@ class Plan(StudyChoice, Verb):
         except UntrustedCode as error:
             raise error.typed(f"conspo plan {shlex.quote(self.study)}") from None
         place = folder.resolve()
-        print_plan(study, console, every_setting=self.all, spread=spread, folder=place)
+        print_plan(
+            study,
+            console,
+            every_setting=self.all,
+            spread=spread,
+            folder=place,
+            gpu_memory=self.gpu_memory,
+        )
 
 
 def _holds_study(folder: Path) -> bool:

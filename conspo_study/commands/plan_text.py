@@ -9,9 +9,11 @@ from typing import Any
 
 from conspo_study.config import RunConfig, flatten
 from conspo_study.definition import Anchor, Choice, StudyDefinition
+from conspo_study.definition.lab_runs import LAB_RUNS, LARGEST
 from conspo_study.definition.paper_runs import PAPER_RUNS
-from conspo_study.definition.presets import PRESETS
+from conspo_study.definition.presets import PRESETS, preset_for
 from conspo_study.definition.space import Dimension
+from conspo_study.forecast.placement import gpu_gib
 from conspo_study.forecast.plan import WIDTH, titled
 from conspo_study.records import StudyError
 from conspo_study.statistics.paired_spread import PairedSpread
@@ -31,17 +33,20 @@ def print_plan(
     every_setting: bool = False,
     spread: PairedSpread | None = None,
     folder: Path | None = None,
+    gpu_memory: float | None = None,
 ) -> None:
     """Print what differs from the preset and what a run would do.
 
     preset: by default the one that differs least. every_setting: print all settings. spread,
-    folder: as for `Study.plan`. Raises StudyError, at the end, with what forbids a run here.
+    folder, gpu_memory: as for `Study.plan`. Raises StudyError, at the end, with what forbids a run
+    here.
     """
     width = min(WIDTH, shutil.get_terminal_size().columns)
-    for title, text in [*declared(study, preset or nearest_preset(study.base), every_setting)]:
+    near, gib = preset or nearest_preset(study.base), gpu_gib(gpu_memory)
+    for title, text in [*declared(study, near, every_setting, gib)]:
         console.lines(titled(title, text, width))
     console.line("")
-    plan = study.plan(spread=spread, folder=folder)
+    plan = study.plan(spread=spread, folder=folder, gpu_memory=gpu_memory)
     checked = study.preflight(plan)
     console.lines(plan.lines(width))
     for text in checked.lines():
@@ -51,14 +56,20 @@ def print_plan(
 
 
 def declared(
-    study: StudyDefinition, preset: str, every_setting: bool = False
+    study: StudyDefinition, preset: str, every_setting: bool = False, gib: float | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Titles and texts of what the study's declaration says."""
+    """Titles and texts of what the study's declaration says.
+
+    gib: GiB of the GPU that the preset is meant for, if it depends on one.
+    """
     yield "study", f"{study.name}, by {study.metric}"
-    changed = changes(study, preset)
-    yield "preset", preset + (", with" if changed or every_setting else " as it is")
+    changed = changes(study, preset, gib)
+    size = f" for a GPU of {gib or LARGEST:.3g} GiB" if preset in LAB_RUNS else ""
+    yield "preset", preset + size + (", with" if changed or every_setting else " as it is")
+    if preset in LAB_RUNS:
+        yield "", "not yet run on a GPU: what follows is arithmetic"
     if every_setting:
-        yield from (("", text) for text in every(study, preset))
+        yield from (("", text) for text in every(study, preset, gib))
     else:
         yield from (
             ("", f"{path} = {setting_text(value)}  (preset: {before})")
@@ -80,10 +91,12 @@ def declared(
             yield name.replace("_", " "), _rule(value)
 
 
-def changes(study: StudyDefinition, preset: str) -> dict[str, tuple[Any, str]]:
+def changes(
+    study: StudyDefinition, preset: str, gib: float | None = None
+) -> dict[str, tuple[Any, str]]:
     """Setting -> its value in the study and the preset's, as text, where these differ; without
-    what is searched."""
-    before = flatten(PRESETS[preset])
+    what is searched. gib: as for `declared`."""
+    before = flatten(preset_for(preset, gib))
     return {
         path: (value, setting_text(before[path]) if path in before else "has no such setting")
         for path, value in flatten(study.base).items()
@@ -91,10 +104,10 @@ def changes(study: StudyDefinition, preset: str) -> dict[str, tuple[Any, str]]:
     }
 
 
-def every(study: StudyDefinition, preset: str) -> Iterator[str]:
+def every(study: StudyDefinition, preset: str, gib: float | None = None) -> Iterator[str]:
     """All settings that are not searched, marked where they differ from the preset, and with their
     origin where that is a run of the paper."""
-    paper, changed = PAPER_RUNS.get(preset), changes(study, preset)
+    paper, changed = PAPER_RUNS.get(preset), changes(study, preset, gib)
     origins = paper.origins(study.base) if paper else {}
     for path, value in flatten(study.base).items():
         if path in study.space:

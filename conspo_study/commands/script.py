@@ -24,7 +24,8 @@ from conspo_study.config import ConfigError, RunConfig, parse_assignments, with_
 from conspo_study.config.fields import NAME, fields_named
 from conspo_study.config.synonyms import nearest
 from conspo_study.definition import definition_problems
-from conspo_study.definition.presets import PRESETS
+from conspo_study.definition.presets import PRESETS, preset_for
+from conspo_study.forecast.placement import gpu_gib
 from conspo_study.plugins import refuse_while_importing
 from conspo_study.processes.output import lasting_output
 from conspo_study.records import StudyError
@@ -71,7 +72,14 @@ def run_study(
         track = trackers_named(joined(options.track))
         study = chosen_study(build, options, defaults)
         if options.dry_run:
-            print_plan(study, console, preset=options.preset, every_setting=options.all)
+            print_plan(
+                study,
+                console,
+                preset=options.preset,
+                every_setting=options.all,
+                folder=options.results / study.name,
+                gpu_memory=options.gpu_memory,
+            )
             return None
         console.heading(study)
         return study.run(
@@ -81,6 +89,7 @@ def run_study(
             allow_changes=options.allow_changes,
             retry_failed=options.retry_failed,
             track=track,
+            gpu_memory=options.gpu_memory,
             console=console,
         )
 
@@ -97,7 +106,8 @@ def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str,
     overrides = parse_assignments(joined(options.set))
     if options.data_dir is not None:
         overrides = {"data.folder": str(options.data_dir), **overrides}
-    base = with_overrides(PRESETS[options.preset], overrides, _fitting(defaults, overrides))
+    preset = preset_for(options.preset, gpu_gib(options.gpu_memory))
+    base = with_overrides(preset, overrides, _fitting(defaults, overrides))
     try:
         declared = build(base)
         study = Study.model_validate({**declared.frozen(), **_changes(declared, options)})

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ def fetch(entry: NamedSet) -> Path:
             "CONSPO_STUDY_CACHE to a writable folder"
         ) from error
     return path
+
+
+def cannot_fetch(names: Iterable[str]) -> str | None:
+    """Why these sets, which are not on this machine, cannot be fetched, as far as that is known
+    without a network; None if nothing speaks against it."""
+    if find_spec("datasets") is not None:
+        return None
+    return (
+        f"{', '.join(names)}: not among the files of data.folder, and fetching from the hub needs "
+        "a library: pip install datasets (or name a folder with --data-dir)"
+    )
 
 
 def converted(hub: Hub, row: Mapping[str, Any], index: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conspo_study.config import RunConfig, with_overrides
+from conspo_study.definition.lab_runs import LAB_RUNS
 from conspo_study.definition.paper_runs import PAPER_RUNS, PUBLISHED_OBJECTIVE
 from conspo_study.definition.space import Value
 
@@ -90,5 +91,14 @@ PRESETS = {
     "embedded": EMBEDDED,
     "quick": QUICK,
     "smollm2": SMOLLM2,
+    **{name: run.config() for name, run in LAB_RUNS.items()},
     **{name: run.config for name, run in PAPER_RUNS.items()},
 }
+
+
+def preset_for(name: str, gpu_memory: float | None) -> RunConfig:
+    """A preset for a GPU of so many GiB, by default the one that it is written for. Raises KeyError
+    for an unknown name."""
+    if gpu_memory is not None and (run := LAB_RUNS.get(name)) is not None:
+        return run.config(gpu_memory)
+    return PRESETS[name]

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import heapq
-import math
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from conspo_study.config import EvaluationConfig, PolicyConfig, RunConfig
-from conspo_study.data.benchmarks import NAMED
+from conspo_study.config import PolicyConfig, RunConfig
 from conspo_study.definition import StudyDefinition, confirmation_batch, search_batch
-from conspo_study.forecast.known_models import KNOWN_MODELS
+from conspo_study.forecast.gpu_hours import run_cost
+from conspo_study.forecast.responses import evaluated_per_run, evaluation_steps
+from conspo_study.forecast.shapes import parameter_count, trained_parameters
 from conspo_study.policy.models import EMBEDDED, local_folder
-from conspo_study.policy.safetensors_header import read_header
-from conspo_study.untrusted import open_regular
 
 EMBEDDED_TOKENS_PER_S = 10_000
 """Generated tokens per second of training that one core manages with the embedded model."""
 EMBEDDED_RESPONSE_TOKENS = 15
 """Mean response length of the embedded model over a run."""
-EMBEDDED_PARAMETERS = 110_784
 TRIAL_OVERHEAD_S = 5.0
 """Seconds that a trial spends outside of its steps: processes, imports, collectives."""
 CHECKPOINTS_RUNNING = 3
@@ -38,11 +34,11 @@ _BYTES_PER_KEPT_TOKEN = 2
 """Size of a token of a stored response, compressed."""
 
 
-def study_seconds(study: StudyDefinition, slots: int) -> float | None:
+def study_seconds(study: StudyDefinition, slots: int, gpu_bytes: int | None = None) -> float | None:
     """Wall time in seconds with `slots` trials at a time and no early stopping; None for models of
-    unknown speed."""
+    unknown speed. gpu_bytes: the size of a GPU, which stands for its speed."""
     search, again = search_batch(study), confirmation_batch(study)
-    each = trial_seconds(search.run, search.seeds)
+    each = trial_seconds(search.run, search.seeds, gpu_bytes)
     if each is None:
         return None
     anchors = len(study.anchors)
@@ -51,7 +47,7 @@ def study_seconds(study: StudyDefinition, slots: int) -> float | None:
     waits_for = [0] * anchors
     waits_for += [max(0, n - study.lag) if study.waits_for_results else 0 for n in searched]
     if again is not None:
-        times += [trial_seconds(again.run, again.seeds) or 0.0] * again.trials
+        times += [trial_seconds(again.run, again.seeds, gpu_bytes) or 0.0] * again.trials
         # Baselines are confirmed as soon as there is room, the winner when it is known.
         waits_for += [0] * (again.trials - 1) + [study.trials]
     return max(finish_times(times, [0.0] * slots, waits_for))
@@ -77,27 +73,11 @@ def study_bytes(study: StudyDefinition, concurrent: int, budget: int) -> int | N
     return rows + max(safe, min(ended, budget)) + running
 
 
-def evaluated_per_run(run: RunConfig) -> int:
-    """Number of responses of all evaluations of one seed, the one before training included."""
-    settings = run.evaluation
-    ends, between = _evaluations(run)
-    times = {name: ends + between * (name in settings.tracked_sets) for name in settings.names}
-    return sum(
-        count * problems_of(name, settings) * (settings.samples_for(name) + int(settings.greedy))
-        for name, count in times.items()
-    )
-
-
-def problems_of(name: str, settings: EvaluationConfig) -> int:
-    """Number of problems of a set that are evaluated; an upper bound for a file of unknown size."""
-    known = NAMED.get(settings.source(name))
-    rows = settings.problems_per_set if known is None else known.rows
-    return min(rows, settings.problems_per_set)
-
-
-def trial_seconds(run: RunConfig, seeds: int) -> float | None:
+def trial_seconds(run: RunConfig, seeds: int, gpu_bytes: int | None = None) -> float | None:
     """Wall time in seconds of a trial that is not stopped; None for models and engines of unknown
     speed."""
+    if (cost := run_cost(run, gpu_bytes)) is not None:
+        return cost.trial_seconds(seeds)
     if run.policy.model != EMBEDDED or run.rollout.engine != "transformers":
         return None
     rollouts = run.rollout.prompts_per_step * run.rollout.group_size
@@ -113,31 +93,18 @@ def checkpoint_bytes(run: RunConfig, seeds: int) -> int | None:
     return None if parameters is None else seeds * parameters * _BYTES_PER_PARAMETER
 
 
-def parameter_count(policy: PolicyConfig) -> int | None:
-    """Number of parameters of a model; None if it is unknown and not on this machine yet, or cannot
-    be read."""
-    if policy.model == EMBEDDED:
-        return EMBEDDED_PARAMETERS
-    total = sum(map(math.prod, _shapes_of(policy).values()))
-    known = KNOWN_MODELS.get(policy.model)
-    return total or (known.parameters if known else None)
-
-
-def trained_parameters(policy: PolicyConfig) -> int | None:
-    """Number of parameters that training changes; None if those of the model are unknown."""
-    if not policy.lora_rank:
-        return parameter_count(policy)
-    # For each adapted matrix [out, in]: rank x in and out x rank.
-    shapes, known = _shapes_of(policy), KNOWN_MODELS.get(policy.model)
-    if not shapes and known is not None:
-        shapes = dict(known.matrices())
-    adapted = [sum(shape) for name, shape in shapes.items() if _is_adapted(name, shape, policy)]
-    return policy.lora_rank * sum(adapted) or None
+def fetched_bytes(policy: PolicyConfig) -> int | None:
+    """Bytes that are fetched for a model, in 16 bits a weight as most are stored; 0 if it is here,
+    None if its size is unknown."""
+    if policy.model == EMBEDDED or local_folder(policy) is not None:
+        return 0
+    parameters = parameter_count(policy)
+    return None if parameters is None else 2 * parameters
 
 
 def rows_bytes(run: RunConfig, seeds: int) -> int:
     """Bytes of a trial's evaluation rows, step rows and stored responses."""
-    files = sum(_evaluations(run))
+    files = sum(evaluation_steps(run))
     evaluated = evaluated_per_run(run) * _BYTES_PER_EVALUATED + files * _BYTES_PER_FILE
     responses = run.train.store_rollouts_groups * run.rollout.group_size
     kept = responses * run.rollout.max_new_tokens * _BYTES_PER_KEPT_TOKEN + _BYTES_PER_FILE
@@ -164,32 +131,3 @@ def finish_times(
         ends.append(started + length)
         heapq.heappush(slots, ends[-1])
     return ends
-
-
-def _evaluations(run: RunConfig) -> tuple[int, int]:
-    """Number of evaluations of all sets, and of those of the tracked sets alone."""
-    return 2, -(-run.train.steps // run.evaluation.every) - 1
-
-
-def _shapes_of(policy: PolicyConfig) -> dict[str, list[int]]:
-    """Names and shapes of the weights of a model on this machine; empty if there is none."""
-    folder = local_folder(policy)
-    try:
-        return dict(_shapes(folder)) if folder is not None else {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
-
-
-def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:
-    """Names and shapes of a model's weights, from the headers of its safetensors files."""
-    for path in folder.glob("*.safetensors"):
-        with open_regular(path, None) as file:
-            tensors = read_header(file).tensors
-        yield from ((name, tensor["shape"]) for name, tensor in tensors.items())
-
-
-def _is_adapted(name: str, shape: Sequence[int], policy: PolicyConfig) -> bool:
-    """True for a weight that gets an adapter: a matrix of a layer, not an embedding or the head."""
-    layer = name.removesuffix(".weight").rpartition(".")[2]
-    everything = policy.lora_targets == ("all-linear",)
-    return len(shape) == 2 and ((everything and ".layers." in name) or layer in policy.lora_targets)

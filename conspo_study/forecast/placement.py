@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from conspo_study.config import RunConfig
+from conspo_study.config.places import named_cluster
+from conspo_study.machine import smallest_gpu_bytes
+from conspo_study.records import StudyError
 from conspo_study.text import counted
 
 
@@ -69,6 +72,22 @@ def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
     scarce = "GPUs" if gpus_each and gpus * cpus_each <= cpus * gpus_each else "CPU cores"
     limit = f"{gpus if scarce == 'GPUs' else cpus} {scarce}"
     return Placement(0 if problems else sum(places) // workers, limit, tuple(problems))
+
+
+def gpu_bytes(gib: float | None) -> int | None:
+    """Bytes of the smallest GPU: of one of `gib` GiB, by default of those here; None if there are
+    none, or if the study goes to a cluster. Raises StudyError for what is no size."""
+    if gib is None:
+        return None if named_cluster() else smallest_gpu_bytes()
+    if not 1 <= gib < float("inf"):
+        raise StudyError(f"--gpu-memory is {gib:g}: give the GiB of a GPU, such as 24, 40 or 80")
+    return int(gib * 2**30)
+
+
+def gpu_gib(gib: float | None) -> float | None:
+    """The same in GiB."""
+    found = gpu_bytes(gib)
+    return None if found is None else found / 2**30
 
 
 def _workers_on(node: Node, run: RunConfig) -> int:

@@ -8,18 +8,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conspo_study.config import EvaluationConfig, config_hash, with_overrides
-from conspo_study.config.places import named_cluster
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import Batch, confirmation_batch, search_batch
-from conspo_study.definition.space.census import census
-from conspo_study.forecast.costs import evaluated_per_run, study_bytes, study_seconds
+from conspo_study.forecast.costs import fetched_bytes, study_bytes, study_seconds
 from conspo_study.forecast.gpu_hours import gpu_lines
 from conspo_study.forecast.margin_reach import margin_lines
-from conspo_study.forecast.memory import IN_MEMORY, Memory, estimate_memory
+from conspo_study.forecast.memory import Memory
+from conspo_study.forecast.memory.fit import fit_lines, memory_problems, memory_warnings
+from conspo_study.forecast.memory.trials import (
+    host_problems,
+    memory_notes,
+    neediest_notes,
+    neediest_run,
+)
+from conspo_study.forecast.notes import study_notes
 from conspo_study.forecast.placement import Node, Placement, place
-from conspo_study.machine import usable_memory
+from conspo_study.forecast.responses import evaluated_per_run
+from conspo_study.forecast.sampling_noise import SamplingNoise, sampling_noise
 from conspo_study.policy.models import EMBEDDED
+from conspo_study.results.folder import disk_problem
 from conspo_study.results.retention import BUDGET, budget_bytes
 from conspo_study.statistics.paired_spread import ONE_SEED, PairedSpread
 from conspo_study.text import counted, duration, size_text
@@ -71,18 +78,30 @@ class Plan:
     """Estimated wall time; None for models of unknown speed."""
     disk_bytes: int | None
     """Bytes of checkpoints and rows of all trials; None for models of unknown size."""
+    fetched_bytes: int | None
+    """Bytes of the model that has to be fetched first; None if unknown."""
+    disk_problem: str | None
+    """Why the disk is too small; None if it is not."""
     checkpoint_budget: int
     """Most bytes of the checkpoints of ended trials."""
     spread: PairedSpread | None
     """Seed-to-seed variation of paired differences; None while it is unknown."""
     gpu_hours: tuple[str, ...]
     """An estimate with its arithmetic; empty for unknown models."""
+    gpu_bytes: int | None
+    """Bytes of the smallest GPU; None if there are none, or unknown ones."""
     memory: Memory | None
     """Memory of a worker of a searched trial; None for models of unknown size."""
+    fit: tuple[str, ...]
+    """What that memory means for a GPU; empty for a trial without one."""
+    noise: SamplingNoise | None
+    """A lower bound on the differences that can be detected, where `spread` is unknown."""
     margin: tuple[str, ...]
     """Effects of the margins of the space on a gradient weight."""
     notes: tuple[str, ...]
     """Limits of what the study can show."""
+    too_large: tuple[str, ...]
+    """Those of the problems that GPUs of this size have, wherever they are."""
     problems: tuple[str, ...]
 
     def lines(self, width: int = WIDTH) -> list[str]:
@@ -122,13 +141,21 @@ class Plan:
             f"{size_text(self.checkpoint_budget)} (half of the free space, or {BUDGET}): those of "
             "the worst trials are removed first, those of the baselines and the winner never",
         )
+        if self.fetched_bytes:
+            yield "", f"the model itself is fetched first: about {size_text(self.fetched_bytes)}"
         need = self.memory.lines() if self.memory else ["unknown for this model"]
         for index, line in enumerate(need):
             yield ("" if index else "memory per worker"), line
+        for index, line in enumerate(self.fit):
+            yield ("" if index else "fits"), line
+        for index, line in enumerate(self.memory.host_lines() if self.memory else ()):
+            yield ("" if index else "main memory"), line
         yield "seed-to-seed sd", _varies(self.spread)
         for name, stage in (("search", self.search), ("confirmation", confirm)):
             if stage is not None and (self.spread is not None or stage.seeds == 1):
                 yield "can detect", f"{name}: {_detects(stage)}"
+            elif stage is not None and self.noise is not None:
+                yield "can detect", f"{name}: {self.noise.line(stage.seeds)}"
         for index, line in enumerate(self.margin):
             yield ("" if index else "the margin"), line
         for note in self.notes:
@@ -155,13 +182,14 @@ def make_plan(
     nodes: Sequence[Node] | None = None,
     spread: PairedSpread | None = None,
     folder: Path | None = None,
+    gpu_bytes: int | None = None,
 ) -> Plan:
     """Plan `study` for a machine or cluster of `cpus` cores and `gpus` GPUs.
 
     nodes: the machines that these belong to; one machine by default. spread: variation measured in
     finished trials of this study (`measured_spread`); by default an assumption for the embedded
     model. folder: its results directory, whose disk limits the checkpoints; by default the working
-    directory.
+    directory. gpu_bytes: size of the smallest GPU; None: unknown, and nothing is held against it.
     """
     nodes = nodes or [Node(cpus, gpus)]
     search, again = search_batch(study), confirmation_batch(study)
@@ -175,7 +203,15 @@ def make_plan(
     concurrent = min(slots, wanted + (again.trials if again else 0))
     spread = spread or _assumed_spread(study)
     budget = budget_bytes(folder or Path())
-    memory = estimate_memory(search.run, search.seeds)
+    neediest, memory = neediest_run(study, search.seeds, gpu_bytes)
+    too_much = memory_problems(neediest, search.seeds, gpu_bytes)
+    if again is not None and not too_much:
+        found = memory_problems(again.run, again.seeds, gpu_bytes, "--no-confirm")
+        too_much = [f"of the confirmation, {problem}" for problem in found]
+    problems += too_much
+    problems += host_problems(memory, search.run.train.workers, gpus)
+    on_gpu = search.run.train.gpus_per_worker > 0
+    disk = study_bytes(study, concurrent, budget)
     return Plan(
         rollouts_per_step=search.run.rollout.prompts_per_step * search.run.rollout.group_size,
         evaluated_per_run=evaluated_per_run(search.run),
@@ -185,17 +221,25 @@ def make_plan(
         confirmation=_stage(again, spread) if again else None,
         concurrent=concurrent,
         concurrency=_concurrency(study, placement),
-        seconds=study_seconds(study, slots),
-        disk_bytes=study_bytes(study, concurrent, budget),
+        seconds=study_seconds(study, slots, gpu_bytes),
+        disk_bytes=disk,
+        fetched_bytes=fetched_bytes(search.run.policy),
+        disk_problem=disk_problem(folder or Path(), disk),
         checkpoint_budget=budget,
         spread=spread,
-        gpu_hours=tuple(gpu_lines(study)),
+        gpu_hours=tuple(gpu_lines(study, gpu_bytes)),
+        gpu_bytes=gpu_bytes,
         memory=memory,
+        fit=tuple(fit_lines(neediest, memory, gpu_bytes)) if memory and on_gpu else (),
+        noise=None if spread else sampling_noise(study),
         margin=tuple(margin_lines(study)),
         notes=(
-            *_notes(study, again),
-            *_memory_notes(memory, search.run.train.workers * concurrent),
+            *study_notes(study, again),
+            *memory_notes(memory, search.run.train.workers * concurrent, gpus),
+            *memory_warnings(neediest, search.seeds, gpu_bytes),
+            *neediest_notes(study.base, neediest),
         ),
+        too_large=tuple(too_much),
         problems=tuple(problems),
     )
 
@@ -241,88 +285,6 @@ def _concurrency(study: StudyDefinition, placement: Placement) -> str:
 
 def _searched_at_once(study: StudyDefinition) -> int:
     return study.lag + 1 if study.waits_for_results else study.trials
-
-
-def _notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
-    if study.base.policy.trust_remote_code:
-        yield (
-            f"CODE FROM {study.base.policy.model} IS RUN with all your rights: "
-            "policy.trust_remote_code is on"
-        )
-    if study.early_stopping is not None and not study.looks:
-        why = (
-            "one seed gives no paired evidence"
-            if len(study.seeds) == 1
-            else "there is no evaluation between its first allowed step and the last"
-        )
-        yield f"early stopping never stops a trial: {why}"
-    yield from space_notes(study)
-    if again is None:
-        yield (
-            "no confirmation: selection makes the best value look better than it is, by an unknown "
-            "amount"
-        )
-        return
-    same = _sets_used_twice(study.base.evaluation, again.run.evaluation)
-    if same:
-        yield (
-            f"the confirmation measures {', '.join(same)} on the problems that the search used: "
-            "put {split} into the path of the file, or set evaluation.split in its overrides"
-        )
-
-
-def _memory_notes(memory: Memory | None, workers: int) -> Iterator[str]:
-    """A note if `workers` workers may need more memory than this machine has."""
-    if memory is None or memory.where != IN_MEMORY or named_cluster():
-        return
-    need, have = workers * memory.bytes, usable_memory()
-    if need > have:
-        yield (
-            f"{counted(workers, 'worker')} at a time may need {size_text(need)} of memory, and "
-            f"this process may use {size_text(have)}: lower rollout.batch_rows, or use fewer cores "
-            "(taskset)"
-        )
-
-
-def space_notes(study: StudyDefinition) -> Iterator[str]:
-    """Notes on points of the space that are never tried, and on baselines that are equal."""
-    by_hash: dict[str, list[str]] = {}
-    for anchor in study.anchors:
-        key = config_hash(with_overrides(study.base, anchor.params))
-        by_hash.setdefault(key, []).append(anchor.label)
-    for labels in by_hash.values():
-        if len(labels) > 1:
-            names = " and ".join(map(repr, labels))
-            yield f"baselines {names} are the same configuration, and each of them is run"
-    if not study.space or study.trials == len(study.anchors):
-        return
-    seen = census(study.space, study.base)
-    if seen.invalid:
-        share = (
-            f"{seen.invalid} of the {seen.points} points of the space "
-            + ("is" if seen.invalid == 1 else "are")
-            if seen.whole
-            else f"about {seen.invalid / seen.points:.1%} of the space "
-            f"({seen.invalid} of {seen.points} random points) is"
-        )
-        yield f"{share} invalid and never tried, such as {seen.example}"
-    taken = len(seen.hashes & by_hash.keys())
-    unused = study.trials - len(study.anchors) - (len(seen.hashes) - taken)
-    if seen.whole and unused > 0:
-        valid = "valid points" if seen.invalid else "points"
-        yield (
-            f"the space has {len(seen.hashes)} {valid}, of which baselines take {taken}: {unused} "
-            f"of {study.trials} trials cannot be used"
-        )
-
-
-def _sets_used_twice(search: EvaluationConfig, again: EvaluationConfig) -> list[str]:
-    """Tracked sets whose problems are the same in search and confirmation."""
-    return [
-        name
-        for name in again.tracked_sets
-        if name in search.tracked_sets and search.source(name) == again.source(name)
-    ]
 
 
 def _varies(spread: PairedSpread | None) -> str:

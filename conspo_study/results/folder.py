@@ -64,20 +64,30 @@ def make_folder(folder: Path, disk_bytes: int | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
-        free = shutil.disk_usage(folder).free
-        used = _size(folder)
     except OSError as error:
         raise StudyError(
             f"the results directory {folder} cannot be written ({error.strerror}): "
             "choose another with --results"
         ) from error
-    if disk_bytes is not None and free < disk_bytes - used:
-        raise StudyError(
-            f"the study needs about {size_text(disk_bytes - used)} of disk for checkpoints and "
-            f"rows, "
-            f"and {size_text(free)} are free for {folder}: make room, or choose another disk with "
-            "--results"
-        )
+    if problem := disk_problem(folder, disk_bytes):
+        raise StudyError(problem)
+
+
+def disk_problem(folder: Path, disk_bytes: int | None) -> str | None:
+    """Why a results directory, which need not exist yet, cannot grow to `disk_bytes`; None if it
+    can, or if they are unknown."""
+    if disk_bytes is None:
+        return None
+    folder = folder.absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free, more = shutil.disk_usage(there).free, disk_bytes - _size(folder)
+    if free >= more:
+        return None
+    return (
+        f"the study needs about {size_text(more)} of disk for checkpoints and rows, and "
+        f"{size_text(free)} are free for {folder}: make room, choose another disk with --results, "
+        "or fewer trials or seeds"
+    )
 
 
 def _size(folder: Path) -> int:

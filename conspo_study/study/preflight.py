@@ -15,20 +15,23 @@ from typing import Any
 
 from conspo_study.cluster.address import check_ray_address
 from conspo_study.cluster.own_ray import asks_for_a_token
-from conspo_study.config import ConfigError, RunConfig, module_of_objective, with_overrides
+from conspo_study.config import PolicyConfig, RunConfig, module_of_objective
 from conspo_study.config.places import named_cluster
 from conspo_study.config.problem_sets import GENERATED
 from conspo_study.config.templates import template_notes
 from conspo_study.data.check import StudyData, check_data, missing_sets
+from conspo_study.data.hub import cannot_fetch
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import confirmation_batch
 from conspo_study.definition.foreign_code import modules_of
-from conspo_study.definition.space import Choice
-from conspo_study.definition.space.settings import existing
+from conspo_study.definition.variants import variants
+from conspo_study.forecast.costs import fetched_bytes
 from conspo_study.forecast.plan import Plan
 from conspo_study.plugins import PluginSources, find_sources
 from conspo_study.policy.models import EMBEDDED, local_folder, model_hashes
+from conspo_study.policy.sources import source_of
 from conspo_study.records import set_source
+from conspo_study.text import size_text
 from conspo_study.training.prepare import prepare_policy
 
 _ROOM = 128
@@ -77,8 +80,10 @@ def preflight(
     rewards on a few made-up responses.
     """
     found = Preflight()
-    if not named_cluster():  # another cluster's machines are known once connected
-        found.problems += plan.problems
+    # Another cluster's machines are known once connected.
+    found.problems += plan.too_large if named_cluster() else plan.problems
+    if not fetch and plan.disk_problem:  # a run asks again, with its directory made
+        found.problems.append(plan.disk_problem)
     with found.noting():
         check_ray_address()
     with found.noting():
@@ -105,25 +110,6 @@ def preflight(
     return found
 
 
-def variants(study: StudyDefinition) -> list[RunConfig]:
-    """The base, every anchor, and the base with each value of a choice: among them is every model,
-    problem set, objective and reward that a trial may have."""
-    changes: list[dict[str, Any]] = [anchor.params for anchor in study.anchors]
-    for path, dimension in study.space.items():
-        if isinstance(dimension, Choice):
-            changes += [
-                existing(study.space, path, {path: value}) or {path: value}
-                for value in dimension.values
-            ]
-    runs = [study.base]
-    for change in changes:
-        try:
-            runs.append(with_overrides(study.base, change))
-        except ConfigError:
-            continue  # valid only together with other settings, which is the search's business
-    return runs
-
-
 def _distinct(runs: list[RunConfig], stage: str) -> list[RunConfig]:
     """One run for each different configuration of a stage, the first."""
     found: dict[str, RunConfig] = {}
@@ -146,6 +132,8 @@ def _check_data(study: StudyDefinition, run: RunConfig, found: Preflight, fetch:
     sets = [run.evaluation, *([confirmation] if confirmation else [])]
     if not fetch and (missing := missing_sets(run.data, *sets)):
         found.later.append(f"{', '.join(missing)}: fetched from the hub when the study starts")
+        if (problem := cannot_fetch(missing)) is not None:
+            raise ValueError(problem)
         return
     extra = run.reward.graded or run.evaluation_reward.graded
     data = check_data(run.data, run.evaluation, confirmation, extra)
@@ -157,6 +145,10 @@ def _check_data(study: StudyDefinition, run: RunConfig, found: Preflight, fetch:
 
 def _check_policy(run: RunConfig, found: Preflight, fetch: bool) -> None:
     policy = run.policy
+    if policy.lora_rank and find_spec("peft") is None:
+        raise ModuleNotFoundError(
+            "policy.lora_rank: adapters need peft: pip install 'conspo-study[lora]'"
+        )
     if policy.model == EMBEDDED:
         if _is_generated(run) and _longest_response(run) <= _ROOM:
             return
@@ -166,7 +158,7 @@ def _check_policy(run: RunConfig, found: Preflight, fetch: bool) -> None:
         return
     folder = prepare_policy(policy) if fetch else local_folder(policy, insist=True)
     if folder is None:
-        found.later.append(f"{policy.model}: fetched and looked at when the study starts")
+        found.later.append(_not_here(policy))
         return
     from conspo_study.study.model_preflight import model_problems, read_config
 
@@ -181,6 +173,20 @@ def _check_policy(run: RunConfig, found: Preflight, fetch: bool) -> None:
 
     model_config = read_config(run, folder)
     _check_prompts(run, model_config, load_tokenizer(policy, folder, model_config), found)
+
+
+def _not_here(policy: PolicyConfig) -> str:
+    """What is said of a model that has to be prepared first, in one line."""
+    if source_of(policy.model).hub is None:
+        return f"{policy.model}: converted and looked at when the study starts"
+    size = fetched_bytes(policy)
+    much = f" (about {size_text(size)})" if size else ""
+    name, _, revision = policy.model.partition("@")
+    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    return (
+        f"{policy.model} is not on this machine: it is fetched{much} and looked at when the study "
+        f"starts; to do so before: {command}"
+    )
 
 
 def _check_prompts(run: RunConfig, model_config: Any, tokenizer: Any, found: Preflight) -> None:

@@ -21,7 +21,9 @@ from pydantic import PrivateAttr, ValidationError
 
 from conspo_study.cluster.surroundings import require_linux, settle
 from conspo_study.definition import StudyDefinition, definition_problems
-from conspo_study.forecast.plan import Plan, make_plan, space_notes
+from conspo_study.forecast.notes import space_notes
+from conspo_study.forecast.placement import gpu_bytes
+from conspo_study.forecast.plan import Plan, make_plan
 from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.plugins import PluginError, missing_modules, refuse_while_importing
 from conspo_study.processes.interrupts import interrupts, stop
@@ -88,15 +90,17 @@ class Study(StudyDefinition):
         gpus: int | None = None,
         spread: PairedSpread | None = None,
         folder: Path | None = None,
+        gpu_memory: float | None = None,
     ) -> Plan:
         """What running this study means, computed without starting anything.
 
         cpus, gpus: by default those of this machine. spread: what finished trials of the study show
         of the noise between seeds (`measured_spread`). folder: its results directory, by default
-        one on the disk of the working directory.
+        one on the disk of the working directory. gpu_memory: GiB of the smallest GPU, by default
+        of those here.
         """
         with chdir(self._begins_at):
-            return self._plan(spread, cpus, gpus, folder)
+            return self._plan(spread, cpus, gpus, folder, gpu_memory)
 
     def preflight(self, plan: Plan | None = None) -> Preflight:
         """What forbids this study here, found without starting or fetching anything."""
@@ -109,6 +113,7 @@ class Study(StudyDefinition):
         cpus: int | None = None,
         gpus: int | None = None,
         folder: Path | None = None,
+        gpu_memory: float | None = None,
     ) -> Plan:
         return make_plan(
             self,
@@ -116,6 +121,7 @@ class Study(StudyDefinition):
             gpus if gpus is not None else usable_gpus(),
             spread=spread,
             folder=folder,
+            gpu_bytes=gpu_bytes(gpu_memory),
         )
 
     def run(
@@ -127,6 +133,7 @@ class Study(StudyDefinition):
         allow_changes: bool = False,
         retry_failed: bool = False,
         track: Sequence[str] = (),
+        gpu_memory: float | None = None,
         console: Console | None = None,
     ) -> Outcome:
         """`run_in` the folder of this study's name inside `results_root`."""
@@ -137,6 +144,7 @@ class Study(StudyDefinition):
             allow_changes=allow_changes,
             retry_failed=retry_failed,
             track=track,
+            gpu_memory=gpu_memory,
             console=console,
         )
 
@@ -149,6 +157,7 @@ class Study(StudyDefinition):
         allow_changes: bool = False,
         retry_failed: bool = False,
         track: Sequence[str] = (),
+        gpu_memory: float | None = None,
         console: Console | None = None,
     ) -> Outcome:
         """Run all trials that the results directory does not already hold.
@@ -157,7 +166,8 @@ class Study(StudyDefinition):
         shows no sign of life. allow_changes: continue although settings, data or code are not
         what the study began with. retry_failed: run trials again, from their last checkpoint, that
         the machine made fail; what was suggested in the meantime stays. track: names of trackers to
-        send it to, such as `tensorboard`; they change nothing of the study.
+        send it to, such as `tensorboard`; they change nothing of the study. gpu_memory: GiB of the
+        smallest GPU, which trials have to fit; by default of those here, unknown on a cluster.
 
         Raises StudyError before any work when the definition, the data, the machine, the directory
         or a missing package does not allow it, StudyStopped when it cannot go on for want of disk
@@ -173,11 +183,16 @@ class Study(StudyDefinition):
         except ValueError as error:
             raise StudyError(str(error)) from error
         with chdir(self._begins_at), lasting_output():
-            return self._run(folder, resume, takeover, allow_changes, retry_failed, track, console)
+            refuse_links(folder)
+            plan = self._plan(None, folder=folder, gpu_memory=gpu_memory)
+            return self._run(
+                folder, plan, resume, takeover, allow_changes, retry_failed, track, console
+            )
 
     def _run(
         self,
         folder: Path,
+        plan: Plan,
         resume: bool,
         takeover: bool,
         allow_changes: bool,
@@ -185,8 +200,6 @@ class Study(StudyDefinition):
         track: Sequence[str],
         console: Console,
     ) -> Outcome:
-        refuse_links(folder)
-        plan = self._plan(None, folder=folder)
         content = read_events(folder)
         before = content.builder.table
         retried = [row.id for row in before.all_rows if row.machine] if retry_failed else []

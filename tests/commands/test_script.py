@@ -28,7 +28,7 @@ def run(run_script, monkeypatch):
         (("--set", "rollout.group_size=1"), "rollout.group_size = 1"),
         (("--set", "nonsense"), "'nonsense' is not of the form stage.field=value"),
         (("--set", "objective.tau=1"), "objective.tau: this study searches it"),
-        (("--preset", "huge"), "unknown preset 'huge'; known: embedded, paper/llama-3b"),
+        (("--preset", "huge"), "unknown preset 'huge'; known: embedded, lab/llama-3.2-1b"),
         (("--trials", "2"), "5 baselines (anchors) always run, but the budget is 2 trials"),
         (("--seeds", "1", "1"), "seeds must be distinct"),
         (("--set", "train.cpus_per_worker=4096"), "a trial needs 4096 CPU cores"),
@@ -122,10 +122,20 @@ def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(run, 
 
 def test_a_dry_run_fetches_nothing_and_says_what_the_study_will_fetch(run, tmp_path, monkeypatch):
     monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("conspo_study.data.hub.find_spec", lambda name: object())
     result = run("--dry-run", "--set", 'evaluation.sets=["chain/hard", "aime24"]')
     assert result.returncode == 0, result.stderr
     assert "aime24: fetched from the hub when the study starts" in result.stdout
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_dry_run_says_that_what_is_to_be_fetched_cannot_be(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("conspo_study.data.hub.find_spec", lambda name: None)
+    result = run("--dry-run", "--set", 'evaluation.sets=["chain/hard", "aime24"]')
+    assert result.returncode == 2
+    assert "cannot run: aime24: not among the files of data.folder" in result.stderr
+    assert "pip install datasets (or name a folder with --data-dir)" in result.stderr
 
 
 def test_the_sampler_and_the_confirmation_are_chosen_on_the_command_line(run, tmp_path):

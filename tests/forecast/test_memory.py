@@ -6,12 +6,9 @@ import pytest
 
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import EMBEDDED
-from conspo_study.forecast.memory import (
-    EMBEDDED_SHAPE,
-    Shape,
-    estimate_memory,
-    read_shape,
-)
+from conspo_study.forecast.known_models import EMBEDDED_SHAPE, Shape
+from conspo_study.forecast.memory import estimate_memory
+from conspo_study.forecast.shapes import read_shape
 from conspo_study.text import size_text
 
 SHAPE = {
@@ -34,9 +31,12 @@ def folder(tmp_path):
     return tmp_path
 
 
+def names(settings):
+    return {name.replace("__", "."): value for name, value in settings.items()}
+
+
 def memory(folder, seeds=1, **settings):
-    names = {name.replace("__", "."): value for name, value in settings.items()}
-    run = with_overrides(EMBEDDED, {"policy.model": str(folder)} | names)
+    run = with_overrides(EMBEDDED, {"policy.model": str(folder)} | names(settings))
     return estimate_memory(run, seeds)
 
 
@@ -96,6 +96,129 @@ def test_keys_and_values_are_counted_by_hand(folder):
     assert item(need.sampling, "keys and values") == expected
 
 
+def test_evaluations_are_counted_as_they_are_drawn(folder):
+    # 30 problems x 32 samples, at most 512 rows at once, of 512 + 44 positions; 128 in training.
+    changed = {"evaluation__sets": ("aime24", "gsm8k"), "evaluation__samples": 1}
+    need = memory(folder, evaluation__samples_of={"aime24": 32}, **changed)
+    assert item(need.sampling, "keys and values") == 512 * 556 * 2 * 4 * (8 * 4 + 8) * 64
+    assert item(need.sampling, "logits") == 4 * 4 * 512 * 32_000
+    few = memory(folder, evaluation__samples_of={"aime24": 32}, rollout__batch_rows=96, **changed)
+    assert item(few.sampling, "keys and values") == 96 * 556 * 2 * 4 * (8 * 4 + 8) * 64
+    assert "(aime24)" in next(i.arithmetic for i in need.sampling if i.name == "keys and values")
+
+
+def test_a_long_evaluation_can_need_more_than_many_short_rows(folder):
+    need = memory(folder, evaluation__problems_per_set=1, evaluation__max_new_tokens=9_000)
+    # 9 rows, sampled and greedy at different times: 8 of 9,512 positions beat 128 of 556.
+    assert item(need.sampling, "keys and values") == 8 * 9_512 * 2 * 4 * (8 * 4 + 8) * 64
+
+
+@pytest.mark.parametrize("family", ["Llama", "Qwen2", "Qwen3"])
+def test_the_cache_has_the_types_that_are_counted(family):
+    import torch
+    from tiny_models import random_model
+
+    from conspo_study.forecast.memory.sampling import cache_widths
+    from conspo_study.rollout.decoder import ModelDecoder
+
+    for precision, lower in (("bfloat16", True), ("float32", False)):
+        decoder = ModelDecoder(random_model(family), 8, lower)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=lower):
+            decoder.read([[3, 4, 5], [3, 4, 5]])
+            decoder.step(torch.tensor([6, 7]))
+        (layer, *_) = decoder._cache.layers
+        counted = cache_widths(with_overrides(EMBEDDED, {"policy.precision": precision}), 1)
+        assert counted == (layer.keys.itemsize, layer.values.itemsize)
+
+
+GPU = {"train__gpus_per_worker": 1}
+COLOCATED = {**GPU, "rollout__engine": "vllm", "rollout__vllm_colocated": True}
+
+
+def test_an_engine_on_the_worker_s_gpu_takes_its_fraction_of_it(folder):
+    run = with_overrides(EMBEDDED, {"policy.model": str(folder)} | names(COLOCATED))
+    share = with_overrides(run, {"rollout.vllm_gpu_memory": 0.4})
+    need = estimate_memory(share, 1, gpu_bytes=80 * 10**9)
+    assert item(need.sampling, "engine") == 32e9
+    assert need.bytes == 5e8 + 12e6 + 32e9
+    for asleep in (need.updating, need.stepping, need.sending):
+        assert item(asleep, "sleeping engine") == 2.5e9
+    unknown = estimate_memory(share, 1)
+    assert item(unknown.sampling, "engine") == 0
+    assert "whose size is unknown: name it by --gpu-memory GIB" in " ".join(unknown.lines())
+    own = {"rollout.vllm_colocated": False, "rollout.vllm_gpus": 1}
+    apart = estimate_memory(with_overrides(share, own), 1, gpu_bytes=80 * 10**9)
+    assert apart.sampling == () and not [i for i in apart.sending if "engine" in i.name]
+
+
+def test_an_engine_is_sent_copies_of_weights_and_merged_adapters():
+    settings = {
+        "policy.model": "Qwen/Qwen2.5-0.5B-Instruct",
+        "policy.lora_rank": 16,
+        "rollout.vllm_dtype": "bfloat16",
+        **names(COLOCATED),
+    }
+    need = estimate_memory(with_overrides(EMBEDDED, settings), 2, 24 * 2**30)
+    # Per layer q and o 896 x 896, k and v 128 x 896, three of 4864 x 896.
+    matrices = 24 * (2 * 896 * 896 + 2 * 128 * 896 + 3 * 4864 * 896)
+    assert item(need.sending, "merged weights") == 4 * matrices
+    assert item(need.sending, "copies of weights") == 2 * 494_032_768
+    assert item(need.sending, "the engine's weights") == 2 * 494_032_768
+    # Not downloaded, and yet that of adapters: rank x (rows + columns) of each matrix.
+    rank = 16 * 24 * (2 * (896 + 896) + 2 * (128 + 896) + 3 * (4864 + 896))
+    assert item(need.standing, "weights") == 2 * 4 * 494_032_768
+    assert item(need.standing, "adapters") == 2 * 4 * rank
+    assert item(need.standing, "AdamW") == 2 * 8 * rank
+    assert item(need.updating, "gradients") == 4 * rank
+    assert not [i for i in need.updating if "embedding" in i.name]
+    whole = with_overrides(EMBEDDED, settings | {"policy.lora_rank": 0})
+    more = estimate_memory(whole, 2, 24 * 2**30)
+    assert item(more.updating, "embedding gradients in passing") == 2 * 4 * 151_936 * 896
+    assert not [i for i in more.sending if i.name == "merged weights"]
+
+
+def test_an_optimiser_step_takes_the_square_roots_of_all_weights_on_a_gpu_alone(folder):
+    assert item(
+        memory(folder, **GPU).stepping, "square roots of AdamW, of all weights at once"
+    ) == (4e6)
+    assert [i.name for i in memory(folder).stepping] == ["gradients"]
+
+
+def test_scores_that_no_kernel_avoids_grow_with_the_square_of_the_length(folder):
+    def scores(**settings):
+        found = memory(folder, update__micro_batch_tokens=4096, **settings).updating
+        return sum(i.bytes for i in found if i.name == "attention scores")
+
+    assert scores() == 0, "CPUs have a kernel for grouped keys in float32"
+    assert scores(**GPU, policy__precision="bfloat16") == 0
+    # 4,096 tokens in sequences of 556, of 8 heads; kept by 8 layers, and 4 more of one at work.
+    assert scores(**GPU) == 4 * 12 * 8 * 4096 * 556
+    assert scores(**GPU, policy__gradient_checkpointing=True) == 4 * 4 * 8 * 4096 * 556
+    assert scores(policy__attention="eager") == 4 * 12 * 8 * 4096 * 556
+    twice = {"data__max_prompt_tokens": 600, "rollout__max_new_tokens": 512}
+    assert scores(**GPU, **twice) == 4 * 12 * 8 * 4096 * 1112
+    config = SHAPE | {"num_key_value_heads": 8}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert scores(**GPU) == 0, "without grouped keys a kernel applies"
+
+
+def test_prompts_that_are_read_together_have_scores_too(folder):
+    settings = {**GPU, "evaluation__problems_per_set": 1}
+    # Eight prompts of up to 512 tokens, 8 heads, four copies.
+    found = item(memory(folder, **settings).sampling, "attention scores of the prompts")
+    assert found == 4 * 4 * 8 * 8 * 512**2
+    lower = memory(folder, **settings, policy__precision="bfloat16")
+    assert not [i for i in lower.sampling if "scores" in i.name]
+
+
+def test_main_memory_beside_a_gpu_is_that_of_loading(folder):
+    need = memory(folder, **GPU)
+    assert need.host_bytes == 5e8 + 4e6 and need.where == "GPU memory"
+    assert need.host_lines()[0] == "about 504 MB of main memory beside the GPU"
+    assert memory(folder, **COLOCATED).host_bytes == 5e8 + 4e6 + 4e9
+    assert memory(folder).host == () and memory(folder).host_lines() == []
+
+
 @pytest.mark.parametrize("damage", ["not JSON", "[]", "{}", '{"hidden_size": "wide"}'])
 def test_a_model_of_unknown_shape_has_no_estimate(folder, damage):
     (folder / "config.json").write_text(damage)
@@ -112,7 +235,7 @@ def test_what_is_known_of_the_embedded_model_and_of_the_chunk_is_true():
 
     model = untrained_model(0)
     config = model.config
-    assert read_shape(EMBEDDED) == EMBEDDED_SHAPE
+    assert read_shape(EMBEDDED.policy) == EMBEDDED_SHAPE
     assert (
         Shape(
             parameters=model.num_parameters(),

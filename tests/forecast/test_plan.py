@@ -9,9 +9,11 @@ from conspo_study.config import with_overrides
 from conspo_study.definition import Anchor, Confirmation, EarlyStopping, Sampler
 from conspo_study.definition.presets import EMBEDDED, PRESETS, QUICK
 from conspo_study.definition.space import Choice, Range
-from conspo_study.forecast.costs import EMBEDDED_PARAMETERS, checkpoint_bytes, finish_times
+from conspo_study.forecast.costs import checkpoint_bytes, finish_times
+from conspo_study.forecast.known_models import EMBEDDED_SHAPE
+from conspo_study.forecast.notes import space_notes
 from conspo_study.forecast.placement import Node
-from conspo_study.forecast.plan import ASSUMED_SD, make_plan, space_notes
+from conspo_study.forecast.plan import ASSUMED_SD, make_plan
 from conspo_study.records import TrialState
 from conspo_study.results.retention import BUDGET
 from conspo_study.results.spread import measured_spread
@@ -117,7 +119,7 @@ def test_engines_count_for_what_fits_and_make_the_time_unknown():
 def test_disk_counts_the_checkpoints_that_lie_side_by_side():
     one = make_plan(embedded(), 1, 0).disk_bytes
     two = make_plan(embedded(), 2, 0).disk_bytes
-    each = 2 * EMBEDDED_PARAMETERS * 12
+    each = 2 * EMBEDDED_SHAPE.parameters * 12
     assert two - one == 2 * each, "a running trial holds two more than an ended one, of two seeds"
     rows = one - 8 * each
     assert 1e6 < rows < 1e7, "the last checkpoints of six trials, and two more of one that runs"
@@ -127,7 +129,7 @@ def test_disk_counts_the_checkpoints_that_lie_side_by_side():
 
 
 def test_disk_keeps_to_the_budget_of_ended_trials_and_what_always_stays(monkeypatch):
-    each = 2 * EMBEDDED_PARAMETERS * 12
+    each = 2 * EMBEDDED_SHAPE.parameters * 12
     free = make_plan(embedded(), 1, 0).disk_bytes
     monkeypatch.setenv(BUDGET, str(4 * each / 2**30))
     plan = make_plan(embedded(), 1, 0)
@@ -140,7 +142,7 @@ def test_disk_keeps_to_the_budget_of_ended_trials_and_what_always_stays(monkeypa
 
 def test_the_disk_of_a_model_that_is_not_here_follows_from_its_known_size():
     base = PRESETS["paper/qwen-1.5b"]
-    assert checkpoint_bytes(base, 3) == 3 * 12 * 1_780_000_000
+    assert checkpoint_bytes(base, 3) == 3 * 12 * 1_777_088_000
     lora = {"policy.lora_rank": 16, "train.sharding": "replicate"}
     adapters = with_overrides(base, {**lora, "policy.lora_targets": ["q_proj"]})
     assert checkpoint_bytes(adapters, 1) == 12 * 16 * 28 * (1536 + 12 * 128)
@@ -322,7 +324,7 @@ def study_notes(study):
 def test_more_memory_than_this_process_may_use_is_a_note(monkeypatch):
     one = make_plan(embedded(), 1, 0)
     monkeypatch.setattr(
-        "conspo_study.forecast.plan.usable_memory", lambda: int(1.5 * one.memory.bytes)
+        "conspo_study.forecast.memory.trials.usable_memory", lambda: int(1.5 * one.memory.bytes)
     )
     assert "of memory, and this process" not in text(make_plan(embedded(), 1, 0))
     said = text(make_plan(embedded(), 2, 0))

@@ -12,11 +12,11 @@ from conspo_study.config import ConfigError, with_overrides
 from conspo_study.definition import Anchor
 from conspo_study.definition.presets import QUICK
 from conspo_study.definition.space import Choice
+from conspo_study.definition.variants import variants
 from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.records import StudyError
 from conspo_study.results.folder import read_definition
 from conspo_study.study import Study
-from conspo_study.study.preflight import variants
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,80 @@
+"""Notes of a plan: limits of what a study can show, known before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from conspo_study.config import EvaluationConfig, config_hash, with_overrides
+from conspo_study.definition import StudyDefinition
+from conspo_study.definition.batches import Batch
+from conspo_study.definition.space.census import census
+
+
+def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
+    """All notes on a study. again: its confirmation."""
+    if study.base.policy.trust_remote_code:
+        yield (
+            f"CODE FROM {study.base.policy.model} IS RUN with all your rights: "
+            "policy.trust_remote_code is on"
+        )
+    if study.early_stopping is not None and not study.looks:
+        why = (
+            "one seed gives no paired evidence"
+            if len(study.seeds) == 1
+            else "there is no evaluation between its first allowed step and the last"
+        )
+        yield f"early stopping never stops a trial: {why}"
+    yield from space_notes(study)
+    if again is None:
+        yield (
+            "no confirmation: selection makes the best value look better than it is, by an unknown "
+            "amount"
+        )
+        return
+    same = _sets_used_twice(study.base.evaluation, again.run.evaluation)
+    if same:
+        yield (
+            f"the confirmation measures {', '.join(same)} on the problems that the search used: "
+            "put {split} into the path of the file, or set evaluation.split in its overrides"
+        )
+
+
+def space_notes(study: StudyDefinition) -> Iterator[str]:
+    """Notes on points of the space that are never tried, and on baselines that are equal."""
+    by_hash: dict[str, list[str]] = {}
+    for anchor in study.anchors:
+        key = config_hash(with_overrides(study.base, anchor.params))
+        by_hash.setdefault(key, []).append(anchor.label)
+    for labels in by_hash.values():
+        if len(labels) > 1:
+            names = " and ".join(map(repr, labels))
+            yield f"baselines {names} are the same configuration, and each of them is run"
+    if not study.space or study.trials == len(study.anchors):
+        return
+    seen = census(study.space, study.base)
+    if seen.invalid:
+        share = (
+            f"{seen.invalid} of the {seen.points} points of the space "
+            + ("is" if seen.invalid == 1 else "are")
+            if seen.whole
+            else f"about {seen.invalid / seen.points:.1%} of the space "
+            f"({seen.invalid} of {seen.points} random points) is"
+        )
+        yield f"{share} invalid and never tried, such as {seen.example}"
+    taken = len(seen.hashes & by_hash.keys())
+    unused = study.trials - len(study.anchors) - (len(seen.hashes) - taken)
+    if seen.whole and unused > 0:
+        valid = "valid points" if seen.invalid else "points"
+        yield (
+            f"the space has {len(seen.hashes)} {valid}, of which baselines take {taken}: {unused} "
+            f"of {study.trials} trials cannot be used"
+        )
+
+
+def _sets_used_twice(search: EvaluationConfig, again: EvaluationConfig) -> list[str]:
+    """Tracked sets whose problems are the same in search and confirmation."""
+    return [
+        name
+        for name in again.tracked_sets
+        if name in search.tracked_sets and search.source(name) == again.source(name)
+    ]

@@ -1,0 +1,55 @@
+"""The differences that no number of trials can tell from the luck of sampling an evaluation.
+
+Both settings answer the same n problems k times each. Given success probabilities p of the
+problems, an accuracy has the variance mean(p (1 - p)) / (n k), and a difference of two twice that.
+With p uniform between 0 and 1 the mean is 1/6. What training adds from seed to seed is unknown
+before two seeds have run, and comes on top.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from conspo_study.definition import StudyDefinition
+from conspo_study.forecast.responses import problems_of
+from conspo_study.policy.models import EMBEDDED
+from conspo_study.statistics.paired_spread import ONE_SEED
+from conspo_study.text import counted
+
+_MEAN_VARIANCE = 1 / 6
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingNoise:
+    """The noise of the metric that a study decides by, from sampling alone."""
+
+    sd: float
+    """Standard deviation of a paired difference, in units of the metric."""
+    problems: int
+    samples: int
+
+    def line(self, seeds: int) -> str:
+        """The differences that so many seeds can show at best, for people."""
+        from conspo_study.statistics.power import detectable_effect  # scipy is slow to import
+
+        effect = detectable_effect(self.sd, seeds)
+        if effect is None:
+            return ONE_SEED
+        return (
+            f"at best differences from {effect:.3f} up, over {counted(seeds, 'seed')}: sampling "
+            f"{self.problems:,} problems {counted(self.samples, 'time')} alone gives a paired "
+            f"difference an sd of {self.sd:.3f} (assumed), and training adds to it"
+        )
+
+
+def sampling_noise(study: StudyDefinition) -> SamplingNoise | None:
+    """The noise of the study's metric; None if that is no accuracy over samples, and for the
+    embedded model, whose spread is known better."""
+    settings = study.base.evaluation
+    name, _, kind = study.metric.removeprefix("eval/").rpartition("/")
+    if study.base.policy.model == EMBEDDED or name not in settings.names or "avg@" not in kind:
+        return None
+    problems, samples = problems_of(name, settings), settings.samples_for(name)
+    sd = math.sqrt(2 * _MEAN_VARIANCE / (problems * samples))
+    return SamplingNoise(sd, problems, samples)
