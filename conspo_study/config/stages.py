@@ -97,9 +97,9 @@ class PolicyConfig(Stage):
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Enable it only for code that you have read: it
     runs with all your permissions."""
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """Attention implementation; `flash_attention_2` needs a GPU, the package flash-attn and
-    bfloat16 precision."""
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    """Attention implementation: `sdpa` is PyTorch's, which chooses among its kernels by device and
+    data type, FlashAttention on a GPU in bfloat16 among them; `eager` the model's own."""
     gradient_checkpointing: bool = False
     """Recompute the layers' activations in the backward pass instead of storing them: far less
     memory for about a third more computation, and the same gradient."""
@@ -111,6 +111,16 @@ class PolicyConfig(Stage):
     lora_targets: tuple[str, ...] = ("all-linear",)
     """Layers that get LoRA adapters, by the last part of their names, such as q_proj; `all-linear`:
     all linear layers except the output head."""
+
+    @field_validator("attention", mode="before")
+    @classmethod
+    def _flash_attention_is_part_of_sdpa(cls, given: Any) -> Any:
+        if given in ("flash_attention_2", "flash_attention_3"):
+            raise ValueError(
+                "models are checked on a CPU in float32, which this attention cannot do; sdpa uses "
+                "FlashAttention's kernels on a GPU in bfloat16: set policy.attention=sdpa"
+            )
+        return given
 
     @model_validator(mode="after")
     def _adapters_are_on_something(self) -> Self:

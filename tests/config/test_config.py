@@ -50,6 +50,8 @@ def problems(overrides):
         ({"rollout.vllm_colocated": True, "rollout.vllm_gpus": 1}, "set vllm_gpus=0"),
         ({"rollout.engine": "vllm", "rollout.vllm_gpus": 1}, "need train.gpus_per_worker=1"),
         ({"rollout.engine": "vllm", "train.gpus_per_worker": 1}, "vllm_colocated=true (the w"),
+        ({"policy.attention": "flash_attention_2"}, "set policy.attention=sdpa"),
+        ({"policy.attention": "flash"}, "should be 'sdpa' or 'eager'"),
         ({"data.template": "solve it"}, "must contain {problem}"),
         ({"evaluation.sets": ["chain/easy", "chain/easy"]}, "each once"),
         ({"evaluation.tracked": ["chain/hardest"]}, "chain/hardest"),
