@@ -83,7 +83,7 @@ def test_an_attention_that_no_model_loads_with_is_read_and_not_gone_on_with(fold
     )
     assert "flash_attention_2" in path.read_text()
     test_status_analysis_and_page_read_it(folder)
-    with pytest.raises(StudyError, match="set policy.attention=sdpa"):
+    with pytest.raises(StudyError, match=r"set policy\.attention=sdpa"):
         Study.of_folder(folder)
 
 
