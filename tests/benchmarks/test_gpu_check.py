@@ -127,8 +127,9 @@ def test_it_needs_no_ray_and_no_vllm():
     """Nor what only studies and their reports need."""
     absent = ["ray", "vllm", "optuna", "pandas", "pyarrow", "tyro", "rich", "matplotlib", "psutil"]
     code = (
-        f"import sys\nfor name in {absent!r}: sys.modules[name] = None\n"
-        "import runpy; runpy.run_path('gpu_check.py', run_name='check')"
+        f"import runpy, sys\nfor name in {absent!r}: sys.modules[name] = None\n"
+        "sys.argv = ['gpu_check.py', '--rehearse', '--only', 'trainer_float32', 'sampling']\n"
+        "runpy.run_path('gpu_check.py', run_name='__main__')"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(BENCHMARKS), *sys.path])}
     done = subprocess.run(
@@ -138,4 +139,5 @@ def test_it_needs_no_ray_and_no_vllm():
         cwd=BENCHMARKS,
         env=environment,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    assert done.stdout.count("passes") == 2
