@@ -123,7 +123,7 @@ def size_text(count: float) -> str:
     return f"{count:.0f} B"
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: float, noun: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 

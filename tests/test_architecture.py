@@ -47,7 +47,8 @@ HEAVY = {
     "huggingface_hub": {"conspo_study.policy.hub"},
     "peft": {"conspo_study.policy.lora"},
     "vllm": {
-        f"conspo_study.rollout.{name}" for name in ("vllm_actor", "vllm_weights", "weight_gpu")
+        *(f"conspo_study.rollout.{name}" for name in ("vllm_actor", "vllm_weights", "weight_gpu")),
+        "conspo_study.rollout.vllm_complete",
     },
     "datasets": {"conspo_study.data.hub"},
     "tensorboard": {"conspo_study.tracking.to_tensorboard"},

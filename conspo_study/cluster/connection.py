@@ -19,6 +19,7 @@ from typing import Any
 
 from conspo_study.cluster.address import check_that_a_head_listens
 from conspo_study.cluster.own_ray import OPEN, kept_private
+from conspo_study.cluster.passed_on import PASSED_ON
 from conspo_study.cluster.surroundings import private_folder_if_any, study_folder
 from conspo_study.config.places import named_cluster
 from conspo_study.forecast.placement import Node
@@ -206,8 +207,7 @@ def _object_store(folder: Path) -> dict[str, Any]:
 
 def _passed_on() -> dict[str, str]:
     """Settings of this process that the study's processes on other nodes need, too."""
-    hub = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
-    names = (*RAY_SETTINGS, "RAY_ADDRESS", "CONSPO_STUDY_CACHE", *hub)
+    names = (*RAY_SETTINGS, *PASSED_ON)
     here = private_folder_if_any()  # which other nodes do not have
     return {
         name: os.environ[name]

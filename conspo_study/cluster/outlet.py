@@ -46,7 +46,10 @@ class RayOutlet:
         if reward and not config.evaluation.reward:
             decisive["reward"] = reward
         if config.rollout.engine != "transformers":
-            decisive["rollout"] = {name: data["rollout"][name] for name in ("engine", "vllm_dtype")}
+            decisive["rollout"] = {
+                "engine": config.rollout.engine,
+                "vllm_dtype": config.sampling_dtype,
+            }
         self._untrained_hash = config_hash(decisive)
 
     def step_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from conspo_study.config.build import (
     parse_config,
     with_overrides,
 )
+from conspo_study.config.data import DataConfig
 from conspo_study.config.objectives import (
     OPTIONS,
     ObjectiveOptions,
@@ -40,13 +41,12 @@ from conspo_study.config.objectives_score import (
 from conspo_study.config.reward import RewardConfig
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stages import (
-    DataConfig,
     EvaluationConfig,
     PolicyConfig,
     RunConfig,
-    TrainConfig,
     UpdateConfig,
 )
+from conspo_study.config.train import TrainConfig
 
 __all__ = [
     "OPTIONS",

@@ -49,6 +49,7 @@ def with_overrides(
     """
     given = {**(defaults or {}), **overrides}
     data = config.model_dump(mode="json")
+    data["rollout"]["vllm_dtype"] = config.rollout.vllm_dtype  # `auto` of a CPU is written float32
     name = given.get(NAME, config.objective.name)
     if name != config.objective.name:
         data["objective"] = {"name": name}

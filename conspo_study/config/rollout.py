@@ -47,11 +47,12 @@ class RolloutConfig(Stage):
     """Fraction of GPU memory that a vLLM engine may use, weights included."""
     vllm_cache_mib: int = Field(256, ge=16)
     """Key-value cache of a vLLM engine on a CPU, in MiB."""
-    vllm_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Data type in which vLLM computes; the trainer's is `policy.precision`."""
+    vllm_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Data type in which vLLM computes. `auto`: the trainer's, `policy.precision`, on a GPU;
+    float32 on a CPU."""
     vllm_deadline_s: float = Field(600.0, gt=0)
-    """Timeout of a vLLM engine, in seconds: one without progress (start-up, a decoding step,
-    loading weights) for that long is replaced."""
+    """Timeout of a vLLM engine, in seconds: one without progress (a line of its log while it
+    starts, a decoding step, loading weights) for that long is replaced."""
 
     @model_validator(mode="after")
     def _a_group_fits_the_engine(self) -> Self:

@@ -1,5 +1,5 @@
-"""The settings of data, policy, update, evaluation and training, and `RunConfig`, which holds all
-stages; `rollout` and `reward` have their own modules."""
+"""The settings of policy, update and evaluation, and `RunConfig`, which holds all stages; `data`,
+`rollout`, `reward` and `train` have their own modules."""
 
 from __future__ import annotations
 
@@ -8,76 +8,23 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    JsonValue,
     SerializeAsAny,
+    SerializerFunctionWrapHandler,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
+from conspo_study.config.data import DataConfig
 from conspo_study.config.objectives import ObjectiveOptions, objective_name, options_named
 from conspo_study.config.objectives_score import ConSPOOptions
 from conspo_study.config.problem_sets import GENERATED, as_entries, name_problems
 from conspo_study.config.reward import RewardConfig, reward_path
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stage import Stage
-from conspo_study.config.templates import check_chat_options, template_text
+from conspo_study.config.train import TrainConfig
 from conspo_study.plugins import import_path
 from conspo_study.records import set_name, set_source
-
-
-class DataConfig(Stage):
-    """Problems and prompts that the policy is trained on."""
-
-    LATER: ClassVar[tuple[str, ...]] = ("answers", "chat_options")
-
-    train: str = GENERATED
-    """Training set: `chain` (the generated arithmetic task), a named set such as `deepscaler`, or
-    the path of a JSON-lines file with the fields `id`, `problem` and `answer`, optionally with a
-    name: `algebra=problems/algebra.jsonl`. Paths are relative to the folder the study was started
-    in."""
-    answers: Literal["required", "optional"] = "required"
-    """Treatment of rows without an `answer`: `required` counts them as unusable; `optional` accepts
-    them, for rewards that read no answer."""
-    folder: str | None = None
-    """Folder with files of named sets, searched before the Hugging Face hub; None: the hub
-    alone."""
-    max_bad_rows: float = Field(0.01, ge=0, le=1)
-    """Largest fraction of a set's rows that may be skipped as unusable."""
-    on_overlap: Literal["refuse", "drop"] = "refuse"
-    """Treatment of training problems that are also in an evaluation set: `refuse` lists them and
-    stops, `drop` removes them from training."""
-    template: str = "{problem}"
-    """Prompt, or the user's message in a chat; `{problem}` is replaced by the question. `boxed` is
-    a prompt that asks to reason step by step and to box the final answer. The path of a text file
-    is replaced by its content."""
-    chat: Literal["auto", "on", "off"] = "auto"
-    """Use of the tokenizer's chat template for prompts: `auto` uses it if there is one, `on`
-    requires one, `off` ignores it."""
-    system: str = ""
-    """System message of the chat; empty: the chat template's default."""
-    chat_options: dict[str, JsonValue] = Field(default_factory=dict)
-    """Options of the chat template, as a mapping: `{"enable_thinking": false}` makes Qwen3 answer
-    without thinking first."""
-    max_prompt_tokens: int = Field(512, ge=1)
-    """Maximum prompt length, in tokens; a longer prompt stops the study before training."""
-
-    @field_validator("template")
-    @classmethod
-    def _template_has_a_place_for_the_problem(cls, template: str) -> str:
-        return template_text(template)
-
-    @field_validator("chat_options")
-    @classmethod
-    def _options_are_the_template_s_own(cls, options: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        check_chat_options(options)
-        return options
-
-    @model_validator(mode="after")
-    def _a_system_message_needs_a_chat(self) -> Self:
-        for name in ("system", "chat_options"):
-            if getattr(self, name) and self.chat == "off":
-                raise ValueError(f"{name} is part of a chat: clear it, or set chat to on")
-        return self
 
 
 class PolicyConfig(Stage):
@@ -103,9 +50,9 @@ class PolicyConfig(Stage):
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Enable it only for code that you have read: it
     runs with all your permissions."""
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """Attention implementation; `flash_attention_2` needs a GPU, the package flash-attn and
-    bfloat16 precision."""
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    """Attention implementation: `sdpa` is PyTorch's, which chooses among its kernels by device and
+    data type, FlashAttention on a GPU in bfloat16 among them; `eager` the model's own."""
     gradient_checkpointing: bool = False
     """Recompute the layers' activations in the backward pass instead of storing them: far less
     memory for about a third more computation, and the same gradient."""
@@ -117,6 +64,16 @@ class PolicyConfig(Stage):
     lora_targets: tuple[str, ...] = ("all-linear",)
     """Layers that get LoRA adapters, by the last part of their names, such as q_proj; `all-linear`:
     all linear layers except the output head."""
+
+    @field_validator("attention", mode="before")
+    @classmethod
+    def _flash_attention_is_part_of_sdpa(cls, given: Any) -> Any:
+        if given in ("flash_attention_2", "flash_attention_3"):
+            raise ValueError(
+                "models are checked on a CPU in float32, which this attention cannot do; sdpa uses "
+                "FlashAttention's kernels on a GPU in bfloat16: set policy.attention=sdpa"
+            )
+        return given
 
     @model_validator(mode="after")
     def _adapters_are_on_something(self) -> Self:
@@ -268,38 +225,6 @@ class EvaluationConfig(Stage):
         return f"eval/{first}/avg@{self.samples_for(first)}"
 
 
-class TrainConfig(Stage):
-    """Length of training, its processes, and the records that it keeps."""
-
-    steps: int = Field(80, ge=1)
-    """Training steps of a run, each on a new rollout batch."""
-    workers: int = Field(1, ge=1)
-    """Data-parallel worker processes per trial."""
-    cpus_per_worker: int = Field(1, ge=1)
-    """CPU cores reserved for each worker; also its number of threads."""
-    gpus_per_worker: int = Field(0, ge=0, le=1)
-    """GPUs reserved for each worker, 0 or 1."""
-    sharding: Literal["replicate", "fsdp"] = "replicate"
-    """Distribution of weights, gradients and optimiser state over workers. `replicate`: each worker
-    holds all. `fsdp`: each holds a shard (FSDP2) and gathers a layer while it computes."""
-    checkpoint_every: int = Field(20, ge=1)
-    """Training steps between checkpoints; the last step always writes one."""
-    report_every: int = Field(5, ge=1)
-    """Training steps between progress reports."""
-    store_rollouts_every: int = Field(10, ge=0)
-    """Training steps between records of some sampled groups, for reading, from the first step on;
-    0: never."""
-    store_rollouts_groups: int = Field(2, ge=1)
-    """Groups recorded at such a step for each seed: those of its first prompts, discarded or
-    not."""
-    store_rollouts_mb: float = Field(32.0, gt=0)
-    """Maximum size of recorded groups per trial, in MB. Each such step has an equal share and
-    records fewer groups if they do not fit."""
-    max_steps_without_contrast: int = Field(40, ge=1)
-    """Consecutive steps without any group to learn from after which a run fails; steps on which all
-    answers are correct do not count."""
-
-
 def _select_objective(value: Any) -> Any:
     """Build the options class that `name` selects; pydantic then reports its field errors."""
     if isinstance(value, dict):
@@ -348,14 +273,39 @@ class RunConfig(Stage):
         return self.train.cpus_per_worker + self._engines * self.rollout.vllm_cpus
 
     @property
-    def gpus_per_worker(self) -> int:
-        """GPUs of a training worker and its engines."""
+    def gpus_per_worker(self) -> float:
+        """GPUs of a training worker and its engines: a whole number, or less than one."""
         return self.train.gpus_per_worker + self._engines * self.rollout.vllm_gpus
+
+    @property
+    def sampling_dtype(self) -> str:
+        """Data type in which the generation engine computes: float32, bfloat16 or float16."""
+        if self.rollout.engine == "transformers":
+            return self.policy.precision
+        if self.rollout.vllm_dtype != "auto":
+            return self.rollout.vllm_dtype
+        return self.policy.precision if self.train.gpus_per_worker else "float32"
 
     @property
     def _engines(self) -> int:
         """Number of engine processes of a worker."""
         return self.rollout.vllm_engines if self.rollout.engine == "vllm" else 0
+
+    @model_serializer(mode="wrap")
+    def _with_the_dtype_on_a_cpu(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write `float32` for the `auto` of a CPU, as before there was another: a study keeps its
+        hash."""
+        data: dict[str, Any] = dump(self)
+        if self.rollout.vllm_dtype == "auto" and not self.train.gpus_per_worker:
+            data.get("rollout", {}).update(vllm_dtype="float32")
+        return data
+
+    @model_validator(mode="after")
+    def _float32_is_automatic_on_a_cpu(self) -> Self:
+        if self.rollout.vllm_dtype == "float32" and not self.train.gpus_per_worker:
+            rollout = self.rollout.model_copy(update={"vllm_dtype": "auto"})
+            object.__setattr__(self, "rollout", rollout)  # what is read is what was written
+        return self
 
     @model_validator(mode="after")
     def _trainer_and_engine_use_the_same_devices(self) -> Self:
@@ -367,6 +317,26 @@ class RunConfig(Stage):
                 if on_gpu
                 else "rollout.vllm_gpus and rollout.vllm_colocated need train.gpus_per_worker=1: "
                 "vLLM is installed either for GPUs or for CPUs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_share_of_a_gpu_is_enough(self) -> Self:
+        share, rollout = self.train.gpus_per_worker, self.rollout
+        if share in (0, 1):
+            return self
+        vllm = rollout.engine == "vllm"
+        if self.train.workers > 1 or (vllm and rollout.vllm_gpus):
+            raise ValueError(
+                f"train.gpus_per_worker={share} puts several trials on a GPU, but workers that "
+                "exchange gradients, or send weights to engines with GPUs of their own, need one "
+                "each: set train.gpus_per_worker=1, or train.workers=1 and rollout.vllm_gpus=0"
+            )
+        if vllm and rollout.vllm_gpu_memory >= share:
+            raise ValueError(
+                f"train.gpus_per_worker={share} leaves each trial that share of a GPU's memory, "
+                f"but rollout.vllm_gpu_memory={rollout.vllm_gpu_memory} of it all is for its "
+                f"engine: set rollout.vllm_gpu_memory below {share}, with room for the trainer"
             )
         return self
 

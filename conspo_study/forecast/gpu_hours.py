@@ -53,8 +53,8 @@ _USUAL_BYTES = 80 * 2**30
 class RunCost:
     """Seconds of one run, and their arithmetic."""
 
-    gpus: int
-    """Of the trial."""
+    gpus: float
+    """Of the trial; below 1 it is the share of one."""
     rollouts_s: float
     update_s: float
     evaluation_s: float

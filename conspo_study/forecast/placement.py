@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor
 
 from conspo_study.config import RunConfig
 from conspo_study.config.places import named_cluster
 from conspo_study.machine import smallest_gpu_bytes
 from conspo_study.records import StudyError
 from conspo_study.text import counted
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,8 @@ def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
             f"lower train.workers{fewer_gpus}, or {no_gpus}"
         )
     if not problems and not any(places):
-        need = _offer(Node(cpus_each, gpus_each), bool(gpus_each))
-        have = ", ".join(sorted({_offer(node, bool(gpus_each)) for node in nodes}))
+        need = _offer(cpus_each, gpus_each, bool(gpus_each))
+        have = ", ".join(sorted({_offer(n.cpus, n.gpus, bool(gpus_each)) for n in nodes}))
         problems.append(
             f"a worker needs {need} on one node, the nodes have {have}: "
             f"lower{fewer_cpus.removeprefix(' or')}"
@@ -93,8 +96,12 @@ def gpu_gib(gib: float | None) -> float | None:
 def _workers_on(node: Node, run: RunConfig) -> int:
     by_cpu = node.cpus // run.cpus_per_worker
     each = run.gpus_per_worker
-    return min(by_cpu, node.gpus // each) if each else by_cpu
+    if not each:
+        return by_cpu
+    # Shares of one GPU are not put together to another: three of 0.3 fit on it, not ten on three.
+    by_gpu = node.gpus * floor(1 / each + _ROUNDING) if each < 1 else node.gpus // each
+    return min(by_cpu, int(by_gpu))
 
 
-def _offer(node: Node, gpus: bool) -> str:
-    return counted(node.cpus, "CPU core") + (f" and {counted(node.gpus, 'GPU')}" if gpus else "")
+def _offer(cpus: int, gpus: float, of_gpus: bool) -> str:
+    return counted(cpus, "CPU core") + (f" and {counted(gpus, 'GPU')}" if of_gpus else "")

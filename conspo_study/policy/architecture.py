@@ -89,13 +89,11 @@ def empty_model(
     config: PolicyConfig, model_config: PreTrainedConfig, folder: Path
 ) -> PreTrainedModel:
     """The model without weights. Raises PolicyError if it cannot be built or trained."""
-    # flash_attention_2 needs a GPU and a package that only the worker may have.
-    attention = "eager" if config.attention == "flash_attention_2" else config.attention
     try:
         with quietly(), within(_PATIENCE_S), torch.device("meta"):
             model = AutoModelForCausalLM.from_config(
                 model_config,
-                attn_implementation=attention,
+                attn_implementation=config.attention,
                 dtype=torch.float32,
                 trust_remote_code=config.trust_remote_code,
             )

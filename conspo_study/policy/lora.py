@@ -8,6 +8,7 @@ its base model.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,26 +60,26 @@ def has_adapters(model: PreTrainedModel) -> bool:
     return bool(getattr(model, "peft_config", None))
 
 
-def merged_state(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """The state of the policy with adapters merged, under the names of the model without adapters.
+def merged_state(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor, bool]]:
+    """The state of the policy with adapters merged, under the names of the model without adapters:
+    names, values, and whether a value was made by merging.
 
-    Engines that hold a copy of the weights need it. Tensors without an adapter are the model's own,
-    not copies; without adapters the result is `model.state_dict()`.
+    Engines that hold a copy of the weights need it. Weights are merged one by one when their turn
+    comes, so that no second model is in memory. The others are the model's own, not copies; without
+    adapters all of `model.state_dict()` is.
     """
-    state: dict[str, torch.Tensor] = model.state_dict()
-    if not has_adapters(model):
-        return state
-    merged = {
-        name.replace(".base_layer.", "."): tensor
-        for name, tensor in state.items()
-        if not _is_adapters(name)
+    adapted = {
+        f"{name}.base_layer.weight": module
+        for name, module in model.named_modules()
+        if hasattr(module, "get_delta_weight")
     }
-    with torch.no_grad():
-        for name, module in model.named_modules():
-            if hasattr(module, "get_delta_weight"):
-                weight = module.get_base_layer().weight
-                merged[f"{name}.weight"] = weight + module.get_delta_weight(_NAME).to(weight)
-    return merged
+    for name, tensor in model.state_dict().items():
+        if name in adapted:
+            with torch.no_grad():
+                merged = tensor + adapted[name].get_delta_weight(_NAME).to(tensor)
+            yield _without_adapter(name), merged, True
+        elif not _is_adapters(name):
+            yield _without_adapter(name), tensor, False
 
 
 def save_adapters(model: PreTrainedModel, folder: Path) -> None:
@@ -124,6 +125,10 @@ def check_targets(model: PreTrainedModel, targets: tuple[str, ...]) -> None:
 
 def _adapter_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return {name: value for name, value in model.state_dict().items() if _is_adapters(name)}
+
+
+def _without_adapter(name: str) -> str:
+    return name.replace(".base_layer.", ".")
 
 
 def _is_adapters(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -10,11 +11,12 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 
+from conspo_study.policy.cache import cached_folder
 from conspo_study.policy.lora import merged_state
 
 
 def named_weights(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
-    """Names and current values of the policy's tensors, each once, with adapters merged.
+    """Names and current values of the policy's tensors, each once, with adapters merged one by one.
 
     As in a checkpoint, an output head tied to the embedding is left out. A sharded model must hold
     its whole weights (`sharding.whole_weights`), which are then in its compute dtype.
@@ -25,16 +27,22 @@ def named_weights(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
         yield from ((name, weight.detach()) for name, weight in model.named_parameters())
         return
     seen: set[int] = set()
-    for name, tensor in merged_state(model).items():
-        if tensor.data_ptr() not in seen:
+    for name, tensor, merged in merged_state(model):
+        if not merged:  # the memory of merged weights is used again for others
+            if tensor.data_ptr() in seen:
+                continue
             seen.add(tensor.data_ptr())
-            yield name, tensor
+        yield name, tensor
 
 
-def save_architecture(model: PreTrainedModel, folder: Path) -> None:
-    """Write the config.json of the model into `folder`, without weights."""
+def architecture_folder(model: PreTrainedModel) -> Path:
+    """A folder with the config.json of the model, without weights, written now if not cached.
+
+    Models of one architecture have one folder, whatever trial they belong to: vLLM keeps what it
+    compiles by the folder's path.
+    """
     config = deepcopy(model.config)
     if not config.architectures:
         config.architectures = [type(model).__name__]
-    folder.mkdir(parents=True, exist_ok=True)
-    config.save_pretrained(folder)
+    name = hashlib.sha256(config.to_json_string(use_diff=False).encode()).hexdigest()[:16]
+    return cached_folder(f"architecture-{name}", config.save_pretrained, print)

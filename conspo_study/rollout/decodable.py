@@ -53,8 +53,7 @@ def ways_of(model_class: type[PreTrainedModel], config: PreTrainedConfig) -> lis
     kinds = layer_kinds(config)
     if not kinds <= {FULL, SLIDING, CHUNKED}:
         return ways[ways.index(Way.OWN_CACHE) :]
-    flash = str(config.get_text_config()._attn_implementation).startswith("flash")
-    if kinds != {FULL} or window_settings(config) or flash or counts_from_mask(config):
+    if kinds != {FULL} or window_settings(config) or counts_from_mask(config):
         return ways[ways.index(Way.OWN_MASKS) :]
     return ways
 

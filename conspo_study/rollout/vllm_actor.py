@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from conspo_study.rollout.heartbeat import Heartbeat
 from conspo_study.rollout.responses import Response
-from conspo_study.rollout.weight_memory import SHARED_MEMORY
+from conspo_study.rollout.weight_backends import EXTENSION
 
 
 class VllmActor:
@@ -41,13 +42,15 @@ class VllmActor:
     def start(self, settings: Mapping[str, Any]) -> None:
         """Start vLLM with random weights, for the model described in the folder
         `settings["model"]`; for the other settings see `training.engines.vllm_settings`."""
+        # It imports for seconds, and on a GPU compiles and captures graphs for minutes.
+        with self._heartbeat.while_growing(self._log):
+            self._start(settings)
+        self._heartbeat.beat()
+
+    def _start(self, settings: Mapping[str, Any]) -> None:
         from vllm import LLM
         from vllm.config import WeightTransferConfig
 
-        if settings["backend"] == SHARED_MEMORY:
-            from conspo_study.rollout.vllm_weights import register
-
-            register()
         self._llm = LLM(
             model=settings["model"],
             skip_tokenizer_init=True,
@@ -56,11 +59,11 @@ class VllmActor:
             load_format="dummy",
             generation_config="vllm",
             weight_transfer_config=WeightTransferConfig(backend=settings["backend"]),
+            worker_extension_cls=EXTENSION,
             logprobs_mode="processed_logprobs",
             seed=0,
             **settings["options"],
         )
-        self._heartbeat.beat()
 
     def init_weight_transfer(self, info: Mapping[str, Any]) -> None:
         """Connect to the trainer. info: specific to the backend of the weight transfer."""
@@ -140,19 +143,6 @@ class VllmActor:
                     responses[p][g] = _response(output.outputs[0])
             self._heartbeat.beat()
         return {"version": self._llm.get_weight_version(), "responses": responses}
-
-
-class Heartbeat:
-    """A counter of progress in a file, for other processes to read."""
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_RDWR)
-        self._count = 0
-
-    def beat(self) -> None:
-        """Increase the counter."""
-        self._count += 1
-        os.pwrite(self._file, self._count.to_bytes(8, "little"), 0)
 
 
 def redirect_output(path: str) -> None:

@@ -7,7 +7,7 @@ one that shares the trainer's GPU opens handles of shared GPU memory.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from torch.multiprocessing.reductions import reduce_tensor
 
 from conspo_study.rollout.engine import PolicyWeights
 from conspo_study.rollout.engine_pool import EngineProcess
+from conspo_study.rollout.weight_shapes import KnownShapes, Shapes
 
 _CHUNK_BYTES = 1 << 30
 """Size of the copies of weights that exist at once on a shared GPU."""
@@ -65,6 +66,7 @@ class BroadcastChannel:
 
     def __init__(self, dtype: torch.dtype, gpus: int):
         self._dtype, self._gpus = dtype, gpus
+        self._shapes = KnownShapes()
         self._connections: dict[int, _Connection] = {}
         """By engine number."""
 
@@ -82,24 +84,31 @@ class BroadcastChannel:
     def _send(
         self, weights: PolicyWeights, version: str, number: int, engine: EngineProcess
     ) -> None:
+        known = self._connections.get(number)
+        if known is None or known.client.engine is not engine:
+            if known is not None:
+                known.sender.shutdown()  # the communicator holds memory of the GPU
+            self._connections[number] = self._connection(engine)
+        connection = self._connections[number]
+        connection.client.version = version
+        connection.source.weights, connection.source.shapes = weights, self._shapes.of(weights)
+        connection.sender.send_weights()
+
+    def _connection(self, engine: EngineProcess) -> _Connection:
         from vllm.distributed.weight_transfer.factory import WeightTransferTrainerFactory
         from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
 
-        connection = self._connections.get(number)
-        if connection is None or connection.client.engine is not engine:
-            client, source = _Client(engine), _source(self._dtype)
-            # For vLLM every trainer is the only one, since each has its own engines.
-            info = NCCLTrainerInitInfo(
-                master_address="127.0.0.1",
-                master_port=_free_port(),
-                world_size=1 + self._gpus,
-                rank=0,
-            )
-            sender = WeightTransferTrainerFactory.trainer_init(info, client=client, source=source)
-            connection = _Connection(client, source, sender)
-            self._connections[number] = connection
-        connection.client.version, connection.source.weights = version, weights
-        connection.sender.send_weights()
+        client, source = _Client(engine), _source(self._dtype)
+        # For vLLM every trainer is the only one, since each has its own engines.
+        info = NCCLTrainerInitInfo(
+            master_address="127.0.0.1",
+            master_port=_free_port(),
+            world_size=1 + self._gpus,
+            rank=0,
+        )
+        sender = WeightTransferTrainerFactory.trainer_init(info, client=client, source=source)
+        client.abort = sender.shutdown
+        return _Connection(client, source, sender)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +121,16 @@ class _Connection:
 
 
 class _Client:
-    """The receiving side, with the interface that vLLM's sender requires."""
+    """The receiving side, with the interface that vLLM's sender requires.
+
+    `abort` ends the sender's broadcast. The sender waits for both, the broadcast on the GPU and the
+    engine's answer; an engine that dies in between would leave a broadcast that nobody receives,
+    behind which the next one to its replacement would wait for ever.
+    """
 
     def __init__(self, engine: EngineProcess):
         self.engine, self.version = engine, ""
+        self.abort: Callable[[], None] = lambda: None
 
     def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
         self.engine.call("init_weight_transfer", init_info).result()
@@ -124,24 +139,27 @@ class _Client:
         self.engine.call("start_weight_update").result()
 
     def update_weights(self, update_info: Any) -> None:
-        self.engine.call("update_weights", update_info).result()
+        try:
+            self.engine.call("update_weights", update_info).result()
+        except BaseException:
+            self.abort()
+            raise
 
     def finish_weight_update(self, weight_version: str | None = None) -> None:
         self.engine.call("finish_weight_update", self.version).result()
 
 
 def _source(dtype: torch.dtype) -> Any:
-    """A vLLM weight source that reads the `PolicyWeights` in its attribute `weights`."""
+    """A vLLM weight source that reads the `PolicyWeights` in its attribute `weights`, of which
+    `shapes` are the names and shapes."""
     from vllm.distributed.weight_transfer.base import ParamMeta, WeightSource
 
     class Source(WeightSource):  # type: ignore[misc]
         weights: PolicyWeights
+        shapes: Shapes
 
         def metadata(self) -> list[Any]:
-            return [
-                ParamMeta(name, dtype, tuple(tensor.shape))
-                for name, tensor in self.weights.tensors()
-            ]
+            return [ParamMeta(name, dtype, shape) for name, shape in self.shapes]
 
         def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
             for name, tensor in self.weights.tensors():
@@ -181,6 +199,9 @@ def _description(chunk: list[tuple[str, torch.Tensor]]) -> dict[str, Any]:
 def _thread() -> Iterator[ThreadPoolExecutor]:
     """A thread for sending in the background while the trainer watches; it is not joined if it
     hangs."""
+    # The thread and vLLM send on other streams, which do not wait for the step that writes the
+    # weights, nor for gathering them.
+    torch.cuda.current_stream().synchronize()
     # The current GPU is a property of each thread.
     device = torch.cuda.current_device()
     thread = ThreadPoolExecutor(1, initializer=torch.cuda.set_device, initargs=(device,))

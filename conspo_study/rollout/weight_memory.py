@@ -7,6 +7,7 @@ the size of /dev/shm, which containers keep small, is no limit.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -18,9 +19,8 @@ import torch
 from conspo_study.rollout.engine import PolicyWeights
 from conspo_study.rollout.engine_actor import memory_path
 from conspo_study.rollout.engine_pool import EngineProcess
+from conspo_study.rollout.weight_shapes import KnownShapes, Shapes
 
-SHARED_MEMORY = "conspo_shared_memory"
-"""Name of the receiving side in vLLM's configuration."""
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 """Names of data types in the safetensors format."""
 
@@ -30,6 +30,7 @@ class SharedMemoryChannel:
 
     def __init__(self, dtype: torch.dtype):
         self._dtype = dtype
+        self._shapes = KnownShapes()
 
     @contextmanager
     def sending(
@@ -38,7 +39,7 @@ class SharedMemoryChannel:
         """See `WeightChannel`."""
         memory = os.memfd_create("weights")
         with os.fdopen(memory, "wb") as file:
-            write_tensors(file, weights.tensors(), self._dtype)
+            write_tensors(file, self._shapes.of(weights), weights.tensors(), self._dtype)
             file.flush()
             details = {"path": memory_path(memory)}
             yield {
@@ -48,25 +49,31 @@ class SharedMemoryChannel:
 
 
 def write_tensors(
-    file: BinaryIO, tensors: Iterable[tuple[str, torch.Tensor]], dtype: torch.dtype
+    file: BinaryIO,
+    shapes: Shapes,
+    tensors: Iterable[tuple[str, torch.Tensor]],
+    dtype: torch.dtype,
 ) -> None:
-    """Write `tensors` in the safetensors format, as `dtype`.
+    """Write `tensors`, which have these names and shapes, in the safetensors format, as `dtype`.
 
-    The library's own function needs a folder to write into or a second copy of all tensors.
+    The library's own function needs a folder to write into or a second copy of all tensors; here
+    each is written when its turn comes. Raises ValueError for a tensor that is not the announced
+    one.
     """
-    named = list(tensors)
     header: dict[str, Any] = {}
     end = 0
-    for name, tensor in named:
-        start, end = end, end + tensor.numel() * dtype.itemsize
+    for name, shape in shapes:
+        start, end = end, end + math.prod(shape) * dtype.itemsize
         header[name] = {
             "dtype": _NAMES[dtype],
-            "shape": list(tensor.shape),
+            "shape": list(shape),
             "data_offsets": [start, end],
         }
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8 bytes
     file.write(len(text).to_bytes(8, "little") + text)
-    for _, tensor in named:
+    for (name, shape), (found, tensor) in zip(shapes, tensors, strict=True):
+        if (name, shape) != (found, tuple(tensor.shape)):
+            raise ValueError(f"{found} {tuple(tensor.shape)} comes where {name} {shape} should")
         plain = tensor.detach().to("cpu", dtype).contiguous().reshape(-1)
         file.write(plain.view(torch.uint8).numpy().data)

@@ -14,9 +14,6 @@ from conspo_study.config import RunConfig
 from conspo_study.policy.errors import PolicyError
 from conspo_study.policy.files import file_problems
 
-FLASH = "flash_attention_2"
-"""Attention that this machine may lack although the workers' have it."""
-
 LOADED_BYTES = 2 << 30
 """A model whose weights take no more than this in float32 is loaded as a worker would do, so that
 values which are not finite are found, too."""
@@ -55,7 +52,7 @@ def model_problems(
     if policy.gradient_checkpointing:
         checks.append(lambda: enable_recomputing(model))
     size = 4 * sum(parameter.numel() for parameter in model.parameters())
-    if size <= LOADED_BYTES and policy.attention != FLASH:
+    if size <= LOADED_BYTES:
         checks.append(lambda: problems or _tried(config, folder, note))
     for check in checks:
         try:

@@ -6,6 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
+from conspo_study.update.device import CPU, wait_for
+
 STAGES = (
     *("generate", "reward", "wait", "score", "objective", "backward", "sync", "optimizer"),
     "other",
@@ -14,9 +18,14 @@ STAGES = (
 
 
 class Clock:
-    """Seconds by stage. A stage that runs inside another one is not part of it."""
+    """Seconds by stage. A stage that runs inside another one is not part of it.
 
-    def __init__(self) -> None:
+    device: that the stages compute on. A stage ends when the device has done its work, so that a
+    GPU's seconds count in the stage that asked for them, not in a later one that waits for them.
+    """
+
+    def __init__(self, device: torch.device = CPU) -> None:
+        self.device = device
         self.seconds: dict[str, float] = {}
         self._running: list[str | None] = []
         self._since = 0.0
@@ -62,6 +71,7 @@ class Clock:
         return {f"time/{name}_s": seconds for name, seconds in self.seconds.items()}
 
     def _count(self) -> None:
+        wait_for(self.device)
         now = time.perf_counter()
         name = self._running[-1] if self._running else None
         if name is not None:

@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 from itertools import chain
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
@@ -102,7 +103,9 @@ class Collector:
         reading = kept_positions(self.config, step)
         for attempt in range(settings.refill_rounds + 1):
             with clock.apart():
-                request = self._take_ahead(step) or self._request(step, attempt, updates)
+                request = self._take_ahead(step) or self._request(
+                    step, attempt, updates, clock.device
+                )
                 rollouts = self._responses(request, updates)
             clock.include(request.clock)
             with clock.stage("reward"):
@@ -126,7 +129,7 @@ class Collector:
         following = step + 1
         if settings.ahead and following < self.config.train.steps:
             with clock.apart():
-                self._ahead = self._request(following, attempt=0, updates=updates)
+                self._ahead = self._request(following, 0, updates, clock.device)
         with clock.stage("wait"):
             totals = [GroupCounts(*each) for each in self.world.gather(astuple(counts))]
         return RolloutBatch(groups[: self.share], samples, sum(totals[1:], totals[0]), parts)
@@ -178,9 +181,9 @@ class Collector:
         problems = [self.stream.problem(first + i) for i in range(self.share)]
         return first, problems, prompt_tokens(problems, self.config.data, self.tokenizer)
 
-    def _request(self, step: int, attempt: int, updates: int) -> _Request:
+    def _request(self, step: int, attempt: int, updates: int, device: torch.device) -> _Request:
         settings = self.config.rollout
-        clock, sent = Clock(), self.engine.sync_s()
+        clock, sent = Clock(device), self.engine.sync_s()
         with clock.stage("generate"):
             first, problems, prompts = self._problems(step, attempt)
             seeds = [derive_seed(self.seed, "rollout", first + i) for i in range(self.share)]

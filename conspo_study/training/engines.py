@@ -7,7 +7,7 @@ when an evaluation comes between two steps, and saves a process for every seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from conspo_study.config import RunConfig
 from conspo_study.policy.lengths import longest_sequence
 from conspo_study.policy.stop import stop_ids
-from conspo_study.policy.weights import save_architecture
+from conspo_study.policy.weights import architecture_folder
 from conspo_study.processes.fork_client import SERVER
 from conspo_study.rollout.engine import PolicyWeights, RolloutEngine
 from conspo_study.rollout.engine_actor import EngineActor, own_gpus
@@ -25,10 +25,10 @@ from conspo_study.rollout.engine_pool import EnginePool, EngineProcess, WeightCh
 from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.rollout.vllm_actor import VllmActor
 from conspo_study.rollout.vllm_engine import VllmEngine
+from conspo_study.rollout.weight_backends import BROADCAST, SHARED_GPU, SHARED_MEMORY
 
 EngineFactory = Callable[[PreTrainedModel, PreTrainedTokenizerBase, PolicyWeights], RolloutEngine]
 """The engine of a policy, from its model, its tokenizer and its weights."""
-_MODEL = "model"
 _TOKENS_PER_PASS = 4096
 """Most prompt tokens that vLLM reads at once on a CPU, unless a single prompt is longer."""
 
@@ -42,7 +42,7 @@ def rollout_engines(
     """A factory of engines, one for each of the worker's policies; shared processes end with the
     block.
 
-    folder: for the logs of engine processes and the model's architecture. stops_of: the tokens that
+    folder: for the logs of engine processes. stops_of: the tokens that
     end a response, from a policy's model and tokenizer.
     """
     if config.rollout.engine == "transformers":
@@ -62,8 +62,8 @@ def rollout_engines(
         model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, weights: PolicyWeights
     ) -> RolloutEngine:
         if not pools:  # all models have the architecture of the first
-            save_architecture(model, folder / _MODEL)
-            pools.append(_vllm_pool(config, folder, _longest(model)))
+            settings = vllm_settings(config, architecture_folder(model), _longest(model))
+            pools.append(_vllm_pool(config, folder, settings))
         return VllmEngine(pools[0], weights, tokenizer, stops_of(model, tokenizer))
 
     try:
@@ -73,11 +73,11 @@ def rollout_engines(
             pool.close()
 
 
-def vllm_settings(config: RunConfig, folder: Path, longest: int | None) -> dict[str, Any]:
+def vllm_settings(config: RunConfig, architecture: Path, longest: int | None) -> dict[str, Any]:
     """The settings for `VllmActor.start` and `VllmEngine`.
 
-    folder: that of the model's architecture. longest: the longest sequence, in tokens, that the
-    model reads correctly; None for no limit.
+    architecture: the folder with the model's config.json. longest: the longest sequence, in
+    tokens, that the model reads correctly; None for no limit.
     """
     rollout = config.rollout
     needed = config.data.max_prompt_tokens + max(
@@ -85,7 +85,7 @@ def vllm_settings(config: RunConfig, folder: Path, longest: int | None) -> dict[
     )
     max_length = needed if longest is None else min(longest, needed)
     options: dict[str, Any] = {
-        "dtype": rollout.vllm_dtype,
+        "dtype": config.sampling_dtype,
         "max_model_len": max_length,
         "max_num_seqs": rollout.batch_rows,
     }
@@ -105,7 +105,7 @@ def vllm_settings(config: RunConfig, folder: Path, longest: int | None) -> dict[
             "max_num_batched_tokens": max(max_length, rollout.batch_rows, _TOKENS_PER_PASS),
         }
     return {
-        "model": str(folder / _MODEL),
+        "model": str(architecture),
         "max_length": max_length,
         "sleeps": rollout.vllm_colocated,
         "backend": _backend(config),
@@ -119,15 +119,13 @@ def _longest(model: PreTrainedModel) -> int | None:
 
 
 def _backend(config: RunConfig) -> str:
-    """The name of vLLM's backend for receiving weights."""
+    """The name of the receiving side of weights."""
     if not config.train.gpus_per_worker:
-        from conspo_study.rollout.weight_memory import SHARED_MEMORY
-
         return SHARED_MEMORY
-    return "ipc" if config.rollout.vllm_colocated else "nccl"
+    return SHARED_GPU if config.rollout.vllm_colocated else BROADCAST
 
 
-def _vllm_pool(config: RunConfig, folder: Path, longest: int | None) -> EnginePool:
+def _vllm_pool(config: RunConfig, folder: Path, settings: Mapping[str, Any]) -> EnginePool:
     rollout = config.rollout
 
     def start(number: int) -> EngineProcess:
@@ -136,7 +134,7 @@ def _vllm_pool(config: RunConfig, folder: Path, longest: int | None) -> EnginePo
 
     return EnginePool(
         start,
-        vllm_settings(config, folder, longest),
+        settings,
         _channel(config),
         rollout.vllm_engines,
         rollout.vllm_deadline_s,
@@ -148,8 +146,6 @@ def _environment(config: RunConfig, number: int) -> dict[str, str]:
     variables = {
         # The engine's core runs in the actor's process: another one would have to be watched.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        # The same model runner on CPUs, where it is tested, and on GPUs.
-        "VLLM_USE_V2_MODEL_RUNNER": "0",
         # Or all engines of a machine would bind themselves to the same cores.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(config.rollout.vllm_cpus),
@@ -160,10 +156,13 @@ def _environment(config: RunConfig, number: int) -> dict[str, str]:
     }
     if config.train.gpus_per_worker:
         gpus, each = own_gpus(), config.rollout.vllm_gpus
-        first = config.train.gpus_per_worker + number * each
+        first = 1 + number * each  # the trainer has the first
         chosen = gpus[first : first + each] if each else gpus[:1]
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
+        # vLLM's choice of the model runner: the second one samples with a seed for each response
+        # in one kernel, the first one in a loop over the rows.
     else:
+        variables["VLLM_USE_V2_MODEL_RUNNER"] = "0"  # the second one needs kernels of a GPU
         # Compiling takes longer than it saves.
         variables["TORCHDYNAMO_DISABLE"] = "1"
     return variables
@@ -173,7 +172,7 @@ def _channel(config: RunConfig) -> WeightChannel:
     """The channel that takes weights from the trainer to the engines."""
     import torch
 
-    dtype: torch.dtype = getattr(torch, config.rollout.vllm_dtype)
+    dtype: torch.dtype = getattr(torch, config.sampling_dtype)
     if not config.train.gpus_per_worker:
         from conspo_study.rollout.weight_memory import SharedMemoryChannel
 

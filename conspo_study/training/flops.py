@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from conspo_study.update.device import wait_for
+
 _RUNS = 3
 
 
@@ -75,10 +77,10 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, threads: int) -> float
     a = torch.ones(size, size, device=device, dtype=dtype)
     best = 0.0
     for _ in range(_RUNS + 1):  # the first run loads kernels
-        _wait(device)
+        wait_for(device)
         start = time.perf_counter()
         a @ a
-        _wait(device)
+        wait_for(device)
         best = max(best, 2 * size**3 / (time.perf_counter() - start))
     return best
 
@@ -86,8 +88,3 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, threads: int) -> float
 def _triangle(length: int) -> int:
     """Pairs of tokens of which one attends to the other, itself included."""
     return length * (length + 1) // 2
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -23,9 +23,8 @@ def refuse_absurd_mismatch(config: RunConfig, metrics: Mapping[str, float]) -> N
     """
     if "mismatch_max" not in metrics:
         return
-    rollout, precision = config.rollout, config.policy.precision
-    sampled_in = rollout.vllm_dtype if rollout.engine == "vllm" else precision
-    mean_limit, max_limit = ABSURD_NATS[{precision, sampled_in} != {"float32"}]
+    rollout, computed_in = config.rollout, {config.policy.precision, config.sampling_dtype}
+    mean_limit, max_limit = ABSURD_NATS[computed_in != {"float32"}]
     max_limit = config.update.mismatch_limit or max_limit
     mean, largest = metrics["mismatch_abs"], metrics["mismatch_max"]
     if mean > mean_limit or largest > max_limit:

@@ -40,6 +40,7 @@ from conspo_study.training.mismatch import refuse_absurd_mismatch
 from conspo_study.training.policy_update import PolicyUpdate
 from conspo_study.training.step_result import Signal, StepResult
 from conspo_study.update.checkpoint import load_run, save_run
+from conspo_study.update.device import device_of
 from conspo_study.update.errors import NoContrastError
 from conspo_study.update.shards import load_weights
 from conspo_study.update.step import Updater
@@ -64,11 +65,11 @@ class SeedRun:
         self.tokenizer: PreTrainedTokenizerBase
         self.model, self.tokenizer = load_policy(config.policy, policy_folder)
         world.copy_from_first(self.model.parameters())
-        device = "cuda" if config.train.gpus_per_worker else "cpu"
+        self.device = device_of(config.train.gpus_per_worker)
         if world.sharded:
-            shard(self.model, world.size, config.policy.precision, device)
+            shard(self.model, world.size, config.policy.precision, self.device.type)
         else:
-            self.model.to(device)
+            self.model.to(self.device)
         self.updater = Updater(self.model, config.update, world)
         weights = PolicyWeights(
             f"seed {seed}", lambda: self.updater.applied, partial(named_weights, self.model)
@@ -87,7 +88,7 @@ class SeedRun:
 
     def train_step(self, step: int) -> StepResult:
         """Sample, verify and update once; `step` counts from 0."""
-        clock = Clock()
+        clock = Clock(self.device)
         with clock.stage("other"):
             result = self._step(step, clock)
         speed = {"tokens_per_s": result.metrics["tokens"] / clock.total()}

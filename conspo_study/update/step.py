@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from conspo_study.config import UpdateConfig
+from conspo_study.update.device import wait_for
 from conspo_study.update.errors import DivergedError
 from conspo_study.update.shards import own_part, whole
 from conspo_study.update.world import World
@@ -58,6 +59,7 @@ class Updater:
         """
         start = time.perf_counter()
         self.world.sum_gradients(self.parameters)
+        wait_for(self.parameters[0].device)
         sync_s = time.perf_counter() - start
         norm = float(whole(nn.utils.clip_grad_norm_(self.parameters, self.config.grad_clip)))
         rate = self._learning_rate()

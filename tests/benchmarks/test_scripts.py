@@ -80,6 +80,22 @@ def check_analysis_scale(result):
     assert result["growth"] == []
 
 
+def check_gpu_check(result):
+    """All that a CPU can rehearse, without Ray and vLLM."""
+    from gpu_check import NEED_A_GPU, STAGES
+
+    assert result["rehearsed"] and result["passes"], result
+    assert result["stages"].keys() == STAGES.keys() - set(NEED_A_GPU)
+    numbers = {name: stage["numbers"] for name, stage in result["stages"].items()}
+    for one, other in zip(*(numbers["trainer_float32"][on] for on in ("cpu", "gpu")), strict=True):
+        assert one["loss"] == other["loss"]
+    assert numbers["trainer_bfloat16"]["plain"][0]["mismatch_abs"] > 0
+    assert numbers["clock"]["blocking 0"]["time/backward_s"] > 0
+    assert numbers["step_1_5b"]["1 x 128"]["estimated_gib"] > 0
+    assert numbers["fsdp_one"]["dtypes"] == ["bfloat16"]
+    assert numbers["sampling"]["135m"]["tokens_per_s"] > 0
+
+
 def check_watch_page(result):
     assert result["trials"] == 3
     assert result["first_view_s"] > 0 and result["poll_median_s"] > 0
@@ -87,6 +103,7 @@ def check_watch_page(result):
 
 MINIATURES = {
     "analysis_scale": (("--trials", "6", "--rows", "300"), check_analysis_scale),
+    "gpu_check": (("--rehearse",), check_gpu_check),
     "import_times": (("--runs", "1"), check_import_times),
     "objectives": (
         ("--runs", "2", "--sizes", "32", "64", "--at-least", "64"),

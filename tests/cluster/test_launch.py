@@ -18,6 +18,7 @@ from conspo_study.cluster.connection import (
     metrics_port,
     ray_cluster,
 )
+from conspo_study.cluster.passed_on import PASSED_ON
 from conspo_study.processes.interrupts import interrupts
 from conspo_study.records import StudyError
 from conspo_study.results.retention import BUDGET
@@ -47,7 +48,13 @@ def test_what_processes_of_a_cluster_need_is_passed_on_and_nothing_else(monkeypa
     monkeypatch.setenv("HF_TOKEN", "token")
     monkeypatch.setenv("HF_HOME", "/shared/hub")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    for name in set(PASSED_ON) - {"RAY_ADDRESS", "CONSPO_STUDY_CACHE", "HF_HOME", "HF_HUB_OFFLINE"}:
+        monkeypatch.delenv(name, raising=False)
+    for name in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"):
+        monkeypatch.setenv(name, "ib0")
+    monkeypatch.setenv("VLLM_USE_V2_MODEL_RUNNER", "0")
+    for name in ("VLLM_API_KEY", "VLLM_HOST_IP", "NCCL_SECRET", "PYTORCH_TOKEN"):
+        monkeypatch.setenv(name, "secret, or of this node alone")
     for name, value in RAY_SETTINGS.items():
         monkeypatch.setenv(name, value)
     passed = connection._passed_on()
@@ -57,6 +64,9 @@ def test_what_processes_of_a_cluster_need_is_passed_on_and_nothing_else(monkeypa
         "CONSPO_STUDY_CACHE": "/shared/cache",
         "HF_HOME": "/shared/hub",
         "HF_HUB_OFFLINE": "1",
+        "NCCL_SOCKET_IFNAME": "ib0",
+        "GLOO_SOCKET_IFNAME": "ib0",
+        "VLLM_USE_V2_MODEL_RUNNER": "0",
     }
 
 
@@ -77,6 +87,11 @@ def test_a_signal_is_heard_after_ray_has_ended(monkeypatch):
         assert not is_handled()
         connection._shut_down()
         assert is_handled()
+
+
+def test_every_name_that_is_passed_on_is_documented():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "cluster.md").read_text()
+    assert [name for name in PASSED_ON if name not in page] == []
 
 
 def test_a_budget_that_is_no_amount_stops_a_study_before_ray_starts(monkeypatch, tmp_path):

@@ -50,6 +50,21 @@ def problems(overrides):
         ({"rollout.vllm_colocated": True, "rollout.vllm_gpus": 1}, "set vllm_gpus=0"),
         ({"rollout.engine": "vllm", "rollout.vllm_gpus": 1}, "need train.gpus_per_worker=1"),
         ({"rollout.engine": "vllm", "train.gpus_per_worker": 1}, "vllm_colocated=true (the w"),
+        ({"policy.attention": "flash_attention_2"}, "set policy.attention=sdpa"),
+        ({"policy.attention": "flash"}, "should be 'sdpa' or 'eager'"),
+        (
+            {"train.gpus_per_worker": 0.5, "train.workers": 2},
+            "set train.gpus_per_worker=1, or train.workers=1 and rollout.vllm_gpus=0",
+        ),
+        (
+            {
+                "rollout.engine": "vllm",
+                "rollout.vllm_colocated": True,
+                "train.gpus_per_worker": 0.5,
+            },
+            "set rollout.vllm_gpu_memory below 0.5",
+        ),
+        ({"train.gpus_per_worker": 2}, "less than or equal to 1"),
         ({"data.template": "solve it"}, "must contain {problem}"),
         ({"evaluation.sets": ["chain/easy", "chain/easy"]}, "each once"),
         ({"evaluation.tracked": ["chain/hardest"]}, "chain/hardest"),
@@ -121,6 +136,27 @@ def test_every_setting_is_documented():
     for stage in RunConfig.model_fields:
         own = type(getattr(RunConfig(), stage))
         assert own.model_fields.keys() <= field_docs(own).keys(), stage
+
+
+@pytest.mark.parametrize(("given", "written"), [(0, "0"), (1.0, "1"), (0.25, "0.25")])
+def test_whole_gpus_are_written_as_they_were_before_there_were_shares(given, written):
+    config = with_overrides(RunConfig(), {"train.gpus_per_worker": given})
+    assert f'"gpus_per_worker":{written},' in config.model_dump_json()
+    assert json.dumps(config.model_dump(mode="json")["train"]["gpus_per_worker"]) == written
+    assert parse_config(json.loads(config.model_dump_json())) == config
+
+
+def test_the_dtype_of_a_cpu_is_written_as_it_was_before_there_was_an_automatic_one():
+    config = RunConfig()
+    assert config.rollout.vllm_dtype == "auto"
+    assert flatten(config)["rollout.vllm_dtype"] == "float32"
+    on_gpu = {"train.gpus_per_worker": 1, "policy.precision": "bfloat16", "rollout.engine": "vllm"}
+    on_gpu["rollout.vllm_colocated"] = True
+    moved = with_overrides(config, on_gpu)
+    assert (moved.rollout.vllm_dtype, moved.sampling_dtype) == ("auto", "bfloat16")
+    assert flatten(moved)["rollout.vllm_dtype"] == "auto"
+    exact = with_overrides(config, on_gpu | {"rollout.vllm_dtype": "float32"})
+    assert exact.sampling_dtype == "float32" and parse_config(exact.model_dump()) == exact
 
 
 def test_flatten_and_overrides_are_inverse():

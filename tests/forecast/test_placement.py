@@ -22,6 +22,10 @@ def run_of(rollout=None, **train):
         (1, 2, 1, [Node(16, 2), Node(16, 0)], 2),
         (1, 8, 1, [Node(16, 4)], 2),  # cores run out before GPUs
         (1, 1, 1, [Node(16, 4)], 4),
+        (1, 1, 0.25, [Node(64, 2), Node(2, 1)], 10),  # four on each GPU, while there are cores
+        (1, 1, 0.3, [Node(64, 3)], 9),  # three on each GPU
+        (1, 1, 0.7, [Node(64, 3)], 3),
+        (1, 1, 1 / 3, [Node(64, 1)], 3),
     ],
 )
 def test_whole_workers_go_on_nodes(workers, cpus, gpus, nodes, trials):
@@ -34,6 +38,7 @@ def test_whole_workers_go_on_nodes(workers, cpus, gpus, nodes, trials):
     [
         (2, 1, 0, [Node(1)], "needs 2 CPU cores (2 workers x 1), there are 1"),
         (2, 1, 1, [Node(8, 1)], "needs 2 GPUs, there are 1"),
+        (1, 1, 0.5, [Node(8, 0)], "needs 0.5 GPUs, there are 0"),
         (1, 8, 0, [Node(4), Node(6)], "8 CPU cores on one node, the nodes have 4 CPU cores, 6"),
         (1, 2, 1, [Node(1, 2), Node(8, 0)], "2 CPU cores and 1 GPU on one node"),
         (3, 3, 0, [Node(4), Node(5)], "3 workers of 3 CPU cores, the nodes have room for 2"),
@@ -50,6 +55,7 @@ def test_the_scarcer_resource_is_named():
     run = run_of(cpus_per_worker=1, gpus_per_worker=1)
     assert place(run, [Node(16, 4)]).limit == "4 GPUs"
     assert place(run, [Node(2, 4)]).limit == "2 CPU cores"
+    assert place(run_of(gpus_per_worker=0.5), [Node(16, 4)]).limit == "4 GPUs"
     assert place(run_of(), [Node(2, 4)]).limit == "2 CPU cores"
 
 
@@ -60,6 +66,12 @@ def test_the_scarcer_resource_is_named():
         ({"vllm_cpus": 3}, {"cpus_per_worker": 2}, Node(10), 2),
         ({"vllm_gpus": 2, "vllm_engines": 2}, {"gpus_per_worker": 1}, Node(64, 8), 1),
         ({"vllm_colocated": True}, {"gpus_per_worker": 1}, Node(64, 8), 8),
+        (
+            {"vllm_colocated": True, "vllm_gpu_memory": 0.3},
+            {"gpus_per_worker": 0.5},
+            Node(64, 8),
+            16,
+        ),
     ],
 )
 def test_a_workers_engines_are_part_of_what_it_needs(rollout, train, node, trials):

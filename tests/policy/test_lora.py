@@ -1,5 +1,6 @@
 """Adapters: what is trained, what is sampled from, and what is kept on disk are the same policy."""
 
+import weakref
 from importlib.util import find_spec
 
 import pytest
@@ -16,6 +17,7 @@ from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.lora import add_adapters, has_adapters, merged_state
+from conspo_study.policy.weights import named_weights
 from conspo_study.rollout.engine import Sampling
 from conspo_study.rollout.fused_llama import can_fuse
 from conspo_study.rollout.transformers_engine import TransformersEngine
@@ -40,6 +42,11 @@ def adapted(family="Llama", config=CONFIG, **settings):
     return model
 
 
+def plain_state(model):
+    """The state of a model without adapters that computes the same."""
+    return {name: tensor for name, tensor, _ in merged_state(model)}
+
+
 def logits(model):
     with torch.no_grad():
         return model(TOKENS).logits
@@ -54,7 +61,7 @@ def test_the_merged_weights_compute_what_the_adapted_model_does(family, tied, pr
     model = precise(adapted(family, **settings))
     plain = precise(random_model(family, **settings))
     assert (logits(model) - logits(plain)).abs().max() > 0.1
-    merged = merged_state(model)
+    merged = plain_state(model)
     assert {k: v.shape for k, v in merged.items()} == {
         k: v.shape for k, v in plain.state_dict().items()
     }
@@ -96,7 +103,7 @@ def test_gradients_reach_all_adapters_and_nothing_else():
 def test_the_gradient_is_that_of_the_merged_weights():
     """d/dB of W + s B A is s (dL/dW) A^T: adapters learn from the same derivative."""
     model, plain = exact(adapted()), exact_model("Llama")
-    plain.load_state_dict(merged_state(model))
+    plain.load_state_dict(plain_state(model))
     name = "model.layers.0.mlp.down_proj"
     weight = dict(plain.named_parameters())[f"{name}.weight"]
     (full,) = torch.autograd.grad(response_logprobs(plain, PROMPTS, RESPONSES).sum(), weight)
@@ -180,9 +187,27 @@ def test_layers_that_cannot_have_adapters_are_refused_with_those_that_can(wrong)
 def test_a_model_without_adapters_is_its_own_merger():
     model = random_model("Qwen3")
     assert not has_adapters(model)
-    merged = merged_state(model)
+    merged = plain_state(model)
     assert merged.keys() == model.state_dict().keys()
     assert merged["lm_head.weight"].data_ptr() == model.lm_head.weight.data_ptr()
+
+
+@needs_peft
+def test_weights_are_merged_one_by_one_and_all_of_them_are_sent():
+    """Also where the memory of one is used again for the next."""
+    model = adapted("Qwen2", tie_word_embeddings=True)
+    expected = plain_state(model)
+    own = {tensor.data_ptr() for tensor in model.state_dict().values()}
+    names, alive = [], []
+    for name, tensor in named_weights(model):
+        assert torch.equal(tensor, expected[name])
+        assert sum(merged() is not None for merged in alive) <= 1, f"besides {name}"
+        names.append(name)
+        if tensor.data_ptr() not in own:
+            alive.append(weakref.ref(tensor))
+        del tensor
+    assert len(alive) == 2 * 7  # linear layers
+    assert names == [name for name in expected if name != "lm_head.weight"]
 
 
 def test_without_peft_the_command_that_installs_it_is_named(monkeypatch):

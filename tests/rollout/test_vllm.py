@@ -28,7 +28,7 @@ from tolerances import rounding
 
 from conspo_study.config import RunConfig, with_overrides
 from conspo_study.policy.logprobs import response_logprobs
-from conspo_study.policy.weights import named_weights
+from conspo_study.policy.weights import architecture_folder, named_weights
 from conspo_study.rollout.engine import PolicyWeights, Sampling
 from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.training.engines import rollout_engines
@@ -178,23 +178,34 @@ def test_two_policies_share_an_engine_and_tokens_follow_the_distribution(tmp_pat
     assert len(list(tmp_path.glob("engine-*.log"))) == 1
 
 
-def test_weights_that_are_not_all_there_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [
+        ("model.layers.1.mlp.down_proj.weight", "sent no weights for 1 parameters .*down_proj"),
+        ("model.norm.weight", "sent no weights for 1 parameters .*model.norm"),
+        ("model.layers.0.self_attn.q_proj.weight", "only a part .* 1 layers .*0.self_attn.qkv"),
+    ],
+)
+def test_weights_that_are_not_all_there_are_refused(left_out, message, tmp_path):
     policy = Policy(random_model("Llama", head_dim=32))
     whole = policy.weights.tensors
-    incomplete = PolicyWeights("seed 0", lambda: 0, lambda: list(whole())[:-1])
+    assert left_out in dict(whole())
+    incomplete = PolicyWeights(
+        "seed 0", lambda: 0, lambda: [pair for pair in whole() if pair[0] != left_out]
+    )
     with (
         started(policy.model, tmp_path) as engine_of,
-        pytest.raises(RuntimeError, match="sent no weights for 1 parameters"),
+        pytest.raises(RuntimeError, match=message),
     ):
         engine_of(policy.model, TOKENIZER, incomplete).generate(PROMPTS, 1, SAMPLING, SEEDS)
 
 
-def test_a_model_whose_folder_has_sampling_defaults_is_sampled_as_asked(tmp_path):
+def test_a_model_whose_folder_has_sampling_defaults_is_sampled_as_asked(tmp_path, monkeypatch):
     """Models come with a top-p or a penalty for chatting, which would falsify the training."""
     policy = Policy(random_model("Llama", head_dim=32))
+    monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
     with started(policy.model, tmp_path) as engine_of:
-        (tmp_path / "model").mkdir()
-        (tmp_path / "model" / "generation_config.json").write_text(
+        (architecture_folder(policy.model) / "generation_config.json").write_text(
             json.dumps(
                 {"top_k": 1, "temperature": 0.1, "repetition_penalty": 5.0}
                 | {"eos_token_id": [token for token in range(62) if token != EOS]}

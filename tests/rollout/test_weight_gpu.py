@@ -1,7 +1,9 @@
 """The order in which engines on GPUs are spoken to; the transfers themselves need GPUs."""
 
-from concurrent.futures import Future
-from types import SimpleNamespace
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event, Timer
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -30,9 +32,24 @@ class Engine:
         return [method for method, *_ in self.asked]
 
 
+class DyingEngine(Engine):
+    """Dies while it receives its weights."""
+
+    def call(self, method, *arguments):
+        if method != "update_weights":
+            return super().call(method, *arguments)
+        self.asked.append((method, *arguments))
+        answer = Future()
+        Timer(0.05, lambda: answer.set_exception(ConnectionError("the engine died"))).start()
+        return answer
+
+
 @pytest.fixture(autouse=True)
-def gpu(monkeypatch):
-    """Stands for a GPU: handles are the tensors themselves."""
+def waited(monkeypatch):
+    """Stands for a GPU: handles are the tensors themselves. How often its stream was waited for."""
+    waited = []
+    stream = SimpleNamespace(synchronize=lambda: waited.append("stream"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
     names = ("empty_cache", "ipc_collect", "set_device")
     for name in names:
         monkeypatch.setattr(torch.cuda, name, lambda *_: None)
@@ -41,6 +58,112 @@ def gpu(monkeypatch):
         torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="GPU-7")
     )
     monkeypatch.setattr(weight_gpu, "reduce_tensor", lambda tensor: (None, tensor))
+    return waited
+
+
+class Sender:
+    """vLLM's sender: its broadcast ends when the engine has received it, or when it is aborted."""
+
+    def __init__(self, client, source):
+        self.client, self.source = client, source
+        self.aborted = Event()
+
+    def send_weights(self):
+        self.client.start_weight_update()
+        names = [meta.name for meta in self.source.metadata()]
+        info = {"names": names, "sent": dict(self.source)}
+        with ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(self.client.update_weights, info)
+            received = Event()
+            answer.add_done_callback(lambda done: done.exception() or received.set())
+            for _ in range(1000):  # of a hundredth of a second: for ever
+                if received.wait(0.01) or self.aborted.is_set():
+                    break
+            answer.result()
+        self.client.finish_weight_update()
+
+    def shutdown(self):
+        self.aborted.set()
+
+
+@pytest.fixture
+def senders(monkeypatch):
+    """The senders that vLLM, of which nothing else is here, has made so far."""
+    made = []
+
+    def trainer_init(info, client, source):
+        made.append(Sender(client, source))
+        return made[-1]
+
+    package = "vllm.distributed.weight_transfer"
+    contents = {
+        "factory": {"WeightTransferTrainerFactory": SimpleNamespace(trainer_init=trainer_init)},
+        "nccl_engine": {"NCCLTrainerInitInfo": SimpleNamespace},
+        "base": {
+            "WeightSource": object,
+            "ParamMeta": lambda name, dtype, shape: SimpleNamespace(name=name),
+        },
+    }
+    for name in ("vllm", "vllm.distributed", package):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    for name, content in contents.items():
+        module = ModuleType(f"{package}.{name}")
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["shared", "broadcast"])
+def test_nothing_is_read_before_the_step_that_wrote_it_is_done(kind, waited, senders):
+    """The sending thread and vLLM use streams that do not wait for the trainer's."""
+    states = []
+
+    def tensors():
+        states.append(list(waited))
+        return TENSORS
+
+    channel = weight_gpu.SharedGpuChannel(torch.float32)
+    if kind == "broadcast":
+        channel = weight_gpu.BroadcastChannel(torch.float32, gpus=1)
+    engine = Engine()
+    for update in (1, 2):
+        weights = PolicyWeights("seed 0", lambda: 0, tensors)
+        states.clear()
+        with channel.sending(weights, f"seed 0:{update}", {0: engine}) as calls:
+            calls[0].result(10)
+        assert states and all(state == ["stream"] * update for state in states)
+
+
+def test_an_engine_that_dies_while_it_receives_ends_its_broadcast_and_no_other(senders):
+    channel = weight_gpu.BroadcastChannel(torch.float32, gpus=1)
+    dying, other, replacement = DyingEngine(), Engine(), Engine()
+    with channel.sending(WEIGHTS, "seed 0:0", {0: dying, 1: other}) as calls:
+        with pytest.raises(ConnectionError, match="the engine died"):
+            calls[0].result(10)
+        calls[1].result(10)
+    assert [sender.aborted.is_set() for sender in senders] == [True, False]
+    with channel.sending(WEIGHTS, "seed 0:0", {0: replacement}) as calls:
+        calls[0].result(10)
+    assert len(senders) == 3 and not senders[2].aborted.is_set()
+    assert replacement.methods == other.methods
+
+
+def test_a_policy_s_names_and_shapes_are_learned_once(senders):
+    """To learn them from a policy with adapters, all of them have to be merged."""
+    read = []
+
+    def tensors():
+        read.append(1)
+        return TENSORS
+
+    channel, engine = weight_gpu.BroadcastChannel(torch.float32, gpus=1), Engine()
+    for policy in ("seed 0", "seed 1", "seed 0", "seed 1"):
+        weights = PolicyWeights(policy, lambda: 0, tensors)
+        with channel.sending(weights, f"{policy}:0", {0: engine}) as calls:
+            calls[0].result(10)
+    assert len(read) == 4 + 2
+    sent = [rest[0]["sent"] for method, *rest in engine.asked if method == "update_weights"]
+    assert all(list(info) == ["a", "b", "c"] for info in sent)
 
 
 def test_a_shared_gpu_gets_all_weights_in_chunks_between_start_and_finish(monkeypatch):
@@ -77,6 +200,9 @@ def test_each_engine_has_a_broadcast_of_its_own_and_a_new_process_a_new_one(monk
         opened.append((info.world_size, info.is_sender))
 
         class Sender:
+            def shutdown(self):
+                pass
+
             def send_weights(self):
                 client.start_weight_update()
                 names = [meta.name for meta in source.metadata()]

@@ -76,6 +76,17 @@ def test_its_lease_is_understood(folder):
     lease.release()
 
 
+def test_an_attention_that_no_model_loads_with_is_read_and_not_gone_on_with(folder):
+    path = folder / "study.json"
+    path.write_text(
+        path.read_text().replace('"attention": "sdpa"', '"attention": "flash_attention_2"')
+    )
+    assert "flash_attention_2" in path.read_text()
+    test_status_analysis_and_page_read_it(folder)
+    with pytest.raises(StudyError, match=r"set policy\.attention=sdpa"):
+        Study.of_folder(folder)
+
+
 def test_status_analysis_and_page_read_it(folder):
     status = study_status(folder, wait=lambda seconds: None)
     assert (status.driver.state, status.trials, status.counts["finished"]) == ("silent", 12, 2)

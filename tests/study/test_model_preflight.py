@@ -82,7 +82,6 @@ def test_weights_of_a_small_model_are_read_and_of_a_large_one_left_to_the_worker
     [
         ({"policy__lora_rank": 2, "policy__lora_targets": ("c_attn",)}, "no linear layers called"),
         ({"policy__gradient_checkpointing": True, "policy__attention": "eager"}, None),
-        ({"policy__attention": "flash_attention_2"}, None),
     ],
 )
 def test_settings_that_do_not_fit_the_model_are_told(settings, pattern, tmp_path):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from conspo_study.rollout.vllm_actor import Heartbeat, redirect_output
+from conspo_study.rollout.heartbeat import Heartbeat
+from conspo_study.rollout.vllm_actor import redirect_output
 
 
 class FakeActor:

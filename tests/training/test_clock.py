@@ -1,4 +1,7 @@
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from conspo_study.training import clock
 from conspo_study.training.clock import Clock
@@ -57,3 +60,45 @@ def test_a_stage_that_fails_is_counted_and_left(pass_time):
             raise ValueError
         pass_time(2)
     assert clock.seconds == {"other": 2, "reward": 1}
+
+
+@pytest.fixture
+def gpu(monkeypatch, pass_time):
+    """A device that begins what it is asked to do, and does it while somebody waits for it."""
+    asked = []
+
+    def synchronize(device):
+        while asked:
+            pass_time(asked.pop())
+
+    module = SimpleNamespace(synchronize=synchronize)
+    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    return asked.append
+
+
+def stages(clock, ask, pass_time):
+    with clock.stage("other"):
+        pass_time(1)
+        with clock.stage("backward"):
+            with clock.stage("score"):
+                ask(10)
+                pass_time(2)
+            ask(20)
+        with clock.apart():
+            ask(40)
+        with clock.stage("optimizer"):
+            ask(80)
+            pass_time(3)
+        ask(160)
+    return clock.seconds
+
+
+def test_a_gpu_s_seconds_count_where_they_were_asked_for(gpu, pass_time):
+    found = stages(Clock(torch.device("cuda")), gpu, pass_time)
+    assert found == {"other": 161, "backward": 20, "score": 12, "optimizer": 83}
+
+
+def test_nothing_waits_on_a_cpu(monkeypatch, pass_time):
+    monkeypatch.setattr(torch, "get_device_module", None)
+    found = stages(Clock(), lambda seconds: None, pass_time)
+    assert found == {"other": 1, "backward": 0, "score": 2, "optimizer": 3}

@@ -1,0 +1,10 @@
+"""Names of the receiving sides of weight transfers, under which `vllm_weights` registers them."""
+
+SHARED_MEMORY = "conspo_shared_memory"
+"""Of an engine on CPUs."""
+SHARED_GPU = "conspo_shared_gpu"
+"""Of an engine on the trainer's GPU."""
+BROADCAST = "conspo_broadcast"
+"""Of an engine on GPUs of its own."""
+EXTENSION = "conspo_study.rollout.vllm_weights.Registered"
+"""The class with which each of vLLM's worker processes imports `vllm_weights`."""
