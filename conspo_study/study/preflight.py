@@ -210,7 +210,8 @@ def _check_engine(run: RunConfig) -> None:
     if run.rollout.engine == "vllm" and find_spec("vllm") is None:
         raise ModuleNotFoundError(
             f"rollout.engine=vllm, but {sys.executable} has no vLLM: `make vllm-cpu` makes "
-            ".venv-vllm, an environment with vLLM for CPUs; on GPUs `pip install -e '.[vllm]'`"
+            ".venv-vllm, an environment with vLLM for CPUs; on GPUs "
+            "`pip install -c constraints.txt -e '.[hub,vllm]'`"
         )
 
 
