@@ -20,6 +20,7 @@ from typing import Any, Self
 from pydantic import PrivateAttr, ValidationError
 
 from conspo_study.cluster.surroundings import require_linux, settle
+from conspo_study.config.places import named_cluster
 from conspo_study.definition import StudyDefinition, definition_problems
 from conspo_study.forecast.plan import Plan, make_plan, space_notes
 from conspo_study.machine import usable_cores, usable_gpus
@@ -126,6 +127,7 @@ class Study(StudyDefinition):
         takeover: bool = False,
         allow_changes: bool = False,
         retry_failed: bool = False,
+        expected_nodes: int = 0,
         track: Sequence[str] = (),
         console: Console | None = None,
     ) -> Outcome:
@@ -136,6 +138,7 @@ class Study(StudyDefinition):
             takeover=takeover,
             allow_changes=allow_changes,
             retry_failed=retry_failed,
+            expected_nodes=expected_nodes,
             track=track,
             console=console,
         )
@@ -148,6 +151,7 @@ class Study(StudyDefinition):
         takeover: bool = False,
         allow_changes: bool = False,
         retry_failed: bool = False,
+        expected_nodes: int = 0,
         track: Sequence[str] = (),
         console: Console | None = None,
     ) -> Outcome:
@@ -156,8 +160,9 @@ class Study(StudyDefinition):
         resume: continue a study that has begun. takeover: continue one whose driver, elsewhere,
         shows no sign of life. allow_changes: continue although settings, data or code are not
         what the study began with. retry_failed: run trials again, from their last checkpoint, that
-        the machine made fail; what was suggested in the meantime stays. track: names of trackers to
-        send it to, such as `tensorboard`; they change nothing of the study.
+        the machine made fail; what was suggested in the meantime stays. expected_nodes: number of
+        nodes that the cluster of `RAY_ADDRESS` is to have before trials are placed. track: names of
+        trackers to send it to, such as `tensorboard`; they change nothing of the study.
 
         Raises StudyError before any work when the definition, the data, the machine, the directory
         or a missing package does not allow it, StudyStopped when it cannot go on for want of disk
@@ -165,6 +170,11 @@ class Study(StudyDefinition):
         """
         refuse_while_importing()
         require_linux()
+        if expected_nodes and not named_cluster():
+            raise StudyError(
+                "--wait-for-nodes is about a cluster, and this study would run on this machine: "
+                "set RAY_ADDRESS to the cluster's head, HOST:6379, or leave the option out"
+            )
         console = console or Console()
         settle()
         folder = folder.expanduser().resolve()
@@ -173,7 +183,10 @@ class Study(StudyDefinition):
         except ValueError as error:
             raise StudyError(str(error)) from error
         with chdir(self._begins_at), lasting_output():
-            return self._run(folder, resume, takeover, allow_changes, retry_failed, track, console)
+            return self._run(
+                *(folder, resume, takeover, allow_changes, retry_failed, expected_nodes),
+                *(track, console),
+            )
 
     def _run(
         self,
@@ -182,6 +195,7 @@ class Study(StudyDefinition):
         takeover: bool,
         allow_changes: bool,
         retry_failed: bool,
+        expected_nodes: int,
         track: Sequence[str],
         console: Console,
     ) -> Outcome:
@@ -230,7 +244,7 @@ class Study(StudyDefinition):
                 from conspo_study.cluster.launch import launch
 
                 with tracking(folder, track, console.notice) as trackers:
-                    complete = launch(self, folder, log, plan, console, retried)
+                    complete = launch(self, folder, log, plan, console, retried, expected_nodes)
                     if complete:
                         log.append(TrialEvent(EventKind.STUDY_FINISHED))
                 sent = tuple(name for name in track if name not in trackers.failed)

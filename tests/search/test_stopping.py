@@ -35,7 +35,7 @@ def suggest(log, number):
     data = {{"params": {{TAU: 1.0}}, "seeds": [0, 1]}}
     log.append(TrialEvent(EventKind.SUGGESTED, f"t{{number:04d}}", data))
 
-def launch(study, folder, log, plan, console, retried):
+def launch(study, folder, log, plan, console, retried, expected_nodes):
     if not log.table.rows:
         suggest(log, 0)
 {body}

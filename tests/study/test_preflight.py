@@ -23,7 +23,7 @@ from conspo_study.study.preflight import variants
 def launched(monkeypatch):
     calls = []
 
-    def launch(study, folder, log, plan, console, retried):
+    def launch(study, folder, log, plan, console, retried, expected_nodes):
         calls.append(str(Path.cwd()))
         return False
 
