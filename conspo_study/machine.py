@@ -13,7 +13,9 @@ from contextlib import suppress
 from ctypes import CDLL, byref, c_uint
 from pathlib import Path
 
-_NVML = "libnvidia-ml.so.1"
+_NVML = ("libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1")
+"""NVIDIA's library, and where Windows puts it under WSL, which is not always searched."""
+_WSL_DEVICE = Path("/dev/dxg")
 _SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
 
 
@@ -66,6 +68,21 @@ def usable_gpus() -> int:
     return count if visible is None else _visible(visible, count)
 
 
+def why_no_gpus() -> str | None:
+    """The reason why no GPU can be used here, and what to do about it; None where one can."""
+    if usable_gpus():
+        return None
+    if there := _gpus_of_the_machine():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return f"CUDA_VISIBLE_DEVICES={visible} hides the GPUs that are here ({there}): unset it"
+    if _WSL_DEVICE.exists():
+        return (
+            "NVIDIA's library finds no GPU under WSL: install NVIDIA's driver on Windows, none "
+            "inside WSL, and run `wsl --update`, until `nvidia-smi` lists the GPU here"
+        )
+    return "NVIDIA's driver shows no GPU here: `nvidia-smi` must list one, in a container, too"
+
+
 def _cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
     return len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -90,15 +107,16 @@ def _visible(text: str, count: int) -> int:
 
 
 def _gpus_of_the_machine() -> int:
-    """The number of GPUs by NVIDIA's library, which knows those under WSL, too; without it, by
-    device files."""
-    with suppress(OSError, AttributeError):
-        library, count = CDLL(_NVML), c_uint()
-        if library.nvmlInit_v2() == 0:
-            counted = library.nvmlDeviceGetCount_v2(byref(count)) == 0
-            library.nvmlShutdown()
-            if counted:
-                return count.value
+    """The number of GPUs by NVIDIA's library, which knows those under WSL, too, where there are no
+    device files of theirs; without it, by device files."""
+    for name in _NVML:
+        with suppress(OSError, AttributeError):
+            library, count = CDLL(name), c_uint()
+            if library.nvmlInit_v2() == 0:
+                counted = library.nvmlDeviceGetCount_v2(byref(count)) == 0
+                library.nvmlShutdown()
+                if counted:
+                    return count.value
     return len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
 
 

@@ -26,6 +26,7 @@ from conspo_study.definition.foreign_code import modules_of
 from conspo_study.definition.space import Choice
 from conspo_study.definition.space.settings import existing
 from conspo_study.forecast.plan import Plan
+from conspo_study.machine import why_no_gpus
 from conspo_study.plugins import PluginSources, find_sources
 from conspo_study.policy.models import EMBEDDED, local_folder, model_hashes
 from conspo_study.records import set_source
@@ -79,6 +80,8 @@ def preflight(
     found = Preflight()
     if not named_cluster():  # another cluster's machines are known once connected
         found.problems += plan.problems
+        if plan.problems and study.base.gpus_per_worker and (why := why_no_gpus()):
+            found.problems.append(why)
     with found.noting():
         check_ray_address()
     with found.noting():
