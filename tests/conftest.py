@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -40,7 +41,14 @@ def unflushed():
     power cut; tests of one say themselves what is lost."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(sqlite3.dbapi2, "connect", _connect)
         yield
+
+
+def _connect(*arguments, **options):
+    connection = sqlite3.connect(*arguments, **options)
+    connection.execute("PRAGMA synchronous=OFF")
+    return connection
 
 
 @pytest.fixture(scope="session")
