@@ -191,10 +191,12 @@ def test_a_second_signal_ends_it_at_once(tmp_path, goes_on, number, status):
     goes_on(tmp_path)
 
 
-@pytest.mark.parametrize("body", [TUNE.format(after=HANGS), 'print("running", flush=True)' + HANGS])
+RUNS_AND_HANGS = HANGS.replace("try:", 'try:\n        print("running", flush=True)')
+
+
+@pytest.mark.parametrize("body", [TUNE.format(after=HANGS), RUNS_AND_HANGS])
 def test_a_study_that_cannot_stop_in_order_is_ended_in_time(tmp_path, goes_on, body):
     """A signal to the whole process group ends Ray, which then answers nothing any more."""
-    body = body if body.startswith("\n") else f"    {body}"
     with running(tmp_path, body) as study:
         sent = time.monotonic()
         study.terminate()
