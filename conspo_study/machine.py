@@ -13,7 +13,9 @@ from contextlib import suppress
 from ctypes import CDLL, Structure, byref, c_uint, c_ulonglong, c_void_p
 from pathlib import Path
 
-_NVML = "libnvidia-ml.so.1"
+_NVML = ("libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1")
+"""NVIDIA's library, and where Windows puts it under WSL, which is not always searched."""
+_WSL_DEVICE = Path("/dev/dxg")
 _SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
 
 
@@ -71,31 +73,22 @@ def smallest_gpu_bytes() -> int | None:
     asked, and where parts of GPUs (MIG) are used."""
     if "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", "") or not usable_gpus():
         return None
-    return min(_gpu_sizes(), default=None)
+    return min(filter(None, _gpu_sizes() or ()), default=None)
 
 
-class _GpuMemory(Structure):
-    """NVML's `nvmlMemory_t`, in bytes."""
-
-    _fields_ = (("total", c_ulonglong), ("free", c_ulonglong), ("used", c_ulonglong))
-
-
-def _gpu_sizes() -> list[int]:
-    """Bytes of memory of each GPU of the machine, by NVIDIA's library; none without it."""
-    sizes = []
-    with suppress(OSError, AttributeError):
-        library, count = CDLL(_NVML), c_uint()
-        if library.nvmlInit_v2() == 0:
-            library.nvmlDeviceGetCount_v2(byref(count))
-            for index in range(count.value):
-                gpu, memory = c_void_p(), _GpuMemory()
-                if (
-                    library.nvmlDeviceGetHandleByIndex_v2(index, byref(gpu)) == 0
-                    and library.nvmlDeviceGetMemoryInfo(gpu, byref(memory)) == 0
-                ):
-                    sizes.append(memory.total)
-            library.nvmlShutdown()
-    return sizes
+def why_no_gpus() -> str | None:
+    """The reason why no GPU can be used here, and what to do about it; None where one can."""
+    if usable_gpus():
+        return None
+    if there := _gpus_of_the_machine():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return f"CUDA_VISIBLE_DEVICES={visible} hides the GPUs that are here ({there}): unset it"
+    if _WSL_DEVICE.exists():
+        return (
+            "NVIDIA's library finds no GPU under WSL: install NVIDIA's driver on Windows, none "
+            "inside WSL, and run `wsl --update`, until `nvidia-smi` lists the GPU here"
+        )
+    return "NVIDIA's driver shows no GPU here: `nvidia-smi` must list one, in a container, too"
 
 
 def _cores() -> int:
@@ -121,16 +114,43 @@ def _visible(text: str, count: int) -> int:
     return len(seen) if parts else min(count, len(seen))
 
 
+class _GpuMemory(Structure):
+    """NVML's `nvmlMemory_t`, in bytes."""
+
+    _fields_ = (("total", c_ulonglong), ("free", c_ulonglong), ("used", c_ulonglong))
+
+
+def _gpu_sizes() -> list[int] | None:
+    """Bytes of memory of each GPU of the machine by NVIDIA's library, 0 where it does not say; None
+    without the library."""
+    for name in _NVML:
+        with suppress(OSError, AttributeError):
+            library, count = CDLL(name), c_uint()
+            if library.nvmlInit_v2() == 0:
+                counted = library.nvmlDeviceGetCount_v2(byref(count)) == 0
+                sizes = [_size(library, index) for index in range(count.value)]
+                library.nvmlShutdown()
+                if counted:
+                    return sizes
+    return None
+
+
+def _size(library: CDLL, index: int) -> int:
+    gpu, memory = c_void_p(), _GpuMemory()
+    if (
+        library.nvmlDeviceGetHandleByIndex_v2(index, byref(gpu)) == 0
+        and library.nvmlDeviceGetMemoryInfo(gpu, byref(memory)) == 0
+    ):
+        return int(memory.total)
+    return 0
+
+
 def _gpus_of_the_machine() -> int:
-    """The number of GPUs by NVIDIA's library, which knows those under WSL, too; without it, by
-    device files."""
-    with suppress(OSError, AttributeError):
-        library, count = CDLL(_NVML), c_uint()
-        if library.nvmlInit_v2() == 0:
-            counted = library.nvmlDeviceGetCount_v2(byref(count)) == 0
-            library.nvmlShutdown()
-            if counted:
-                return count.value
+    """The number of GPUs by NVIDIA's library, which knows those under WSL, too, where there are no
+    device files of theirs; without it, by device files."""
+    sizes = _gpu_sizes()
+    if sizes is not None:
+        return len(sizes)
     return len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
 
 

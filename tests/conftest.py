@@ -1,6 +1,8 @@
 """Settings every test shares: one thread, no hub, no figures on a screen."""
 
+import gc
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -15,12 +17,38 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 pytest_plugins = ["foreign_modules", "scripts_in_process"]
 
 
+gc.disable()  # until all tests are collected: nothing of what is imported for them goes away
+
+
+def pytest_collection_finish(session):
+    """Leaves modules and tests, which stay, out of all later garbage collections."""
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """Processes for `-n auto`: one per usable core and per 3 GiB of memory, at most eight."""
+    """Processes for `-n auto`: one more than usable cores, since tests wait for other processes and
+    deadlines; one per 3 GiB of memory, at most eight."""
     from conspo_study.machine import usable_cores, usable_memory
 
-    return max(1, min(usable_cores(), usable_memory() // (3 << 30), 8))
+    return max(1, min(usable_cores() + 1, usable_memory() // (3 << 30), 8))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unflushed():
+    """What this process writes is not forced onto the disk, which makes no difference without a
+    power cut; tests of one say themselves what is lost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(sqlite3.dbapi2, "connect", _connect)
+        yield
+
+
+def _connect(*arguments, **options):
+    connection = sqlite3.connect(*arguments, **options)
+    connection.execute("PRAGMA synchronous=OFF")
+    return connection
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ HEAVY = {
         *(f"conspo_study.cluster.{name}" for name in ("trial", "tune", "connection", "names")),
         "conspo_study.cluster.outlet",
         *(f"conspo_study.cluster.{name}" for name in ("prometheus", "messages", "report_relay")),
-        *(f"conspo_study.cluster.{name}" for name in ("head", "restarts", "searcher")),
+        *(f"conspo_study.cluster.{name}" for name in ("head", "restarts", "room", "searcher")),
         "conspo_study.cluster.worker_processes",
         "conspo_study.processes.fork_server",
         "conspo_study.rollout.engine_actor",

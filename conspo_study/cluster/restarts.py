@@ -1,7 +1,8 @@
 """Limits how often a trial is started again, from its last checkpoint, after a process died.
 
 A crash may be the trial's own: a few without progress between them, and the trial has failed. That
-a machine was lost or taken away says nothing about the trial, so many of those are borne.
+a machine was lost or taken away says nothing about the trial, so many of those are borne. That its
+workers found no room yet is no death at all.
 """
 
 from __future__ import annotations
@@ -37,6 +38,13 @@ class Restarts:
     def deaths(self) -> int:
         """Counted since the last progress."""
         return self._crashes + self._losses
+
+
+def found_no_room(error: BaseException) -> bool:
+    """Whether Ray Train gave up since the cluster had no room for the workers for so long."""
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+
+    return isinstance(getattr(error, "controller_failure", None), WorkerGroupStartupTimeoutError)
 
 
 def is_lost_machine(errors: Iterable[BaseException]) -> bool:

@@ -75,15 +75,16 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         search: Search,
         definition: StudyDefinition,
         results: Path,
-        concurrent: int,
+        room: Callable[[], int],
         answers: Callable[[Callable[[], bool]], bool] = head_answers,
     ):
+        """room: the number of trials that may run at once, now."""
         super().__init__()
         self._head_answers = answers
         self.search = search
         self.definition = definition
         self.results = results
-        self.concurrent = concurrent
+        self._room = room
         self.out_of_space: OSError | None = None
         """Set when a trial found its disk full, which stops the study."""
         self._running: dict[str, _Running] = {}
@@ -96,7 +97,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's payload, None while there is none, FINISHED when there will be none."""
         self._start_again()
-        if self._unexplained or self.out_of_space or len(self._running) >= self.concurrent:
+        if self._unexplained or self.out_of_space or len(self._running) >= self._room():
             return None
         suggestion = self.search.suggest()
         if suggestion is WAIT:

@@ -16,7 +16,7 @@ from conspo_study.cluster.failures import (
     lasting_cause,
 )
 from conspo_study.cluster.outlet import STEP, RayOutlet, incidents_report
-from conspo_study.cluster.restarts import Restarts, is_lost_machine
+from conspo_study.cluster.restarts import Restarts, found_no_room, is_lost_machine
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.cluster.worker_processes import end_all, enlist
 from conspo_study.config import RunConfig
@@ -92,7 +92,7 @@ def _models_at_start(spec: TrialSpec) -> dict[str, str]:
 
 def run_trial(payload: dict[str, Any]) -> None:
     """The driver of one trial, run by Ray Tune: start the workers, wait for them, and start them
-    again when they die.
+    again when they die. While the cluster has no room for them, it waits.
 
     A failure is reported with its cause rather than raised, since Tune would keep only a trace.
     """
@@ -119,6 +119,8 @@ def run_trial(payload: dict[str, Any]) -> None:
             report_relay.fit(partial(_trainer, spec, config), report, spec.run_name)
             return
         except Exception as error:
+            if found_no_room(error):
+                continue
             errors = _worker_errors(error)
             cause = next(filter(None, map(lasting_cause, errors)), None)
             of_the_machine = any(map(is_of_the_machine, errors))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,13 @@ _LONGEST = 300
 
 
 def run_search(
-    search: Search, definition: StudyDefinition, results: Path, scratch: Path, concurrent: int
+    search: Search,
+    definition: StudyDefinition,
+    results: Path,
+    scratch: Path,
+    room: Callable[[], int],
 ) -> None:
-    """Run trials, `concurrent` at a time, until the search has no more to suggest.
+    """Run trials, at most `room()` at a time, until the search has no more to suggest.
 
     scratch: the folder of this machine for what Tune stores, which is pickled and never read.
     Ray must be initialised. Returns early on an interrupt (Ctrl-C), with unfinished trials open in
@@ -34,7 +39,7 @@ def run_search(
     """
     if search.complete:
         return  # Tune cannot end without having had a trial
-    searcher = LoggedSearcher(search, definition, results, concurrent)
+    searcher = LoggedSearcher(search, definition, results, room)
     driver = trial_driver(
         run_trial,
         lambda payload: TrialSpec(**payload).title,

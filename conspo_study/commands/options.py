@@ -110,6 +110,8 @@ class StudyOptions(StudyChoice):
     """With --resume: continue although settings, data or code have changed since it began."""
     retry_failed: Flag = False
     """With --resume: also run trials again that the machine made fail."""
+    wait_for_nodes: Count = None
+    """On a cluster: wait until this many nodes have room for a worker, and ask for them."""
     track: Names = ()
     """Also send the study to tensorboard, wandb or trackio."""
     quiet: Flag = False

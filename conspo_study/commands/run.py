@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 
-from conspo_study.commands.options import Flag, StudyOptions
+from conspo_study.commands.options import Count, Flag, StudyOptions
 from conspo_study.commands.study_files import packaged_studies, run_study_file, study_file
 from conspo_study.commands.typed_paths import Folder
 from conspo_study.commands.verb import Verb
@@ -66,6 +66,8 @@ class Resume(Verb):
     """Continue although data or code have changed since the study began."""
     retry_failed: Flag = False
     """Also run again, from their last checkpoint, trials that the machine made fail."""
+    wait_for_nodes: Count = None
+    """On a cluster: wait until this many nodes have room for a worker, and ask for them."""
     trust_code: Flag = False
     """Run code that study.json names: modules of its own, and models that bring code."""
     quiet: Flag = False
@@ -103,6 +105,7 @@ class Resume(Verb):
             takeover=self.takeover,
             allow_changes=self.allow_changes,
             retry_failed=self.retry_failed,
+            expected_nodes=self.wait_for_nodes or 0,
             console=console,
         )
 

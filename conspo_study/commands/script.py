@@ -88,6 +88,7 @@ def run_study(
             takeover=options.takeover,
             allow_changes=options.allow_changes,
             retry_failed=options.retry_failed,
+            expected_nodes=options.wait_for_nodes or 0,
             track=track,
             gpu_memory=options.gpu_memory,
             console=console,

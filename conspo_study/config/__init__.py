@@ -17,6 +17,7 @@ from conspo_study.config.data import DataConfig
 from conspo_study.config.objectives import (
     OPTIONS,
     ObjectiveOptions,
+    is_built_in,
     module_of_objective,
     options_named,
     register_options,
@@ -75,6 +76,7 @@ __all__ = [
     "UpdateConfig",
     "config_hash",
     "flatten",
+    "is_built_in",
     "module_of_objective",
     "options_named",
     "parse_assignments",

@@ -94,8 +94,12 @@ def module_of_objective(name: str) -> str | None:
     if is_import_path(name) or name not in OPTIONS:
         options_named(name)
         return (path_of(name, OBJECTIVES) or name).partition(":")[0]
-    module = OPTIONS[name].__module__
-    return None if module.startswith(_PACKAGE) else importable(module)
+    return None if is_built_in(name) else importable(OPTIONS[name].__module__)
+
+
+def is_built_in(name: str) -> bool:
+    """Whether this package defines the objective of that name."""
+    return name in OPTIONS and OPTIONS[name].__module__.startswith(_PACKAGE)
 
 
 def _options_at(path: str) -> type[ObjectiveOptions]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
@@ -19,8 +20,16 @@ class Stage(BaseModel):
     @model_serializer(mode="wrap")
     def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = dump(self)
-        for name in self.LATER:
-            default = type(self).model_fields[name].get_default(call_default_factory=True)
+        for name, default in _later_defaults(type(self)):
             if getattr(self, name) == default:
                 data.pop(name, None)
         return data
+
+
+@cache
+def _later_defaults(stage: type[Stage]) -> tuple[tuple[str, Any], ...]:
+    """The settings of `stage.LATER` and their defaults, which are only compared with."""
+    fields = stage.model_fields
+    return tuple(
+        (name, fields[name].get_default(call_default_factory=True)) for name in stage.LATER
+    )

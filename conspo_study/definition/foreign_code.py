@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from conspo_study.config import RunConfig, module_of_objective
+from conspo_study.config import RunConfig, is_built_in, module_of_objective
 from conspo_study.config.reward import reward_path
 from conspo_study.definition.space import Choice, Dimension
 from conspo_study.plugins import OBJECTIVES, module_of, path_of
@@ -52,8 +52,8 @@ def imports_of(study: Settings) -> tuple[str, ...]:
     """Modules to import before a configuration of the study can be read: its `plugins`, and those
     of objectives that are registered under a name. Objectives with an import path or an entry point
     need none."""
-    names = [name for name in objectives_of(study) if path_of(name, OBJECTIVES) is None]
-    registered = map(module_of_objective, names)
+    own = [name for name in objectives_of(study) if not is_built_in(name)]
+    registered = [module_of_objective(name) for name in own if path_of(name, OBJECTIVES) is None]
     return tuple(dict.fromkeys([*study.plugins, *filter(None, registered)]))
 
 

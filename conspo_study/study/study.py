@@ -20,6 +20,7 @@ from typing import Any, Self
 from pydantic import PrivateAttr, ValidationError
 
 from conspo_study.cluster.surroundings import require_linux, settle
+from conspo_study.config.places import named_cluster
 from conspo_study.definition import StudyDefinition, definition_problems
 from conspo_study.forecast.notes import space_notes
 from conspo_study.forecast.placement import gpu_bytes
@@ -132,6 +133,7 @@ class Study(StudyDefinition):
         takeover: bool = False,
         allow_changes: bool = False,
         retry_failed: bool = False,
+        expected_nodes: int = 0,
         track: Sequence[str] = (),
         gpu_memory: float | None = None,
         console: Console | None = None,
@@ -143,6 +145,7 @@ class Study(StudyDefinition):
             takeover=takeover,
             allow_changes=allow_changes,
             retry_failed=retry_failed,
+            expected_nodes=expected_nodes,
             track=track,
             gpu_memory=gpu_memory,
             console=console,
@@ -156,6 +159,7 @@ class Study(StudyDefinition):
         takeover: bool = False,
         allow_changes: bool = False,
         retry_failed: bool = False,
+        expected_nodes: int = 0,
         track: Sequence[str] = (),
         gpu_memory: float | None = None,
         console: Console | None = None,
@@ -165,9 +169,11 @@ class Study(StudyDefinition):
         resume: continue a study that has begun. takeover: continue one whose driver, elsewhere,
         shows no sign of life. allow_changes: continue although settings, data or code are not
         what the study began with. retry_failed: run trials again, from their last checkpoint, that
-        the machine made fail; what was suggested in the meantime stays. track: names of trackers to
-        send it to, such as `tensorboard`; they change nothing of the study. gpu_memory: GiB of the
-        smallest GPU, which trials have to fit; by default of those here, unknown on a cluster.
+        the machine made fail; what was suggested in the meantime stays. expected_nodes: number of
+        nodes that the cluster of `RAY_ADDRESS` is to have before trials are placed. track: names of
+        trackers to send it to, such as `tensorboard`; they change nothing of the study. gpu_memory:
+        GiB of the smallest GPU, which trials have to fit; by default of those here, unknown on a
+        cluster.
 
         Raises StudyError before any work when the definition, the data, the machine, the directory
         or a missing package does not allow it, StudyStopped when it cannot go on for want of disk
@@ -175,6 +181,11 @@ class Study(StudyDefinition):
         """
         refuse_while_importing()
         require_linux()
+        if expected_nodes and not named_cluster():
+            raise StudyError(
+                "--wait-for-nodes is about a cluster, and this study would run on this machine: "
+                "set RAY_ADDRESS to the cluster's head, HOST:6379, or leave the option out"
+            )
         console = console or Console()
         settle()
         folder = folder.expanduser().resolve()
@@ -186,7 +197,8 @@ class Study(StudyDefinition):
             refuse_links(folder)
             plan = self._plan(None, folder=folder, gpu_memory=gpu_memory)
             return self._run(
-                folder, plan, resume, takeover, allow_changes, retry_failed, track, console
+                *(folder, plan, resume, takeover, allow_changes, retry_failed, expected_nodes),
+                *(track, console),
             )
 
     def _run(
@@ -197,6 +209,7 @@ class Study(StudyDefinition):
         takeover: bool,
         allow_changes: bool,
         retry_failed: bool,
+        expected_nodes: int,
         track: Sequence[str],
         console: Console,
     ) -> Outcome:
@@ -243,7 +256,7 @@ class Study(StudyDefinition):
                 from conspo_study.cluster.launch import launch
 
                 with tracking(folder, track, console.notice) as trackers:
-                    complete = launch(self, folder, log, plan, console, retried)
+                    complete = launch(self, folder, log, plan, console, retried, expected_nodes)
                     if complete:
                         log.append(TrialEvent(EventKind.STUDY_FINISHED))
                 sent = tuple(name for name in track if name not in trackers.failed)

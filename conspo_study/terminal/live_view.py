@@ -222,7 +222,8 @@ class View:
         if each is None:
             return []
         left = self.study.trials - sum(row.state.ended for row in table.rows)
-        at_once = self.concurrent
+        running = sum(row.state is TrialState.RUNNING for row in table.all_rows)
+        most = at_once = max(self.concurrent, running)  # a cluster may have grown
         if self.study.waits_for_results:
             at_once = min(at_once, self.study.lag + 1)
         seconds = left * each / at_once
@@ -231,7 +232,7 @@ class View:
             if again is None:
                 again = each * self.confirmed.seeds / len(self.study.seeds)
             ended = sum(row.state.ended for row in table.confirmations)
-            seconds += max(0, self.confirmed.trials - ended) * again / self.concurrent
+            seconds += max(0, self.confirmed.trials - ended) * again / most
         return [f"{'about ' if seconds > _EXACT_S else ''}{duration(seconds)} left"]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unwritten_figures import drawn
 
 from analysis.figures import gallery
 from conspo_study.config import RunConfig, with_overrides
@@ -246,3 +247,9 @@ def few_figures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gallery, "BUILDERS", gallery.BUILDERS[:2])
         yield
+
+
+@pytest.fixture
+def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn and not written, for tests of anything but their files."""
+    monkeypatch.setattr("analysis.figures.style.save", drawn)

@@ -166,16 +166,16 @@ def test_a_port_for_metrics_must_be_free_unless_a_cluster_has_its_own(monkeypatc
 
 def test_the_dashboard_s_address_says_how_to_get_the_token_and_not_the_token(monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
-    cluster = Cluster([], "127.0.0.1:8265", tmp_path)
+    cluster = Cluster("127.0.0.1:8265", tmp_path)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     (line,) = cluster.lines()
     assert "http://127.0.0.1:8265" in line and "`ray get-auth-token`" in line
     assert "secret" not in line
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     assert cluster.lines() == ["Ray dashboard: http://127.0.0.1:8265"]
-    assert Cluster([], "", tmp_path).lines() == []
+    assert Cluster("", tmp_path).lines() == []
     (tmp_path / "a token").write_text("secret")
-    (line,) = Cluster([], "127.0.0.1:8265", tmp_path, tmp_path / "a token").lines()
+    (line,) = Cluster("127.0.0.1:8265", tmp_path, tmp_path / "a token").lines()
     assert line.endswith(f"`cat '{tmp_path}/a token'` prints") and "secret" not in line
 
 

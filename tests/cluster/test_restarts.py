@@ -1,9 +1,26 @@
 """Deaths are counted since the last progress, those of machines apart from crashes."""
 
+import pickle
+
 import pytest
 from ray.exceptions import ActorDiedError, NodeDiedError, RayActorError
+from ray.train import ControllerError, WorkerGroupError
+from ray.train.v2._internal.exceptions import (
+    WorkerGroupStartupFailedError,
+    WorkerGroupStartupTimeoutError,
+)
+from trials_under_fire import make_spec
 
-from conspo_study.cluster.restarts import CRASHES, LOSSES, Restarts, is_lost_machine
+from conspo_study.cluster import report_relay, trial
+from conspo_study.cluster.restarts import (
+    CRASHES,
+    LOSSES,
+    Restarts,
+    found_no_room,
+    is_lost_machine,
+)
+from conspo_study.cluster.trial_spec import TrialSpec
+from conspo_study.config import RunConfig
 
 
 def test_a_few_crashes_without_progress_are_borne():
@@ -38,3 +55,40 @@ def test_lost_machines_do_not_use_up_the_restarts_of_crashes():
 )
 def test_what_ray_says_of_a_lost_machine_is_understood(error, lost):
     assert is_lost_machine([ValueError(), error]) is lost
+
+
+NO_ROOM = ControllerError(WorkerGroupStartupTimeoutError(2))
+
+
+@pytest.mark.parametrize(
+    ("error", "no_room"),
+    [
+        (NO_ROOM, True),
+        (pickle.loads(pickle.dumps(NO_ROOM)), True),
+        (ControllerError(WorkerGroupStartupFailedError("a worker died")), False),
+        (WorkerGroupError("died", {0: RuntimeError()}), False),
+        (TimeoutError(), False),
+    ],
+)
+def test_having_found_no_room_is_told_from_a_death(error, no_room):
+    assert found_no_room(error) is no_room
+
+
+def test_a_trial_waits_for_room_as_long_as_it_takes_and_dies_no_sooner_for_it(
+    monkeypatch, tmp_path
+):
+    """Far more often than deaths are borne; then each death that is."""
+    ends = [*[NO_ROOM] * 50, *[WorkerGroupError("died", {0: RuntimeError()})] * CRASHES, None]
+    incidents = []
+
+    def fit(make_trainer, report, run):
+        if (end := ends.pop(0)) is not None:
+            raise end
+
+    monkeypatch.setattr(report_relay, "fit", fit)
+    monkeypatch.setattr(trial, "end_all", lambda folder: None)
+    monkeypatch.setattr(trial, "append_incident", lambda folder, incident: incidents.append(1))
+    monkeypatch.setattr("ray.tune.report", lambda metrics: pytest.fail(str(metrics)))
+    monkeypatch.setattr(TrialSpec, "enter", lambda spec: RunConfig())
+    trial.run_trial(make_spec(tmp_path).payload())
+    assert not ends and len(incidents) == CRASHES

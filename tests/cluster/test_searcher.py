@@ -32,7 +32,8 @@ def searcher(tmp_path):
 
 def searcher_in(folder, concurrent=2, log=None, answers=lambda stopping: True, **changes):
     study = definition(**changes)
-    return LoggedSearcher(Search(study, log or MemoryLog()), study, folder, concurrent, answers)
+    search = Search(study, log or MemoryLog())
+    return LoggedSearcher(search, study, folder, lambda: concurrent, answers)
 
 
 def result(step, value=0.5, seeds=(0, 1)):
@@ -233,7 +234,7 @@ def test_a_failure_of_the_machine_is_run_again_when_asked_for(tmp_path):
     study = definition(trials=2)
     search = Search(study, log, retried=["t0000"])
     assert not search.complete
-    again = LoggedSearcher(search, study, tmp_path, 2)
+    again = LoggedSearcher(search, study, tmp_path, lambda: 2)
     assert again.suggest("d")["trial"] == "t0000"
     assert again.suggest("e") is None
     finish(again, "d")
@@ -374,7 +375,7 @@ def test_tune_itself_shows_nothing_whether_or_not_it_finds_a_notebook(tmp_path, 
     monkeypatch.setattr(ray_tune.tune, "Tuner", Tuner)
     study = definition()
     ray_tune.run_search(
-        Search(study, MemoryLog()), study, tmp_path / "results", tmp_path / "own", 2
+        Search(study, MemoryLog()), study, tmp_path / "results", tmp_path / "own", lambda: 2
     )
     (settings,) = seen
     assert settings.storage_path == str(tmp_path / "own"), "Tune's pickles are not results"

@@ -42,7 +42,7 @@ def launched(monkeypatch):
     """Replaces Ray and the report by a record of what would have run; every trial finishes."""
     calls = []
 
-    def launch(study, folder, log, plan, console, retried):
+    def launch(study, folder, log, plan, console, retried, expected_nodes):
         calls.append(study.trials)
         for number in range(len(log.table.rows), study.trials):
             trial = f"t{number:04d}"

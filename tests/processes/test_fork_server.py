@@ -252,6 +252,7 @@ def test_the_server_ends_with_the_process_that_started_it(tmp_path):
 def test_ctrl_c_while_it_gets_ready_ends_it_without_a_word(tmp_path):
     code = (
         "import os, signal, conspo_study.processes.fork_server as spawner\n"
+        "spawner.WITHOUT_RAY = ()\n"
         "spawner._preload_ray = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         f"spawner.serve({str(tmp_path / 'socket')!r})"
     )

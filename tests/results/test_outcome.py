@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from study_shapes import shapes, write_shape
+from unwritten_figures import drawn
 
 from analysis.load.study import load_study
 from analysis.report import write_report
@@ -80,7 +81,8 @@ def test_many_gaps_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["confirmed", "mixed space", "one varying setting, anchors"])
-def test_settings_outlive_the_folders_of_trials(tmp_path, name):
+def test_settings_outlive_the_folders_of_trials(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("analysis.figures.style.save", drawn)
     folder = write_shape(tmp_path / "study", SHAPES[name])
     whole = load_study(folder)
     before = write_report(folder)

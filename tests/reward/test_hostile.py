@@ -48,8 +48,8 @@ def test_hanging_answers_time_out_one_by_one_and_the_pool_recovers(capfd):
         seen = set(pool.pids)
         for name, answer in HANGING.items():
             start = time.monotonic()
-            (verdict,) = verdicts(pool, [("x+5", answer)], 1.0)
-            assert time.monotonic() - start < 1.0 + SLACK_S, name
+            (verdict,) = verdicts(pool, [("x+5", answer)], 0.3)
+            assert time.monotonic() - start < 0.3 + SLACK_S, name
             assert verdict in (Verdict.TIMEOUT, Verdict.KILLED), name
             assert not verdict.decided
             assert len(pool.pids) == 1

@@ -13,10 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from study_fixtures import definition
 
+from conspo_study.commands.carry_out import carry_out
 from conspo_study.processes.interrupts import STOP_S
 from conspo_study.results.log import read_log
 from conspo_study.results.table import build_table
+from conspo_study.study import Study
+from conspo_study.terminal.console import Console
 
 TESTS = Path(__file__).resolve().parents[1]
 PATIENCE_S = 60
@@ -35,7 +39,7 @@ def suggest(log, number):
     data = {{"params": {{TAU: 1.0}}, "seeds": [0, 1]}}
     log.append(TrialEvent(EventKind.SUGGESTED, f"t{{number:04d}}", data))
 
-def launch(study, folder, log, plan, console, retried):
+def launch(study, folder, log, plan, console, retried, expected_nodes):
     if not log.table.rows:
         suggest(log, 0)
 {body}
@@ -98,7 +102,8 @@ def command(results, body, *arguments):
     return [sys.executable, "-c", DRIVER.format(body=body), str(results), *arguments]
 
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTS / "support")}
+PLACES = os.pathsep.join([str(TESTS.parent), str(TESTS / "support")])
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PLACES}
 
 
 def run(results, body, *arguments):
@@ -133,19 +138,31 @@ def running(results, body, **how):
             process.kill()
 
 
-def assert_it_goes_on(results):
-    folder = results / "test"
-    read_log(folder / "log.jsonl")
-    resumed = run(results, COMPLETES, "resume")
-    assert resumed.stderr == ""
-    assert resumed.returncode == 1, "it is complete, and none of its trials has finished"
-    assert "reported" in resumed.stdout
-    assert build_table(read_log(folder / "log.jsonl")).finished
-    assert not (folder / "driver.json").exists()
+@pytest.fixture
+def goes_on(monkeypatch, capsys):
+    """A function that has the study resumed, here, and sees it come to its end."""
+    identity = {"hash": "c0de", "git": None, "files": {}}
+    monkeypatch.setattr("conspo_study.study.claim.code_identity", lambda **_: identity)
+    monkeypatch.setattr("conspo_study.cluster.launch.launch", lambda *_: True)
+
+    def resume(results):
+        folder = results / "test"
+        read_log(folder / "log.jsonl")
+        capsys.readouterr()
+        study = definition(Study)
+        status = carry_out(lambda: study.run(results, resume=True), print, Console())
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        assert status == 1, "it is complete, and none of its trials has finished"
+        assert str(folder) in printed.out.splitlines(), "it was reported"
+        assert build_table(read_log(folder / "log.jsonl")).finished
+        assert not (folder / "driver.json").exists()
+
+    return resume
 
 
 @SIGNALS
-def test_a_signal_ends_a_study_that_can_be_resumed(tmp_path, number, status):
+def test_a_signal_ends_a_study_that_can_be_resumed(tmp_path, goes_on, number, status):
     with running(tmp_path, WAITS) as study:
         study.send_signal(number)
         output, errors = study.communicate(timeout=PATIENCE_S)
@@ -153,7 +170,7 @@ def test_a_signal_ends_a_study_that_can_be_resumed(tmp_path, number, status):
     assert errors == ""
     assert f"conspo resume {tmp_path / 'test'}" in output
     assert not (tmp_path / "test" / "driver.json").exists(), "the lease was given back"
-    assert_it_goes_on(tmp_path)
+    goes_on(tmp_path)
 
 
 @SIGNALS
@@ -166,7 +183,7 @@ def test_tune_is_asked_to_stop_in_order(tmp_path, number, status):
 
 
 @SIGNALS
-def test_a_second_signal_ends_it_at_once(tmp_path, number, status):
+def test_a_second_signal_ends_it_at_once(tmp_path, goes_on, number, status):
     with running(tmp_path, TUNE.format(after=HANGS.format(says="stopping"))) as study:
         study.send_signal(number)
         assert study.stdout.readline() == "stopping\n"
@@ -175,13 +192,13 @@ def test_a_second_signal_ends_it_at_once(tmp_path, number, status):
     assert study.returncode == status
     assert "stopped at once; continue with --resume" in errors and "Traceback" not in errors
     assert not (tmp_path / "test" / "driver.json").exists(), "the lease was given back"
-    assert_it_goes_on(tmp_path)
+    goes_on(tmp_path)
 
 
 @pytest.mark.parametrize(
     "body", [TUNE.format(after=HANGS.format(says="stopping")), HANGS.format(says="running")]
 )
-def test_a_study_that_cannot_stop_in_order_is_ended_in_time(tmp_path, body):
+def test_a_study_that_cannot_stop_in_order_is_ended_in_time(tmp_path, goes_on, body):
     """A signal to the whole process group ends Ray, which then answers nothing any more."""
     with running(tmp_path, body) as study:
         sent = time.monotonic()
@@ -192,7 +209,7 @@ def test_a_study_that_cannot_stop_in_order_is_ended_in_time(tmp_path, body):
     assert STOP_S <= took < 2 * STOP_S
     assert "not stopped in order within 4 s" in errors and "Traceback" not in errors
     assert not (tmp_path / "test" / "driver.json").exists(), "the lease was given back"
-    assert_it_goes_on(tmp_path)
+    goes_on(tmp_path)
 
 
 def test_under_nohup_the_end_of_the_terminal_is_nothing(tmp_path):
@@ -207,13 +224,13 @@ def test_under_nohup_the_end_of_the_terminal_is_nothing(tmp_path):
 
 
 @SIGNALS
-def test_after_tune_has_ended_a_signal_interrupts_at_once(tmp_path, number, status):
+def test_after_tune_has_ended_a_signal_interrupts_at_once(tmp_path, goes_on, number, status):
     ended = "    signal.signal(signal.SIGUSR1, lambda *_: None)\n    interrupts.tune_has_ended()"
     with running(tmp_path, ended + WAITS) as study:
         study.send_signal(number)
         _, errors = study.communicate(timeout=PATIENCE_S)
     assert (study.returncode, errors) == (status, "")
-    assert_it_goes_on(tmp_path)
+    goes_on(tmp_path)
 
 
 def test_handlers_that_a_library_set_are_taken_back(tmp_path):
@@ -233,7 +250,7 @@ def test_a_library_that_exits_on_sigterm_interrupts_the_study(tmp_path):
 
 
 @pytest.mark.parametrize("swallows", [True, False])
-def test_a_full_disk_stops_the_study_with_one_message(tmp_path, swallows):
+def test_a_full_disk_stops_the_study_with_one_message(tmp_path, goes_on, swallows):
     study = run(tmp_path, FILLS.format(swallows=swallows))
     assert study.returncode == 1
     assert "Traceback" not in study.stderr
@@ -243,7 +260,7 @@ def test_a_full_disk_stops_the_study_with_one_message(tmp_path, swallows):
     assert "log.jsonl" in line and "--resume" in line
     assert "reported" not in study.stdout
     before = len(read_log(tmp_path / "test" / "log.jsonl"))
-    assert_it_goes_on(tmp_path)
+    goes_on(tmp_path)
     assert len(read_log(tmp_path / "test" / "log.jsonl")) == before + 2
 
 

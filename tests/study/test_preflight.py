@@ -23,7 +23,7 @@ from conspo_study.study import Study
 def launched(monkeypatch):
     calls = []
 
-    def launch(study, folder, log, plan, console, retried):
+    def launch(study, folder, log, plan, console, retried, expected_nodes):
         calls.append(str(Path.cwd()))
         return False
 
@@ -200,3 +200,10 @@ def test_a_template_may_be_a_file_whose_text_is_kept(here):
     for name in ("empty.txt", "nosuch.txt", "x" * 5000, "a\0b"):
         with pytest.raises(ConfigError, match=r"must contain \{problem\}"):
             with_overrides(QUICK, {"data.template": name})
+
+
+def test_gpus_that_are_missing_are_explained_once(here, monkeypatch):
+    monkeypatch.setattr("conspo_study.study.preflight.why_no_gpus", lambda: "they are hidden")
+    problem, why = refusals(study({"train.gpus_per_worker": 1}), here)
+    assert "a trial needs 1 GPU, there are 0" in problem and why == "they are hidden"
+    assert "they are hidden" not in refusals(study({"train.cpus_per_worker": 10_000}), here)

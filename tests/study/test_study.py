@@ -32,7 +32,7 @@ def launched(monkeypatch):
     """Replaces Ray by a record of what would have been launched."""
     calls = []
 
-    def launch(study, folder, log, plan, console, retried):
+    def launch(study, folder, log, plan, console, retried, expected_nodes):
         if not log.table.rows:
             suggestion = {"params": {TAU: 1.0}, "seeds": [0, 1]}
             log.append(TrialEvent(EventKind.SUGGESTED, "t0000", suggestion))
@@ -41,6 +41,13 @@ def launched(monkeypatch):
 
     monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)
     return calls
+
+
+def test_nodes_are_waited_for_on_a_cluster_alone(launched, tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(StudyError, match=r"--wait-for-nodes is about a cluster.*set RAY_ADDRESS"):
+        definition(Study).run(tmp_path, expected_nodes=2)
+    assert not launched and not list(tmp_path.iterdir())
 
 
 def finish(folder, trials=1):
@@ -107,7 +114,7 @@ def test_a_complete_study_is_not_run_again(tmp_path, launched):
 def test_trials_that_the_machine_made_fail_are_run_again_when_asked_for(tmp_path, monkeypatch):
     asked = []
 
-    def launch(study, folder, log, plan, console, retried):
+    def launch(study, folder, log, plan, console, retried, expected_nodes):
         asked.append(list(retried))
         for number, machine in enumerate((False, True)):
             trial = f"t{number:04d}"
@@ -281,7 +288,7 @@ def test_a_damaged_log_is_refused_with_the_command_that_repairs_it(tmp_path, lau
 def test_a_driver_is_named_in_the_folder_only_while_it_runs(tmp_path, monkeypatch):
     seen = []
 
-    def launch(study, folder, log, plan, console, retried):
+    def launch(study, folder, log, plan, console, retried, expected_nodes):
         seen.append(json.loads((folder / "driver.json").read_text()))
         with pytest.raises(StudyError, match=f"process {os.getpid()} on host"):
             run(tmp_path, resume=True)
@@ -319,7 +326,7 @@ def test_a_disk_without_room_for_the_plan_is_refused(tmp_path, launched, monkeyp
 
 
 def test_an_error_of_ours_is_not_taken_for_a_full_disk(tmp_path, monkeypatch):
-    def launch(study, folder, log, plan, console, retried):
+    def launch(study, folder, log, plan, console, retried, expected_nodes):
         raise ZeroDivisionError
 
     monkeypatch.setattr("conspo_study.cluster.launch.launch", launch)

@@ -1,8 +1,12 @@
 """Results directories of every shape that a study can have or be left in, written without Ray."""
 
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from study_fixtures import MARGIN, SCHEDULE, TAU, definition
@@ -58,8 +62,20 @@ class Shape:
         return [run for run in self.runs if not run.of]
 
 
+_written = {}
+"""Folder and shape, by the identity of the shape, which stays the same as long as it is here."""
+
+
 def write_shape(folder, shape):
-    """The results directory of a study of this shape, in `folder`."""
+    """The results directory of a study of this shape, in `folder`. It is made once, and copied."""
+    if id(shape) not in _written:
+        place = tempfile.TemporaryDirectory()
+        _write(Path(place.name) / "study", shape)
+        _written[id(shape)] = place, shape
+    return shutil.copytree(Path(_written[id(shape)][0].name) / "study", folder)
+
+
+def _write(folder, shape):
     folder.mkdir(parents=True)
     study = shape.study
     frozen = {**study.frozen(), **shape.stored}
@@ -78,7 +94,6 @@ def write_shape(folder, shape):
     if shape.finished:
         events.append(TrialEvent(EventKind.STUDY_FINISHED))
     write_log(folder / "log.jsonl", events)
-    return folder
 
 
 def write_log(path, events):
@@ -250,6 +265,7 @@ def _listed(path, *values):
     return Shape(study, over(path, *values), stored={"space": space})
 
 
+@cache
 def shapes() -> dict[str, Shape]:
     """All shapes, by name."""
     nothing = definition(space={}, anchors=(Anchor(label="a", params={}),), trials=1)

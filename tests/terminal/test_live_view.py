@@ -166,6 +166,14 @@ def test_the_time_left_counts_what_is_still_to_be_confirmed(changes, ended, agai
     assert View(definition(**changes), 2).summary(table).endswith(f"; {left}")
 
 
+def test_the_time_left_follows_a_cluster_that_has_grown():
+    running = [row(f"t{n:04d}", TrialState.RUNNING) for n in range(1, 5)]
+    table = StudyTable(rows=(row("t0000"), *running))
+    # 5 trials of a minute: by the two that there was room for at first, and by the four that run.
+    assert "about 2 min left" in View(definition(), 2).summary(StudyTable(rows=(row("t0000"),)))
+    assert View(definition(), 2).summary(table).endswith("; 75 s left")
+
+
 def test_a_trials_time_left_follows_from_its_pace(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(live_view.time, "monotonic", lambda: now[0])

@@ -139,7 +139,7 @@ def test_a_study_that_is_tracked_is_the_same_study_and_is_there_to_its_end(
     identity = {"hash": "c0de", "git": None, "files": {}}
     monkeypatch.setattr("conspo_study.study.claim.code_identity", lambda **_: identity)
 
-    def launch(study, folder, log, plan, console, retried):
+    def launch(study, folder, log, plan, console, retried, expected_nodes):
         data = {"params": {TAU: 1.0}, "seeds": [0, 1]}
         log.append(TrialEvent(EventKind.SUGGESTED, "t0000", data))
         log.append(TrialEvent(EventKind.STARTED, "t0000"))

@@ -19,7 +19,7 @@ from analysis.load.study import load_study
 from analysis.report.writing import failure_notes, write_report
 from analysis.statistics.intervals import difference_interval
 
-pytestmark = pytest.mark.usefixtures("few_figures")
+pytestmark = pytest.mark.usefixtures("few_figures", "unwritten")
 
 Make = Callable[..., Path]
 CONFIRM = {"seeds": [10, 11, 12], "anchors": None, "overrides": {"evaluation.split": "test"}}

@@ -9,19 +9,15 @@ from typing import Any
 
 import pytest
 from study_shapes import CAUSE, shapes, write_shape
-from unwritten_figures import drawn
 
 from analysis.figures import gallery
 from conspo_study.commands.command_line import main as manage
 from conspo_study.text import counted, first_line, setting_text
 from conspo_study.watch.study_view import StudyView
 
+pytestmark = pytest.mark.usefixtures("unwritten")
+
 SHAPES = shapes()
-
-
-@pytest.fixture(autouse=True)
-def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.figures.style.save", drawn)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from conspo_study.results.rows import (
     write_eval_rows,
 )
 
-pytestmark = pytest.mark.usefixtures("few_figures")
+pytestmark = pytest.mark.usefixtures("few_figures", "unwritten")
 
 FROZEN = Path(__file__).parents[2] / "assets" / "results_v1"
 

@@ -16,7 +16,7 @@ from analysis.report.writing import failure_notes, write_report
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.log import ResultsLog
 
-pytestmark = pytest.mark.usefixtures("few_figures")
+pytestmark = pytest.mark.usefixtures("few_figures", "unwritten")
 
 Make = Callable[..., Path]
 METRIC, EASY = "eval/chain/hard/avg@8", "eval/chain/easy/avg@8"

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.report.writing import write_report, write_reports
 
-pytestmark = pytest.mark.usefixtures("few_figures")
+pytestmark = pytest.mark.usefixtures("few_figures", "unwritten")
 
 Make = Callable[..., Path]
 

@@ -46,6 +46,7 @@ def test_the_report_of_a_full_study_has_tables_and_figures(full_study: Path) -> 
     assert (full_study / "report.html").is_file() and (full_study / "manifest.json").is_file()
 
 
+@pytest.mark.usefixtures("unwritten")
 def test_several_studies_share_a_folder_a_page_and_a_table(
     tmp_path: Path, make_study: Make, trial: Any
 ) -> None:
@@ -62,6 +63,7 @@ def test_several_studies_share_a_folder_a_page_and_a_table(
     assert not (second / "report.html").exists()
 
 
+@pytest.mark.usefixtures("unwritten")
 def test_methods_on_different_problems_are_not_put_in_one_table(
     tmp_path: Path, make_study: Make, trial: Any
 ) -> None:

@@ -22,7 +22,7 @@ from conspo_study.records import EvalRow, EventKind, TrialEvent
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.rows import write_eval_rows
 
-pytestmark = pytest.mark.usefixtures("few_figures")
+pytestmark = pytest.mark.usefixtures("few_figures", "unwritten")
 
 Make = Callable[..., Path]
 KNOWN = {"lang", "charset", "http-equiv", "content", "name", "class", "src", "alt"}
