@@ -115,7 +115,7 @@ class LabRun:
         )
 
 
-_ENGINES = ((72, 0.25, 16_384), (36, 0.25, 8192), (0, 0.3, 4096))
+_ENGINES = ((72, 0.25, 16_384), (36, 0.25, 8192), (0, 0.28, 4096))
 """Of GPUs from so many GiB: the engine's fraction, and tokens of a micro-batch."""
 
 LAB_RUNS: Mapping[str, LabRun] = MappingProxyType(

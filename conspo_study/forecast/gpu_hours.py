@@ -54,7 +54,7 @@ class RunCost:
     """Seconds of one run, and their arithmetic."""
 
     gpus: float
-    """Of the trial; below 1 it is the share of one."""
+    """Of the trial; less than one for a share of a GPU, which is as much slower."""
     rollouts_s: float
     update_s: float
     evaluation_s: float
@@ -102,10 +102,11 @@ def run_cost(run: RunConfig, gpu_bytes: int | None = None) -> RunCost | None:
     if shape is None or length is None or tested is None or not run.train.gpus_per_worker:
         return None
     speed, kind, rollout = speed_of(gpu_bytes), run.rollout.engine, run.rollout
+    relative = speed.relative * run.train.gpus_per_worker
     parallel = max(1, rollout.vllm_gpus) if kind == "vllm" else 1
     engines = rollout.vllm_engines if kind == "vllm" else 1
-    rate = speed.relative * parallel * TOKENS_PER_S[kind] / shape.parameters
-    reading = _width(run) * shape.parameters / (BYTES_PER_S * speed.relative * parallel)
+    rate = relative * parallel * TOKENS_PER_S[kind] / shape.parameters
+    reading = _width(run) * shape.parameters / (BYTES_PER_S * relative * parallel)
     step_s, sync_s = STEP_S[kind] + reading, SYNC_S * (kind == "vllm")
     most, cache = rollout.batch_rows, engine_of(run, shape, gpu_bytes or _USUAL_BYTES)
     if cache is not None and cache.at_once:  # without room for one there is no run to estimate
@@ -121,7 +122,7 @@ def run_cost(run: RunConfig, gpu_bytes: int | None = None) -> RunCost | None:
     training, *evaluations = draws(run)
     tokens = run.train.steps * rollout.prompts_per_step * rollout.group_size * length
     attention = 4 * shape.layers * shape.heads * shape.head_dim * (PROMPT_TOKENS + length / 2)
-    flops, work = speed.relative * FLOPS[run.policy.precision], update_work(run, length)
+    flops, work = relative * FLOPS[run.policy.precision], update_work(run, length)
     each = work * shape.parameters + work / 2 * attention
     return RunCost(
         gpus=run.train.workers * run.gpus_per_worker,
@@ -203,9 +204,7 @@ def _arithmetic(base: RunConfig, cost: RunCost, shape: Shape) -> str:
 
 def _width(run: RunConfig) -> int:
     """Bytes of a weight that a decoding step reads."""
-    rollout = run.rollout
-    kind = rollout.vllm_dtype if rollout.engine == "vllm" else run.policy.precision
-    return 4 if kind == "float32" else 2
+    return 4 if run.sampling_dtype == "float32" else 2
 
 
 def _hours(hours: float) -> str:

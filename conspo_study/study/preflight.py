@@ -83,7 +83,8 @@ def preflight(
     found = Preflight()
     # Another cluster's machines are known once connected.
     found.problems += plan.too_large if named_cluster() else plan.problems
-    if plan.problems and not named_cluster() and study.base.gpus_per_worker:
+    no_room = len(plan.problems) > len(plan.too_large) and not named_cluster()
+    if no_room and study.base.gpus_per_worker:
         found.problems += filter(None, [why_no_gpus()])
     if not fetch and plan.disk_problem:  # a run asks again, with its directory made
         found.problems.append(plan.disk_problem)

@@ -64,7 +64,7 @@ def test_on_40_gib_adapters_are_trained(capsys):
     assert (status, error) == (0, "")
     assert "preset lab/qwen2.5-1.5b-math for a GPU of 40 GiB, with" in said
     assert "295 MB adapters = 4 B x 36.93 M x 2 seeds" in said
-    assert "sending weights: 5.24 GB merged weights = 4 B x 1,310 M of the adapted matrices" in said
+    assert "sending weights: 110 MB weights in merging = 2 x 4 B x 13.76 M of the largest" in said
     assert "as fast as an A100 of 40 GB (assumed)" in said
 
 
@@ -77,18 +77,19 @@ def test_adapters_without_their_library_are_refused(capsys, monkeypatch):
     assert status == 2 and "adapters need peft: pip install 'conspo-study[lora]'" in error
 
 
-def test_on_24_gib_two_seeds_are_refused_by_one_error_and_one_fits(capsys):
-    status, said, error = plan(capsys, "--gpu-memory", "24", "--no-confirm")
+def test_on_24_gib_three_seeds_are_refused_by_one_error_and_two_fit(capsys):
+    seeds = ("--gpu-memory", "24", "--no-confirm", "--seeds")
+    status, said, error = plan(capsys, *seeds, "0,1,2")
     assert status == 2
     assert error == (
-        "error: cannot run: a worker of a trial with 2 seeds needs about 26.7 GB of GPU memory "
-        "while sending weights (12.3 GB weights, 5.24 GB merged weights, 3.09 GB the engine's "
-        "weights, 2.5 GB sleeping engine), and of a GPU of 24 GiB (25.8 GB) it may take 23.7 GB: "
-        "--seeds 0 makes it fit\n"
+        "error: cannot run: a worker of a trial with 3 seeds needs about 28.2 GB of GPU memory "
+        "while sending weights (18.5 GB weights, 3.09 GB the engine's weights, 2.5 GB sleeping "
+        "engine, 2.15 GB copies of weights), and of a GPU of 24 GiB (25.8 GB) it may take 23.7 GB: "
+        "--seeds 0,1 makes it fit\n"
     )
-    assert "3 GB too much" in said
-    one = plan(capsys, "--gpu-memory", "24", "--no-confirm", "--seeds", "0")
-    assert one[0] == 0 and one[2] == ""
+    assert "4.49 GB too much" in said
+    two = plan(capsys, *seeds, "0,1")
+    assert two[0] == 0 and two[2] == ""
 
 
 def test_a_gpu_that_is_here_is_asked_for_its_size(capsys, monkeypatch):
@@ -106,15 +107,15 @@ def test_a_gpu_that_is_here_is_asked_for_its_size(capsys, monkeypatch):
 def test_on_a_cluster_a_named_size_refuses_before_anything_is_connected(capsys, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     monkeypatch.setattr("conspo_study.study.preflight.asks_for_a_token", lambda: None)
-    status, _, error = plan(capsys, "--gpu-memory", "24", "--no-confirm")
-    assert status == 2 and "--seeds 0 makes it fit" in error
+    status, _, error = plan(capsys, "--gpu-memory", "24", "--no-confirm", "--seeds", "0,1,2")
+    assert status == 2 and "--seeds 0,1 makes it fit" in error
 
 
 def test_a_run_refuses_what_its_plan_refuses(capsys, tmp_path):
-    words = ["run", *SWEEP[1:], "--gpu-memory", "24", "--no-confirm", "--set", "train.workers=1"]
+    words = ["run", *SWEEP[1:], "--gpu-memory", "16", "--no-confirm", "--set", "train.workers=1"]
     monkey = [*words, "--set", "data.train=chain", "--set", 'evaluation.sets=["chain/hard"]']
     assert main(monkey) == 2
-    assert "26.7 GB of GPU memory while sending weights" in capsys.readouterr().err
+    assert "of a GPU of 16 GiB (17.2 GB) it may take 15.8 GB" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
 
 

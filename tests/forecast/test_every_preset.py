@@ -84,7 +84,7 @@ LAB = {
     "lab/llama-3.2-1b-gsm8k": (LLAMA_1B, 512, 512, 250, 120, 300, 80),
     "lab/qwen2.5-1.5b-math": (QWEN25_1_5B, 1024, 1024, 450, 75, 200, 80),
 }
-CARDS = {24: (0.3, 4096, 0.2), 40: (0.25, 8192, 0.4), 80: (0.25, 16_384, 1.0)}
+CARDS = {24: (0.28, 4096, 0.2), 40: (0.25, 8192, 0.4), 80: (0.25, 16_384, 1.0)}
 """By GiB: the engine's fraction, tokens of a micro-batch, speed against an H100."""
 
 
@@ -142,7 +142,8 @@ def test_memory_of_the_presets_for_one_gpu(name, gib):
     )
     step = 2 * 4 * trained + 2.5e9
     sample = share * card
-    merged = 0 if whole else 4 * model.layers * model.layer
+    # Merged one by one: the largest matrix, twice.
+    merged = 0 if whole else 2 * 4 * model.hidden * model.inner
     send = merged + min(2 * GIB, 2 * p) + 2 * p + 2.5e9
     need = standing + max(update, step, sample, send)
     run = preset_for(name, gib)
@@ -150,7 +151,7 @@ def test_memory_of_the_presets_for_one_gpu(name, gib):
     assert run.policy.lora_rank == (0 if whole else 32)
     assert whole is (memory_problems(whole_of(name, gib), 3, card) == []), "adapters below that"
     refused = memory_problems(run, 2, card)
-    assert bool(refused) is (need > 0.92 * card) is ((name, gib) == ("lab/qwen2.5-1.5b-math", 24))
+    assert refused == [] and need <= 0.92 * card
 
 
 def whole_of(name, gib):

@@ -23,14 +23,16 @@ _SHARES = (0.3, 0.2, 0.1)
 _SHARDS = (2, 4, 8)
 
 
-def room(gpu_bytes: int) -> float:
+def room(run: RunConfig, gpu_bytes: int) -> float:
     """Bytes of a GPU that a worker and the engine beside it may take."""
-    return (1 - MARGIN) * gpu_bytes
+    return (1 - MARGIN) * gpu_bytes * run.train.gpus_per_worker
 
 
-def gpu_text(gpu_bytes: int) -> str:
-    """`a GPU of 24 GiB (25.8 GB)`."""
-    return f"a GPU of {gpu_bytes / GIB:.3g} GiB ({size_text(gpu_bytes)})"
+def gpu_text(run: RunConfig, gpu_bytes: int) -> str:
+    """`a GPU of 24 GiB (25.8 GB)`, or `0.25 of a GPU of ...`."""
+    share = run.train.gpus_per_worker
+    part = f"{share:g} of " if share < 1 else ""
+    return f"{part}a GPU of {gpu_bytes / GIB:.3g} GiB ({size_text(gpu_bytes)})"
 
 
 def fit_lines(run: RunConfig, memory: Memory, gpu_bytes: int | None) -> list[str]:
@@ -40,11 +42,12 @@ def fit_lines(run: RunConfig, memory: Memory, gpu_bytes: int | None) -> list[str
             "compared with no GPU: there is none here, or on the cluster its size is unknown; "
             "--gpu-memory GIB names one"
         ]
-    left = room(gpu_bytes) - memory.bytes
+    left = room(run, gpu_bytes) - memory.bytes
+    free = MARGIN * gpu_bytes * run.train.gpus_per_worker
     verdict = f"{size_text(left)} to spare" if left >= 0 else f"{size_text(-left)} too much"
     lines = [
-        f"on {gpu_text(gpu_bytes)}, of which {MARGIN:.0%} are to stay free "
-        f"({size_text(MARGIN * gpu_bytes)}: fragments, other programs): {verdict}"
+        f"on {gpu_text(run, gpu_bytes)}, of which {MARGIN:.0%} are to stay free "
+        f"({size_text(free)}: fragments, other programs): {verdict}"
     ]
     if (engine := _engine(run, gpu_bytes)) is not None:
         lines.append(engine.line())
@@ -65,20 +68,20 @@ def memory_problems(
     if memory is None:
         return []
     problems = []
-    if memory.bytes > room(gpu_bytes) and _rows_that_fit(run, seeds, gpu_bytes) is None:
+    if memory.bytes > room(run, gpu_bytes) and _rows_that_fit(run, seeds, gpu_bytes) is None:
         when, items = memory.peak()
         largest = ", ".join(f"{size_text(i.bytes)} {i.name}" for i in items[:_LARGEST])
         problems.append(
             f"a worker of a trial with {counted(seeds, 'seed')} needs about "
             f"{size_text(memory.bytes)} of GPU memory {when} ({largest}), and of "
-            f"{gpu_text(gpu_bytes)} it may take {size_text(room(gpu_bytes))}: "
+            f"{gpu_text(run, gpu_bytes)} it may take {size_text(room(run, gpu_bytes))}: "
             f"{_advice(run, seeds, gpu_bytes, instead)}"
         )
     engine = _engine(run, gpu_bytes)
     if engine is not None and engine.tokens < engine.longest:
         problems.append(
             f"a vLLM engine with rollout.vllm_gpu_memory={run.rollout.vllm_gpu_memory:g} may take "
-            f"{size_text(engine.bytes)} of {gpu_text(gpu_bytes)}, and with "
+            f"{size_text(engine.bytes)} of {gpu_text(run, gpu_bytes)}, and with "
             f"{size_text(engine.weights)} of weights its cache holds {engine.tokens:,} tokens; the "
             f"longest prompt with its response takes {engine.longest:,}: raise "
             "rollout.vllm_gpu_memory, or lower max_new_tokens of rollout and evaluation"
@@ -104,7 +107,7 @@ def memory_warnings(run: RunConfig, seeds: int, gpu_bytes: int | None) -> Iterat
     if gpu_bytes is None:
         return
     memory = estimate_memory(run, seeds, gpu_bytes)
-    if memory is not None and memory.bytes > room(gpu_bytes):
+    if memory is not None and memory.bytes > room(run, gpu_bytes):
         rows = _rows_that_fit(run, seeds, gpu_bytes)
         if rows is not None:
             yield (
@@ -143,7 +146,9 @@ def _larger_share(run: RunConfig, seeds: int, gpu_bytes: int) -> dict[str, Any] 
         if share <= run.rollout.vllm_gpu_memory:
             break
         changes = {"rollout.vllm_gpu_memory": share}
-        if _is_enough(with_overrides(run, changes), seeds, gpu_bytes):
+        if share < run.train.gpus_per_worker and _is_enough(
+            with_overrides(run, changes), seeds, gpu_bytes
+        ):
             return changes
     return None
 
@@ -193,7 +198,7 @@ def _is_enough(run: RunConfig, seeds: int, gpu_bytes: int) -> bool:
     """Whether a GPU has room for a worker, and the engine for its longest sequence."""
     memory, engine = estimate_memory(run, seeds, gpu_bytes), _engine(run, gpu_bytes)
     held = engine is None or engine.tokens >= engine.longest
-    return held and memory is not None and memory.bytes <= room(gpu_bytes)
+    return held and memory is not None and memory.bytes <= room(run, gpu_bytes)
 
 
 def _remedies(run: RunConfig) -> Iterator[dict[str, Any]]:
@@ -212,6 +217,8 @@ def _remedies(run: RunConfig) -> Iterator[dict[str, Any]]:
     for workers in _SHARDS:
         if workers > run.train.workers and not run.policy.lora_rank:
             yield {"train.workers": workers, "train.sharding": "fsdp"}
+    if run.train.gpus_per_worker < 1:
+        yield {"train.gpus_per_worker": 1}
     if not run.policy.lora_rank and run.train.sharding == "replicate":
         yield {"policy.lora_rank": 32}
 

@@ -36,12 +36,12 @@ def sending(run: RunConfig, shape: Shape, shards: int, count: str) -> list[Item]
         return []
     items = whole_weights(run, shape, shards, count) if shards > 1 else []
     if run.policy.lora_rank:
-        merged = sum(rows * columns for rows, columns in adapted_matrices(run.policy))
-        words = f"4 B x {merged / 1e6:,.4g} M of the adapted matrices, all at once"
-        items.append(Item("merged weights", 4 * merged, words))
+        largest = max((rows * columns for rows, columns in adapted_matrices(run.policy)), default=0)
+        words = f"2 x 4 B x {largest / 1e6:,.4g} M of the largest adapted matrix"
+        items.append(Item("weights in merging", 2 * 4 * largest, words))
     held = "bfloat16" if shards > 1 and run.policy.precision == "bfloat16" else "float32"
-    if held != rollout.vllm_dtype:
-        width = 4 if rollout.vllm_dtype == "float32" else 2
+    if held != run.sampling_dtype or run.policy.lora_rank:
+        width = 4 if run.sampling_dtype == "float32" else 2
         size = min(_CHUNK_BYTES, width * shape.parameters)
         items.append(Item("copies of weights", size, "two chunks in the engine's data type"))
     if rollout.vllm_colocated:
