@@ -203,9 +203,7 @@ def _arithmetic(base: RunConfig, cost: RunCost, shape: Shape) -> str:
 
 def _width(run: RunConfig) -> int:
     """Bytes of a weight that a decoding step reads."""
-    rollout = run.rollout
-    kind = rollout.vllm_dtype if rollout.engine == "vllm" else run.policy.precision
-    return 4 if kind == "float32" else 2
+    return 4 if run.sampling_dtype == "float32" else 2
 
 
 def _hours(hours: float) -> str:

@@ -81,7 +81,7 @@ def test_without_vllm_the_benchmarks_of_32_samples_are_halved_until_they_fit():
         (PRESETS["paper/llama-8b"], 3, 80),
         (with_overrides(PRESETS["paper/qwen-7b"], ONE_GPU), 1, 80),
         (LAB_RUNS["lab/qwen2.5-1.5b-math"].config(80), 2, 40),
-        (LAB_RUNS["lab/qwen2.5-1.5b-math"].config(24), 2, 24),
+        (LAB_RUNS["lab/qwen2.5-1.5b-math"].config(24), 3, 24),
         (LAB_RUNS["lab/qwen2.5-0.5b-gsm8k"].config(40), 3, 24),
         (LAB_RUNS["lab/llama-3.2-1b-gsm8k"].config(24), 3, 24),
         (with_overrides(LAB_RUNS["lab/qwen3-0.6b-math"].config(), PRECISE), 2, 24),

@@ -89,4 +89,4 @@ def engine_of(run: RunConfig, shape: Shape, gpu_bytes: float) -> Engine | None:
 
 def _width(run: RunConfig) -> int:
     """Bytes of a weight, a key or a value in an engine."""
-    return 4 if run.rollout.vllm_dtype == "float32" else 2
+    return 4 if run.sampling_dtype == "float32" else 2
