@@ -24,7 +24,8 @@ class StaticRowsLayer(CacheLayerMixin):  # type: ignore[misc]
         self.length = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        self.keys = self._allocate(key_states, key_states.shape[0])
+        # Under autocast, rotary embeddings make keys of float32, which attention rounds again.
+        self.keys = self._allocate(key_states.to(value_states.dtype), key_states.shape[0])
         self.values = self._allocate(value_states, value_states.shape[0])
         self.is_initialized = True
 

@@ -16,7 +16,10 @@ def device_of(gpus: float) -> torch.device:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until the device has done what it was asked to do. A GPU's work is only begun by the
-    calls that ask for it; a CPU's is done when they return."""
+    """Wait until the device has done what this thread has asked for. A GPU's work is only begun by
+    the calls that ask for it; a CPU's is done when they return.
+
+    Not for other streams, which may hold a transfer to an engine that is lost.
+    """
     if device.type != "cpu":
-        torch.get_device_module(device).synchronize(device)
+        torch.get_device_module(device).current_stream(device).synchronize()

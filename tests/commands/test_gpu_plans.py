@@ -64,7 +64,7 @@ def test_on_40_gib_adapters_are_trained(capsys):
     assert (status, error) == (0, "")
     assert "preset lab/qwen2.5-1.5b-math for a GPU of 40 GiB, with" in said
     assert "295 MB adapters = 4 B x 36.93 M x 2 seeds" in said
-    assert "sending weights: 110 MB weights in merging = 2 x 4 B x 13.76 M of the largest" in said
+    assert "sending weights: 110 MB merged weights = 2 x 4 B x 13.76 M of the largest" in said
     assert "as fast as an A100 of 40 GB (assumed)" in said
 
 

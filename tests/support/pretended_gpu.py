@@ -27,12 +27,17 @@ operations = 0
 """How many operations the device was asked for."""
 
 
+class _Stream:
+    def synchronize(self):
+        waits.append(operations)
+
+
 class _Backend(_DummyBackendModule):
     def get_amp_supported_dtype(self):
         return [torch.bfloat16, torch.float16]
 
-    def synchronize(self, device=None):
-        waits.append(operations)
+    def current_stream(self, device=None):
+        return _Stream()
 
 
 _setup_privateuseone_for_python_backend(NAME, backend_module=_Backend())

@@ -67,11 +67,12 @@ def gpu(monkeypatch, pass_time):
     """A device that begins what it is asked to do, and does it while somebody waits for it."""
     asked = []
 
-    def synchronize(device):
+    def synchronize():
         while asked:
             pass_time(asked.pop())
 
-    module = SimpleNamespace(synchronize=synchronize)
+    stream = SimpleNamespace(synchronize=synchronize)
+    module = SimpleNamespace(current_stream=lambda device: stream)
     monkeypatch.setattr(torch, "get_device_module", lambda device: module)
     return asked.append
 

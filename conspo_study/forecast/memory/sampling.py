@@ -36,9 +36,9 @@ def sending(run: RunConfig, shape: Shape, shards: int, count: str) -> list[Item]
         return []
     items = whole_weights(run, shape, shards, count) if shards > 1 else []
     if run.policy.lora_rank:
-        largest = max((rows * columns for rows, columns in adapted_matrices(run.policy)), default=0)
-        words = f"2 x 4 B x {largest / 1e6:,.4g} M of the largest adapted matrix"
-        items.append(Item("weights in merging", 2 * 4 * largest, words))
+        merged = max(rows * columns for rows, columns in adapted_matrices(run.policy))
+        words = f"2 x 4 B x {merged / 1e6:,.4g} M of the largest adapted matrix and its change"
+        items.append(Item("merged weights", 8 * merged, words))
     held = "bfloat16" if shards > 1 and run.policy.precision == "bfloat16" else "float32"
     if held != run.sampling_dtype or run.policy.lora_rank:
         width = 4 if run.sampling_dtype == "float32" else 2
@@ -81,10 +81,10 @@ def _of_draw(draw: Draw, run: RunConfig, shape: Shape, shards: int) -> list[Item
     rows = min(draw.responses, max(1, most // n) * n, most)
     prompts = min(draw.prompts, max(1, most // n))
     positions = run.data.max_prompt_tokens + draw.limit
-    keys, values = cache_widths(run, shards)
+    width = 2 if run.policy.precision == "bfloat16" else 4
     # Attention repeats the keys and values of one layer for all of its heads.
     heads = shape.layers * shape.kv_heads + shape.heads
-    each = (keys + values) * heads * shape.head_dim
+    each = 2 * width * heads * shape.head_dim
     read = run.data.max_prompt_tokens
     scores = Item(
         "attention scores of the prompts",
@@ -104,17 +104,6 @@ def _of_draw(draw: Draw, run: RunConfig, shape: Shape, shards: int) -> list[Item
         ),
         *([scores] if scores_kept(run, shape) else []),
     ]
-
-
-def cache_widths(run: RunConfig, shards: int) -> tuple[int, int]:
-    """Bytes of a key and of a value in the transformers engine's cache.
-
-    Under autocast the rotary embedding multiplies bfloat16 keys by float32 cosines, which gives
-    float32; a sharded model computes in bfloat16 throughout.
-    """
-    if run.policy.precision == "float32":
-        return 4, 4
-    return (2, 2) if shards > 1 else (4, 2)
 
 
 def _total(items: list[Item]) -> float:
