@@ -57,7 +57,7 @@ def started(folder, monkeypatch):
         done["trial calls"] += try_code
         return Preflight(data=StudyData(read_definition(folder)["data"]))
 
-    def launching(study, where, log, plan, console, retried):
+    def launching(study, where, log, plan, console, retried, expected_nodes):
         done["launch"] += 1
         return True
 
