@@ -102,6 +102,8 @@ class StudyOptions(StudyChoice):
     """Print the plan, and run nothing."""
     all: Flag = False
     """With --dry-run: print every setting, not only what differs from the preset."""
+    probe: Count = None
+    """With --dry-run: first run N steps of one seed here, and plan with the time they take."""
     resume: Flag = False
     """Continue this study where it was interrupted."""
     takeover: Flag = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from conspo_study.commands import exits
-from conspo_study.commands.options import Flag, StudyChoice, StudyOptions
+from conspo_study.commands.options import Count, Flag, StudyChoice, StudyOptions
 from conspo_study.commands.study_files import (
     is_file_name,
     packaged_studies,
@@ -41,6 +41,8 @@ class Plan(StudyChoice, Verb):
     """A packaged study, a study file or a results directory. Comes before the options."""
     all: Flag = False
     """Print every setting, not only what differs from the preset."""
+    probe: Count = None
+    """First run N steps of one seed here, and plan with the time they take."""
     trust_code: Flag = False
     """Of a results directory: run code that its study.json names, as resuming it would."""
 
@@ -51,7 +53,8 @@ class Plan(StudyChoice, Verb):
             return exits.OK
         choice = {field.name: getattr(self, field.name) for field in fields(StudyChoice)}
         return run_study_file(
-            study_file(self.study), StudyOptions(**choice, dry_run=True, all=self.all)
+            study_file(self.study),
+            StudyOptions(**choice, dry_run=True, all=self.all, probe=self.probe),
         )
 
     def _plan_folder(self, folder: Path, console: Console) -> None:
@@ -68,6 +71,8 @@ class Plan(StudyChoice, Verb):
                     f"{folder} holds a study that has begun, which is planned as it is: leave out "
                     f"--{'no-' if field.default is True else ''}{field.name.replace('_', '-')}"
                 )
+        if self.probe is not None:
+            raise StudyError(f"{folder} holds a study that has begun: --probe is for one to begin")
         spread = measured_spread(read_table(folder).rows)
         try:
             study = Study.of_folder(folder, trust_code=self.trust_code)

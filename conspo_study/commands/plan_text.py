@@ -18,6 +18,7 @@ from conspo_study.forecast.plan import WIDTH, titled
 from conspo_study.records import StudyError
 from conspo_study.statistics.paired_spread import PairedSpread
 from conspo_study.study import Study
+from conspo_study.study.probe import probe
 from conspo_study.terminal.console import Console
 from conspo_study.text import setting_text
 
@@ -34,11 +35,13 @@ def print_plan(
     spread: PairedSpread | None = None,
     folder: Path | None = None,
     gpu_memory: float | None = None,
+    probe_steps: int | None = None,
 ) -> None:
     """Print what differs from the preset and what a run would do.
 
     preset: by default the one that differs least. every_setting: print all settings. spread,
-    folder, gpu_memory: as for `Study.plan`. Raises StudyError, at the end, with what forbids a run
+    folder, gpu_memory: as for `Study.plan`. probe_steps: number of steps to run before, beside
+    `folder`, unless something forbids it. Raises StudyError, at the end, with what forbids a run
     here.
     """
     width = min(WIDTH, shutil.get_terminal_size().columns)
@@ -48,6 +51,10 @@ def print_plan(
     console.line("")
     plan = study.plan(spread=spread, folder=folder, gpu_memory=gpu_memory)
     checked = study.preflight(plan)
+    if probe_steps is not None and not checked.problems:
+        root = (folder or Path()).parent
+        measured = probe(study, probe_steps, root, gpu_memory, console)
+        plan = study.plan(spread=spread, folder=folder, gpu_memory=gpu_memory, measured=measured)
     console.lines(plan.lines(width))
     for text in checked.lines():
         console.lines(titled("data", text, width))

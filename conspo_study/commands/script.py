@@ -79,6 +79,7 @@ def run_study(
                 every_setting=options.all,
                 folder=options.results / study.name,
                 gpu_memory=options.gpu_memory,
+                probe_steps=options.probe,
             )
             return None
         console.heading(study)
@@ -143,6 +144,10 @@ def _check(options: StudyOptions) -> None:
             raise StudyError(f"--{option} is about a study that has begun: add --resume")
     if options.all and not options.dry_run:
         raise StudyError("--all is about what a plan shows: add --dry-run")
+    if options.probe is not None and not options.dry_run:
+        raise StudyError("--probe measures for a plan: add --dry-run")
+    if options.probe is not None and options.probe < 2:
+        raise StudyError("--probe takes 2 steps or more: the first is not measured")
 
 
 def _fitting(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

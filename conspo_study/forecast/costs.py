@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from conspo_study.config import PolicyConfig, RunConfig
 from conspo_study.definition import StudyDefinition, confirmation_batch, search_batch
+from conspo_study.definition.batches import Batch
 from conspo_study.forecast.gpu_hours import run_cost
+from conspo_study.forecast.measured import Measured
 from conspo_study.forecast.responses import evaluated_per_run, evaluation_steps
 from conspo_study.forecast.shapes import parameter_count, trained_parameters
 from conspo_study.policy.models import EMBEDDED, local_folder
@@ -34,11 +36,23 @@ _BYTES_PER_KEPT_TOKEN = 2
 """Size of a token of a stored response, compressed."""
 
 
-def study_seconds(study: StudyDefinition, slots: int, gpu_bytes: int | None = None) -> float | None:
+def study_seconds(
+    study: StudyDefinition,
+    slots: int,
+    gpu_bytes: int | None = None,
+    measured: Measured | None = None,
+) -> float | None:
     """Wall time in seconds with `slots` trials at a time and no early stopping; None for models of
-    unknown speed. gpu_bytes: the size of a GPU, which stands for its speed."""
+    unknown speed. gpu_bytes: the size of a GPU, which stands for its speed. measured: what is known
+    instead."""
     search, again = search_batch(study), confirmation_batch(study)
-    each = trial_seconds(search.run, search.seeds, gpu_bytes)
+
+    def seconds(batch: Batch) -> float | None:
+        if measured is not None:
+            return measured.trial_seconds(batch.run, batch.seeds)
+        return trial_seconds(batch.run, batch.seeds, gpu_bytes)
+
+    each = seconds(search)
     if each is None:
         return None
     anchors = len(study.anchors)
@@ -47,7 +61,7 @@ def study_seconds(study: StudyDefinition, slots: int, gpu_bytes: int | None = No
     waits_for = [0] * anchors
     waits_for += [max(0, n - study.lag) if study.waits_for_results else 0 for n in searched]
     if again is not None:
-        times += [trial_seconds(again.run, again.seeds, gpu_bytes) or 0.0] * again.trials
+        times += [seconds(again) or 0.0] * again.trials
         # Baselines are confirmed as soon as there is room, the winner when it is known.
         waits_for += [0] * (again.trials - 1) + [study.trials]
     return max(finish_times(times, [0.0] * slots, waits_for))

@@ -13,6 +13,7 @@ from conspo_study.definition.batches import Batch, confirmation_batch, search_ba
 from conspo_study.forecast.costs import fetched_bytes, study_bytes, study_seconds
 from conspo_study.forecast.gpu_hours import gpu_lines
 from conspo_study.forecast.margin_reach import margin_lines
+from conspo_study.forecast.measured import Measured
 from conspo_study.forecast.memory import Memory
 from conspo_study.forecast.memory.fit import fit_lines, memory_problems, memory_warnings
 from conspo_study.forecast.memory.trials import (
@@ -76,6 +77,8 @@ class Plan:
     """The same for people, with the limit."""
     seconds: float | None
     """Estimated wall time; None for models of unknown speed."""
+    measured: Measured | None
+    """What a probe showed, from which that time is."""
     disk_bytes: int | None
     """Bytes of checkpoints and rows of all trials; None for models of unknown size."""
     fetched_bytes: int | None
@@ -132,6 +135,8 @@ class Plan:
         )
         yield "concurrency", self.concurrency
         yield "estimated time", f"{_time(self.seconds)}, without early stopping"
+        if self.measured is not None:
+            yield "measured", self.measured.line()
         for index, line in enumerate(self.gpu_hours):
             yield ("" if index else "GPU hours"), line
         yield "disk", _size(self.disk_bytes)
@@ -183,6 +188,7 @@ def make_plan(
     spread: PairedSpread | None = None,
     folder: Path | None = None,
     gpu_bytes: int | None = None,
+    measured: Measured | None = None,
 ) -> Plan:
     """Plan `study` for a machine or cluster of `cpus` cores and `gpus` GPUs.
 
@@ -190,6 +196,7 @@ def make_plan(
     finished trials of this study (`measured_spread`); by default an assumption for the embedded
     model. folder: its results directory, whose disk limits the checkpoints; by default the working
     directory. gpu_bytes: size of the smallest GPU; None: unknown, and nothing is held against it.
+    measured: what a probe showed, from which the time is planned.
     """
     nodes = nodes or [Node(cpus, gpus)]
     search, again = search_batch(study), confirmation_batch(study)
@@ -221,7 +228,8 @@ def make_plan(
         confirmation=_stage(again, spread) if again else None,
         concurrent=concurrent,
         concurrency=_concurrency(study, placement),
-        seconds=study_seconds(study, slots, gpu_bytes),
+        seconds=study_seconds(study, slots, gpu_bytes, measured),
+        measured=measured,
         disk_bytes=disk,
         fetched_bytes=fetched_bytes(search.run.policy),
         disk_problem=disk_problem(folder or Path(), disk),

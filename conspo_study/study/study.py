@@ -22,6 +22,7 @@ from pydantic import PrivateAttr, ValidationError
 from conspo_study.cluster.surroundings import require_linux, settle
 from conspo_study.config.places import named_cluster
 from conspo_study.definition import StudyDefinition, definition_problems
+from conspo_study.forecast.measured import Measured
 from conspo_study.forecast.notes import space_notes
 from conspo_study.forecast.placement import gpu_bytes
 from conspo_study.forecast.plan import Plan, make_plan
@@ -92,16 +93,17 @@ class Study(StudyDefinition):
         spread: PairedSpread | None = None,
         folder: Path | None = None,
         gpu_memory: float | None = None,
+        measured: Measured | None = None,
     ) -> Plan:
         """What running this study means, computed without starting anything.
 
         cpus, gpus: by default those of this machine. spread: what finished trials of the study show
         of the noise between seeds (`measured_spread`). folder: its results directory, by default
         one on the disk of the working directory. gpu_memory: GiB of the smallest GPU, by default
-        of those here.
+        of those here. measured: what a probe showed of the time (`conspo_study.study.probe`).
         """
         with chdir(self._begins_at):
-            return self._plan(spread, cpus, gpus, folder, gpu_memory)
+            return self._plan(spread, cpus, gpus, folder, gpu_memory, measured)
 
     def preflight(self, plan: Plan | None = None) -> Preflight:
         """What forbids this study here, found without starting or fetching anything."""
@@ -115,6 +117,7 @@ class Study(StudyDefinition):
         gpus: int | None = None,
         folder: Path | None = None,
         gpu_memory: float | None = None,
+        measured: Measured | None = None,
     ) -> Plan:
         return make_plan(
             self,
@@ -123,6 +126,7 @@ class Study(StudyDefinition):
             spread=spread,
             folder=folder,
             gpu_bytes=gpu_bytes(gpu_memory),
+            measured=measured,
         )
 
     def run(
