@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 pytest_plugins = ["foreign_modules", "scripts_in_process"]
 
 
+_FSYNC = os.fsync
+
 gc.disable()  # until all tests are collected: nothing of what is imported for them goes away
 
 
@@ -43,6 +45,13 @@ def unflushed():
         patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr(sqlite3.dbapi2, "connect", _connect)
         yield
+
+
+@pytest.fixture
+def flushing(monkeypatch):
+    """Forces onto the disk what this process and its forks write, for tests that watch it take its
+    time."""
+    monkeypatch.setattr(os, "fsync", _FSYNC)
 
 
 def _connect(*arguments, **options):

@@ -19,7 +19,7 @@ from trials_under_fire import (
 from conspo_study.results.incidents import read_incidents
 from conspo_study.results.rows import read_eval_rows, read_steps
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flushing")]
 
 
 @pytest.fixture(scope="module")
