@@ -42,7 +42,7 @@ def worker(told):
 
     run = parse_config(told["run"])
     rank = ray.train.get_context().get_world_rank()
-    (device,) = get_devices()
+    device, *_ = get_devices()  # Ray Train makes the first one the current one
     actors = [
         EngineActor(Engine, Path(told["folder"]) / "log", engines._environment(run, number))
         for number in range(run.rollout.vllm_engines)
