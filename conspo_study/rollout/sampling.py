@@ -36,20 +36,20 @@ def next_tokens(
 def _inverted(probs_RV: torch.Tensor, uniform_R: torch.Tensor) -> torch.Tensor:
     """The first token of each row whose cumulative probability exceeds its uniform number.
 
-    In a large vocabulary, first a block of tokens is found in this way, then a token in the block,
-    by sums in float64: the rounding of a sum over 150,000 tokens in float32 is larger than the
-    probabilities of most of them.
+    In a large vocabulary, first a block of tokens is found in this way, then a token in the block.
+    Sums over blocks, and in a block, are in float64: a running sum over 150,000 tokens in float32
+    comes in steps that are larger than the probabilities of most of them.
     """
     if probs_RV.shape[-1] <= BLOCK:
         total_R1 = (cumulative_RV := probs_RV.cumsum(dim=-1))[:, -1:]
         return _first_above(cumulative_RV, uniform_R[:, None] * total_R1)
     whole = probs_RV.shape[-1] // BLOCK * BLOCK
-    masses_RB = probs_RV[:, :whole].reshape(len(probs_RV), -1, BLOCK).sum(-1, dtype=torch.float64)
-    rest_R1 = probs_RV[:, whole:].sum(-1, keepdim=True, dtype=torch.float64)
-    ends_RB = torch.cat([masses_RB, rest_R1], dim=-1).cumsum(dim=-1)
+    masses_RB = probs_RV[:, :whole].reshape(len(probs_RV), -1, BLOCK).sum(-1)
+    rest_R1 = probs_RV[:, whole:].sum(-1, keepdim=True)
+    ends_RB = torch.cat([masses_RB, rest_R1], dim=-1).cumsum(dim=-1, dtype=torch.float64)
     target_R1 = uniform_R[:, None].double() * ends_RB[:, -1:]
     block_R = _first_above(ends_RB, target_R1)
-    before_RB = torch.cat([torch.zeros_like(rest_R1), ends_RB], dim=-1)
+    before_RB = torch.cat([torch.zeros_like(target_R1), ends_RB], dim=-1)
     at_RK = block_R[:, None] * BLOCK + torch.arange(BLOCK, device=probs_RV.device)
     beyond_RK = at_RK >= probs_RV.shape[-1]
     inside_RK = probs_RV.gather(-1, at_RK.clamp(max=probs_RV.shape[-1] - 1)).double()
