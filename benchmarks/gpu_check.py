@@ -1,4 +1,4 @@
-"""What a first GPU must show: eleven stages in under ten minutes, without network, Ray and vLLM.
+"""Check of a first GPU: eleven stages in under ten minutes, without network, Ray and vLLM.
 
     python benchmarks/gpu_check.py --json gpu.json [--only STAGE ...] [--rehearse]
 

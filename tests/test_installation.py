@@ -1,4 +1,4 @@
-"""What the pages tell one to install can be installed: the pinned versions agree with each other.
+"""The documented installations resolve: the pinned versions agree with each other.
 
 Nothing is downloaded but descriptions of packages; without an index these tests are skipped.
 """

@@ -34,7 +34,7 @@ class Plan(StudyChoice, Verb):
         conspo plan results/margin_sweep --all
 
     First what differs from the preset, then work, time, disk, memory, and the differences that the
-    study can detect. Nothing is started, written or fetched.
+    study can detect. Without --probe nothing is started, written or fetched.
     """
 
     study: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY|PATH")]

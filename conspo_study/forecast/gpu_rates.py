@@ -1,4 +1,4 @@
-"""What a GPU is assumed to do in a second. None of these numbers has been measured."""
+"""Assumed speeds of GPUs. None of these numbers has been measured."""
 
 from __future__ import annotations
 

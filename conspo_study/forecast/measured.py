@@ -16,7 +16,7 @@ class Measured:
     steps: int
     """Steps that were run."""
     step_s: float
-    """Median of the steps, without the first, which prepares what later ones use."""
+    """Median of the steps with an update, but for the first, which prepares what later ones use."""
     evaluation_s: float
     """Of one evaluation of all sets."""
     start_s: float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from conspo_study.text import first_line
 
 
@@ -11,6 +13,14 @@ class PolicyError(ValueError):
 
 class NoModelError(PolicyError, FileNotFoundError):
     """A path or name without a model."""
+
+
+def require_peft() -> None:
+    """Raise ModuleNotFoundError, with the command to install it, where peft is missing."""
+    if find_spec("peft") is None:
+        raise ModuleNotFoundError(
+            "policy.lora_rank: adapters need peft: pip install 'conspo-study[lora]'"
+        )
 
 
 def reason(error: BaseException) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from conspo_study.config import PolicyConfig
-from conspo_study.policy.errors import PolicyError
+from conspo_study.policy.errors import PolicyError, require_peft
 
 ADAPTER = "adapter_model.safetensors"
 ALL_LINEAR = "all-linear"
@@ -34,10 +33,7 @@ def add_adapters(model: PreTrainedModel, config: PolicyConfig) -> None:
     Raises ModuleNotFoundError, with the command to install peft, and PolicyError for a target that
     matches no linear layer.
     """
-    if find_spec("peft") is None:
-        raise ModuleNotFoundError(
-            "policy.lora_rank: adapters need peft: pip install 'conspo-study[lora]'"
-        )
+    require_peft()
     from peft import LoraConfig, inject_adapter_in_model
 
     check_targets(model, config.lora_targets)

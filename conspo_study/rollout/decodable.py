@@ -83,11 +83,17 @@ def way_to_decode(model: PreTrainedModel) -> Way:
     """
     *ways, last = ways_of(type(model), model.config)
     with torch.inference_mode(), torch.autocast(model.device.type, enabled=False):
-        right = [way for way in ways if _agrees(model, way)]
-        if right and window_settings(model.config):
-            with narrowed(model, NARROW):
-                right = [way for way in right if _agrees(model, way)]
-    return next(iter(right), last)
+        for way in ways:
+            if _agrees(model, way) and _agrees_within_windows(model, way):
+                return way
+    return last
+
+
+def _agrees_within_windows(model: PreTrainedModel, way: Way) -> bool:
+    if not window_settings(model.config):
+        return True
+    with narrowed(model, NARROW):
+        return _agrees(model, way)
 
 
 def _agrees(model: PreTrainedModel, way: Way) -> bool:

@@ -29,6 +29,7 @@ from conspo_study.forecast.costs import fetched_bytes
 from conspo_study.forecast.plan import Plan
 from conspo_study.machine import why_no_gpus
 from conspo_study.plugins import PluginSources, find_sources
+from conspo_study.policy.errors import require_peft
 from conspo_study.policy.models import EMBEDDED, local_folder, model_hashes
 from conspo_study.policy.sources import source_of
 from conspo_study.records import set_source
@@ -149,10 +150,8 @@ def _check_data(study: StudyDefinition, run: RunConfig, found: Preflight, fetch:
 
 def _check_policy(run: RunConfig, found: Preflight, fetch: bool) -> None:
     policy = run.policy
-    if policy.lora_rank and find_spec("peft") is None:
-        raise ModuleNotFoundError(
-            "policy.lora_rank: adapters need peft: pip install 'conspo-study[lora]'"
-        )
+    if policy.lora_rank:
+        require_peft()
     if policy.model == EMBEDDED:
         if _is_generated(run) and _longest_response(run) <= _ROOM:
             return

@@ -15,6 +15,7 @@ from conspo_study.results.rows import read_steps
 from conspo_study.results.table import TrialRow
 from conspo_study.study.study import Study
 from conspo_study.terminal.console import Console
+from conspo_study.text import counted
 
 _EVALUATION = "time/evaluate_s"
 
@@ -25,7 +26,8 @@ def probe(
     """Run the first trial of the study with one seed for so many steps, evaluated before and after
     them, in a folder of `results_root` that is removed again.
 
-    Raises StudyError when it cannot run or does not finish, with its cause.
+    Raises StudyError when it cannot run or does not finish, with its cause, and when too few steps
+    updated anything.
     """
     try:
         base = with_overrides(study.base, {"train.steps": steps, "evaluation.every": steps})
@@ -50,20 +52,20 @@ def probe(
 
 
 def _measured(row: TrialRow, steps: list[dict[str, float]]) -> Measured:
-    spent = [
-        sum(
-            value
-            for name, value in step.items()
-            if name.startswith("time/") and name != _EVALUATION
+    spent = [sum(v for name, v in step.items() if name.startswith("time/")) for step in steps]
+    # A step whose groups are all right or all wrong updates nothing, and costs less.
+    whole = [number for number, step in enumerate(steps) if "peak_memory_gib" in step]
+    if len(whole) < 2:
+        raise StudyError(
+            f"{counted(len(whole), 'step')} of {len(steps)} had a group with right and wrong "
+            "answers, and the first such step is not measured: probe more steps"
         )
-        for step in steps
-    ]
     (metrics,) = row.seed_metrics.values()
     evaluation = metrics[_EVALUATION]
     return Measured(
         steps=len(steps),
-        step_s=statistics.median(spent[1:]),
+        step_s=statistics.median(spent[number] for number in whole[1:]),
         evaluation_s=evaluation,
         start_s=max(0.0, (row.wall_s or 0.0) - sum(spent) - 2 * evaluation),
-        peak_gib=max(step["peak_memory_gib"] for step in steps),
+        peak_gib=max(steps[number]["peak_memory_gib"] for number in whole),
     )

@@ -24,6 +24,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr("conspo_study.study.study.usable_cores", lambda: 8)
     monkeypatch.setattr("conspo_study.study.study.usable_gpus", lambda: 1)
     monkeypatch.setattr("conspo_study.study.preflight.find_spec", lambda name: object())
+    monkeypatch.setattr("conspo_study.policy.errors.find_spec", lambda name: object())
     monkeypatch.setattr("conspo_study.data.hub.find_spec", lambda name: object())
     monkeypatch.setattr("conspo_study.policy.sources.offline", lambda: False)
     monkeypatch.setattr("conspo_study.forecast.memory.trials.usable_memory", lambda: 10**12)
@@ -69,9 +70,7 @@ def test_on_40_gib_adapters_are_trained(capsys):
 
 
 def test_adapters_without_their_library_are_refused(capsys, monkeypatch):
-    monkeypatch.setattr(
-        "conspo_study.study.preflight.find_spec", lambda name: None if name == "peft" else object()
-    )
+    monkeypatch.setattr("conspo_study.policy.errors.find_spec", lambda name: None)
     assert plan(capsys, "--gpu-memory", "80")[0] == 0
     status, _, error = plan(capsys, "--gpu-memory", "40")
     assert status == 2 and "adapters need peft: pip install 'conspo-study[lora]'" in error

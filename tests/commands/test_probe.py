@@ -9,6 +9,7 @@ from conspo_study.commands.command_line import main
 from conspo_study.definition.presets import QUICK
 from conspo_study.forecast.measured import Measured
 from conspo_study.records import StudyError
+from conspo_study.results.table import TrialRow
 from conspo_study.study import Study
 from conspo_study.study import probe as probing
 from conspo_study.terminal.console import Console
@@ -67,6 +68,27 @@ def test_a_probe_runs_one_seed_of_the_first_trial_and_leaves_nothing(monkeypatch
     assert probed.anchors == study.anchors[:1]
     assert (probed.base.train.steps, probed.base.evaluation.every) == (3, 3)
     assert list((tmp_path / "results").iterdir()) == []
+
+
+def steps_of(*seconds, updated=True):
+    rest = {"peak_memory_gib": 1.5} if updated else {}
+    return [{"time/generate_s": s / 2, "time/backward_s": s / 2, **rest} for s in seconds]
+
+
+ROW = TrialRow("t0000", wall_s=40.0, seed_metrics={0: {"time/evaluate_s": 5.0}})
+
+
+def test_steps_without_an_update_are_no_measure_of_those_with_one():
+    steps = [*steps_of(0.5, updated=False), *steps_of(9.0, 2.0, 4.0, 3.0)]
+    found = probing._measured(ROW, steps)
+    assert found == Measured(5, step_s=3.0, evaluation_s=5.0, start_s=11.5, peak_gib=1.5)
+
+
+@pytest.mark.parametrize(("updated", "told"), [(0, "0 steps of 3 had"), (1, "1 step of 3 had")])
+def test_a_probe_that_hardly_updated_asks_for_more_steps(updated, told):
+    steps = [*steps_of(*[1.0] * (3 - updated), updated=False), *steps_of(*[1.0] * updated)]
+    with pytest.raises(StudyError, match=rf"^{told} a group .*: probe more steps$"):
+        probing._measured(ROW, steps)
 
 
 @pytest.mark.slow

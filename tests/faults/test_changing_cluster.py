@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running_studies import free_ports
+from running_studies import cluster_of_nodes
 from studies_under_fire import LIMIT_S, SCRIPT, table_of, wait_for
 
 from conspo_study.records import TrialState
@@ -24,13 +24,8 @@ ROOM_S = 0.2
 @pytest.fixture
 def cluster():
     """A head that takes no trial."""
-    from ray.cluster_utils import Cluster
-
-    (port,) = free_ports(1)
-    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": port}
-    local = Cluster(initialize_head=True, head_node_args=head)
-    yield local
-    local.shutdown()
+    with cluster_of_nodes(cpus=0) as cluster:
+        yield cluster
 
 
 def test_a_study_waits_for_nodes_uses_those_that_come_and_survives_having_none(cluster, tmp_path):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running_studies import free_ports
+from running_studies import cluster_of_nodes
 from studies_under_fire import LIMIT_S, SCRIPT, assert_nothing_is_lost, table_of, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
@@ -15,13 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 @pytest.fixture
 def cluster():
     """A head and two more nodes of one core each, as separate Ray node processes."""
-    from ray.cluster_utils import Cluster
-
-    (port,) = free_ports(1)
-    head = {"num_cpus": 1, "include_dashboard": True, "dashboard_port": port}
-    local = Cluster(initialize_head=True, head_node_args=head)
-    yield local
-    local.shutdown()
+    with cluster_of_nodes(cpus=1) as cluster:
+        yield cluster
 
 
 def test_all_trials_finish_although_a_node_is_lost(cluster, tmp_path):

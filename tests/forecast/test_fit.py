@@ -1,4 +1,4 @@
-"""What does not fit a GPU is refused with the largest items, and with settings that make it fit."""
+"""Trials too large for a GPU are refused with the largest items and settings that make them fit."""
 
 import re
 

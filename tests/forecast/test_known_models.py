@@ -1,4 +1,4 @@
-"""What is known of models without their files is what their published config.json makes of them."""
+"""Sizes of known models are those that their published config.json makes of them."""
 
 import pytest
 import torch

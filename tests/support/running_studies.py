@@ -27,6 +27,20 @@ def free_ports(count):
     return ports
 
 
+@contextmanager
+def cluster_of_nodes(cpus):
+    """A cluster whose head has so many cores, to which Ray nodes can be added as processes."""
+    from ray.cluster_utils import Cluster
+
+    (port,) = free_ports(1)
+    head = {"num_cpus": cpus, "include_dashboard": True, "dashboard_port": port}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
 def fetch(url):
     """The text at a URL of this machine; empty while no server answers."""
     with suppress(OSError), urllib.request.urlopen(url, timeout=30) as answer:

@@ -1,4 +1,4 @@
-"""What an engine process is started with."""
+"""Settings and environment of engine processes."""
 
 import pytest
 import torch
