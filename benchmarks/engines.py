@@ -25,7 +25,7 @@ import torch
 from sampler import LIMIT, NEVER, compared, sampled_by_engine
 
 from conspo_study.config import RunConfig, with_overrides
-from conspo_study.data.arithmetic import demonstrations, training_problem
+from conspo_study.data.arithmetic import CHAIN, demonstrations
 from conspo_study.policy.load import load_policy
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.stop import stop_ids
@@ -40,7 +40,7 @@ SHAPES = ("8x16", "32x8")
 
 def largest_difference(engine: RolloutEngine, model: Any, tokenizer: Any) -> float:
     """Nats between an engine's log-probabilities and the trainer's, over a batch."""
-    problems = [training_problem(0, index) for index in range(8)]
+    problems = [CHAIN.training_problem(0, index) for index in range(8)]
     prompts = [tokenizer(problem.text).input_ids for problem in problems]
     groups = engine.generate(prompts, 16, Sampling(1.0, LIMIT), range(8))
     rollouts = [rollout for group in groups for rollout in group]
@@ -66,7 +66,7 @@ def both(model: Any, tokenizer: Any, ends: str, shapes: list[str], runs: int) ->
         began = time.perf_counter()
         engines = {name: of(model, tokenizer, weights) for name, of in
                    (("engine", transformers_of), ("vllm", vllm_of))}  # fmt: skip
-        prompt = tokenizer(training_problem(0, 0).text).input_ids
+        prompt = tokenizer(CHAIN.training_problem(0, 0).text).input_ids
         engines["vllm"].generate([prompt], 1, Sampling(1.0, 1), [0])
         started = time.perf_counter() - began
         ways = {name: partial(sampled_by_engine, engine) for name, engine in engines.items()}

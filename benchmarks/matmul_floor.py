@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from conspo_study.config.stages import PolicyConfig
-from conspo_study.data.arithmetic import demonstrations, training_problem
+from conspo_study.data.arithmetic import CHAIN, demonstrations
 from conspo_study.policy.load import load_policy
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.packed_attention import enable_packing
@@ -55,7 +55,7 @@ class Case(NamedTuple):
 def embedded_case() -> Case:
     """The warm-started model and what it answers."""
     model, tokenizer = load_policy(PolicyConfig(), warm_start(demonstrations))
-    prompts = [tokenizer(training_problem(0, index).text).input_ids for index in range(8)]
+    prompts = [tokenizer(CHAIN.training_problem(0, index).text).input_ids for index in range(8)]
     groups = TransformersEngine(model, tokenizer).generate(
         prompts, 16, Sampling(1.0, 44), range(len(prompts))
     )

@@ -25,7 +25,7 @@ import harness
 import torch
 
 from conspo_study.config.stages import PolicyConfig
-from conspo_study.data.arithmetic import demonstrations, training_problem
+from conspo_study.data.arithmetic import CHAIN, demonstrations
 from conspo_study.policy.load import load_policy
 from conspo_study.policy.warm_start import warm_start
 from conspo_study.rollout.engine import RolloutEngine, Sampling
@@ -75,7 +75,7 @@ def sampled_by_generate(
 def rate(sample: Sampler, tokenizer: Any, prompts: int, samples: int, run: int) -> float:
     """Tokens per second of one batch; run: a number of its own for each, from -1."""
     first = (run + 1) * prompts
-    texts = [training_problem(0, first + index).text for index in range(prompts)]
+    texts = [CHAIN.training_problem(0, first + index).text for index in range(prompts)]
     tokens = [tokenizer(text).input_ids for text in texts]
     start = time.perf_counter()
     count = sample(tokens, samples, run + 1)

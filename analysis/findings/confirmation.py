@@ -19,7 +19,7 @@ from analysis.statistics.intervals import (
     mean_interval,
     paired_difference,
 )
-from conspo_study.records import TrialState
+from conspo_study.records import TrialState, is_generated
 from conspo_study.results.table import TrialRow
 
 
@@ -131,7 +131,7 @@ class Confirmation:
         if len(settings) < 2 or not all(settings):
             return "problems"
         name = self.study.metric.removeprefix("eval/").rpartition("/")[0]
-        has_splits = name.startswith("chain/") or "{split}" in name
+        has_splits = is_generated(name) or "{split}" in name
         if has_splits and settings[0].get("split") != settings[1].get("split"):
             return f"{settings[1].get('split')} problems"
         return "the same problems as in the search"

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from conspo_study.config.problem_sets import GENERATED
 from conspo_study.config.stage import Stage
 from conspo_study.config.templates import check_chat_options, template_text
+from conspo_study.records import CHAIN
 
 
 class DataConfig(Stage):
@@ -16,9 +16,9 @@ class DataConfig(Stage):
 
     LATER: ClassVar[tuple[str, ...]] = ("answers", "chat_options")
 
-    train: str = GENERATED
-    """Training set: `chain` (the generated arithmetic task), a named set such as `deepscaler`, or
-    the path of a JSON-lines file with the fields `id`, `problem` and `answer`, optionally with a
+    train: str = CHAIN
+    """Training set: `chain` or `word_problems` (generated tasks), a named set such as `deepscaler`,
+    or the path of a JSON-lines file with the fields `id`, `problem` and `answer`, optionally with a
     name: `algebra=problems/algebra.jsonl`. Paths are relative to the folder the study was started
     in."""
     answers: Literal["required", "optional"] = "required"

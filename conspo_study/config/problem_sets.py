@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from conspo_study.records import set_name, set_source
-
-GENERATED = "chain"
-"""Name of the generated task; its levels are written as `chain/hard`."""
-
+from conspo_study.records import GENERATED, set_name, set_source
 
 def as_entries(given: Any) -> Any:
     """`{"heldout": "path"}` as `["heldout=path"]`; anything else unchanged."""
@@ -27,6 +23,6 @@ def name_problems(entries: Iterable[str]) -> list[str]:
         if name in seen:
             problems.append(f"{name} is the name of two sets: give them different names")
         seen.add(name)
-        if name != entry and name == GENERATED:
-            problems.append(f"{name} is the generated task: give {set_source(entry)} another name")
+        if name != entry and name in GENERATED:
+            problems.append(f"{name} is a generated task: give {set_source(entry)} another name")
     return problems

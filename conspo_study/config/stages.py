@@ -18,13 +18,13 @@ from pydantic import (
 from conspo_study.config.data import DataConfig
 from conspo_study.config.objectives import ObjectiveOptions, objective_name, options_named
 from conspo_study.config.objectives_score import ConSPOOptions
-from conspo_study.config.problem_sets import GENERATED, as_entries, name_problems
+from conspo_study.config.problem_sets import as_entries, name_problems
 from conspo_study.config.reward import RewardConfig, reward_path
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stage import Stage
 from conspo_study.config.train import TrainConfig
 from conspo_study.plugins import import_path
-from conspo_study.records import set_name, set_source
+from conspo_study.records import is_generated, set_name, set_source
 
 
 class PolicyConfig(Stage):
@@ -130,7 +130,7 @@ class EvaluationConfig(Stage):
     LATER: ClassVar[tuple[str, ...]] = ("reward", "threshold")
 
     sets: tuple[str, ...] = ("chain/easy", "chain/medium", "chain/hard", "chain/ood")
-    """Evaluation sets: levels of the generated task, benchmarks such as `aime24`, or paths of
+    """Evaluation sets: levels of a generated task, benchmarks such as `aime24`, or paths of
     JSON-lines files, best with a name for metrics and tables: `algebra=problems/algebra.jsonl`.
     `{split}` in a path is replaced by `split`, for separate search and confirmation files."""
     tracked: tuple[str, ...] = ()
@@ -211,10 +211,10 @@ class EvaluationConfig(Stage):
 
     def source(self, name: str) -> str:
         """The source of set `name` for this split: the path of a file, the name of a benchmark, or
-        a level of the generated task, with ` (test)` appended for the test split."""
+        a level of a generated task, with ` (test)` appended for the test split."""
         entry = next((entry for entry in self.sets if set_name(entry) == name), name)
         source = set_source(entry)
-        if source.partition("/")[0] == GENERATED:
+        if is_generated(source):
             return f"{source} (test)" if self.split == "test" else source
         return source.replace("{split}", self.split)
 

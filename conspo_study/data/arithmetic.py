@@ -2,19 +2,17 @@
 
 A problem is the prompt `7+5-3+8=?` and a newline; a full solution is `7+5=12-3=9+8=17`, a newline
 and `\\boxed{17}`. Operands are 1..9 and every running total stays in 0..50, so that each number is
-one token. A hash of the expression assigns it to the train, dev or test split, so the splits are
-disjoint whatever the seed.
+one token.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from conspo_study.records import Problem
+from conspo_study.data.generated import TRAINING, Drawn, GeneratedTask, split_of
 
 MAX_TOTAL = 50
 TRAIN_TERMS = (2, 6)
@@ -23,8 +21,6 @@ LEVEL_TERMS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {"easy": (3, 3), "medium": (4, 4), "hard": (6, 6), "ood": (7, 8)}
 )
 """Fewest and most terms per evaluation level; `ood` is longer than any training expression."""
-SPLITS = ("train", "dev", "test")
-
 STYLES = ("full", "lazy", "direct")
 LAZY_OPERATIONS = ((1, 2, 3), (1, 2, 2))
 """Numbers of operations that a lazy solution does per `=`, and their sampling weights."""
@@ -35,10 +31,6 @@ CONCEALMENT_MIX = (0.2, 0.35, 0.45)
 can produce, are left for reinforcement learning to select."""
 COMPETENCE_FRACTION = 0.8
 """Fraction of the warm start that makes up its first part."""
-
-_DRAWS_PER_PROBLEM = 400
-"""Draws per requested problem after which a level counts as exhausted. About one draw in ten is of
-the requested split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +58,8 @@ class Expression:
 
     @property
     def split(self) -> str:
-        """The split of the expression: 80 % of all are train, 10 % dev, 10 % test."""
-        bucket = int.from_bytes(hashlib.sha256(self.text.encode()).digest()[:8], "big") % 10
-        return {0: "test", 1: "dev"}.get(bucket, "train")
+        """The split of the expression."""
+        return split_of(self.text)
 
 
 def _draw(rng: random.Random, fewest: int, most: int) -> Expression:
@@ -88,42 +79,13 @@ def _draw_from_split(rng: random.Random, split: str, fewest: int, most: int) -> 
     return expression
 
 
-def training_problem(seed: int, index: int) -> Problem:
-    """Problem `index` of the endless training stream `seed`; never a held-out expression."""
-    rng = random.Random(f"chain-train:{seed}:{index}")
-    expression = _draw_from_split(rng, "train", *TRAIN_TERMS)
-    return Problem(id=f"chain-train-{index}", text=expression.prompt, answer=str(expression.total))
+def _problem(rng: random.Random, level: str) -> Drawn:
+    terms = TRAIN_TERMS if level == TRAINING else LEVEL_TERMS[level]
+    expression = _draw(rng, *terms)
+    return Drawn(expression.text, expression.prompt, str(expression.total))
 
 
-def evaluation_problems(level: str, split: str = "dev", count: int = 96) -> list[Problem]:
-    """The first `count` problems of a fixed list of distinct problems.
-
-    split: `dev` or `test`. Raises ValueError for an unknown level or split, or too large a count.
-    """
-    if level not in LEVEL_TERMS:
-        raise ValueError(f"unknown level {level!r} of chain; known: {', '.join(LEVEL_TERMS)}")
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r} of chain; known: {', '.join(SPLITS)}")
-    rng = random.Random(f"chain-{level}-{split}")
-    fewest, most = LEVEL_TERMS[level]
-    problems: dict[str, Problem] = {}
-    for _ in range(_DRAWS_PER_PROBLEM * max(count, 1)):
-        if len(problems) >= count:
-            break
-        expression = _draw(rng, fewest, most)
-        if expression.split == split and expression.text not in problems:
-            problems[expression.text] = Problem(
-                id=f"chain-{level}-{split}-{len(problems)}",
-                text=expression.prompt,
-                answer=str(expression.total),
-                level=level,
-            )
-    if len(problems) < count:
-        raise ValueError(
-            f"chain/{level} has about {len(problems)} problems in split {split!r}, fewer than the "
-            f"{count} requested: lower evaluation.problems_per_set"
-        )
-    return list(problems.values())
+CHAIN = GeneratedTask("chain", tuple(LEVEL_TERMS), _problem)
 
 
 def solution(expression: Expression, style: str, rng: random.Random) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from conspo_study.config import DataConfig, EvaluationConfig
-from conspo_study.config.problem_sets import GENERATED
 from conspo_study.data.audit import by_kind
 from conspo_study.data.benchmarks import NAMED
 from conspo_study.data.hub import fetch
@@ -22,7 +21,7 @@ from conspo_study.data.sources import (
     overlaps,
     without,
 )
-from conspo_study.records import Problem, set_source
+from conspo_study.records import Problem, is_generated, set_source
 
 IDS_SHOWN = 20
 """Maximum number of ids in a message."""
@@ -104,10 +103,10 @@ def check_data(
         _refuse_shared_splits(search, confirmation, sets)
     hashes = {source: content_hash(problems, extra) for source, problems in sets.items()}
     dropped: list[LeftOut] = []
-    if set_source(data.train) != GENERATED:
+    if not is_generated(set_source(data.train)):
         train, dropped = _training(data, evaluations)
         hashes = {set_source(data.train): content_hash(train, extra), **hashes}
-    left_out, notes = _unusable([n for n in hashes if n.partition("/")[0] != GENERATED], data)
+    left_out, notes = _unusable([n for n in hashes if not is_generated(n)], data)
     return StudyData(hashes, (*left_out, *dropped), tuple(notes))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
-from conspo_study.data.arithmetic import training_problem
+from conspo_study.data.generated import GeneratedTask
 from conspo_study.records import Problem
 
 
@@ -22,15 +22,16 @@ class TrainingStream(Protocol):
         ...
 
 
-class ChainStream:
-    """The generated task: an endless stream of new problems."""
+class GeneratedStream:
+    """A generated task: an endless stream of new problems."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, task: GeneratedTask, seed: int) -> None:
+        self._task = task
         self._seed = seed
 
     def problem(self, position: int) -> Problem:
         """See `TrainingStream`."""
-        return training_problem(self._seed, position)
+        return self._task.training_problem(self._seed, position)
 
 
 class ShuffledStream:

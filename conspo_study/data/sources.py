@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conspo_study.config import DataConfig, EvaluationConfig
-from conspo_study.config.problem_sets import GENERATED
-from conspo_study.data.arithmetic import evaluation_problems
+from conspo_study.data.arithmetic import CHAIN
 from conspo_study.data.benchmarks import NAMED
+from conspo_study.data.generated import GeneratedTask
 from conspo_study.data.hub import cached_file
-from conspo_study.data.order import ChainStream, ShuffledStream, TrainingStream
+from conspo_study.data.order import GeneratedStream, ShuffledStream, TrainingStream
 from conspo_study.data.overlap import overlapping_ids
 from conspo_study.data.problems import ProblemSet, read_set
 from conspo_study.data.rows import ProblemFileError
-from conspo_study.records import Problem, set_source
+from conspo_study.data.word_problems import WORD_PROBLEMS
+from conspo_study.records import Problem, is_generated, set_source
 
+_TASKS: dict[str, GeneratedTask] = {task.name: task for task in (CHAIN, WORD_PROBLEMS)}
 _GENERATED_SHOWN = 256
 
 
@@ -36,8 +38,8 @@ class Overlap:
 def training_stream(data: DataConfig, evaluation: EvaluationConfig, seed: int) -> TrainingStream:
     """The endless, seeded stream of training problems, without evaluated ones if `data.on_overlap`
     drops them. Raises ProblemFileError for an unusable file."""
-    if set_source(data.train) == GENERATED:
-        return ChainStream(seed)
+    if (task := _TASKS.get(set_source(data.train))) is not None:
+        return GeneratedStream(task, seed)
     problems = load_set(data.train, data).problems
     if data.on_overlap == "drop":
         problems = without(problems, overlaps(problems, data, evaluation))
@@ -54,13 +56,12 @@ def evaluation_sets(data: DataConfig, evaluation: EvaluationConfig) -> dict[str,
 
 
 def all_problems(data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:
-    """All problems of a study: the training set and both splits of the evaluation sets. Of the
+    """All problems of a study: the training set and both splits of the evaluation sets. Of a
     generated task, which is endless, a first part. Raises like `evaluation_sets`."""
     evaluated = [problem for _, problems in _both_splits(data, evaluation) for problem in problems]
-    if set_source(data.train) != GENERATED:
+    if (task := _TASKS.get(set_source(data.train))) is None:
         return evaluated + load_set(data.train, data).problems
-    stream = ChainStream(0)
-    return evaluated + [stream.problem(position) for position in range(_GENERATED_SHOWN)]
+    return evaluated + [task.training_problem(0, index) for index in range(_GENERATED_SHOWN)]
 
 
 def load_set(name: str, data: DataConfig) -> ProblemSet:
@@ -114,9 +115,9 @@ def without(train: Sequence[Problem], shared: Sequence[Overlap]) -> list[Problem
 def _whole_set(name: str, data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:
     """All problems of a set; of a generated level, which is endless, as many as are evaluated."""
     source = evaluation.source(name)
-    task, _, level = source.removesuffix(" (test)").partition("/")
-    if task == GENERATED:
-        return evaluation_problems(level, evaluation.split, evaluation.problems_per_set)
+    name, _, level = source.removesuffix(" (test)").partition("/")
+    if (task := _TASKS.get(name)) is not None:
+        return task.evaluation_problems(level, evaluation.split, evaluation.problems_per_set)
     return load_set(source, data).problems
 
 
@@ -127,6 +128,6 @@ def _both_splits(
     for name in evaluation.names:
         yield evaluation.source(name), _whole_set(name, data, evaluation)
         source = other.source(name)
-        is_file = source.partition("/")[0] != GENERATED and source != evaluation.source(name)
+        is_file = not is_generated(source) and source != evaluation.source(name)
         if is_file and Path(source).expanduser().exists():
             yield source, _whole_set(name, data, other)

@@ -36,29 +36,44 @@ QUICK = with_overrides(
 )
 """Everything in miniature, to check that a setup works; its numbers mean nothing."""
 
-_EXAMPLES = "1+2=?\n\\boxed{3}\n\n7-3=?\n\\boxed{4}\n\n4+5-2=?\n\\boxed{7}\n\n"
+_EXAMPLES = """Sara has 15 pens and finds 8 more. How many pens does Sara have?
+15 + 8 = 23
+\\boxed{23}
+
+Max has 20 cards and gives 7 to Eva. How many cards does Max have left?
+20 - 7 = 13
+\\boxed{13}
+
+Leo has 4 bags with 6 balls each. How many balls does Leo have?
+4 * 6 = 24
+\\boxed{24}
+
+"""
 
 SMOLLM2 = with_overrides(
     EMBEDDED,
     {
         "policy.model": "smollm2",
+        "data.train": "word_problems",
         # Examples instead of a chat: asked in words, the model never boxes, and nothing is trained.
         "data.chat": "off",
-        "data.template": _EXAMPLES + "{problem}",
+        "data.template": _EXAMPLES + "{problem}\n",
         "rollout.prompts_per_step": 4,
         "rollout.group_size": 8,
-        "rollout.max_new_tokens": 12,
-        "update.learning_rate": 1e-6,
-        "evaluation.sets": ("chain/hard",),
-        "evaluation.problems_per_set": 2,
+        "rollout.max_new_tokens": 16,
+        "update.learning_rate": 2e-5,
+        "evaluation.sets": ("word_problems/one_step", "word_problems/two_steps"),
+        "evaluation.tracked": ("word_problems/one_step",),
+        "evaluation.every": 10,
+        "evaluation.problems_per_set": 48,
         "evaluation.samples": 2,
-        "evaluation.max_new_tokens": 12,
-        "train.steps": 1,
+        "evaluation.max_new_tokens": 24,
+        "train.steps": 40,
+        "train.checkpoint_every": 40,
         "train.report_every": 1,
     },
 )
-"""One step of a released model of 135 million parameters, to check that real models load, answer
-and train on this machine. The model guesses, and its numbers mean nothing."""
+"""A released model of 135 million parameters on generated word problems: learns on a CPU."""
 
 METHODS: dict[str, dict[str, Value]] = {
     "GRPO": {"objective.name": "grpo"},

@@ -16,7 +16,7 @@ from conspo_study.records.metrics import (
     add_parts,
     is_number,
 )
-from conspo_study.records.problem_sets import set_name, set_source
+from conspo_study.records.problem_sets import CHAIN, GENERATED, is_generated, set_name, set_source
 from conspo_study.records.rollouts import (
     GREEDY,
     Answered,
@@ -32,6 +32,8 @@ from conspo_study.records.rollouts import (
 )
 
 __all__ = [
+    "CHAIN",
+    "GENERATED",
     "GREEDY",
     "Answered",
     "Correlation",
@@ -58,6 +60,7 @@ __all__ = [
     "add_parts",
     "decided_name",
     "is_decided_name",
+    "is_generated",
     "is_number",
     "set_name",
     "set_source",

@@ -6,6 +6,15 @@ import re
 
 _NAMED_SET = re.compile(r"([A-Za-z0-9][\w.+-]{0,63})=(.+)", re.DOTALL)
 """A problem set with a name of its own, which has no "/" or "@", at which metrics are cut."""
+CHAIN = "chain"
+"""The generated task of sums, for the embedded model."""
+GENERATED = (CHAIN, "word_problems")
+"""Names of the generated tasks; their levels are written as `chain/hard`."""
+
+
+def is_generated(source: str) -> bool:
+    """True for a generated task or one of its levels, without the name of a set in front."""
+    return source.partition("/")[0] in GENERATED
 
 
 def set_name(entry: str) -> str:

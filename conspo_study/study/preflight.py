@@ -17,7 +17,6 @@ from conspo_study.cluster.address import check_ray_address
 from conspo_study.cluster.own_ray import asks_for_a_token
 from conspo_study.config import PolicyConfig, RunConfig, module_of_objective
 from conspo_study.config.places import named_cluster
-from conspo_study.config.problem_sets import GENERATED
 from conspo_study.config.templates import template_notes
 from conspo_study.data.check import StudyData, check_data, missing_sets
 from conspo_study.data.hub import cannot_fetch
@@ -32,7 +31,7 @@ from conspo_study.plugins import PluginSources, find_sources
 from conspo_study.policy.errors import require_peft
 from conspo_study.policy.models import EMBEDDED, local_folder, model_hashes
 from conspo_study.policy.sources import source_of
-from conspo_study.records import set_source
+from conspo_study.records import CHAIN, set_source
 from conspo_study.text import size_text
 from conspo_study.training.prepare import prepare_policy
 
@@ -211,10 +210,10 @@ def _longest_response(run: RunConfig) -> int:
 
 
 def _is_generated(run: RunConfig) -> bool:
-    """Whether all problems are of the generated task, in the prompts that it is made for."""
+    """Whether all problems are of the task `chain`, in the prompts that it is made for."""
     sources = [run.data.train, *run.evaluation.sets]
     plain = run.data.template == "{problem}" and not (run.data.system or run.data.chat_options)
-    return plain and all(set_source(one).partition("/")[0] == GENERATED for one in sources)
+    return plain and all(set_source(one).partition("/")[0] == CHAIN for one in sources)
 
 
 def _check_engine(run: RunConfig) -> None:

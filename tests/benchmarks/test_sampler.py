@@ -5,7 +5,7 @@ import sampler
 import torch
 
 from conspo_study.config import PolicyConfig
-from conspo_study.data.arithmetic import training_problem
+from conspo_study.data.arithmetic import CHAIN
 from conspo_study.policy.load import load_policy
 from conspo_study.rollout.transformers_engine import TransformersEngine
 
@@ -19,7 +19,7 @@ def policy(tiny_policy):
 
 def counts(policy, full, samples):
     model, tokenizer = policy
-    prompts = [tokenizer(training_problem(0, i).text).input_ids for i in range(PROMPTS)]
+    prompts = [tokenizer(CHAIN.training_problem(0, i).text).input_ids for i in range(PROMPTS)]
     engine = TransformersEngine(model, tokenizer, stop_ids=sampler.NEVER if full else None)
     return (
         sampler.sampled_by_engine(engine, prompts, samples, seed=1),

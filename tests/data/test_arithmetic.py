@@ -4,14 +4,13 @@ from itertools import islice, pairwise
 import pytest
 
 from conspo_study.data.arithmetic import (
+    CHAIN,
     LEVEL_TERMS,
     MAX_TOTAL,
     STYLES,
     Expression,
     demonstrations,
-    evaluation_problems,
     solution,
-    training_problem,
 )
 
 
@@ -26,12 +25,12 @@ def held_out_texts() -> set[str]:
         problem.text
         for level in LEVEL_TERMS
         for split in ("dev", "test")
-        for problem in evaluation_problems(level, split, 96)
+        for problem in CHAIN.evaluation_problems(level, split, 96)
     }
 
 
 def test_training_and_demonstrations_never_show_a_held_out_expression():
-    trained = {training_problem(seed, index).text for seed in (0, 1) for index in range(1500)}
+    trained = {CHAIN.training_problem(seed, index).text for seed in (0, 1) for index in range(1500)}
     shown = {prompt for prompt, _ in demonstrations(0, 3000)}
     assert not (trained | shown) & held_out_texts()
     assert {parse(prompt).split for prompt in trained | shown} == {"train"}
@@ -39,17 +38,17 @@ def test_training_and_demonstrations_never_show_a_held_out_expression():
 
 def test_dev_and_test_are_disjoint_and_distinct():
     for level in LEVEL_TERMS:
-        dev = [problem.text for problem in evaluation_problems(level, "dev", 96)]
-        test = [problem.text for problem in evaluation_problems(level, "test", 96)]
+        dev = [problem.text for problem in CHAIN.evaluation_problems(level, "dev", 96)]
+        test = [problem.text for problem in CHAIN.evaluation_problems(level, "test", 96)]
         assert len(set(dev)) == len(set(test)) == 96
         assert not set(dev) & set(test)
 
 
 def test_levels_have_their_number_of_terms_and_training_never_reaches_ood():
     for level, (fewest, most) in LEVEL_TERMS.items():
-        lengths = {len(parse(p.text).steps) + 1 for p in evaluation_problems(level, "dev", 96)}
+        lengths = {len(parse(p.text).steps) + 1 for p in CHAIN.evaluation_problems(level, "dev", 96)}
         assert lengths == set(range(fewest, most + 1))
-    trained = {len(parse(training_problem(0, i).text).steps) + 1 for i in range(500)}
+    trained = {len(parse(CHAIN.training_problem(0, i).text).steps) + 1 for i in range(500)}
     assert trained == {2, 3, 4, 5, 6}
 
 
@@ -86,25 +85,25 @@ def test_the_warm_start_ends_on_a_mix_in_which_guessing_dominates():
 
 
 def test_streams_are_deterministic_and_seeds_differ():
-    assert training_problem(5, 7) == training_problem(5, 7)
-    assert training_problem(5, 7) != training_problem(6, 7)
+    assert CHAIN.training_problem(5, 7) == CHAIN.training_problem(5, 7)
+    assert CHAIN.training_problem(5, 7) != CHAIN.training_problem(6, 7)
     assert list(demonstrations(1, 50)) == list(demonstrations(1, 50))
     assert list(islice(demonstrations(1, 50), 5)) != list(islice(demonstrations(2, 50), 5))
 
 
 def test_a_smaller_evaluation_is_the_start_of_a_larger_one():
-    assert evaluation_problems("hard", "dev", 10) == evaluation_problems("hard", "dev", 30)[:10]
+    assert CHAIN.evaluation_problems("hard", "dev", 10) == CHAIN.evaluation_problems("hard", "dev", 30)[:10]
 
 
 def test_the_split_of_an_expression_never_changes():
     assert [parse(text).split for text in ("9+9", "5+8-7", "7+3-7")] == ["train", "dev", "test"]
-    assert evaluation_problems("easy", "dev", 1)[0].text == "5+8-7=?\n"
+    assert CHAIN.evaluation_problems("easy", "dev", 1)[0].text == "5+8-7=?\n"
 
 
 def test_bad_requests_say_what_exists():
     with pytest.raises(ValueError, match="known: easy, medium, hard, ood"):
-        evaluation_problems("tiny")
+        CHAIN.evaluation_problems("tiny")
     with pytest.raises(ValueError, match="known: train, dev, test"):
-        evaluation_problems("easy", "holdout")
+        CHAIN.evaluation_problems("easy", "holdout")
     with pytest.raises(ValueError, match=r"lower evaluation.problems_per_set"):
-        evaluation_problems("easy", "dev", 300)
+        CHAIN.evaluation_problems("easy", "dev", 300)

@@ -1,6 +1,7 @@
 import pytest
 
-from conspo_study.data.order import ChainStream, ShuffledStream, problem_index
+from conspo_study.data.arithmetic import CHAIN
+from conspo_study.data.order import GeneratedStream, ShuffledStream, problem_index
 from conspo_study.records import Problem
 
 PROBLEMS = [Problem(str(index), f"p{index}", "0") for index in range(10)]
@@ -28,8 +29,8 @@ def test_seeds_give_different_orders():
 
 
 def test_the_chain_never_repeats_its_positions():
-    stream = ChainStream(seed=0)
-    assert stream.problem(4) == ChainStream(0).problem(4)
+    stream = GeneratedStream(CHAIN, seed=0)
+    assert stream.problem(4) == GeneratedStream(CHAIN, 0).problem(4)
     assert len({stream.problem(position).id for position in range(100)}) == 100
 
 

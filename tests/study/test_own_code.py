@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from studies_under_fire import LIMIT_S, ROOT
 
-from conspo_study.data.arithmetic import evaluation_problems, training_problem
+from conspo_study.data.arithmetic import CHAIN
 from conspo_study.results.log import read_log
 from conspo_study.results.rows import read_steps
 from conspo_study.results.table import build_table
@@ -120,9 +120,9 @@ def place(tmp_path_factory):
         "registered.py": REGISTERED,
         "failing.py": FAILING,
         "prompt.txt": "{problem}\n",
-        "problems/train.jsonl": rows(training_problem(3, i) for i in range(40)),
-        "problems/held-dev.jsonl": rows(evaluation_problems("hard", "dev", 8)),
-        "problems/held-test.jsonl": rows(evaluation_problems("hard", "test", 8)),
+        "problems/train.jsonl": rows(CHAIN.training_problem(3, i) for i in range(40)),
+        "problems/held-dev.jsonl": rows(CHAIN.evaluation_problems("hard", "dev", 8)),
+        "problems/held-test.jsonl": rows(CHAIN.evaluation_problems("hard", "test", 8)),
         "../site/installed_gap/__init__.py": documented("objectives.md"),
         "../site/installed_gap-1.0.dist-info/METADATA": "Name: installed-gap\nVersion: 1.0\n",
         "../site/installed_gap-1.0.dist-info/entry_points.txt": (

@@ -185,7 +185,7 @@ def test_a_set_may_be_given_as_a_mapping_and_its_name_is_what_metrics_say():
     assert base.evaluation.source("mine") == "a/b-dev.jsonl"
     with pytest.raises(ConfigError, match="mine is the name of two sets"):
         with_overrides(QUICK, {"evaluation.sets": ("mine=a.jsonl", "mine=b.jsonl")})
-    with pytest.raises(ConfigError, match="chain is the generated task"):
+    with pytest.raises(ConfigError, match="chain is a generated task"):
         with_overrides(QUICK, {"evaluation.sets": ("chain=a.jsonl",)})
     with pytest.raises(ConfigError, match="tracked names other"):
         changes = {"evaluation.sets": ("mine=a.jsonl",), "evaluation.tracked": ("other",)}

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from training_runs import CONFIG, LARGEST_MISMATCH, Recorder, run, untimed
 
 from conspo_study.config import PolicyConfig, with_overrides
-from conspo_study.data.arithmetic import training_problem
+from conspo_study.data.arithmetic import CHAIN
 from conspo_study.definition.presets import EMBEDDED
 from conspo_study.records import Judgement, Verdict
 from conspo_study.results.incidents import IncidentType
@@ -128,7 +128,7 @@ def test_only_tracked_sets_are_evaluated_between_the_ends(whole):
 def test_named_sets_are_trained_on_and_measured_with_their_own_number_of_samples(
     tmp_path, tiny_policy
 ):
-    chain = [training_problem(0, index) for index in range(6)]
+    chain = [CHAIN.training_problem(0, index) for index in range(6)]
     rows = [json.dumps({"id": p.id, "problem": p.text, "answer": p.answer}) for p in chain]
     (tmp_path / "gsm8k_train.jsonl").write_text("\n".join(rows))
     (tmp_path / "aime2024.jsonl").write_text("\n".join(rows[:2]))
