@@ -7,6 +7,7 @@ from typing import Any
 
 from conspo_study.records import GENERATED, set_name, set_source
 
+
 def as_entries(given: Any) -> Any:
     """`{"heldout": "path"}` as `["heldout=path"]`; anything else unchanged."""
     return (

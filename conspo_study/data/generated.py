@@ -60,9 +60,7 @@ class GeneratedTask:
             pass
         return Problem(id=f"{self.name}-train-{index}", text=drawn.text, answer=drawn.answer)
 
-    def evaluation_problems(
-        self, level: str, split: str = "dev", count: int = 96
-    ) -> list[Problem]:
+    def evaluation_problems(self, level: str, split: str = "dev", count: int = 96) -> list[Problem]:
         """The first `count` problems of a fixed list of distinct problems.
 
         split: `dev` or `test`. Raises ValueError for an unknown level or split, or too large a

@@ -1,5 +1,5 @@
 """The generated task `word_problems`: short stories about things that are counted, each with a
-question whose answer takes one operation or two.
+question whose answer takes one addition or multiplication, or two.
 
     Mia has 4 boxes with 6 pens each. How many pens does Mia have?          24
 
@@ -31,78 +31,74 @@ class _Story:
 
 
 def _gain(of: _Story) -> tuple[str, int]:
-    a, b = of.number(3, 60), of.number(2, 39)
+    a, b = of.number(3, 20), of.number(2, 9)
     return f"{of.one} has {a} {of.things} and buys {b} more. {_how_many(of)}", a + b
 
 
-def _loss(of: _Story) -> tuple[str, int]:
-    a = of.number(10, 60)
-    b = of.number(2, a - 1)
-    return f"{of.one} has {a} {of.things} and gives {b} to {of.other}. {_left(of)}", a - b
-
-
-def _product(of: _Story) -> tuple[str, int]:
-    a, b = of.number(2, 9), of.number(2, 9)
-    return f"{of.one} has {a} boxes with {b} {of.things} each. {_how_many(of)}", a * b
-
-
-def _share(of: _Story) -> tuple[str, int]:
-    a, b = of.number(2, 9), of.number(2, 9)
-    question = f"How many {of.things} does each friend get?"
-    return f"{of.one} shares {a * b} {of.things} among {a} friends. {question}", b
-
-
 def _more(of: _Story) -> tuple[str, int]:
-    a, b = of.number(3, 60), of.number(2, 39)
+    a, b = of.number(3, 20), of.number(2, 9)
     text = f"{of.other} has {a} {of.things}. {of.one} has {b} more than {of.other}."
     return f"{text} {_how_many(of)}", a + b
 
 
-def _fewer(of: _Story) -> tuple[str, int]:
-    a = of.number(10, 60)
-    b = of.number(2, a - 1)
-    text = f"{of.other} has {a} {of.things}. {of.one} has {b} fewer than {of.other}."
-    return f"{text} {_how_many(of)}", a - b
+def _together(of: _Story) -> tuple[str, int]:
+    a, b = of.number(3, 20), of.number(2, 9)
+    return f"{of.one} has {a} {of.things} and {of.other} has {b}. {_of_both(of)}", a + b
 
 
-def _product_and_gain(of: _Story) -> tuple[str, int]:
-    a, b, c = of.number(2, 9), of.number(2, 9), of.number(2, 18)
+def _boxes(of: _Story) -> tuple[str, int]:
+    a, b = of.number(2, 9), of.number(2, 9)
+    return f"{of.one} has {a} boxes with {b} {of.things} each. {_how_many(of)}", a * b
+
+
+def _price(of: _Story) -> tuple[str, int]:
+    a, b = of.number(2, 9), of.number(2, 9)
+    text = f"{of.one} buys {a} {of.things} for {b} dollars each."
+    return f"{text} How many dollars does {of.one} pay?", a * b
+
+
+def _times(of: _Story) -> tuple[str, int]:
+    a, b = of.number(2, 9), of.number(2, 9)
+    text = f"{of.other} has {a} {of.things}. {of.one} has {b} times as many."
+    return f"{text} {_how_many(of)}", a * b
+
+
+def _boxes_and_more(of: _Story) -> tuple[str, int]:
+    a, b, c = of.number(2, 9), of.number(2, 9), of.number(2, 9)
     text = f"{of.one} has {a} boxes with {b} {of.things} each and buys {c} more."
     return f"{text} {_how_many(of)}", a * b + c
 
 
-def _product_and_loss(of: _Story) -> tuple[str, int]:
-    a, b = of.number(2, 9), of.number(3, 9)
-    c = of.number(2, a * b - 1)
-    text = f"{of.one} buys {a} bags of {b} {of.things} and gives {c} to {of.other}."
-    return f"{text} {_left(of)}", a * b - c
+def _two_gains(of: _Story) -> tuple[str, int]:
+    a, b, c = of.number(3, 20), of.number(2, 9), of.number(2, 9)
+    text = f"{of.one} has {a} {of.things}, buys {b} more and gets {c} from {of.other}."
+    return f"{text} {_how_many(of)}", a + b + c
 
 
-def _loss_and_gain(of: _Story) -> tuple[str, int]:
-    a = of.number(10, 60)
-    b, c = of.number(2, a - 1), of.number(2, 39)
-    text = f"{of.one} has {a} {of.things}, loses {b} of them and finds {c} others."
-    return f"{text} {_how_many(of)}", a - b + c
-
-
-def _together(of: _Story) -> tuple[str, int]:
-    a, b = of.number(3, 30), of.number(2, 39)
+def _more_together(of: _Story) -> tuple[str, int]:
+    a, b = of.number(3, 20), of.number(2, 9)
     text = f"{of.one} has {a} {of.things}. {of.other} has {b} more than {of.one}."
-    return f"{text} How many {of.things} do they have together?", 2 * a + b
+    return f"{text} {_of_both(of)}", a + (a + b)
+
+
+def _times_together(of: _Story) -> tuple[str, int]:
+    a, b = of.number(2, 9), of.number(2, 9)
+    text = f"{of.one} has {a} {of.things}. {of.other} has {b} times as many."
+    return f"{text} {_of_both(of)}", a + a * b
 
 
 def _how_many(of: _Story) -> str:
     return f"How many {of.things} does {of.one} have?"
 
 
-def _left(of: _Story) -> str:
-    return f"How many {of.things} does {of.one} have left?"
+def _of_both(of: _Story) -> str:
+    return f"How many {of.things} do they have together?"
 
 
 LEVELS: Mapping[str, tuple[Callable[[_Story], tuple[str, int]], ...]] = MappingProxyType(
     {
-        "one_step": (_gain, _loss, _product, _share, _more, _fewer),
-        "two_steps": (_product_and_gain, _product_and_loss, _loss_and_gain, _together),
+        "one_step": (_gain, _more, _together, _boxes, _price, _times),
+        "two_steps": (_boxes_and_more, _two_gains, _more_together, _times_together),
     }
 )
 """Kinds of problems of each level, drawn uniformly. Only the first level is trained on."""

@@ -40,10 +40,6 @@ _EXAMPLES = """Sara has 15 pens and finds 8 more. How many pens does Sara have?
 15 + 8 = 23
 \\boxed{23}
 
-Max has 20 cards and gives 7 to Eva. How many cards does Max have left?
-20 - 7 = 13
-\\boxed{13}
-
 Leo has 4 bags with 6 balls each. How many balls does Leo have?
 4 * 6 = 24
 \\boxed{24}
@@ -58,18 +54,20 @@ SMOLLM2 = with_overrides(
         # Examples instead of a chat: asked in words, the model never boxes, and nothing is trained.
         "data.chat": "off",
         "data.template": _EXAMPLES + "{problem}\n",
+        "data.max_prompt_tokens": 160,
         "rollout.prompts_per_step": 4,
         "rollout.group_size": 8,
-        "rollout.max_new_tokens": 16,
-        "update.learning_rate": 2e-5,
+        "rollout.max_new_tokens": 24,
+        "update.learning_rate": 1e-5,
+        "update.micro_batch_tokens": 2048,
         "evaluation.sets": ("word_problems/one_step", "word_problems/two_steps"),
         "evaluation.tracked": ("word_problems/one_step",),
         "evaluation.every": 10,
         "evaluation.problems_per_set": 48,
         "evaluation.samples": 2,
         "evaluation.max_new_tokens": 24,
-        "train.steps": 40,
-        "train.checkpoint_every": 40,
+        "train.steps": 20,
+        "train.checkpoint_every": 10,
         "train.report_every": 1,
     },
 )

@@ -46,7 +46,9 @@ def test_dev_and_test_are_disjoint_and_distinct():
 
 def test_levels_have_their_number_of_terms_and_training_never_reaches_ood():
     for level, (fewest, most) in LEVEL_TERMS.items():
-        lengths = {len(parse(p.text).steps) + 1 for p in CHAIN.evaluation_problems(level, "dev", 96)}
+        lengths = {
+            len(parse(p.text).steps) + 1 for p in CHAIN.evaluation_problems(level, "dev", 96)
+        }
         assert lengths == set(range(fewest, most + 1))
     trained = {len(parse(CHAIN.training_problem(0, i).text).steps) + 1 for i in range(500)}
     assert trained == {2, 3, 4, 5, 6}
@@ -92,7 +94,10 @@ def test_streams_are_deterministic_and_seeds_differ():
 
 
 def test_a_smaller_evaluation_is_the_start_of_a_larger_one():
-    assert CHAIN.evaluation_problems("hard", "dev", 10) == CHAIN.evaluation_problems("hard", "dev", 30)[:10]
+    assert (
+        CHAIN.evaluation_problems("hard", "dev", 10)
+        == CHAIN.evaluation_problems("hard", "dev", 30)[:10]
+    )
 
 
 def test_the_split_of_an_expression_never_changes():

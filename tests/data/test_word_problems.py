@@ -12,19 +12,14 @@ NUMBER = re.compile(r"\d+")
 def by_hand(text: str) -> int:
     """The answer of a problem, found by the words of its text alone."""
     a, *rest = map(int, NUMBER.findall(text))
-    asked = text.rsplit(". ", 1)[1]
-    if "each friend" in asked:
-        return a // rest[0]
-    if "boxes with" in text or "bags of" in text:
-        total = a * rest[0]
-        if "buys" in text and len(rest) > 1:
-            return total + rest[1] if "more" in text else total - rest[1]
-        return total
-    if "together" in asked:
+    both = "together" in text
+    if "times as many" in text:
+        return a + a * rest[0] if both else a * rest[0]
+    if "each" in text:
+        return a * rest[0] + sum(rest[1:])
+    if both and "more than" in text:
         return a + (a + rest[0])
-    if "loses" in text:
-        return a - rest[0] + rest[1]
-    return a + rest[0] if "more" in text else a - rest[0]
+    return a + sum(rest)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -68,13 +63,15 @@ def test_splits_are_disjoint_and_problems_distinct():
 def test_nobody_gives_to_themselves():
     for problem in WORD_PROBLEMS.evaluation_problems("one_step", "dev", 200):
         named = [word for word in re.findall(r"[A-Z][a-z]+", problem.text) if word in NAMES]
-        assert len({*named}) == (2 if re.search(r"gives|than", problem.text) else 1), problem.text
+        assert len({*named}) == (2 if re.search(r"than|and [A-Z]|times", problem.text) else 1), (
+            problem.text
+        )
 
 
 def test_problems_are_the_same_everywhere():
     assert WORD_PROBLEMS.training_problem(0, 0).text == (
-        "Anna has 35 coins and gives 12 to Ben. How many coins does Anna have left?"
+        "Ben has 15 coins. Anna has 4 more than Ben. How many coins does Anna have?"
     )
     assert WORD_PROBLEMS.evaluation_problems("two_steps", "test", 1)[0].text == (
-        "Jack has 14 cups. Anna has 16 more than Jack. How many cups do they have together?"
+        "Ben has 20 coins. Mia has 8 more than Ben. How many coins do they have together?"
     )

@@ -11,6 +11,7 @@ from conspo_study.cluster.trial import _models_at_start
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.config import PolicyConfig, with_overrides
 from conspo_study.definition import Anchor
+from conspo_study.data.word_problems import NAMES
 from conspo_study.definition.presets import PRESETS, QUICK, SMOLLM2
 from conspo_study.definition.space import Choice
 from conspo_study.forecast.costs import checkpoint_bytes
@@ -114,6 +115,15 @@ def test_checkpoints_of_adapters_are_planned_by_their_own_size(folder):
     assert checkpoint_bytes(run, 1) == 12 * total
 
 
-def test_the_preset_is_a_smoke_run():
+def test_the_examples_of_the_smollm2_preset_are_right_and_of_other_people():
     assert PRESETS["smollm2"] is SMOLLM2
-    assert SMOLLM2.train.steps == 1 and "\\boxed{3}" in SMOLLM2.data.template
+    *examples, asked = SMOLLM2.data.template.split("\n\n")
+    assert asked == "{problem}\n" and len(examples) == 2
+    for example in examples:
+        question, calculation, boxed = example.split("\n")
+        left, right = calculation.split(" = ")
+        a, sign, b = left.split()
+        assert question.index(a) < question.index(b)
+        value = {"+": int(a) + int(b), "*": int(a) * int(b)}[sign]
+        assert int(right) == value and boxed == f"\\boxed{{{value}}}"
+        assert not any(f" {name} " in f" {question}" for name in NAMES)

@@ -11,6 +11,7 @@ SHIPPED = {
     "ablation": (),
     "baselines": (),
     "baselines_learning_rate": ("--set", "train.steps=1"),
+    "contrast": (),
     "group_size_sweep": (),
     "joint_search": ("--trials", "3"),
     "parameter_study": (),
