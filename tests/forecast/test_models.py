@@ -10,8 +10,8 @@ from conspo_study.cluster.failures import lasting_cause
 from conspo_study.cluster.trial import _models_at_start
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.config import PolicyConfig, with_overrides
-from conspo_study.definition import Anchor
 from conspo_study.data.word_problems import NAMES
+from conspo_study.definition import Anchor
 from conspo_study.definition.presets import PRESETS, QUICK, SMOLLM2
 from conspo_study.definition.space import Choice
 from conspo_study.forecast.costs import checkpoint_bytes
