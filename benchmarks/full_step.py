@@ -1,6 +1,6 @@
 """Times a whole training step of ours against one of TRL's GRPOTrainer, at equal work.
 
-    python benchmarks/full_step.py [--model embedded|135m] [--runs 4] [--json results.json]
+    python benchmarks/full_step.py [--model embedded|135m|smollm2] [--runs 4] [--json results.json]
 
 Same weights, prompts in the same order, responses per prompt, response limit, temperature, loss
 (GRPO without KL), AdamW and rule of reward; one update per rollout batch, on one thread. Each side
@@ -13,8 +13,9 @@ contrast: all but those whose responses are all the same.
 
 `embedded` is the warm-started model on the generated task, 8 prompts x 16 responses of at most 44
 tokens. `135m` is a Llama of SmolLM2-135M's shape with random weights, 2 prompts of 64 tokens x 8
-responses of 32: one token in 49,152 ends a response, so all are as long as they may be. It takes
-some ten minutes.
+responses of 32: one token in 49,152 ends a response, so all are as long as they may be. `smollm2`
+is the model itself in the settings of its preset, 4 word problems behind two examples x 8 responses
+of 24 tokens. Either takes some ten minutes.
 
 TRL is installed into `.venv-trl` on the first call.
 """
@@ -40,6 +41,7 @@ import harness
 from step_job import RULES, Job, Told
 
 from conspo_study.config import RunConfig, with_overrides
+from conspo_study.definition.presets import SMOLLM2 as PRESET
 from conspo_study.records import Answered, Judgement, Verdict
 from conspo_study.training.allocator import LARGEST_KEPT, MOST_KEPT, keep_freed_memory
 
@@ -64,6 +66,18 @@ PROMPT_WORDS = 64
 JOBS = {
     "embedded": Job("", "chain", "boxed", 8, 16, 44, warm_up=3, steps=30),
     "135m": Job("", "", "parity", 2, 8, 32, warm_up=1, steps=2),
+    "smollm2": Job(
+        "smollm2",
+        PRESET.data.train,
+        "boxed",
+        PRESET.rollout.prompts_per_step,
+        PRESET.rollout.group_size,
+        PRESET.rollout.max_new_tokens,
+        warm_up=1,
+        steps=4,
+        learning_rate=PRESET.update.learning_rate,
+        template=PRESET.data.template,
+    ),
 }
 KEEPING = {
     "MALLOC_MMAP_THRESHOLD_": str(LARGEST_KEPT),
@@ -91,6 +105,8 @@ def configured(job: Job) -> RunConfig:
         RunConfig(),
         {
             "data.train": job.data,
+            "data.template": job.template,
+            "data.chat": "off",
             "policy.model": "embedded" if job.data == "chain" else job.model,
             "rollout.prompts_per_step": job.prompts_per_step,
             "rollout.group_size": job.group_size,
@@ -116,6 +132,10 @@ def prepared(name: str, rule: str | None, folder: Path) -> Job:
         from conspo_study.policy.warm_start import warm_start
 
         job = replace(job, model=str(warm_start(demonstrations)))
+    elif name == "smollm2":
+        from conspo_study.policy.models import model_folder
+
+        job = replace(job, model=str(model_folder(PRESET.policy)))
     else:
         random_model(folder / "model", SMOLLM2)
         word_problems(folder / "problems.jsonl", job.prompts_per_step * (job.warm_up + job.steps))
@@ -131,7 +151,8 @@ def in_order(job: Job) -> list[tuple[str, str]]:
     config = configured(job)
     stream = training_stream(config.data, config.evaluation, derive_seed(SEED, "order"))
     count = job.prompts_per_step * (job.warm_up + job.steps)
-    return [(p.text, p.answer) for p in map(stream.problem, range(count))]
+    problems = map(stream.problem, range(count))
+    return [(job.template.replace("{problem}", p.text), p.answer) for p in problems]
 
 
 def random_model(folder: Path, shape: dict[str, Any]) -> None:
@@ -242,19 +263,23 @@ def compared(job: Job, runs: int, folder: Path) -> dict[str, Any]:
         for name in sides
     }
     found: dict[str, Any] = {}
-    print(f"{'':14} {'ms per step':>22} {'us per token':>22} {'tokens':>6} {'groups':>6}  reward")
+    print(
+        f"{'':14} {'ms per step':>22} {'us per token':>22} {'tokens':>6} {'groups':>6} {'MiB':>6}  "
+        "reward"
+    )
     for name in sides:
         step, token = harness.Spread.of(seconds[name]), harness.Spread.of(per_token[name])
         curve = [fmean(column) for column in zip(*(t.rewards for t in told[name]), strict=True)]
         tokens = fmean(n for t in told[name] for n in t.tokens[job.warm_up :])
         share = fmean(n for t in told[name] for n in t.trained[job.warm_up :])
+        peak = median(t.peak_mib for t in told[name])
         few = max(1, len(curve) // 6)
         print(
             f"{name:14} {step.text(1e3, 1):>22} {token.text(1e6, 1):>22} {tokens:6.0f} "
-            f"{share:6.0%}  {fmean(curve[:few]):.2f} -> {fmean(curve[-few:]):.2f}"
+            f"{share:6.0%} {peak:6,.0f}  {fmean(curve[:few]):.2f} -> {fmean(curve[-few:]):.2f}"
         )
         found[name] = {"s_per_step": step, "s_per_token": token, "tokens_per_step": tokens}
-        found[name] |= {"groups_trained": share, "rewards": curve}
+        found[name] |= {"groups_trained": share, "peak_mib": peak, "rewards": curve}
     for name in list(sides)[1:]:
         step = harness.ratio(seconds[name], seconds["ours"])
         token = harness.ratio(per_token[name], per_token["ours"])

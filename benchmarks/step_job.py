@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import resource
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -52,6 +54,8 @@ class Job:
     beta2: float = 0.95
     grad_clip: float = 1.0
     temperature: float = 1.0
+    template: str = "{problem}"
+    """A prompt, with a place for the problem."""
     problems: Sequence[Sequence[str]] = ()
     """Prompts and answers in the order of training, those of all steps."""
 
@@ -76,9 +80,13 @@ class Told:
     """Mean of the step's responses."""
     trained: list[float] = field(default_factory=list)
     """Share of the groups that the gradient was computed of."""
+    peak_mib: float = 0.0
+    """Largest resident memory of the process, in MiB."""
 
     def line(self) -> str:
-        """One line of JSON, the last that a side prints."""
+        """One line of JSON, the last that a side prints, with the memory that it took."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.peak_mib = peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
         return json.dumps(asdict(self))
 
     @classmethod
