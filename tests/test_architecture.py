@@ -17,7 +17,10 @@ FLOORS = (
     {"policy"},
     {"data", "rollout", "reward", "objective", "update", "evaluation", "results"},
     {"definition"},
-    {"training", "search", "forecast", "terminal", "watch", "tracking", "analysis"},
+    {
+        *("training", "search", "forecast", "terminal", "watch", "tracking", "analysis"),
+        "integrations",
+    },
     {"cluster"},
     {"study"},
     {"commands"},
