@@ -58,10 +58,7 @@ HEAVY = {
         "conspo_study.integrations.verl.policy_loss",
         "conspo_study.integrations.verl.trainer_settings",
     },
-    "omegaconf": {
-        "conspo_study.integrations.verl.estimator",
-        "conspo_study.integrations.verl.trainer_settings",
-    },
+    "omegaconf": {"conspo_study.integrations.verl.trainer_settings"},
     "tensorboard": {"conspo_study.tracking.to_tensorboard"},
     "wandb": {"conspo_study.tracking.to_wandb"},
     "trackio": {"conspo_study.tracking.to_trackio"},

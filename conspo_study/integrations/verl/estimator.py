@@ -18,7 +18,12 @@ from torch import Tensor
 
 from conspo_study.integrations.credits import rollout_mean_advantages, token_mean_advantages
 from conspo_study.integrations.foreign_batch import Responses, credit, refuse
-from conspo_study.integrations.verl.trainer_settings import ACTOR, NAME, WHERE, TrainerSettings
+from conspo_study.integrations.verl.trainer_settings import (
+    NAME,
+    WHERE,
+    TrainerSettings,
+    has_the_rest,
+)
 
 _OFFERED: ContextVar[Any] = ContextVar("the batch that verl computes advantages of", default=None)
 
@@ -131,13 +136,9 @@ def _offering_its_batch(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _refuse_a_lone_loss(adv_estimator: Any, config: Any) -> None:
     """Raise ValueError where the policy loss `conspo` would get the advantages of another."""
-    from omegaconf import DictConfig, OmegaConf
-
-    if isinstance(config, DictConfig) and OmegaConf.select(config, "..") is not None:
-        loss_mode = OmegaConf.select(config, f"..{ACTOR}.policy_loss.loss_mode")
-        if loss_mode == NAME:
-            raise ValueError(
-                f"the policy loss {NAME} follows the estimator of that name, but "
-                f"algorithm.adv_estimator is {getattr(adv_estimator, 'value', adv_estimator)}: set "
-                f"algorithm.adv_estimator={NAME}"
-            )
+    if has_the_rest(config) and TrainerSettings(config).loss_mode == NAME:
+        raise ValueError(
+            f"the policy loss {NAME} follows the estimator of that name, but "
+            f"algorithm.adv_estimator is {getattr(adv_estimator, 'value', adv_estimator)}: set "
+            f"algorithm.adv_estimator={NAME}"
+        )

@@ -157,10 +157,23 @@ class TrainerSettings:
         return int(self.of(f"trainer.v1.{mode}.parameter_sync_step", 1)) if mode else 1
 
 
-def _select(config: Any, key: str) -> Any:
+def has_the_rest(config: Any) -> bool:
+    """Whether a node `algorithm` is part of a whole configuration."""
     from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
-    if not isinstance(config, DictConfig) or OmegaConf.select(config, "..") is None:
+    if not isinstance(config, DictConfig):
+        return False
+    try:
+        return OmegaConf.select(config, f"..{ACTOR}") is not None
+    except OmegaConfBaseException:  # there is nothing above it
+        return False
+
+
+def _select(config: Any, key: str) -> Any:
+    from omegaconf import OmegaConf
+
+    if not has_the_rest(config):
         raise ValueError(
             f"the estimator {NAME} reads loss_agg_mode and batch sizes next to `algorithm`, but "
             f"this trainer passes it a {type(config).__name__} without the rest: pass "
