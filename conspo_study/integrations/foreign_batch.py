@@ -62,8 +62,8 @@ class DropIn:
         number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
         if threshold is not None and not number:
             raise ValueError(f"{where}.correct_above is {threshold!r}: give a number or leave it")
-        names = [allow] if isinstance(allow, str) else list(allow)
-        for unknown in (one for one in names if one not in PERMISSIONS):
+        names = list(allow) if isinstance(allow, list | tuple) else [allow]
+        for unknown in (one for one in names if one not in tuple(PERMISSIONS)):
             raise ValueError(
                 f"{where}.allow has {unknown!r}; it can have: {', '.join(sorted(PERMISSIONS))}"
             )
