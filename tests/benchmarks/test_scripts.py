@@ -101,6 +101,16 @@ def check_watch_page(result):
     assert result["first_view_s"] > 0 and result["poll_median_s"] > 0
 
 
+def check_wrong_conspo(result):
+    assert result["taus"].keys() == {"10", "0.1"}
+    for ways in result["taus"].values():
+        errors = {name: row["error"]["median"] for name, row in ways.items()}
+        right = "credits before the update"
+        assert errors.pop(right) < 1e-12 and ways[right]["cosine"]["median"] > 1 - 1e-12
+        assert min(errors.values()) > 1e-5, "a wrong way is right"
+        assert all(error > 0.1 for name, error in errors.items() if "micro-batch" in name)
+
+
 MINIATURES = {
     "analysis_scale": (("--trials", "6", "--rows", "300"), check_analysis_scale),
     "gpu_check": (("--rehearse",), check_gpu_check),
@@ -118,6 +128,7 @@ MINIATURES = {
         check_verifier,
     ),
     "watch_page": (("--trials", "3", "--steps", "20"), check_watch_page),
+    "wrong_conspo": (("--runs", "2"), check_wrong_conspo),
 }
 """Script to its arguments for a run of seconds, and the check of its numbers."""
 

@@ -26,7 +26,8 @@ OTHER_CPU = {"ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "1"}
 @pytest.mark.slow
 def test_the_tests_of_numbers_pass_with_other_kernels_whose_sums_round_otherwise():
     path = os.pathsep.join([str(TESTS.parent), str(TESTS / "support")])
-    options = ["-m", "not slow and not vllm", "-p", "no:cacheprovider", "-p", "other_kernels"]
+    fast = "not slow and not vllm and not integrations"
+    options = ["-m", fast, "-p", "no:cacheprovider", "-p", "other_kernels"]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *(str(TESTS / name) for name in OF_NUMBERS)],
         capture_output=True,
