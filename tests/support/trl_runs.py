@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import torch
+from exact_models import exact_model
 from safetensors.torch import load_file, save_file
-from tiny_models import VOCABULARY, random_model
+from tiny_models import VOCABULARY
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, TrainerCallback
 
@@ -86,14 +87,12 @@ def recorded(base):
     return Recorded
 
 
-def trained(
-    trainer_class, folder, *, rewards=is_even, dtype=torch.float64, prompts=PROMPTS, **changed
-):
+def trained(trainer_class, folder, *, rewards=is_even, prompts=PROMPTS, **changed):
     """A trainer after its run, with `gradients` and `batches`."""
     from datasets import Dataset
     from trl import GRPOConfig
 
-    model = random_model("Llama").to(dtype)
+    model = exact_model("Llama")
     args = GRPOConfig(output_dir=str(folder), **{**SETTINGS, **changed})
     gradients = Gradients(model)
     trainer = recorded(trainer_class)(
@@ -154,7 +153,7 @@ def house_gradient(
     ]
     groups = [members for members in groups if len({read[i] for i in members}) > 1]
     order = [i for members in groups for i in members]
-    model = random_model("Llama").to(next(iter(weights.values())).dtype)
+    model = exact_model("Llama")
     if old is not None:
         model.load_state_dict(old)
         with torch.no_grad():
@@ -183,25 +182,32 @@ def cosine(found, expected):
     return float(found @ expected / (found.norm() * expected.norm()))
 
 
-def main(folder, given):
+def main(folder, runs):
     from trl import GRPOTrainer
 
     from conspo_study.integrations.trl import with_objective
 
     torch.set_num_threads(1)
-    options = given.pop("objective")
-    trainer = trained(with_objective(GRPOTrainer, **options), folder, **given)
-    rank = int(os.environ["RANK"])
-    stored = {f"gradient{i}": g for i, g in enumerate(trainer.gradients.updates)}
-    for i, weights in enumerate(trainer.gradients.weights):
-        stored |= {f"weights{i}/{k.removeprefix('module.')}": v for k, v in weights.items()}
     kept = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
-    stored |= {name: trainer.batches[0][name].contiguous() for name in kept}
-    save_file(stored | {"rewards": trainer.rewards}, folder / f"rank{rank}.safetensors")
+    for name, given in runs.items():
+        options = given.pop("objective")
+        trainer = trained(with_objective(GRPOTrainer, **options), folder / name, **given)
+        stored = {f"gradient{i}": g for i, g in enumerate(trainer.gradients.updates)}
+        for i, weights in enumerate(trainer.gradients.weights):
+            stored |= {f"weights{i}/{k}": v for k, v in weights.items()}
+        stored |= {name: trainer.batches[0][name].contiguous() for name in kept}
+        stored["rewards"] = trainer.rewards
+        save_file(stored, folder / name / f"rank{os.environ['RANK']}.safetensors")
 
 
 def of_ranks(folder, count):
     return [load_file(Path(folder) / f"rank{rank}.safetensors") for rank in range(count)]
+
+
+def weights_of(stored, update):
+    """The weights that an update of a process started from."""
+    prefix = f"weights{update}/"
+    return {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
 
 
 if __name__ == "__main__":
