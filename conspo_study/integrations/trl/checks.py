@@ -125,7 +125,7 @@ def _of_the_batches(args: Any, options: ObjectiveOptions) -> list[str]:
         )
     if args.beta and getattr(args, "use_bias_correction_kl", False):
         problems.append(
-            "use_bias_correction_kl weighs the KL by ratios, which are 1 here: set it to False, or beta=0"
+            "use_bias_correction_kl weighs the KL by ratios, which are 1 here: set it to False"
         )
     if isinstance(options, DisCOOptions) and options.kl_penalty and steps > 1:
         problems.append(
