@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -207,19 +208,23 @@ def test_on_two_processes_groups_may_lie_across_them(tmp_path):
         },
     }
     script = Path(trl_runs.__file__)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
     paths = os.pathsep.join([str(script.parents[2]), str(script.parent)])
-    run = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"),
-            *("--master_port=0", "--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0"),
-            *(str(script), str(tmp_path), json.dumps(given)),
-        ],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
+    runs = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(tmp_path), json.dumps(given)],
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank, "PYTHONPATH": paths},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    errors = [run.communicate(timeout=300)[1][-3000:] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], errors
     for name, objective, settings in (("credits", "conspo", SHARP), ("exact", "grpo", {})):
         ranks = trl_runs.of_ranks(tmp_path / name, 2)
         assert torch.equal(ranks[0]["gradient0"], ranks[1]["gradient0"])

@@ -198,6 +198,7 @@ def main(folder, runs):
         stored |= {name: trainer.batches[0][name].contiguous() for name in kept}
         stored["rewards"] = trainer.rewards
         save_file(stored, folder / name / f"rank{os.environ['RANK']}.safetensors")
+    torch.distributed.destroy_process_group()
 
 
 def of_ranks(folder, count):
