@@ -51,8 +51,8 @@ def test_trl(tmp_path):
     exec(text, given)
     trainer = given["trainer"]
     assert trainer.state.global_step == 1
-    assert trainer.objective.tau == 0.5
-    assert trainer.objective.margin == 0.1
+    assert trainer.objective_options.tau == 0.5
+    assert trainer.objective_options.margin == 0.1
     assert trainer.state.log_history
 
 

@@ -1,12 +1,6 @@
 """TRL's own trainer with an objective of this package: gradients, metrics, and that it learns."""
 
 import importlib.util
-import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -177,6 +171,68 @@ def test_several_updates_on_a_batch_each_have_the_exact_gradient(name, settings,
     assert not torch.equal(at.updates[0], at.updates[2])
 
 
+def test_of_several_generation_batches_in_an_update_each_counts_the_same(tmp_path):
+    trainer = trained(
+        with_objective(GRPOTrainer, "conspo", **SHARP),
+        tmp_path,
+        per_device_train_batch_size=6,
+        gradient_accumulation_steps=4,
+        steps_per_generation=2,
+    )
+    assert len(trainer.batches) == 2
+    weights = trainer.gradients.weights[0]
+    of_batches = [
+        house_gradient(weights, rows_of(batch), correct, 6, "conspo", SHARP, START)
+        for batch, correct in zip(trainer.batches, trainer.verdicts, strict=True)
+    ]
+    assert relative_error(trainer.gradients.updates[0], sum(of_batches) / 2) <= LIMIT
+
+
+@pytest.mark.parametrize("changed", [{}, {"num_iterations": 2, "learning_rate": 0.01}])
+def test_evaluation_and_checkpoints_are_those_of_trl(changed, tmp_path):
+    prompts = trl_runs.Dataset.from_dict({"prompt": trl_runs.PROMPTS[:2]})
+    trainer = trained(
+        with_objective(GRPOTrainer, "conspo", **SHARP),
+        tmp_path,
+        eval_dataset=prompts,
+        per_device_train_batch_size=6,
+        per_device_eval_batch_size=6,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        max_steps=2,
+        **changed,
+    )
+    evaluated = [logged for logged in trainer.state.log_history if "eval_reward" in logged]
+    assert len(evaluated) == 2
+    assert not any(name.startswith("eval_objective/") for name in evaluated[0])
+    assert (tmp_path / "checkpoint-2" / "model.safetensors").exists()
+    assert "conspo" in (tmp_path / "README.md").read_text()
+
+
+def test_adapters_get_the_gradient_that_a_trainer_of_their_own_would_give_them(tmp_path):
+    """LoRA is TRL's: its advantages are those of the whole model, which the adapters start as."""
+    from peft import LoraConfig
+
+    runs = []
+    for adapters in ({}, {"peft_config": LoraConfig(target_modules=["q_proj"], r=2)}):
+        trainer = trained(
+            with_objective(GRPOTrainer, "conspo", **SHARP),
+            tmp_path,
+            per_device_train_batch_size=24,
+            **adapters,
+        )
+        runs.append(trainer)
+    rows = [rows_of(trainer.batches[0]) for trainer in runs]
+    assert [r.tolist() for _, r in rows[0]] == [r.tolist() for _, r in rows[1]]
+    advantages = [trainer.batches[0]["advantages"] for trainer in runs]
+    torch.testing.assert_close(*advantages, rtol=1e-5, atol=1e-6)
+    trained_ones = [name for name, p in runs[1].model.named_parameters() if p.requires_grad]
+    assert trained_ones
+    assert all("lora" in name for name in trained_ones)
+
+
 def test_frozen_credits_go_stale_over_several_updates(tmp_path):
     """The reason for the exact form: gradients at two updates on the same rows differ."""
     trainer = trained(with_objective(GRPOTrainer, "conspo", **SHARP), tmp_path, **UPDATES)
@@ -207,24 +263,7 @@ def test_on_two_processes_groups_may_lie_across_them(tmp_path):
             "learning_rate": 0.03,
         },
     }
-    script = Path(trl_runs.__file__)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    paths = os.pathsep.join([str(script.parents[2]), str(script.parent)])
-    runs = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path), json.dumps(given)],
-            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank, "PYTHONPATH": paths},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in "01"
-    ]
-    errors = [run.communicate(timeout=300)[1][-3000:] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], errors
+    trl_runs.on_two_processes(tmp_path, given)
     for name, objective, settings in (("credits", "conspo", SHARP), ("exact", "grpo", {})):
         ranks = trl_runs.of_ranks(tmp_path / name, 2)
         assert torch.equal(ranks[0]["gradient0"], ranks[1]["gradient0"])

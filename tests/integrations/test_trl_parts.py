@@ -1,10 +1,15 @@
 """The parts of TRL's integration that need no TRL: divisors, verdicts, groups, refusals."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.utils.backend_registration
 from objective_batches import LIMIT, gradient, random_batch
 
 from conspo_study.config import ConSPOOptions, DisCOOptions, GRPOOptions
@@ -282,3 +287,19 @@ def test_another_class_or_version_is_refused(monkeypatch):
     for version in ("1.12.0", "1.16.0.dev0", "1.20"):
         monkeypatch.setattr("importlib.metadata.version", lambda _, v=version: v)
         check_version()
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.utils.backend_registration, "_setup_privateuseone_for_python_backend"),
+    reason="this version of PyTorch has no devices that are written in Python",
+)
+def test_a_gpu_computes_the_same():
+    script = Path(__file__).parents[1] / "support" / "pretended_gpu_integrations.py"
+    run = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(script.parents[2])},
+    )
+    assert run.stdout.startswith("the same on both"), run.stderr[-2000:]
