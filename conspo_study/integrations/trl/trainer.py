@@ -119,8 +119,8 @@ class _ObjectiveTrainer:
         if self.accelerator.is_main_process:
             form = "live scores of whole groups" if self._exact else "credits"
             _LOGGER.warning(
-                "%s by %s: TRL's ratios are 1, and its scale_rewards, epsilon and importance "
-                "weights do not act. KL (beta) and entropy bonus are added as TRL adds them.",
+                "%s by %s: TRL's own ratios are 1, and its scale_rewards and epsilon do not act. "
+                "KL (beta) and entropy bonus are added as TRL adds them.",
                 self.objective_options.name,
                 form,
             )
