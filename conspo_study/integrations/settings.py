@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from conspo_study.config import ObjectiveOptions, is_built_in, parse_config
+from pydantic import ValidationError
+
+from conspo_study.config import ConfigError, ObjectiveOptions, is_built_in, parse_config
+from conspo_study.config.messages import described
 from conspo_study.objective.trial_step import try_objective
 
 ObjectiveLike = str | Mapping[str, Any] | ObjectiveOptions | type[ObjectiveOptions]
@@ -19,11 +22,19 @@ def objective_options(objective: ObjectiveLike, **settings: Any) -> ObjectiveOpt
     that cannot be loaded or fails on a small batch.
     """
     if isinstance(objective, ObjectiveOptions):
-        given: dict[str, Any] = {"name": objective.name, **objective.model_dump(), **settings}
-        options = objective if not settings else type(objective).model_validate(given)
+        options = _changed(objective, settings) if settings else objective
     else:
         named = dict(objective) if isinstance(objective, Mapping) else {"name": objective}
         options = parse_config({"objective": {**named, **settings}}).objective
     if not is_built_in(options.name):
         try_objective(options)
     return options
+
+
+def _changed(options: ObjectiveOptions, settings: Mapping[str, Any]) -> ObjectiveOptions:
+    given = {**options.model_dump(), "name": options.name, **settings}
+    try:
+        return type(options).model_validate(given)
+    except ValidationError as error:
+        lines = [line for _, line in described(error, type(options), given)]
+        raise ConfigError(lines) from None

@@ -225,6 +225,10 @@ def test_what_cannot_be_right_is_refused(changes, message):
 def test_settings_are_checked_as_those_of_a_study():
     with pytest.raises(ConfigError, match=r"objective\.tua: unknown setting \(did you mean"):
         objective_options("conspo", tua=1)
+    with pytest.raises(ConfigError, match=r"tua: unknown setting \(did you mean"):
+        objective_options(ConSPOOptions(tau=0.5), tua=1)
+    with pytest.raises(ConfigError, match="tau = -1: should be greater than 0"):
+        objective_options(ConSPOOptions(), tau=-1)
     changed = objective_options(ConSPOOptions(tau=0.5), margin=0.3)
     assert changed == ConSPOOptions(tau=0.5, margin=0.3)
     assert objective_options(ConSPOOptions, tau=2.0) == ConSPOOptions(tau=2.0)

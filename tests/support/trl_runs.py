@@ -1,24 +1,26 @@
-"""Short runs of TRL's GRPO trainer on tiny models, and the gradients that its updates had.
+"""Short runs of TRL's GRPO trainer on tiny models, and the gradients that its updates had."""
 
-As a script it is one of several processes: `python trl_runs.py FOLDER JSON` trains with the
-settings of the JSON, and writes `rank*.safetensors`.
-"""
-
-import json
+import multiprocessing
 import os
-import sys
+import socket
 from pathlib import Path
 
 import torch
+from accelerate.state import AcceleratorState
+from datasets import Dataset
+from exact_models import exact_model
 from safetensors.torch import load_file, save_file
-from tiny_models import VOCABULARY, random_model
+from tiny_models import VOCABULARY
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
 
 from conspo_study.integrations import objective_options
+from conspo_study.integrations.trl import with_objective
 from conspo_study.objective import GroupBatch, objective_of
 
 PROMPTS = ["t5 t6 t7", "t8", "t9 t10", "t11 t12 t13 t14"]
+PATIENCE_S = 300.0
 SETTINGS = {
     "per_device_train_batch_size": 6,
     "num_generations": 6,
@@ -80,6 +82,7 @@ def recorded(base):
 
         def _calculate_rewards(self, *args, **kwargs):
             self.rewards = super()._calculate_rewards(*args, **kwargs)
+            self.verdicts = [*getattr(self, "verdicts", []), self.rewards[:, 0].tolist()]
             return self.rewards
 
     Recorded.__name__ = base.__name__
@@ -87,22 +90,30 @@ def recorded(base):
 
 
 def trained(
-    trainer_class, folder, *, rewards=is_even, dtype=torch.float64, prompts=PROMPTS, **changed
+    trainer_class,
+    folder,
+    *,
+    rewards=is_even,
+    prompts=PROMPTS,
+    eval_dataset=None,
+    peft_config=None,
+    **changed,
 ):
-    """A trainer after its run, with `gradients` and `batches`."""
-    from datasets import Dataset
-    from trl import GRPOConfig
+    """A trainer after its run, with `gradients`, `batches` and `verdicts`.
 
-    model = random_model("Llama").to(dtype)
-    args = GRPOConfig(output_dir=str(folder), **{**SETTINGS, **changed})
+    changed: of `SETTINGS`, for TRL's configuration.
+    """
+    model = exact_model("Llama")
     gradients = Gradients(model)
     trainer = recorded(trainer_class)(
         model=model,
         reward_funcs=rewards,
-        args=args,
+        args=GRPOConfig(output_dir=str(folder), **{**SETTINGS, **changed}),
         train_dataset=Dataset.from_dict({"prompt": list(prompts)}),
+        eval_dataset=eval_dataset,
         processing_class=words_tokenizer(),
         callbacks=[gradients],
+        peft_config=peft_config,
     )
     trainer.train()
     trainer.gradients = gradients
@@ -154,7 +165,7 @@ def house_gradient(
     ]
     groups = [members for members in groups if len({read[i] for i in members}) > 1]
     order = [i for members in groups for i in members]
-    model = random_model("Llama").to(next(iter(weights.values())).dtype)
+    model = exact_model("Llama")
     if old is not None:
         model.load_state_dict(old)
         with torch.no_grad():
@@ -183,26 +194,51 @@ def cosine(found, expected):
     return float(found @ expected / (found.norm() * expected.norm()))
 
 
-def main(folder, given):
-    from trl import GRPOTrainer
+def on_two_processes(folder, runs):
+    """Train on two processes, with the settings and the `objective` of each run by its name.
 
-    from conspo_study.integrations.trl import with_objective
+    They are forks of this process, since a fresh one would import for most of its time. Each writes
+    `rank*.safetensors` into the run's folder.
+    """
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_work, args=(folder, runs, r, port)) for r in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(PATIENCE_S)
+    assert [worker.exitcode for worker in workers] == [0, 0]
 
+
+def _work(folder, runs, rank, port):
+    os.environ |= {
+        **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"},
+        **{"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)},
+    }
     torch.set_num_threads(1)
-    options = given.pop("objective")
-    trainer = trained(with_objective(GRPOTrainer, **options), folder, **given)
-    rank = int(os.environ["RANK"])
-    stored = {f"gradient{i}": g for i, g in enumerate(trainer.gradients.updates)}
-    for i, weights in enumerate(trainer.gradients.weights):
-        stored |= {f"weights{i}/{k.removeprefix('module.')}": v for k, v in weights.items()}
+    AcceleratorState._reset_state(reset_partial_state=True)  # of earlier runs in this process
     kept = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
-    stored |= {name: trainer.batches[0][name].contiguous() for name in kept}
-    save_file(stored | {"rewards": trainer.rewards}, folder / f"rank{rank}.safetensors")
+    for name, given in runs.items():
+        trainer_class = with_objective(GRPOTrainer, **given["objective"])
+        settings = {key: value for key, value in given.items() if key != "objective"}
+        trainer = trained(trainer_class, folder / name, **settings)
+        stored = {f"gradient{i}": g for i, g in enumerate(trainer.gradients.updates)}
+        for i, weights in enumerate(trainer.gradients.weights):
+            stored |= {f"weights{i}/{key}": value for key, value in weights.items()}
+        stored |= {key: trainer.batches[0][key].contiguous() for key in kept}
+        stored["rewards"] = trainer.rewards
+        save_file(stored, folder / name / f"rank{rank}.safetensors")
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 def of_ranks(folder, count):
     return [load_file(Path(folder) / f"rank{rank}.safetensors") for rank in range(count)]
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
+def weights_of(stored, update):
+    """The weights that an update of a process started from."""
+    prefix = f"weights{update}/"
+    return {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}

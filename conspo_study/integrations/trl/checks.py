@@ -104,10 +104,6 @@ def _of_the_loss(args: Any, options: ObjectiveOptions, exact: bool, on_scores: b
             "multi_objective_aggregation normalises rewards before they are added, which here "
             "verdicts and objectives do: set it to 'sum_then_normalize'"
         )
-    if args.beta and getattr(args, "use_bias_correction_kl", False):
-        problems.append(
-            "use_bias_correction_kl weighs the KL by ratios, which are 1 here: set it to False"
-        )
     return problems
 
 
@@ -126,6 +122,10 @@ def _of_the_batches(args: Any, options: ObjectiveOptions) -> list[str]:
             f"an update takes {steps} micro-batches and a generation batch has {parts}: set "
             f"steps_per_generation={-(-parts // steps) * steps}, a multiple of "
             "gradient_accumulation_steps"
+        )
+    if args.beta and getattr(args, "use_bias_correction_kl", False):
+        problems.append(
+            "use_bias_correction_kl weighs the KL by ratios, which are 1 here: set it to False"
         )
     if isinstance(options, DisCOOptions) and options.kl_penalty and steps > 1:
         problems.append(

@@ -81,9 +81,9 @@ def with_objective(
         {
             "__doc__": f"{trainer.__name__} that minimises {options!r}.",
             "_name": options.name,
-            "objective": options,
-            "judge": judge,
-            "threshold": threshold,
+            "objective_options": options,
+            "verdict_judge": judge,
+            "verdict_threshold": threshold,
             "force_exact": exact,
         },
     )
@@ -92,9 +92,9 @@ def with_objective(
 class _ObjectiveTrainer:
     """What `with_objective` puts in front of a GRPO trainer."""
 
-    objective: ObjectiveOptions
-    judge: str | None
-    threshold: float | None
+    objective_options: ObjectiveOptions
+    verdict_judge: str | None
+    verdict_threshold: float | None
     force_exact: bool
     accelerator: Any
     args: Any
@@ -110,18 +110,18 @@ class _ObjectiveTrainer:
         self._parts: list[Part] = []
         self._waiting: dict[str, Any] | None = None
         super().__init__(*args, **kwargs)
-        self._on_scores = is_score_based(self.objective)
+        self._on_scores = is_score_based(self.objective_options)
         self._exact = self.force_exact or not updates_are_aligned(self.args)
         fused = bool(getattr(self, "use_liger_kernel", False))
-        check_settings(self.args, self.objective, self._exact, self._on_scores, fused)
+        check_settings(self.args, self.objective_options, self._exact, self._on_scores, fused)
         names: list[str] = self.reward_func_names  # type: ignore[attr-defined]
-        self._column = judge_column(names, self.judge, self.objective)
+        self._column = judge_column(names, self.verdict_judge, self.objective_options)
         if self.accelerator.is_main_process:
             form = "live scores of whole groups" if self._exact else "credits"
             _LOGGER.warning(
-                "%s by %s: TRL's ratios are 1, and its scale_rewards, epsilon and importance "
-                "weights do not act. KL (beta) and entropy bonus are added as TRL adds them.",
-                self.objective.name,
+                "%s by %s: TRL's own ratios are 1, and its scale_rewards and epsilon do not act. "
+                "KL (beta) and entropy bonus are added as TRL adds them.",
+                self.objective_options.name,
                 form,
             )
 
@@ -129,7 +129,9 @@ class _ObjectiveTrainer:
         rewards: Tensor = super()._calculate_rewards(*args, **kwargs)  # type: ignore[misc]
         if self.model.training:
             weights = self.reward_weights  # type: ignore[attr-defined]
-            self._judged = judged(rewards, weights, self._column, self.threshold, self.objective)
+            self._judged = judged(
+                rewards, weights, self._column, self.verdict_threshold, self.objective_options
+            )
         return rewards
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
@@ -194,7 +196,7 @@ class _ObjectiveTrainer:
         self._parts = parts_of(
             found,
             lengths,
-            self.objective,
+            self.objective_options,
             generations=args.num_generations,
             processes=self.accelerator.num_processes,
             parts=args.steps_per_generation if self._exact else 1,
@@ -241,7 +243,7 @@ class _ObjectiveTrainer:
             rows_of_all(accelerator, logprobs, mask, old, correction, on_scores=self._on_scores),
             self._parts[part].plan,
             self._parts[part].totals,
-            self.objective,
+            self.objective_options,
             Progress(self.state.global_step, self.state.max_steps),
             on_scores=self._on_scores,
             max_response_length=args.max_completion_length,
