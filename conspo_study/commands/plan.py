@@ -12,6 +12,7 @@ import tyro
 from conspo_study.commands import exits
 from conspo_study.commands.options import Count, Flag, StudyChoice, StudyOptions
 from conspo_study.commands.study_files import (
+    holds_study,
     is_file_name,
     packaged_studies,
     run_study_file,
@@ -49,7 +50,7 @@ class Plan(StudyChoice, Verb):
 
     def run(self, console: Console) -> int:
         folder = typed_path(self.study)
-        if _holds_study(folder) or not _is_study(self.study):
+        if holds_study(folder) or not _is_study(self.study):
             self._plan_folder(folder, console)
             return exits.OK
         require("planning a study file", "study")
@@ -89,12 +90,6 @@ class Plan(StudyChoice, Verb):
             folder=place,
             gpu_memory=self.gpu_memory,
         )
-
-
-def _holds_study(folder: Path) -> bool:
-    from conspo_study.results.names import DEFINITION, LOG
-
-    return any((folder / name).exists() for name in (DEFINITION, LOG))
 
 
 def _is_study(word: str) -> bool:

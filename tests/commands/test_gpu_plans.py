@@ -143,7 +143,7 @@ def test_a_study_that_has_begun_is_planned_for_another_gpu(capsys, tmp_path, mon
     study = chosen_study(
         margin_sweep, StudyChoice(preset="lab/qwen2.5-0.5b-gsm8k", confirm=False), {}
     )
-    monkeypatch.setattr("conspo_study.commands.plan._holds_study", lambda folder: True)
+    monkeypatch.setattr("conspo_study.commands.plan.holds_study", lambda folder: True)
     monkeypatch.setattr(Study, "of_folder", lambda folder, trust_code=False: study)
     assert main(["plan", str(tmp_path / "results/x"), "--gpu-memory", "16"]) == 2
     shown = capsys.readouterr()
