@@ -9,6 +9,7 @@ from analysis.load.runs.logs import log_rows
 from analysis.load.runs.names import files_in
 from analysis.load.runs.rows import MOST_BYTES, MOST_ROWS, Reading, Row, Runs, RunsUnreadable
 from analysis.load.runs.tables import table_rows
+from analysis.load.text import visible
 from conspo_study.untrusted import read_regular
 
 _BOM = b"\xef\xbb\xbf"
@@ -28,11 +29,9 @@ def read_runs(paths: Sequence[Path], reading: Reading) -> Runs:
         metric, its_rows, its_notes = _read(path, reading, inside)
         metrics.setdefault(metric, path)
         if len(metrics) > 1:
-            first, second = list(metrics.items())[:2]
-            raise RunsUnreadable(
-                path,
-                f"its metric is {second[0]!r}, that of {first[1]} {first[0]!r}: name one: --metric",
-            )
+            (before, where), (after, _) = list(metrics.items())[:2]
+            problem = f"its metric is {visible(after, 60)}, that of {where} {visible(before, 60)}"
+            raise RunsUnreadable(path, f"{problem}: name one with --metric")
         rows += its_rows
         notes += its_notes
         if len(rows) > MOST_ROWS:

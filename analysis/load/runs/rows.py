@@ -72,5 +72,5 @@ def one_metric(path: Path, known: Sequence[str], asked: str | None) -> str:
             raise RunsUnreadable(path, f"it has several metrics; name one: --metric, of {listed}")
         return known[0]
     if asked not in known:
-        raise RunsUnreadable(path, f"it has no metric {visible(asked, 60)!r}, but {listed}")
+        raise RunsUnreadable(path, f"it has no metric '{visible(asked, 60)}', but {listed}")
     return asked

@@ -67,7 +67,7 @@ class _Lines:
             raise RunsUnreadable(path, "it has no titles of columns in its first line", 1)
         for title in self.titles:
             if title and self.titles.count(title) > 1:
-                raise RunsUnreadable(path, f"two columns are named {visible(title, 60)!r}", 1)
+                raise RunsUnreadable(path, f"two columns are named '{visible(title, 60)}'", 1)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         try:
@@ -102,13 +102,13 @@ class _Lines:
             return float(field)
         except ValueError:
             shown = visible(field, 40)
-            raise self.problem(f"{visible(title, 60)} is {shown!r}, no number", line) from None
+            raise self.problem(f"{visible(title, 60)} is '{shown}', no number", line) from None
 
     def whole(self, field: str, title: str, line: int) -> int:
         """The whole number in a field, also where a program wrote it as 3.0."""
         if re.fullmatch(r"\s*-?\d{1,18}(\.0*)?\s*", field) is None:
             shown = visible(field, 40)
-            raise self.problem(f"{visible(title, 60)} is {shown!r}, no whole number", line)
+            raise self.problem(f"{visible(title, 60)} is '{shown}', no whole number", line)
         return int(field.partition(".")[0])
 
 
@@ -187,7 +187,7 @@ def _columns_of_runs(
         if names is None:
             raise RunsUnreadable(
                 lines.path,
-                f"the run {visible(run, 60)!r} does not say its setting and seed: name runs "
+                f"the run '{visible(run, 60)}' does not say its setting and seed: name runs "
                 "SETTING-sSEED, such as tau1-s0, or export the table of runs with their seeds",
                 1,
             )
