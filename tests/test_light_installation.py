@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from bare_environments import BareEnvironment, build_wheel, uv
+from run_files import five_by_five, table
 
 from conspo_study import extras
 from conspo_study.commands.command_line import main
@@ -156,6 +157,14 @@ def test_a_verb_that_reads_works_in_a_light_installation(verb, light, results, t
     if verb == "report":
         assert (results / "report.html").stat().st_size > 10_000
         assert (results / "figures" / "learning_curves.png").is_file()
+
+
+@pytest.mark.slow
+def test_runs_of_any_trainer_are_compared_in_a_light_installation(light, tmp_path):
+    (tmp_path / "runs.csv").write_text(table(five_by_five()))
+    done = light.run("conspo", "compare", "runs.csv", cwd=tmp_path)
+    assert done.returncode == 0 and "tau 1 minus grpo: +0.05558 on 5" in done.stdout, done.stderr
+    assert (tmp_path / "comparison" / "differences.png").stat().st_size > 5000
 
 
 @pytest.mark.slow

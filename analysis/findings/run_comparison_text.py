@@ -48,7 +48,7 @@ def run_table(comparison: RunComparison) -> TextTable:
                 number(item.value, _SIGNED),
                 interval(low, high, _SIGNED),
                 p_value(item.adjusted),
-                number(_detectable(comparison, item), _PLAIN),
+                number(_detectable(comparison, item), ".2g"),
                 _finding(comparison, item),
             )
         )
@@ -105,10 +105,15 @@ def run_lines(comparison: RunComparison) -> list[str]:
     ]
     lines += comparison.notes
     count = len(comparison.differences)
+    level = f"the level {comparison.alpha:.3g}"
     if count > 1:
+        lines.append(f"The {count} differences are one family, for which Holm's p is corrected.")
+        level += f", 5 % / {count}"
+    if any(item.contrast for item in comparison.differences):
         lines.append(
-            f"The {count} differences are one family: Holm's p is corrected for it, and what can "
-            f"be detected is at its level, {comparison.alpha:.3g}."
+            f"Can detect: the true difference that the test finds with probability "
+            f"{100 * POWER:.0f} % at {level}; in brackets its range, since few seeds know their "
+            "own spread badly."
         )
     lines += [_sentence(comparison, item) for item in comparison.differences]
     return lines + _selection(comparison)
@@ -159,9 +164,8 @@ def _sentence(comparison: RunComparison, item: SettingDifference) -> str:
         what = "too few seeds for a claim"
     return (
         f"{shown}, 95 % CI {ends}, Holm's p {p_value(item.adjusted)}: "
-        f"{what or 'no difference is shown'}. A true difference of {size:.3g} "
-        f"({plausible[0]:.2g} to {plausible[1]:.2g}, since the spread is known from these seeds "
-        f"alone) is found with probability {100 * POWER:.0f} %."
+        f"{what or 'no difference is shown'}; can detect {size:.2g} ({plausible[0]:.2g} to "
+        f"{plausible[1]:.2g})."
     )
 
 
