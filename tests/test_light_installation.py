@@ -179,6 +179,23 @@ def test_a_light_installation_says_what_running_a_study_needs(light, results, tm
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="the oldest versions have no wheels for it")
+def test_the_oldest_versions_that_are_allowed_read_and_analyse(
+    wheel, results, tmp_path_factory, tmp_path
+):
+    """All but torch, whose older builds are gigabytes."""
+    wanted = [one for one in PROJECT["dependencies"] if name_of(one) != "torch"]
+    oldest = ("--resolution", "lowest-direct")
+    folder = tmp_path_factory.mktemp("oldest") / "env"
+    environment = BareEnvironment(folder, *wanted, options=oldest)
+    environment.install("--no-deps", wheel)
+    (tmp_path / "runs.csv").write_text(table(five_by_five()))
+    for words in (("compare", "runs.csv"), ("report", results), ("status", results)):
+        done = environment.run("conspo", *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 def test_a_light_installation_stands_beside_trl(wheel, results, tmp_path_factory, tmp_path):
     beside = BareEnvironment(tmp_path_factory.mktemp("trl") / "env", wheel, "trl==1.16.0")
     trainers = "from trl import GRPOConfig, GRPOTrainer"

@@ -116,7 +116,7 @@ class Compare(Verb):
 
     def _compare_runs(self) -> None:
         from analysis.load.runs import Reading
-        from analysis.report.compare_runs import print_run_comparison
+        from analysis.report import print_run_comparison
 
         for path in self.paths:
             if path.is_dir() and holds_study(path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PINNED = ("--constraint", ROOT / "constraints.txt")
 PARTS = ("conspo_study", "analysis", "studies", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -48,19 +49,22 @@ def build_wheel(folder):
 class BareEnvironment:
     """An environment of its own in `folder`, with the packages that are asked for."""
 
-    def __init__(self, folder, *wanted):
+    def __init__(self, folder, *wanted, options=PINNED):
         begun = time.monotonic()
         made = uv("venv", "--quiet", "--python", sys.executable, folder)
         assert made.returncode == 0, made.stderr
         self.bin = folder / ("Scripts" if os.name == "nt" else "bin")
-        options = ("--quiet", "--link-mode", "hardlink", "--python", self.bin / "python")
-        pins = ("--constraint", ROOT / "constraints.txt")
-        done = uv("pip", "install", *options, *pins, *wanted)
-        assert done.returncode == 0, done.stderr
+        self.install(*options, *wanted)
         files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
         size = sum(path.stat().st_size for path in files)
         took = time.monotonic() - begun
         print(f"{' '.join(map(str, wanted))}: {size / 1e6:.0f} MB in {took:.1f} s")
+
+    def install(self, *words):
+        """Adds packages, or one of them as the options say."""
+        options = ("--quiet", "--link-mode", "hardlink", "--python", self.bin / "python")
+        done = uv("pip", "install", *options, *words)
+        assert done.returncode == 0, done.stderr
 
     def run(self, program, *words, cwd):
         """What a program of the environment does; Python sees neither this tree nor its tests."""
