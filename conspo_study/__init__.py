@@ -3,11 +3,14 @@
     from conspo_study import Anchor, Choice, RunConfig, Study, main     # in a study file
     from conspo_study import PRESETS, Anchor, Choice, Study, load       # in a notebook
 
-Each name is imported when it is first used.
+Each name is imported when it is first used. `Study` and `main` need the extra `study`; without it
+they raise MissingPackage.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from conspo_study.extras import require
 
 if TYPE_CHECKING:
     from analysis.load.study import load_study as load
@@ -72,11 +75,15 @@ _HOMES = {
     "with_overrides": "conspo_study.config",
 }
 _NAMES_THERE = {"load": "load_study"}
+_RUNNING = {"Study", "main"}
+"""They run studies, which a light installation cannot."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _RUNNING:
+        require(f"conspo_study.{name}", "study")
     return getattr(import_module(_HOMES[name]), _NAMES_THERE.get(name, name))
 
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"text", "files", "seeds", "machine", "plugins", "records", "statistics"},
-    {"config", "processes", "untrusted"},
+    {"config", "processes", "untrusted", "extras"},
     {"policy"},
     {"data", "rollout", "reward", "objective", "update", "evaluation", "results"},
     {"definition"},
@@ -30,7 +30,7 @@ FLOORS = (
 FLOOR = {wing: floor for floor, wings in enumerate(FLOORS) for wing in wings}
 READERS = {"watch", "tracking", "analysis"}
 """They read what is stored, whatever wrote it."""
-READ = {"records", "results", "statistics", "text", "files", "untrusted"}
+READ = {"records", "results", "statistics", "text", "files", "untrusted", "extras"}
 ROOMS = ("load", "statistics", "tables", "findings", "figures", "report")
 """Of `analysis`, in the same order."""
 LOOSE = 6

@@ -19,6 +19,7 @@ from analysis.statistics.intervals import (
     mean_interval,
     paired_difference,
 )
+from analysis.statistics.selection import SelectionBias, advantages
 from conspo_study.records import TrialState, is_generated
 from conspo_study.results.table import TrialRow
 
@@ -69,24 +70,6 @@ class Confirmed:
 
 
 @dataclass(frozen=True)
-class SelectionBias:
-    """The lead of the winner over the baselines in the search, beyond the confirmed one."""
-
-    winner_drop: float
-    anchors_drop: float
-    """Mean drop of the baselines: the effect of other seeds and problems without selection."""
-    anchors: int
-    interval: Interval | None
-    """95 % Welch interval of the difference of the two, over the seeds; None when the search or the
-    confirmation has a single one."""
-
-    @property
-    def estimate(self) -> float:
-        """Drop of the winner minus mean drop of the baselines."""
-        return self.winner_drop - self.anchors_drop
-
-
-@dataclass(frozen=True)
 class Confirmation:
     """The confirmed trials of a study so far."""
 
@@ -118,8 +101,8 @@ class Confirmation:
         if winner is None or winner.drop is None or not usable:
             return None
         drops = [anchor.drop for anchor in usable if anchor.drop is not None]
-        searched = _advantages(winner.selected_on, [anchor.selected_on for anchor in usable])
-        again = _advantages(winner.values, [anchor.values for anchor in usable])
+        searched = advantages(winner.selected_on, [anchor.selected_on for anchor in usable])
+        again = advantages(winner.values, [anchor.values for anchor in usable])
         interval = difference_interval(searched, again)
         return SelectionBias(winner.drop, fmean(drops), len(usable), interval)
 
@@ -169,12 +152,6 @@ def _search_is_over(study: StudyResults) -> bool:
     budget = table.trials or study.definition.get("trials") or 0
     confirmed = any(study.best and row.of == study.best.id for row in table.confirmations)
     return over and (table.finished or confirmed or len(table.rows) >= budget)
-
-
-def _advantages(values: Mapping[int, float], others: list[Mapping[int, float]]) -> list[float]:
-    """Per seed that all have: a trial's value minus the mean of the others'."""
-    shared = sorted(set(values).intersection(*others))
-    return [values[seed] - fmean(other[seed] for other in others) for seed in shared]
 
 
 def _evaluation(study: StudyResults, trial: str) -> Mapping[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 
-from analysis.findings.confirmation import Confirmation, Confirmed, SelectionBias
+from analysis.findings.confirmation import Confirmation, Confirmed
 from analysis.findings.naming import describe, mean_and_seeds
 from analysis.load.text import metric_label
 from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference
+from analysis.statistics.selection import SelectionBias
 from analysis.tables.numbers import interval
 from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow

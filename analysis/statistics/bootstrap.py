@@ -43,8 +43,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to import
 
+from analysis.statistics.contrast import Contrast
 from analysis.statistics.scores import Floats, Scores, aligned
 
 Statistic = Literal["mean", "iqm"]
@@ -72,12 +72,8 @@ class Estimate:
     """Of the two-sided test that a difference is zero; None when it is no difference."""
     no_interval: str = ""
     """Why there is no interval, for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    error: float
-    freedom: float
+    contrast: Contrast | None = None
+    """What the interval was computed from; None without one."""
 
 
 def estimate(
@@ -142,9 +138,9 @@ def _estimate(
     if spread is None:
         reason = reason or "the scores do not vary"
         return Estimate(value, None, None, seeds, problems, no_interval=reason)
-    half = float(stdtrit(spread.freedom, (1 + confidence) / 2)) * spread.error
-    p_value = 2 * float(stdtr(spread.freedom, -abs(value) / spread.error)) if test else None
-    return Estimate(value, value - half, value + half, seeds, problems, p_value)
+    found = Contrast(value, *spread)
+    p_value = found.p_value if test else None
+    return Estimate(value, *found.interval(confidence), seeds, problems, p_value, contrast=found)
 
 
 def _obstacle(scores: Scores) -> str:
@@ -162,7 +158,7 @@ def _obstacle(scores: Scores) -> str:
 
 def _spread(
     arms: Sequence[Scores], statistic: Callable[[Floats], Floats], draws: int
-) -> _Spread | None:
+) -> tuple[float, float] | None:
     """Standard error and degrees of freedom; None when nothing varies."""
     rng = np.random.default_rng(0)
     seeds = len(arms[0].seeds)
@@ -193,7 +189,7 @@ def _spread(
         + of_problems**2 / freedom_problems
         + shared**2 / ((seeds - 1) * freedom_problems)
     )
-    return _Spread(math.sqrt(total), max(seeds - 1.0, total**2 / parts))
+    return math.sqrt(total), max(seeds - 1.0, total**2 / parts)
 
 
 def _counts(rng: np.random.Generator, items: int, draws: int) -> npt.NDArray[np.intp]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit  # scipy.stats takes a second to import
+
+from analysis.statistics.contrast import Contrast
 
 FEWEST_SEEDS = 3
 """Fewer seeds support no claim: their interval is wide and depends much on normality."""
@@ -43,10 +44,14 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     n = len(values)
     if n < 2:
         return None
-    mean = float(np.mean(values))
-    error = float(np.std(values, ddof=1)) / math.sqrt(n)
-    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * error
-    return Interval(mean, mean - half, mean + half, n)
+    found = mean_contrast(values)
+    return Interval(found.value, *found.interval(confidence), n)
+
+
+def mean_contrast(values: Sequence[float]) -> Contrast:
+    """The mean of two independent values or more, with its error."""
+    n = len(values)
+    return Contrast(float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(n), n - 1)
 
 
 def paired_difference(
@@ -75,13 +80,20 @@ def difference_interval(
     sizes = len(values), len(reference)
     if min(sizes) < 2:
         return None
+    found = difference_contrast(values, reference)
+    return Interval(found.value, *found.interval(confidence), min(sizes))
+
+
+def difference_contrast(values: Sequence[float], reference: Sequence[float]) -> Contrast:
+    """Mean of `values` minus that of `reference`, independent, two or more each: Welch's error and
+    Satterthwaite's degrees of freedom."""
     mean = float(np.mean(values) - np.mean(reference))
-    parts = [float(np.var(sample, ddof=1)) / len(sample) for sample in (values, reference)]
+    samples = (values, reference)
+    parts = [float(np.var(sample, ddof=1)) / len(sample) for sample in samples]
     variance = sum(parts)
     if variance == 0:
-        return Interval(mean, mean, mean, min(sizes))
+        return Contrast(mean, 0.0, min(map(len, samples)) - 1)
     freedom = variance**2 / sum(
-        part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True)
+        part**2 / (len(sample) - 1) for part, sample in zip(parts, samples, strict=True)
     )
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
-    return Interval(mean, mean - half, mean + half, min(sizes))
+    return Contrast(mean, math.sqrt(variance), freedom)

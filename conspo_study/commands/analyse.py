@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from conspo_study.commands import exits
-from conspo_study.commands.options import Flag, Name, OptionalPath
+from conspo_study.commands.options import Count, Flag, Name, Names, OptionalPath, joined
+from conspo_study.commands.study_files import holds_study
 from conspo_study.commands.typed_paths import Folder, TypedPath
 from conspo_study.commands.verb import Verb
 from conspo_study.records import StudyError
@@ -21,6 +23,8 @@ Folders = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(metavar="PATH ...", help_behavior_hint=""),
 ]
+_RUNS = (".csv", ".tsv", ".json", ".jsonl")
+"""Endings of files of runs."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +57,87 @@ class Report(Verb):
 
 @dataclass(frozen=True)
 class Compare(Verb):
-    """Print the differences between two studies.
+    """Compare two studies, or runs of any trainer.
 
-    Trial by trial.
+        conspo compare results/a results/b
+        conspo compare runs.csv --reference grpo
+        conspo compare runs/ --metric eval_reward --step 400
+
+    Two results directories are compared trial by trial. Files are CSV with columns setting, seed
+    and a metric (problem and step if there are any), charts that W&B or TensorBoard exported,
+    trainer_state.json of TRL, or lines of JSON as verl logs them; a folder stands for its files. In
+    a file of one run, the name tells: tau1-s0.json is setting tau1, seed 0.
     """
 
-    first: Folder
-    """A results directory."""
-    second: Folder
-    """The results directory that is subtracted from it."""
+    paths: Folders = ()
+    """Two results directories, or files of runs, or folders of them."""
     markdown: Flag = False
     """Print a Markdown table."""
+    reference: Name = None
+    """Setting that the others are compared with; else the first."""
+    metric: Name = None
+    """Metric, where the files have several."""
+    step: Count = None
+    """Step to compare at; else the last that all runs have."""
+    lower_is_better: Flag = False
+    """Smaller values of the metric are better."""
+    selected: Name = None
+    """Setting that was chosen as the best of these: estimates its selection bias."""
+    unpaired: Flag = False
+    """Do not pair seeds: Welch's test."""
+    setting: Names = ()
+    """Columns that name the setting together; else setting."""
+    seed: Name = None
+    """Column of the seed; else seed."""
+    output: OptionalPath = None
+    """Folder for differences.csv, .pdf and .png of runs; else comparison."""
 
     def run(self, console: Console) -> int:
+        if not self.paths:
+            raise StudyError(
+                "name two results directories, or files of runs: conspo compare runs.csv"
+            )
+        if any(path.suffix.lower() in _RUNS for path in self.paths) or all(
+            path.is_dir() and not holds_study(path) for path in self.paths
+        ):
+            self._compare_runs()
+            return exits.OK
         from analysis.report import print_comparison
 
-        print_comparison(self.first, self.second, markdown=self.markdown)
+        if len(self.paths) != 2:
+            raise StudyError("two results directories are compared, no more and no fewer")
+        for field in fields(self):
+            given = getattr(self, field.name) != field.default
+            if given and field.name not in ("paths", "markdown"):
+                option = field.name.replace("_", "-")
+                raise StudyError(f"--{option} is about files of runs, and {self.paths[0]} is none")
+        print_comparison(*self.paths, markdown=self.markdown)
         return exits.OK
+
+    def _compare_runs(self) -> None:
+        from analysis.load.runs import Reading
+        from analysis.report import print_run_comparison
+
+        for path in self.paths:
+            if path.is_dir() and holds_study(path):
+                raise StudyError(
+                    f"{path} is a results directory, which compares with another one alone; its "
+                    "values by seed are in the table of conspo report"
+                )
+        given: dict[str, Any] = {"setting": joined(self.setting)} if self.setting else {}
+        if self.seed is not None:
+            given["seed"] = self.seed
+        print_run_comparison(
+            self.paths,
+            self.output or Path("comparison"),
+            Reading(metric=self.metric, **given),
+            step=self.step,
+            reference=self.reference,
+            lower_is_better=self.lower_is_better,
+            unpaired=self.unpaired,
+            selected=self.selected,
+            markdown=self.markdown,
+        )
 
 
 @dataclass(frozen=True)

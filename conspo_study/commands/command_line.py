@@ -25,6 +25,7 @@ from conspo_study.commands.run import Extend, Resume, Run
 from conspo_study.commands.settings import Settings
 from conspo_study.commands.upkeep import Export, Repair, Track
 from conspo_study.commands.verb import Verb
+from conspo_study.extras import MissingPackage
 from conspo_study.processes.output import lasting_output
 
 VERBS: Mapping[str, type[Verb]] = {
@@ -66,12 +67,13 @@ def main(words: Sequence[str] | None = None) -> int:
         from conspo_study.terminal.console import Console
 
         console = Console(quiet=command.silent)
+        mistakes: tuple[type[Exception], ...] = (*command.BAD_INPUT, MissingPackage)
         try:
             return command.run(console)
         except KeyboardInterrupt:
             console.line("Interrupted.")
             return exits.INTERRUPTED
-        except command.BAD_INPUT as error:
+        except mistakes as error:
             print(f"error: {_message(error)}", file=sys.stderr)
             return exits.BAD_INPUT
 

@@ -12,6 +12,7 @@ import tyro
 from conspo_study.commands import exits
 from conspo_study.commands.options import Count, Flag, StudyChoice, StudyOptions
 from conspo_study.commands.study_files import (
+    holds_study,
     is_file_name,
     packaged_studies,
     run_study_file,
@@ -19,6 +20,7 @@ from conspo_study.commands.study_files import (
 )
 from conspo_study.commands.typed_paths import typed_path
 from conspo_study.commands.verb import Verb
+from conspo_study.extras import require
 from conspo_study.records import StudyError
 
 if TYPE_CHECKING:
@@ -48,9 +50,10 @@ class Plan(StudyChoice, Verb):
 
     def run(self, console: Console) -> int:
         folder = typed_path(self.study)
-        if _holds_study(folder) or not _is_study(self.study):
+        if holds_study(folder) or not _is_study(self.study):
             self._plan_folder(folder, console)
             return exits.OK
+        require("planning a study file", "study")
         choice = {field.name: getattr(self, field.name) for field in fields(StudyChoice)}
         return run_study_file(
             study_file(self.study),
@@ -87,12 +90,6 @@ class Plan(StudyChoice, Verb):
             folder=place,
             gpu_memory=self.gpu_memory,
         )
-
-
-def _holds_study(folder: Path) -> bool:
-    from conspo_study.results.names import DEFINITION, LOG
-
-    return any((folder / name).exists() for name in (DEFINITION, LOG))
 
 
 def _is_study(word: str) -> bool:

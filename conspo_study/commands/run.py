@@ -13,6 +13,7 @@ from conspo_study.commands.options import Count, Flag, StudyOptions
 from conspo_study.commands.study_files import packaged_studies, run_study_file, study_file
 from conspo_study.commands.typed_paths import Folder
 from conspo_study.commands.verb import Verb
+from conspo_study.extras import require
 from conspo_study.records import StudyError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Run(StudyOptions, Verb):
         return f"{super().description()}\n\nPackaged studies: {', '.join(packaged_studies())}."
 
     def run(self, console: Console) -> int:
+        require("running a study", "study")
         options = {field.name: getattr(self, field.name) for field in fields(StudyOptions)}
         return run_study_file(study_file(self.study), StudyOptions(**options))
 
@@ -78,6 +80,7 @@ class Resume(Verb):
         return self.quiet
 
     def run(self, console: Console) -> int:
+        require("running a study", "study")
         from conspo_study.commands.carry_out import carry_out
 
         return carry_out(lambda: self._continue(console), report, console)

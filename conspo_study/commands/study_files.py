@@ -52,6 +52,13 @@ def is_file_name(word: str) -> bool:
     return word.endswith(".py")
 
 
+def holds_study(folder: Path) -> bool:
+    """Whether a study has begun in the folder."""
+    from conspo_study.results.names import DEFINITION, LOG
+
+    return any((folder / name).exists() for name in (DEFINITION, LOG))
+
+
 def study_file(word: str) -> Path:
     """The file of a study that is named or whose path is given. Raises StudyError where there is
     none, naming those that are near."""

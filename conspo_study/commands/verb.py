@@ -20,7 +20,8 @@ class Verb(ABC):
     """
 
     BAD_INPUT: ClassVar[tuple[type[Exception], ...]] = (StudyError, ValueError, OSError)
-    """Errors that are answered with their message and exit status 2; others are bugs."""
+    """Errors that are answered with their message and exit status 2, as a MissingPackage is; others
+    are bugs."""
 
     @classmethod
     def description(cls) -> str:

@@ -10,12 +10,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from conspo_study.config.places import cache_root
 from conspo_study.data.benchmarks import Hub, NamedSet
+from conspo_study.extras import lack
 from conspo_study.files import write_atomic
 from conspo_study.text import one_line
 
@@ -49,11 +49,10 @@ def fetch(entry: NamedSet) -> Path:
 def cannot_fetch(names: Iterable[str]) -> str | None:
     """Why these sets, which are not on this machine, cannot be fetched, as far as that is known
     without a network; None if nothing speaks against it."""
-    if find_spec("datasets") is not None:
-        return None
-    return (
-        f"{', '.join(names)}: not among the files of data.folder, and fetching from the hub needs "
-        "a library: pip install datasets (or name a folder with --data-dir)"
+    lacking = lack("fetching from the hub", "hub")
+    return lacking and (
+        f"{', '.join(names)}: not among the files of data.folder, and {lacking} (or name a folder "
+        "with --data-dir)"
     )
 
 
@@ -71,10 +70,7 @@ def _rows(entry: NamedSet) -> Iterable[Mapping[str, Any]]:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise HubError(
-            f"{entry.name} is not among the files of data.folder, and fetching {hub.path} from the "
-            "hub needs a library: pip install datasets (or name a folder with --data-dir)"
-        ) from error
+        raise HubError(cannot_fetch([entry.name]) or f"{entry.name}: {one_line(error)}") from error
     try:
         rows: Any = load_dataset(hub.path, hub.config, split=hub.split)
     except Exception as error:  # any error of network, hub or disk

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
+from conspo_study.extras import require
 from conspo_study.text import first_line
 
 
@@ -16,11 +15,8 @@ class NoModelError(PolicyError, FileNotFoundError):
 
 
 def require_peft() -> None:
-    """Raise ModuleNotFoundError, with the command to install it, where peft is missing."""
-    if find_spec("peft") is None:
-        raise ModuleNotFoundError(
-            "policy.lora_rank: adapters need peft: pip install 'conspo-study[lora]'"
-        )
+    """Raise MissingPackage, with the command to install it, where peft is missing."""
+    require("policy.lora_rank", "lora")
 
 
 def reason(error: BaseException) -> str:

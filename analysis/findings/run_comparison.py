@@ -1,0 +1,229 @@
+"""Settings of anyone's runs against one of them, seed by seed: differences, tests, power.
+
+The family is every other setting against the reference. Each difference has its 95 % interval and
+one that holds for the whole family at once (Bonferroni), Holm's p, and the smallest difference that
+this test would have found, at the level that the family leaves it (alpha / m).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from statistics import fmean, stdev
+
+from analysis.findings.runs_at_step import RunsAtStep
+from analysis.load.text import visible
+from analysis.statistics.bootstrap import difference
+from analysis.statistics.contrast import Contrast
+from analysis.statistics.holm import holm
+from analysis.statistics.intervals import (
+    difference_contrast,
+    mean_contrast,
+    paired_difference,
+)
+from analysis.statistics.scores import Scores, aligned
+from analysis.statistics.selection import SelectionBias, left_out_bias
+from conspo_study.statistics.power import ALPHA
+from conspo_study.text import counted
+
+_SAME = 1e-12
+"""A spread below this share of the values is rounding."""
+
+
+class Pairing(StrEnum):
+    """How a difference was taken."""
+
+    SEEDS = "by seed"
+    PROBLEMS = "by seed and problem"
+    NONE = "none (Welch)"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingDifference:
+    """A setting minus the reference."""
+
+    setting: str
+    pairing: Pairing
+    value: float
+    by_seed: Mapping[int, float]
+    """Of the shared seeds; empty where seeds are not paired."""
+    seeds: tuple[int, int]
+    """Seeds of the setting and of the reference that count."""
+    problems: int
+    """Shared problems; 0 where there are none or they are taken as fixed."""
+    contrast: Contrast | None
+    """None where there is no interval."""
+    reason: str = ""
+    """Why there is none."""
+    adjusted: float | None = None
+    """Holm's p."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """All settings against the reference."""
+
+    runs: RunsAtStep
+    reference: str
+    differences: tuple[SettingDifference, ...]
+    lower_is_better: bool
+    notes: tuple[str, ...]
+    """What was decided, in sentences."""
+    selected: str | None = None
+    """The setting that a search chose."""
+    bias: SelectionBias | None = None
+    """Of choosing the best of these settings; None unless `selected` is given."""
+
+    @property
+    def alpha(self) -> float:
+        """Level that the family leaves each difference at least."""
+        return ALPHA / max(1, len(self.differences))
+
+
+def compare_runs(
+    runs: RunsAtStep,
+    *,
+    reference: str | None = None,
+    lower_is_better: bool = False,
+    unpaired: bool = False,
+    selected: str | None = None,
+) -> RunComparison:
+    """Compare every setting with the reference, by default the first.
+
+    unpaired: treat seeds of two settings as unrelated. selected: the setting that was chosen as
+    the best of these. Raises ValueError for a setting that is not there, and for a single one.
+    """
+    settings = list(runs.values)
+    if len(settings) < 2:
+        raise ValueError(
+            f"one setting, {visible(settings[0], 60)}, has nothing to be compared with: give files "
+            "of several, or name the columns that make a setting with --setting"
+        )
+    notes = list(runs.notes)
+    if reference is None:
+        notes.append(f"The reference is {visible(settings[0], 60)}, the first; --reference NAME.")
+    chosen = _known(reference or settings[0], settings, "--reference")
+    found = [_difference(runs, name, chosen, unpaired) for name in settings if name != chosen]
+    p_values = [item.contrast.p_value if item.contrast else None for item in found]
+    differences = tuple(
+        replace(item, adjusted=p) for item, p in zip(found, holm(p_values), strict=True)
+    )
+    notes += _unpaired_notes(runs, chosen, differences, unpaired)
+    bias = None
+    if selected is not None:
+        _known(selected, settings, "--selected")
+        bias = left_out_bias(runs.values, lower_is_better=lower_is_better)
+    return RunComparison(runs, chosen, differences, lower_is_better, tuple(notes), selected, bias)
+
+
+def _known(name: str, settings: Sequence[str], option: str) -> str:
+    if name in settings:
+        return name
+    near = difflib.get_close_matches(name, settings, 1)
+    hint = f" (did you mean {visible(near[0], 60)}?)" if near else ""
+    listed = ", ".join(visible(one, 60) for one in settings[:20])
+    raise ValueError(f"{option} {visible(name, 60)}: no such setting{hint}; there are {listed}")
+
+
+def _difference(runs: RunsAtStep, name: str, reference: str, unpaired: bool) -> SettingDifference:
+    values, others = runs.values[name], runs.values[reference]
+    shared = values.keys() & others.keys()
+    if unpaired or len(shared) < 2 <= min(len(values), len(others)):
+        return _of_unrelated(name, values, others)
+    if runs.scores:
+        found = _by_problem(name, runs.scores[name], runs.scores[reference])
+        if found is not None:
+            return found
+    paired = paired_difference(values, others)
+    if paired is None:
+        return _of_unrelated(name, values, others)
+    by_seed = list(paired.by_seed.values())
+    size = max(abs(v) for seed in shared for v in (values[seed], others[seed]))
+    return SettingDifference(
+        name,
+        Pairing.SEEDS,
+        paired.mean,
+        paired.by_seed,
+        (len(by_seed), len(by_seed)),
+        0,
+        *_usable(mean_contrast(by_seed) if len(by_seed) > 1 else None, size),
+    )
+
+
+def _by_problem(name: str, scores: Scores, others: Scores) -> SettingDifference | None:
+    """None where the two share no problem."""
+    pair = aligned(scores, others)
+    found = difference(scores, others)
+    if pair is None or found is None:
+        return None
+    (metric,) = pair[0].benchmarks
+    means = [side.by_seed(metric) for side in pair]
+    by_seed = {seed: means[0][seed] - means[1][seed] for seed in means[0]}
+    return SettingDifference(
+        name,
+        Pairing.PROBLEMS,
+        found.value,
+        by_seed,
+        (found.seeds, found.seeds),
+        found.problems,
+        found.contrast,
+        found.no_interval,
+    )
+
+
+def _of_unrelated(
+    name: str, values: Mapping[int, float], others: Mapping[int, float]
+) -> SettingDifference:
+    samples = [*values.values()], [*others.values()]
+    contrast = difference_contrast(*samples) if min(map(len, samples)) > 1 else None
+    return SettingDifference(
+        name,
+        Pairing.NONE,
+        fmean(samples[0]) - fmean(samples[1]),
+        {},
+        (len(samples[0]), len(samples[1])),
+        0,
+        *_usable(contrast, max(map(abs, (*samples[0], *samples[1])))),
+    )
+
+
+def _usable(contrast: Contrast | None, size: float) -> tuple[Contrast | None, str]:
+    """The contrast, or why it is none. size: of the values that it was computed from."""
+    if contrast is None:
+        return None, "a single seed"
+    if contrast.error <= _SAME * size:
+        return None, "the values do not vary between seeds"
+    return contrast, ""
+
+
+def _unpaired_notes(
+    runs: RunsAtStep, reference: str, differences: Sequence[SettingDifference], unpaired: bool
+) -> list[str]:
+    others = set(runs.values[reference])
+    notes = []
+    for item in differences:
+        seeds = set(runs.values[item.setting])
+        name = visible(item.setting, 60)
+        if item.pairing is Pairing.NONE:
+            if not unpaired:
+                what = counted(len(seeds & others), "seed")
+                notes.append(
+                    f"{name} shares {what} with the reference: compared unpaired, by Welch's test."
+                )
+            continue
+        for only, owner in ((seeds - others, name), (others - seeds, "the reference")):
+            if only:
+                listed = ", ".join(map(str, sorted(only)[:10])) + (" ..." if len(only) > 10 else "")
+                notes.append(f"{name}: seed {listed} only of {owner}, left out of the difference.")
+    if unpaired:
+        notes.append("Seeds are not paired, as asked: Welch's test.")
+    if runs.scores and any(item.pairing is not Pairing.PROBLEMS for item in differences):
+        notes.append("Where problems are not paired, the intervals are for these problems alone.")
+    return notes
+
+
+def spread(values: Mapping[int, float]) -> float | None:
+    """Standard deviation over seeds; None for one."""
+    return stdev(values.values()) if len(values) > 1 else None
