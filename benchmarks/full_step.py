@@ -133,7 +133,7 @@ def prepared(name: str, rule: str | None, folder: Path) -> Job:
 
         job = replace(job, model=str(warm_start(demonstrations)))
     elif name == "smollm2":
-        from conspo_study.policy.models import model_folder
+        from conspo_study.policy.sources import model_folder
 
         job = replace(job, model=str(model_folder(PRESET.policy)))
     else:
