@@ -24,6 +24,7 @@ from conspo_study.config import ConfigError, RunConfig, parse_assignments, with_
 from conspo_study.config.fields import NAME, fields_named
 from conspo_study.config.synonyms import nearest
 from conspo_study.definition import definition_problems
+from conspo_study.definition.function import unknown_names
 from conspo_study.definition.presets import PRESETS, preset_for
 from conspo_study.forecast.placement import gpu_gib
 from conspo_study.plugins import refuse_while_importing
@@ -33,8 +34,8 @@ from conspo_study.study import Outcome, Study
 from conspo_study.terminal.console import Console
 from conspo_study.tracking.known import parse_trackers
 
-BuildStudy = Callable[[RunConfig], Study]
-"""The study to run, given the configuration that its trials share."""
+BuildStudy = Callable[[RunConfig], Study] | Study
+"""The study to run, given the configuration that its trials share, or as it is."""
 
 
 @lasting_output()
@@ -47,8 +48,10 @@ def main(
 ) -> int:
     """Parse the command line, run the study, report; returns the process's exit status.
 
-    `defaults` are the study's own changes to the preset, which `--set` overrides. Bad input ends
-    with one message on standard error and status 2 before any work starts.
+    build: a function that returns the study for a configuration, which begins with a preset; or a
+    study, such as one of a training function. `defaults` are the study's own changes to the preset,
+    which `--set` overrides. Bad input ends with one message on standard error and status 2 before
+    any work starts.
     """
     refuse_while_importing()
     handover = handed_over.get()
@@ -75,7 +78,7 @@ def run_study(
             print_plan(
                 study,
                 console,
-                preset=options.preset,
+                preset=None if isinstance(build, Study) else options.preset,
                 every_setting=options.all,
                 folder=options.results / study.name,
                 gpu_memory=options.gpu_memory,
@@ -100,6 +103,8 @@ def run_study(
 
 def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str, Any]) -> Study:
     """The declared study with what the command line changes. Raises StudyError or ConfigError."""
+    if isinstance(build, Study):
+        return _with_options(build, options)
     if options.preset not in PRESETS:
         hint = nearest(options.preset, PRESETS)
         raise StudyError(
@@ -118,14 +123,37 @@ def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str,
     except ValueError as error:
         raise StudyError(str(error)) from error
     if searched := sorted(study.space.keys() & overrides.keys()):
-        raise ConfigError(
-            [
-                f"{path}: this study searches it; --set cannot fix it. Take it out of the space in "
-                "a copy of the study's file, or choose another study"
-                for path in searched
-            ]
-        )
+        raise ConfigError(list(map(_fixed, searched)))
     return study
+
+
+def _with_options(declared: Study, options: StudyChoice) -> Study:
+    """A study that needs no preset, with what the command line changes. Raises as
+    `chosen_study`."""
+    for name, default in (("preset", StudyChoice.preset), ("data_dir", None)):
+        if getattr(options, name) != default:
+            raise StudyError(f"--{name.replace('_', '-')}: this study is declared without a preset")
+    overrides = parse_assignments(joined(options.set))
+    function = declared.function
+    problems = [*unknown_names(overrides, function, ())] if function is not None else []
+    problems += [_fixed(path) for path in sorted(declared.space.keys() & overrides.keys())]
+    if problems:
+        raise ConfigError(problems)
+    changes = {
+        **_changes(declared, options),
+        "base": with_overrides(declared.base, overrides).model_dump(mode="json"),
+    }
+    try:
+        return Study.model_validate({**declared.frozen(), **changes})
+    except ValidationError as error:
+        raise ConfigError(definition_problems(error)) from None
+
+
+def _fixed(path: str) -> str:
+    return (
+        f"{path}: this study searches it; --set cannot fix it. Take it out of the space in "
+        "a copy of the study's file, or choose another study"
+    )
 
 
 def trackers_named(names: tuple[str, ...]) -> tuple[str, ...]:

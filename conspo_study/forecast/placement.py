@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 
-from conspo_study.config import RunConfig
+from conspo_study.config import AnyRun, FunctionConfig
 from conspo_study.config.places import named_cluster
 from conspo_study.machine import smallest_gpu_bytes
 from conspo_study.records import StudyError
@@ -34,13 +34,13 @@ class Placement:
     problems: tuple[str, ...]
 
 
-def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
+def place(run: AnyRun, nodes: Sequence[Node]) -> Placement:
     """Put whole workers, each with its rollout engines, on nodes; a trial's workers may be on
     different ones."""
     workers, cpus_each, gpus_each = run.train.workers, run.cpus_per_worker, run.gpus_per_worker
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     places = [_workers_on(node, run) for node in nodes]
-    engines = run.rollout.engine == "vllm"
+    engines = not isinstance(run, FunctionConfig) and run.rollout.engine == "vllm"
     fewer_cpus = " or train.cpus_per_worker" + (
         ", or rollout.vllm_engines or rollout.vllm_cpus" if engines else ""
     )
@@ -93,7 +93,7 @@ def gpu_gib(gib: float | None) -> float | None:
     return None if found is None else found / 2**30
 
 
-def _workers_on(node: Node, run: RunConfig) -> int:
+def _workers_on(node: Node, run: AnyRun) -> int:
     by_cpu = node.cpus // run.cpus_per_worker
     each = run.gpus_per_worker
     if not each:

@@ -1,0 +1,215 @@
+"""The calls of a trial: one for each seed, which take turns.
+
+A call runs from one report to the next while the others wait, so that it has the resources of the
+worker to itself, and the trial stops, or not, by the mean over all seeds at the same step. Where no
+trial of a study is stopped early, the calls run one after the other instead.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from conspo_study.config import FunctionConfig
+from conspo_study.training.bars import Bars
+from conspo_study.training.function.call import RunningCall
+from conspo_study.training.function.reports import Joined, Reports
+from conspo_study.training.function.saves import newest
+from conspo_study.training.function.trial import Call
+from conspo_study.update.world import World
+
+TELL_EVERY_S = 5.0
+"""Time between reports that hold no metric of the study; all are in the trial's rows."""
+
+
+class Outlet(Protocol):
+    """Where a trial's results go. Every worker calls `report`; only rank 0 the others."""
+
+    def step_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """A row of a seed's report."""
+
+    def recorded(self) -> list[dict[str, Any]]:
+        """The rows of earlier starts of the trial, by seed and step."""
+
+    def report(self, step: int, latest: Mapping[int, Mapping[str, Any]]) -> None:
+        """The metrics of a step by seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOfFunction:
+    """What the calls of a trial have in common."""
+
+    config: FunctionConfig
+    seeds: Sequence[int]
+    trial: str
+    label: str
+    confirmation: bool
+    results: Path
+    """The trial's folder of the results directory."""
+    checkpoints: Path
+    """The folder of the trial's checkpoints."""
+    plugins: Path
+    """The copy of the study's own code."""
+    required: Sequence[str]
+    """Metrics that the last report must hold."""
+    bars: Bars
+    together: bool
+    """Whether the calls take turns; otherwise they run one after the other."""
+
+
+def run_function(
+    trial: TrialOfFunction, outlet: Outlet, world: World | None = None, local_rank: int = 0
+) -> None:
+    """Call the function for every seed, from its last checkpoint, and report.
+
+    Collective over the workers of the trial. Raises FunctionError when a call fails or does not
+    keep to its contract, CallDied when its process was killed, OSError for a full disk.
+    """
+    world = world or World()
+    rows = world.gather(outlet.recorded() if world.rank == 0 else [])[0]
+    address = world.gather(_free_address(trial.seeds) if world.rank == 0 else {})[0]
+    _Calls(trial, outlet, world, local_rank, rows, address).run()
+
+
+class _Calls:
+    """The calls of a trial, on one of its workers."""
+
+    def __init__(
+        self,
+        trial: TrialOfFunction,
+        outlet: Outlet,
+        world: World,
+        local_rank: int,
+        rows: Sequence[Mapping[str, Any]],
+        address: Mapping[str, str],
+    ):
+        self.trial, self.outlet, self.world = trial, outlet, world
+        self.local_rank, self.address = local_rank, address
+        steps = trial.config.train.steps
+        self.steps, self.reports = steps, Reports(trial.seeds, steps, trial.required)
+        self.go_on = True
+        self.told = 0.0
+        self.last: tuple[int, Joined] | None = None
+        """The report that is made when all calls have returned."""
+        for seed in trial.seeds:
+            found = newest(self._folder(seed))
+            for row in rows if found else ():
+                if row["seed"] == seed and found and row["step"] <= found[0]:
+                    self.reports.add(seed, row["step"], _metrics_of(row))
+
+    def run(self) -> None:
+        """Give turns until all calls have returned."""
+        if self.trial.together:
+            with self._started(self.trial.seeds) as calls:
+                self._take_turns(calls)
+        else:
+            for seed in self.trial.seeds:
+                with self._started([seed]) as calls:
+                    self._take_turns(calls)
+        if self.last is not None:
+            self.outlet.report(*self.last)
+
+    def _take_turns(self, calls: list[RunningCall]) -> None:
+        self._join()
+        running = list(calls)
+        while running:
+            for call in list(running):
+                alone = len(calls) == 1
+                if not self.go_on or alone or self.reports.waits_for(call.seed):
+                    report = call.turn(self.go_on)
+                    if report is None:
+                        running.remove(call)
+                        self.reports.returned(call.seed)
+                    elif self.world.rank == 0:
+                        self.outlet.step_rows([{"seed": call.seed, "step": report[0], **report[1]}])
+                    if report is not None:
+                        self.reports.add(call.seed, *report)
+            self._join()
+
+    def _join(self) -> None:
+        """Join the steps that all seeds have reported, and decide whether to go on."""
+        while self.go_on and (found := self.reports.joined()) is not None:
+            step, metrics = found
+            missed = self.trial.bars.missed(step, metrics)
+            is_last = missed or step == self.steps
+            if self.world.gather(is_last)[0]:
+                self.last = found
+                self.go_on = False
+                if missed:
+                    self.reports.stop()
+            elif self.world.gather(self._is_due(metrics))[0]:
+                self.outlet.report(step, metrics)
+
+    def _is_due(self, metrics: Joined) -> bool:
+        """Whether a report is one for the log."""
+        measured = any(name in own for own in metrics.values() for name in self.trial.required)
+        if not measured and time.monotonic() - self.told < TELL_EVERY_S:
+            return False
+        self.told = time.monotonic()
+        return True
+
+    @contextmanager
+    def _started(self, seeds: Sequence[int]) -> Iterator[list[RunningCall]]:
+        with ExitStack() as stack:
+            calls = []
+            for seed in seeds:
+                calls.append(call := self._start(seed))
+                stack.callback(call.end)
+            yield calls
+
+    def _start(self, seed: int) -> RunningCall:
+        trial, world = self.trial, self.world
+        call = Call(
+            function=trial.config.function,
+            params=trial.config.model_dump(mode="json")["params"],
+            seed=seed,
+            trial=trial.trial,
+            label=trial.label,
+            confirmation=trial.confirmation,
+            steps=self.steps,
+            results=str(trial.results),
+            folder=str(self._folder(seed)),
+            rank=world.rank,
+            workers=world.size,
+        )
+        own = {}
+        if world.size > 1:
+            own = {
+                "RANK": str(world.rank),
+                "WORLD_SIZE": str(world.size),
+                "LOCAL_RANK": str(self.local_rank),
+                "MASTER_ADDR": self.address["host"],
+                "MASTER_PORT": self.address[str(seed)],
+            }
+        output = self._folder(seed) / f"output-{world.rank}.txt"
+        threads = trial.config.cpus_per_worker
+        return RunningCall(call, trial.plugins, threads, own, output)
+
+    def _folder(self, seed: int) -> Path:
+        return self.trial.checkpoints / f"seed-{seed}"
+
+
+def _metrics_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a stored row, where null stands for what is not a finite number."""
+    own = {name: value for name, value in row.items() if name not in ("seed", "step")}
+    return {name: math.nan if value is None else value for name, value in own.items()}
+
+
+def _free_address(seeds: Sequence[int]) -> dict[str, str]:
+    """A host, and a port for the processes of each seed's call to meet at."""
+    sockets = {seed: socket.socket() for seed in seeds}
+    try:
+        for each in sockets.values():
+            each.bind(("", 0))
+        ports = {str(seed): str(each.getsockname()[1]) for seed, each in sockets.items()}
+    finally:
+        for each in sockets.values():
+            each.close()
+    return {"host": os.environ.get("MASTER_ADDR", "127.0.0.1"), **ports}
