@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from conspo_study.config import FunctionConfig
+from conspo_study.results.names import call_folder, call_output
 from conspo_study.training.bars import Bars
 from conspo_study.training.function.call import RunningCall
 from conspo_study.training.function.reports import Joined, Reports
@@ -188,12 +189,12 @@ class _Calls:
                 "MASTER_ADDR": self.address["host"],
                 "MASTER_PORT": self.address[str(seed)],
             }
-        output = self._folder(seed) / f"output-{world.rank}.txt"
+        output = call_output(self._folder(seed), world.rank)
         threads = trial.config.cpus_per_worker
         return RunningCall(call, trial.plugins, threads, own, output)
 
     def _folder(self, seed: int) -> Path:
-        return self.trial.checkpoints / f"seed-{seed}"
+        return call_folder(self.trial.checkpoints, seed)
 
 
 def _metrics_of(row: Mapping[str, Any]) -> dict[str, float]:
