@@ -155,8 +155,9 @@ def to_remove(
 ) -> list[Held]:
     """What of `kept`, the checkpoints of ended trials by trial, must go to leave `budget` bytes.
 
-    All but the last whole one of each trial, or of each of its calls, go in any case. The anchors', the best trial's and
-    those of its confirmations never do, even where they alone exceed the budget.
+    All but the last whole one of each trial, or of each of its calls, go in any case. The anchors',
+    the best trial's and those of its confirmations never do, even where they alone exceed the
+    budget.
     """
     removed: list[Held] = []
     last: dict[str, list[Held]] = {}

@@ -26,6 +26,8 @@ from conspo_study.training.function.saves import newest
 from conspo_study.training.function.trial import Call
 from conspo_study.update.world import World
 
+_RETURNED = "returned"
+"""Mark in the folder of a call that has returned after its last step."""
 TELL_EVERY_S = 5.0
 """Time between reports that hold no metric of the study; all are in the trial's rows."""
 
@@ -74,9 +76,9 @@ def run_function(
     keep to its contract, CallDied when its process was killed, OSError for a full disk.
     """
     world = world or World()
-    rows = world.gather(outlet.recorded() if world.rank == 0 else [])[0]
+    begun = world.gather(_begun(trial, outlet.recorded()) if world.rank == 0 else {})[0]
     address = world.gather(_free_address(trial.seeds) if world.rank == 0 else {})[0]
-    _Calls(trial, outlet, world, local_rank, rows, address).run()
+    _Calls(trial, outlet, world, local_rank, begun, address).run()
 
 
 class _Calls:
@@ -88,9 +90,10 @@ class _Calls:
         outlet: Outlet,
         world: World,
         local_rank: int,
-        rows: Sequence[Mapping[str, Any]],
+        begun: Mapping[str, Any],
         address: Mapping[str, str],
     ):
+        """begun: the state that `_begun` returns, from earlier starts of the trial."""
         self.trial, self.outlet, self.world = trial, outlet, world
         self.local_rank, self.address = local_rank, address
         steps = trial.config.train.steps
@@ -99,26 +102,31 @@ class _Calls:
         self.told = 0.0
         self.last: tuple[int, Joined] | None = None
         """The report that is made when all calls have returned."""
+        self.open = []
+        """Seeds whose calls have not returned."""
         for seed in trial.seeds:
-            found = newest(self._folder(seed))
-            for row in rows if found else ():
-                if row["seed"] == seed and found and row["step"] <= found[0]:
-                    self.reports.add(seed, row["step"], _metrics_of(row))
+            state = begun[str(seed)]
+            for step, metrics in state["reports"]:
+                self.reports.add(seed, step, metrics)
+            if state["returned"]:
+                self.reports.returned(seed)
+            else:
+                self.open.append(seed)
 
     def run(self) -> None:
         """Give turns until all calls have returned."""
+        self._join()
         if self.trial.together:
-            with self._started(self.trial.seeds) as calls:
+            with self._started(self.open) as calls:
                 self._take_turns(calls)
         else:
-            for seed in self.trial.seeds:
+            for seed in self.open:
                 with self._started([seed]) as calls:
                     self._take_turns(calls)
         if self.last is not None:
             self.outlet.report(*self.last)
 
     def _take_turns(self, calls: list[RunningCall]) -> None:
-        self._join()
         running = list(calls)
         while running:
             for call in list(running):
@@ -128,6 +136,8 @@ class _Calls:
                     if report is None:
                         running.remove(call)
                         self.reports.returned(call.seed)
+                        if self.world.rank == 0:
+                            (self._folder(call.seed) / _RETURNED).touch()
                     elif self.world.rank == 0:
                         self.outlet.step_rows([{"seed": call.seed, "step": report[0], **report[1]}])
                     if report is not None:
@@ -195,6 +205,22 @@ class _Calls:
 
     def _folder(self, seed: int) -> Path:
         return call_folder(self.trial.checkpoints, seed)
+
+
+def _begun(trial: TrialOfFunction, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """By seed, what earlier starts of the trial leave to build on: the reports up to its last
+    checkpoint, or all of them when its call has returned, and whether it has."""
+    found: dict[str, Any] = {}
+    for seed in trial.seeds:
+        folder = call_folder(trial.checkpoints, seed)
+        own = [row for row in rows if row["seed"] == seed]
+        whole = any(row["step"] == trial.config.train.steps for row in own)
+        returned = whole and (folder / _RETURNED).exists()
+        saved = newest(folder)
+        last = trial.config.train.steps if returned else saved[0] if saved else -1
+        reports = [(row["step"], _metrics_of(row)) for row in own if row["step"] <= last]
+        found[str(seed)] = {"reports": reports, "returned": returned}
+    return found
 
 
 def _metrics_of(row: Mapping[str, Any]) -> dict[str, float]:
