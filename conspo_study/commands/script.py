@@ -7,9 +7,10 @@ SIGTERM. After the last two kinds, --resume continues.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -34,8 +35,9 @@ from conspo_study.study import Outcome, Study
 from conspo_study.terminal.console import Console
 from conspo_study.tracking.known import parse_trackers
 
-BuildStudy = Callable[[RunConfig], Study] | Study
-"""The study to run, given the configuration that its trials share, or as it is."""
+BuildStudy = Callable[[RunConfig], Study] | Callable[[], Study]
+"""The study to run, given the configuration that its trials share; without a parameter, one that
+needs no preset, such as one of a training function."""
 
 
 @lasting_output()
@@ -48,10 +50,8 @@ def main(
 ) -> int:
     """Parse the command line, run the study, report; returns the process's exit status.
 
-    build: a function that returns the study for a configuration, which begins with a preset; or a
-    study, such as one of a training function. `defaults` are the study's own changes to the preset,
-    which `--set` overrides. Bad input ends with one message on standard error and status 2 before
-    any work starts.
+    `defaults` are the study's own changes to the preset, which `--set` overrides. Bad input ends
+    with one message on standard error and status 2 before any work starts.
     """
     refuse_while_importing()
     handover = handed_over.get()
@@ -78,7 +78,7 @@ def run_study(
             print_plan(
                 study,
                 console,
-                preset=None if isinstance(build, Study) else options.preset,
+                preset=options.preset if _takes_base(build) else None,
                 every_setting=options.all,
                 folder=options.results / study.name,
                 gpu_memory=options.gpu_memory,
@@ -103,8 +103,8 @@ def run_study(
 
 def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str, Any]) -> Study:
     """The declared study with what the command line changes. Raises StudyError or ConfigError."""
-    if isinstance(build, Study):
-        return _with_options(build, options)
+    if not _takes_base(build):
+        return _without_preset(cast(Callable[[], Study], build), options)
     if options.preset not in PRESETS:
         hint = nearest(options.preset, PRESETS)
         raise StudyError(
@@ -116,7 +116,7 @@ def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str,
     preset = preset_for(options.preset, gpu_gib(options.gpu_memory))
     base = with_overrides(preset, overrides, _fitting(defaults, overrides))
     try:
-        declared = build(base)
+        declared = cast(Callable[[RunConfig], Study], build)(base)
         study = Study.model_validate({**declared.frozen(), **_changes(declared, options)})
     except ValidationError as error:
         raise ConfigError(_problems(error, overrides)) from None
@@ -127,13 +127,23 @@ def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str,
     return study
 
 
-def _with_options(declared: Study, options: StudyChoice) -> Study:
+def _takes_base(build: BuildStudy) -> bool:
+    return bool(inspect.signature(build).parameters)
+
+
+def _without_preset(build: Callable[[], Study], options: StudyChoice) -> Study:
     """A study that needs no preset, with what the command line changes. Raises as
     `chosen_study`."""
     for name, default in (("preset", StudyChoice.preset), ("data_dir", None)):
         if getattr(options, name) != default:
             raise StudyError(f"--{name.replace('_', '-')}: this study is declared without a preset")
     overrides = parse_assignments(joined(options.set))
+    try:
+        declared = build()
+    except ValidationError as error:
+        raise ConfigError(definition_problems(error)) from None
+    except ValueError as error:
+        raise StudyError(str(error)) from error
     function = declared.function
     problems = [*unknown_names(overrides, function, ())] if function is not None else []
     problems += [_fixed(path) for path in sorted(declared.space.keys() & overrides.keys())]

@@ -1,10 +1,7 @@
 """Calls of a training function: what it is given, how its reports are joined, and how it resumes."""
 
-import json
 import math
 import os
-import signal
-from pathlib import Path
 
 import pytest
 
