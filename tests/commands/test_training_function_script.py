@@ -12,8 +12,8 @@ def train(params, seed, trial):
 def build():
     return Study(
         name="own", train=train, steps=30, params={"batch": 4}, metric="accuracy",
-        space={"lr": Range(low=0.1, high=1.0)}, anchors=(Anchor(label="usual", params={"lr": 0.5}),),
-        trials=4, seeds=2, confirm=3,
+        space={"lr": Range(low=0.1, high=1.0)},
+        anchors=(Anchor(label="usual", params={"lr": 0.5}),), trials=4, seeds=2, confirm=3,
     )
 
 if __name__ == "__main__":

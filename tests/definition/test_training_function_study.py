@@ -72,7 +72,7 @@ def test_parameters_have_free_names_and_are_the_settings_of_a_trial():
     assert changed.train.steps == 7
     assert flatten(changed)["lr"] == 1e-4 and flatten(changed)["train.workers"] == 1
     assert config_hash(changed) != config_hash(base)
-    with pytest.raises(ConfigError, match="objective.tau: unknown setting; a parameter"):
+    with pytest.raises(ConfigError, match=r"objective\.tau: unknown setting; a parameter"):
         with_overrides(base, {"objective.tau": 1})
     with pytest.raises(ConfigError, match="lr: nan is not a plain value"):
         with_overrides(base, {"lr": float("nan")})

@@ -33,12 +33,8 @@ def run(search, suggestion, level, steps):
     """Report at these steps, a little differently for each seed, and finish."""
     search.started(suggestion.trial)
     for step in steps:
-        seeds = {
-            str(seed): {
-                "accuracy": level + 0.01 * seed + 0.001 * ((step * seed * round(10 * level)) % 7)
-            }
-            for seed in suggestion.seeds
-        }
+        noise = {seed: step * seed * round(10 * level) % 103 for seed in suggestion.seeds}
+        seeds = {str(s): {"accuracy": level + 0.01 * s + 1e-4 * x} for s, x in noise.items()}
         seeds = seeds if step % 2 == 0 else {seed: {"loss": 1.0} for seed in seeds}
         search.reported(suggestion.trial, {"step": step, "steps": 100, "seeds": seeds})
     values = {str(seed): level for seed in suggestion.seeds}

@@ -1,4 +1,4 @@
-"""Calls of a training function: what it is given, how its reports are joined, and how it resumes."""
+"""Calls of a training function: what it gets, how reports are joined, and how it resumes."""
 
 import math
 import os
