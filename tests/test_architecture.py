@@ -17,7 +17,10 @@ FLOORS = (
     {"policy"},
     {"data", "rollout", "reward", "objective", "update", "evaluation", "results"},
     {"definition"},
-    {"training", "search", "forecast", "terminal", "watch", "tracking", "analysis"},
+    {
+        *("training", "search", "forecast", "terminal", "watch", "tracking", "analysis"),
+        "integrations",
+    },
     {"cluster"},
     {"study"},
     {"commands"},
@@ -54,6 +57,8 @@ HEAVY = {
     "tensorboard": {"conspo_study.tracking.to_tensorboard"},
     "wandb": {"conspo_study.tracking.to_wandb"},
     "trackio": {"conspo_study.tracking.to_trackio"},
+    "trl": {"conspo_study.integrations.trl"},
+    "tinker": set(),
 }
 OF_OTHERS = {"results", "watch", "tracking", "terminal", "update", "policy", "data", "forecast"}
 OF_OTHERS |= {"analysis"}
@@ -169,6 +174,8 @@ def test_a_heavy_library_lives_in_its_named_files(library):
         ("conspo_study.watch", {"torch", "ray", "transformers", "optuna", "pandas", "pyarrow"}),
         ("conspo_study.tracking.__main__", {"torch", "ray", "pydantic", "tensorboard", "wandb"}),
         ("conspo_study.cluster.launch", {"torch", "ray", "transformers", "optuna", "pandas"}),
+        ("conspo_study.integrations", {"ray", "transformers", "trl", "tinker", "pandas", "scipy"}),
+        ("conspo_study.integrations.tinker", {"ray", "transformers", "tinker", "accelerate"}),
         ("conspo_study.search", {"torch", "ray", "transformers", "optuna", "pandas"}),
         ("studies.margin_sweep", {"torch", "ray", "transformers", "optuna", "matplotlib"}),
         (
