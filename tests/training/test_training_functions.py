@@ -4,6 +4,7 @@ import math
 import os
 
 import pytest
+from thread_world import run_threads
 
 from conspo_study.config import FunctionConfig
 from conspo_study.plugins import PluginError
@@ -64,13 +65,13 @@ def run(tmp_path, place):
     folder = tmp_path / "trials" / "t0000"
     folder.mkdir(parents=True)
 
-    def run(source, name="climb", params=None, steps=6, bars=None, together=True, seeds=SEEDS):
+    def run(source, name="climb", params=None, steps=6, bars=None, together=True, world=None):
         code = place("stranger.py", source).parent
         outlet = Outlet(folder)
         config = {"function": f"stranger:{name}", "params": params or {"pace": 1}}
         trial = TrialOfFunction(
             config=FunctionConfig.model_validate({**config, "train": {"steps": steps}}),
-            seeds=seeds,
+            seeds=SEEDS,
             trial="t0000",
             label="",
             confirmation=False,
@@ -81,7 +82,7 @@ def run(tmp_path, place):
             bars=Bars("height", "max", bars or {}),
             together=together,
         )
-        run_function(trial, outlet)
+        run_function(trial, outlet, world, world.rank if world else 0)
         return outlet.reports
 
     run.folder, run.calls = folder, tmp_path / "ray" / "study-t0000"
@@ -328,3 +329,31 @@ def test_reports_are_joined_when_all_seeds_have_them():
     reports.add(2, 2, {"a": 0.3})
     assert reports.joined() == (2, {1: {"a": 0.1}, 2: {"a": 0.3}})
     assert reports.joined() is None
+
+
+MEETING = """
+import torch
+import torch.distributed as dist
+
+def climb(params, seed, trial):
+    assert trial.workers == 2
+    dist.init_process_group("gloo")
+    total = torch.tensor([float(seed + trial.rank)])
+    dist.all_reduce(total)
+    if trial.report(3, {"height": seed - 100 * trial.rank}):
+        trial.report(6, {"height": total.item()} if trial.rank == 0 else {})
+    dist.destroy_process_group()
+"""
+
+
+def test_the_processes_of_a_call_meet_as_under_torchrun(run):
+    outlets = run_threads(2, lambda world: run(MEETING, world=world, bars={3: 5.0}))
+    for reports in outlets:
+        assert [step for step, _ in reports] == [3, 6]
+    rows = read_steps(run.folder / "steps.jsonl")  # those of rank 0
+    assert [row["height"] for row in rows] == [3.0, 7.0, 7.0, 15.0]
+
+
+def test_the_first_process_of_a_call_decides_whether_it_goes_on(run):
+    for reports in run_threads(2, lambda world: run(MEETING, world=world, bars={3: 5.5})):
+        assert [step for step, _ in reports] == [3]

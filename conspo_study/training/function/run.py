@@ -97,7 +97,8 @@ class _Calls:
         self.trial, self.outlet, self.world = trial, outlet, world
         self.local_rank, self.address = local_rank, address
         steps = trial.config.train.steps
-        self.steps, self.reports = steps, Reports(trial.seeds, steps, trial.required)
+        required = trial.required if world.rank == 0 else ()
+        self.steps, self.reports = steps, Reports(trial.seeds, steps, required)
         self.go_on = True
         self.told = 0.0
         self.last: tuple[int, Joined] | None = None
@@ -148,9 +149,9 @@ class _Calls:
         """Join the steps that all seeds have reported, and decide whether to go on."""
         while self.go_on and (found := self.reports.joined()) is not None:
             step, metrics = found
-            missed = self.trial.bars.missed(step, metrics)
-            is_last = missed or step == self.steps
-            if self.world.gather(is_last)[0]:
+            # The metrics of rank 0 decide.
+            missed = self.world.gather(self.trial.bars.missed(step, metrics))[0]
+            if missed or step == self.steps:
                 self.last = found
                 self.go_on = False
                 if missed:

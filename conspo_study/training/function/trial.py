@@ -143,7 +143,9 @@ class Trial:
 
 def _name(name: Any) -> str:
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME:
-        raise FunctionError(f"{name!r} is no name of a metric: it is text of 1 to {LONGEST_NAME}")
+        raise FunctionError(
+            f"{name!r} is no name of a metric: give text of up to {LONGEST_NAME} characters"
+        )
     if name in RESERVED:
         raise FunctionError(f"a metric cannot be called {name!r}, which every row has already")
     return name
