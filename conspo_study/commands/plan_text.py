@@ -173,7 +173,7 @@ def _named(title: str, texts: Iterator[str]) -> Iterator[tuple[str, str]]:
 
 
 def _anchor(anchor: Anchor) -> str:
-    return f"{anchor.label}: {_assigned(anchor.params) or 'the preset'}"
+    return f"{anchor.label}: {_assigned(anchor.params) or 'nothing changed'}"
 
 
 def _assigned(params: Mapping[str, Any]) -> str:
