@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.findings.naming import describe
-from analysis.findings.summary import no_margin_reference
+from analysis.findings.summary import reference_of
 from analysis.findings.trial_settings import objective_settings
 from analysis.load.study import StudyResults, StudyUnreadable
 from conspo_study.records import TrialState
@@ -37,7 +37,7 @@ def curves_to_show(study: StudyResults) -> list[Curve]:
     for row in study.table.rows:
         if row.label and row.state is not TrialState.WAITING:
             chosen.setdefault(row.id, "")
-    reference = no_margin_reference(study, best) if best else None
+    reference = reference_of(study, best) if best else None
     if reference is not None:
         chosen.setdefault(reference.id, "")
     without_margin = [

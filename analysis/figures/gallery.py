@@ -21,6 +21,12 @@ from analysis.figures.gallery_training import identity, learning, margins, panel
 from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import visible
 
+OF_FUNCTIONS = (learning, panels, methods, pass_at, importances, parallel, history, compromises)
+"""Those that a study of a training function can have."""
+LEFT_OUT = (
+    "Figures of margins, group sizes, scores and credits are left out: they are about the built-in "
+    "training, and this study ran a training function."
+)
 BUILDERS: tuple[Callable[[StudyResults], FigureEntry | str], ...] = (
     margin_figure,
     learning,
@@ -60,9 +66,9 @@ def figures_of(study: StudyResults) -> Gallery:
     """
     if study.problem:
         return Gallery((), (f"No figures: {visible(study.problem, 400)}.",))
-    made: list[FigureEntry | str] = []
+    made: list[FigureEntry | str] = [LEFT_OUT] if study.function else []
     failed = []
-    for build in BUILDERS:
+    for build in OF_FUNCTIONS if study.function else BUILDERS:
         try:
             made.append(build(study))
         except (StudyUnreadable, OSError):

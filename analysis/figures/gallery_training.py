@@ -48,7 +48,8 @@ def learning(study: StudyResults) -> FigureEntry | str:
     """Evaluation metric and training reward, with every seed."""
     evaluation = evaluation_curves(study, study.metric)
     shown = curves_to_show(study)[:6]
-    training = training_curves(study, "reward", [curve.trial for curve in shown])
+    other, name = _other_metric(study, [curve.trial for curve in shown])
+    training = training_curves(study, other, [curve.trial for curve in shown])
     recorded = set(pd.concat([evaluation["trial"], training["trial"]]))
     curves = [
         Curve(curve.trial, curve.name + _incomplete(study, curve.trial, evaluation))
@@ -64,10 +65,10 @@ def learning(study: StudyResults) -> FigureEntry | str:
         training,
         curves,
         metric=axis_label(study.metric),
-        reward="training reward",
+        reward=name,
         seeds=len(study.seeds),
     )
-    caption = f"{label} and training reward over training steps: {_names(curves)}."
+    caption = f"{label} and {name} over training steps: {_names(curves)}."
     return FigureEntry("learning_curves", "Learning curves", caption, _trials(curves), draw)
 
 
@@ -79,7 +80,10 @@ def panels(study: StudyResults) -> FigureEntry | str:
     evaluation = evaluation_curves(study, study.metric)
     evaluation = evaluation[evaluation["trial"].isin([curve.trial for curve in shown])]
     frames = {axis_label(study.metric, 24): bands(evaluation)}
-    frames |= {label: bands(metric_of(steps, name), window) for name, label in PANELS.items()}
+    frames |= {
+        label: bands(metric_of(steps, name), window)
+        for name, label in (_own_panels(study, steps) if study.function else PANELS).items()
+    }
     frames = {label: frame for label, frame in frames.items() if not frame.empty}
     drawn = {trial for frame in frames.values() for trial in frame["trial"]}
     curves = [curve for curve in shown if curve.trial in drawn]
@@ -178,6 +182,20 @@ def identity(study: StudyResults) -> FigureEntry | str:
     return FigureEntry(
         "grpo_identity", "GRPO's identity", caption, trials, partial(identity_gap, frame)
     )
+
+
+def _own_panels(study: StudyResults, steps: pd.DataFrame) -> dict[str, str]:
+    """The first further metrics that a training function has reported, with their labels."""
+    names = [str(name) for name in steps if name not in ("trial", "seed", "step", study.metric)]
+    return {name: axis_label(name, 24) for name in names[: len(PANELS)]}
+
+
+def _other_metric(study: StudyResults, trials: list[str]) -> tuple[str, str]:
+    """The training metric beside the study's, and its label."""
+    if not study.function:
+        return "reward", "training reward"
+    own = _own_panels(study, study.steps_of(trials))
+    return next(iter(own.items()), ("reward", "no further metric"))
 
 
 def _incomplete(study: StudyResults, trial: str, evaluation: pd.DataFrame) -> str:

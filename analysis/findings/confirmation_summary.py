@@ -12,7 +12,7 @@ from analysis.statistics.selection import SelectionBias
 from analysis.tables.numbers import interval
 from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow
-from conspo_study.text import counted
+from conspo_study.text import counted, setting_text
 
 
 def confirmation_lines(confirmation: Confirmation) -> list[str]:
@@ -31,13 +31,24 @@ def confirmation_lines(confirmation: Confirmation) -> list[str]:
             f"{_state(winner.run)}."
         ]
     lines = [
-        f"Confirmed on fresh seeds and {confirmation.problems(winner)}: {name}: "
+        f"Confirmed on fresh seeds{_on(confirmation, winner)}: {name}: "
         f"{metric_label(study.metric)} {mean_and_seeds(winner.values)}{_precision(winner)}."
     ]
     lines += [_against(confirmation, anchor) for anchor in confirmation.anchors]
     if len(confirmation.anchors) > 1:
         lines.append("The intervals are not corrected for multiple comparisons.")
     return [*lines, *_selection(confirmation, winner)]
+
+
+def _on(confirmation: Confirmation, winner: Confirmed) -> str:
+    """What besides the seeds was fresh."""
+    if not confirmation.study.function:
+        return f" and {confirmation.problems(winner)}"
+    declared = confirmation.study.definition.get("confirm")
+    changes = declared.get("overrides") if isinstance(declared, dict) else None
+    if not isinstance(changes, dict) or not changes:
+        return ""
+    return " with " + ", ".join(f"{name} = {setting_text(v)}" for name, v in changes.items())
 
 
 def _state(run: TrialRow | None) -> str:
@@ -95,7 +106,7 @@ def _selection(confirmation: Confirmation, winner: Confirmed) -> list[str]:
         return [
             change,
             "Without a confirmed baseline, selection bias cannot be told from the effect of other "
-            "seeds and problems.",
+            f"seeds{'' if confirmation.study.function else ' and problems'}.",
         ]
     several = bias.anchors > 1
     baselines = f"{bias.anchors} baselines, which were" if several else "baseline, which was"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from analysis.findings.confirmation import Confirmation, confirmation_of
 from analysis.findings.naming import describe
-from analysis.findings.summary import no_margin_reference
+from analysis.findings.summary import reference_of
 from analysis.load.study import StudyResults
 from analysis.statistics.intervals import PairedDifference, paired_difference
 from conspo_study.results.spread import measured_spread
@@ -36,28 +36,34 @@ def _confirmed(confirmation: Confirmation) -> list[str]:
         difference = confirmation.advantage(anchor)
         if difference is not None:
             name = f"the winner and {describe(confirmation.study, anchor.search)}"
-            lines.append(_verdict(name, difference, measured, "fresh seed"))
+            share = not confirmation.study.function
+            lines.append(_verdict(name, difference, measured, "fresh seed", share))
     return lines
 
 
 def _searched(study: StudyResults) -> list[str]:
     best = study.best
-    reference = no_margin_reference(study, best) if best else None
+    reference = reference_of(study, best) if best else None
     if best is None or reference is None or reference.id == best.id:
         return []
     difference = paired_difference(best.values, reference.values)
     if difference is None:
         return []
     name = f"{describe(study, best)} and {describe(study, reference)}"
-    line = _verdict(name, difference, measured_spread(study.table.rows), "search seed")
-    return [line]
+    measured = measured_spread(study.table.rows)
+    return [_verdict(name, difference, measured, "search seed", not study.function)]
 
 
 def _verdict(
-    name: str, difference: PairedDifference, measured: PairedSpread | None, kind: str
+    name: str,
+    difference: PairedDifference,
+    measured: PairedSpread | None,
+    kind: str,
+    share: bool,
 ) -> str:
+    """share: whether the metric is one, between 0 and 1."""
     seeds = len(difference.by_seed)
-    budget = _budget(seeds, measured, list(difference.by_seed.values()), kind)
+    budget = _budget(seeds, measured, list(difference.by_seed.values()), kind, share)
     interval = difference.interval
     if interval is None:
         return f"Between {name}: {budget}"
@@ -67,7 +73,11 @@ def _verdict(
 
 
 def _budget(
-    seeds: int, measured: PairedSpread | None, differences: Sequence[float], kind: str
+    seeds: int,
+    measured: PairedSpread | None,
+    differences: Sequence[float],
+    kind: str,
+    share: bool,
 ) -> str:
     smallest = detectable_effect(1.0, seeds)
     if smallest is None:
@@ -80,8 +90,8 @@ def _budget(
             f"but the standard deviation is unknown: {why}."
         )
     size = smallest * measured.sd
-    shown = f"{size:.3f} ({100 * size:.1f} points)" if size < 1 else f"{size:.3g}"
-    beyond = ", which is more than the metric can vary" if size >= 1 else ""
+    shown = f"{size:.3f} ({100 * size:.1f} points)" if size < 1 and share else f"{size:.3g}"
+    beyond = ", which is more than the metric can vary" if size >= 1 and share else ""
     return (
         f"{counted(seeds, kind)} could have detected a difference of {shown}{beyond} with "
         f"probability {100 * POWER:.0f} % (standard deviation of a paired difference "

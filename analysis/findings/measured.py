@@ -60,7 +60,7 @@ class Measurements:
     """`avg@8`, `pass@4`, `maj@8` or `greedy`; where benchmarks have different numbers of samples,
     all of them, as in `avg@1, avg@32`."""
     split: str
-    """The split of generated sets: `dev` or `test`."""
+    """The split of generated sets, `dev` or `test`; empty for training functions."""
     methods: Mapping[str, Measured]
     """The untrained policy first, as `base`; then in the order of the trials."""
     notes: tuple[str, ...] = ()
@@ -186,6 +186,8 @@ def _responses(trial: Trial) -> pd.DataFrame:
 
 
 def _split(trial: Trial) -> str:
+    if trial.study.function:
+        return ""
     config = trial.study.configs.get(trial.row.id, {}).get("evaluation", {})
     return str(config.get("split", "dev"))
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
-from analysis.findings.trial_settings import objective_settings, other_params, setting
+from analysis.findings.trial_settings import (
+    objective_settings,
+    other_params,
+    setting,
+    shown_path,
+)
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
 from analysis.tables.numbers import mean_and_sd
@@ -29,7 +34,9 @@ def describe(study: StudyResults, row: TrialRow) -> str:
         parts += [f"M/tau {_short(settings['ratio'], 6)}", str(settings["schedule"])]
         parts += [f"alpha {_short(settings['alpha'], 6)}"] if settings["alpha"] is not None else []
     others = {path: setting(study, row, path) for path in other_params(study)}
-    parts += [f"{path} {_short(value)}" for path, value in others.items() if value is not None]
+    parts += [
+        f"{shown_path(path)} {_short(value)}" for path, value in others.items() if value is not None
+    ]
     return visible(f"{row.id} ({', '.join(parts)})" if parts else row.id)
 
 

@@ -217,8 +217,8 @@ def _undecided_notes(method: str, one: Measured) -> list[str]:
 
 def _our_notes(ours: Measurements, intervals: bool) -> list[str]:
     notes = [
-        "Ours: at the last step, mean over problems, then over n seeds; generated sets: "
-        f"{ours.split} split.",
+        "Ours: at the last step, mean over problems, then over n seeds"
+        + (f"; generated sets: {ours.split} split." if ours.split else "."),
         AVERAGES,
         *(f"{note}." for note in ours.notes),
     ]

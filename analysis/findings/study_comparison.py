@@ -94,6 +94,10 @@ def comparison_lines(comparison: StudyComparison) -> list[str]:
     lines += [f"Differs: {line}." for line in comparison.definitions]
     if not comparison.definitions:
         lines.append("Definitions, sources and packages are the same.")
+    if a.function:
+        lines.append(
+            "The data of training functions are not hashed: whether they are the same is not known."
+        )
     if not comparison.differences:
         lines.append("No trial of A has a partner in B: nothing is compared.")
     for item in comparison.differences:
@@ -129,7 +133,7 @@ def _check_comparable(a: StudyResults, b: StudyResults) -> None:
                 f"{names} have the {what} {values[0]} and {values[1]}, which do not compare; run "
                 f"one of them again with the {what} of the other, under another --name"
             )
-    if not a.data or not b.data:
+    if not (a.data and b.data) and not (a.function and b.function):
         raise NotComparable(
             f"{b.folder if a.data else a.folder} does not say which problems it was measured on "
             "(study.json has no hashes of data), so nothing can be compared"

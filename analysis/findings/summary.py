@@ -23,8 +23,9 @@ from conspo_study.text import counted
 
 def summary_lines(study: StudyResults) -> list[str]:
     """The confirmation, if any; then counts, accepted changes, the best search trial and its
-    difference to training without a margin; then the Pareto front of a study with several
-    objectives, and the trials whose values rest on responses without a verdict."""
+    difference to training without a margin, or to the best baseline of a training function; then
+    the Pareto front of a study with several objectives, and the trials whose values rest on
+    responses without a verdict."""
     confirmation = confirmation_of(study)
     lines = confirmation_lines(confirmation) if confirmation else []
     lines.append(f"{counted(len(study.table.rows), 'trial')}: {study.counts or 'none yet'}.")
@@ -38,14 +39,30 @@ def summary_lines(study: StudyResults) -> list[str]:
         f"Best {'search ' if confirmation else ''}trial: {describe(study, best)}: "
         f"{metric_label(study.metric)} {mean_and_seeds(best.values)}."
     )
-    reference = no_margin_reference(study, best)
+    reference = reference_of(study, best)
+    what = "baseline" if study.function else "trial without a margin"
     if reference is None:
-        lines.append("There is no finished trial without a margin to compare it with.")
+        lines.append(f"There is no finished {what} to compare it with.")
     elif reference.id == best.id:
-        lines.append("The best trial uses no margin.")
+        own = "is a baseline" if study.function else "uses no margin"
+        lines.append(f"The best trial {own}.")
     else:
         lines += _comparison(study, best, reference, confirmation)
     return [*lines, *_compromises(study), *undecided_notes(study)]
+
+
+def reference_of(study: StudyResults, best: TrialRow) -> TrialRow | None:
+    """The finished trial that the best one is compared with: one without a margin, or the best
+    baseline of a study of a training function; None without one."""
+    if not study.function:
+        return no_margin_reference(study, best)
+    sign = 1.0 if study.direction == "max" else -1.0
+    baselines = [
+        row
+        for row in study.table.rows
+        if row.label and row.state is TrialState.FINISHED and not row.missing_seeds
+    ]
+    return max(baselines, key=lambda row: sign * (row.value or 0.0), default=None)
 
 
 def no_margin_reference(study: StudyResults, row: TrialRow) -> TrialRow | None:
@@ -82,10 +99,8 @@ def no_margin_reference(study: StudyResults, row: TrialRow) -> TrialRow | None:
 def _comparison(
     study: StudyResults, best: TrialRow, reference: TrialRow, confirmation: Confirmation | None
 ) -> list[str]:
-    lines = [
-        f"Baseline without a margin: {describe(study, reference)}: "
-        f"{mean_and_seeds(reference.values)}."
-    ]
+    name = "Best baseline" if study.function else "Baseline without a margin"
+    lines = [f"{name}: {describe(study, reference)}: {mean_and_seeds(reference.values)}."]
     if not ran_alike(study, best, reference):
         lines.append(
             "The study was changed between these two trials, which may explain a difference."

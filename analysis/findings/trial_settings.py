@@ -56,6 +56,11 @@ def other_params(study: StudyResults) -> list[str]:
     return [path for path in study.varying if path not in known]
 
 
+def shown_path(path: str) -> str:
+    """A dotted setting as tables and sentences name it; a parameter of a function by its name."""
+    return path.removeprefix("params.")
+
+
 def setting(study: StudyResults, row: TrialRow, path: str) -> Any:
     """Value of a dotted setting in a trial, from its full configuration, else its parameters: a
     number, or text as by `setting_text`; None where the trial has no such setting."""

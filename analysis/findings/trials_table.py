@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.findings.frames import trials_frame
-from analysis.findings.trial_settings import other_params
+from analysis.findings.trial_settings import other_params, shown_path
 from analysis.load.study import StudyResults
 from analysis.load.text import metric_label
 from analysis.tables.numbers import ABSENT, mean_and_sd, number
@@ -40,7 +40,7 @@ def trials_table(study: StudyResults) -> TextTable:
         "trial",
         "label",
         *(_OBJECTIVE_TITLES[name] for name in objective),
-        *others,
+        *map(shown_path, others),
         "state (step)",
         metric_label(study.metric),
         SEEDS,

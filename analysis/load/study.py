@@ -62,6 +62,12 @@ class StudyResults:
     """Why there is no definition; then neither the metric nor its direction is known, and no trial
     is the best."""
 
+    @property
+    def function(self) -> str:
+        """Import path of the user's training function; empty for the built-in training."""
+        named = _object(self.definition, "base").get("function", "")
+        return named if isinstance(named, str) else ""
+
     @cached_property
     def reports(self) -> pd.DataFrame:
         """What search trials reported: trial, seed, step, metric, value; a repeated step counts
@@ -131,8 +137,9 @@ class StudyResults:
 
     @cached_property
     def varying(self) -> tuple[str, ...]:
-        """Dotted settings that parameters of search trials name and that differ between trials."""
-        named = sorted({path for row in self.table.rows for path in row.params})
+        """Dotted settings that parameters of search trials name and that differ between trials; a
+        parameter of a function as `params.<name>`."""
+        named = sorted({_path(path) for row in self.table.rows for path in row.params})
         return tuple(
             path
             for path in named
@@ -142,13 +149,15 @@ class StudyResults:
     def setting(self, row: TrialRow, path: str) -> Any:
         """Value of a dotted setting in a trial: from its full configuration, else its
         parameters."""
-        return _dotted(self.configs.get(row.id, {}), path, row.params.get(path))
+        given = {_path(name): value for name, value in row.params.items()}
+        return _dotted(self.configs.get(row.id, {}), path, given.get(path))
 
     def has_setting(self, row: TrialRow, path: str) -> bool:
         """Whether a trial has a dotted setting; it may be null."""
         absent = object()
         config = self.configs.get(row.id, {})
-        return path in row.params or _dotted(config, path, absent) is not absent
+        named = {_path(name) for name in row.params}
+        return path in named or _dotted(config, path, absent) is not absent
 
     def sets_of(self, trial: str) -> list[str]:
         """Names of a trial's problem sets, as it lists them; none where that is damaged."""
@@ -273,7 +282,7 @@ def _trial_config(row: TrialRow, folder: Path, definition: Mapping[str, Any]) ->
     differing = [
         f"{name} {found!r}, not {wanted!r}"
         for name, wanted in row.params.items()
-        if (found := _dotted(config, name, wanted)) != wanted
+        if (found := _dotted(config, _path(name), wanted)) != wanted
     ]
     if written.get("seeds", list(row.seeds)) != list(row.seeds):
         differing.append(f"seeds {written['seeds']}, not {list(row.seeds)}")
@@ -296,9 +305,14 @@ def _declared_config(row: TrialRow, definition: Mapping[str, Any]) -> Mapping[st
     if config and name != _dotted(config, "objective.name", None):
         config["objective"] = {}
     for path, value in changes.items() if config else ():
-        stage, _, setting = path.partition(".")
+        stage, _, setting = _path(path).partition(".")
         config.setdefault(stage, {})[setting] = value
     return config
+
+
+def _path(name: str) -> str:
+    """The dotted path of a setting in a configuration; a parameter of a function has no dot."""
+    return name if "." in name else f"params.{name}"
 
 
 def _dotted(config: Mapping[str, Any], name: str, default: Any) -> Any:

@@ -129,6 +129,11 @@ def _method_tables(
     """Tables of the labelled trials of all studies together, and of their confirmations."""
     make_folders(folder, 1)
     written: list[ReportTable] = []
+    if all(study.function for study in studies) and not any(map(_has_evaluations, studies)):
+        notes.append(
+            "Tables of methods are left out: the training function handed in no evaluation rows."
+        )
+        return []
     for name, title, confirmed in _METHODS:
         trials = [
             trial
@@ -141,6 +146,10 @@ def _method_tables(
         except ValueError as error:
             notes.append(f"No table {name}: {visible(str(error), 400)}.")
     return written
+
+
+def _has_evaluations(study: StudyResults) -> bool:
+    return any(study.evaluated_steps(row.id) for row in study.table.all_rows)
 
 
 def _check_same_data(trials: Sequence[Trial]) -> None:

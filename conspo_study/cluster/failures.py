@@ -12,6 +12,7 @@ from conspo_study.reward import RewardUnavailable
 from conspo_study.rollout.engine import PromptRefused
 from conspo_study.rollout.engine_pool import EngineFailed
 from conspo_study.text import chain
+from conspo_study.training.function.errors import FunctionError
 from conspo_study.update.errors import (
     CheckpointError,
     DivergedError,
@@ -28,7 +29,7 @@ DISK_FULL = "disk full: "
 
 _LASTING = (
     *(ConfigError, PluginError, ProblemFileError, AnotherModelError),
-    *(PolicyError, PromptRefused, MismatchError),
+    *(PolicyError, PromptRefused, MismatchError, FunctionError),
 )
 _PROGRAMMING_ERRORS = (
     *(TypeError, ValueError, LookupError, AttributeError, NameError, ArithmeticError),

@@ -85,8 +85,9 @@ def launch(
                 handle_again()  # Ray handles SIGTERM itself
                 from conspo_study.cluster.prometheus import exporting
                 from conspo_study.cluster.tune import run_search
-            with shown.task(f"policy {study.base.policy.model}"):
-                _policy_of(policy)
+            if study.function is None:
+                with shown.task(f"policy {study.built_in.policy.model}"):
+                    _policy_of(policy)
             if expected_nodes:
                 with shown.task(f"waiting for {counted(expected_nodes, 'node')}"):
                     wait_for_nodes(expected_nodes, run, console.prose)
@@ -137,12 +138,16 @@ def _policy_of(policy: Future[Path]) -> None:
 
 @contextmanager
 def _in_background(study: StudyDefinition, shown: Preparation) -> Iterator[Future[Path]]:
-    """The policy in preparation on one core while Ray starts on the others."""
+    """The policy in preparation on one core while Ray starts on the others; never to come for a
+    training function, which has none."""
     policy: Future[Path] = Future()
+    if study.function is not None:
+        yield policy
+        return
 
     def prepare() -> None:
         try:
-            policy.set_result(prepare_policy(study.base.policy, shown.warm_start))
+            policy.set_result(prepare_policy(study.built_in.policy, shown.warm_start))
         except BaseException as error:
             policy.set_exception(error)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.cluster.trial_spec import TrialSpec
-from conspo_study.config import RewardConfig, RunConfig, config_hash
+from conspo_study.config import FunctionConfig, RewardConfig, RunConfig, config_hash
 from conspo_study.files import make_folders
 from conspo_study.records import CreditRow, EvalRow, RolloutRow
 from conspo_study.results import names
@@ -19,6 +19,7 @@ from conspo_study.results.rows import (
     append_step_row,
     eval_path,
     read_eval_rows,
+    read_steps,
     write_eval_rows,
 )
 
@@ -82,13 +83,36 @@ class RayOutlet:
         set_totals(self.spec.folder, totals)
 
     def report(self, step: int, latest: Mapping[int, Mapping[str, Any]]) -> None:
-        import ray.train
+        _report(self.spec, step, self.steps, latest)
 
-        # Tune flattens nested results by "/", which our metric names contain: pass them as text.
-        report: dict[str, Any] = {STEP: step, "steps": self.steps, "seeds": json.dumps(latest)}
-        # Without a checkpoint: Ray Train copies those file by file, may drop the newest when a
-        # worker dies, and its list of them can be torn or name one that is gone.
-        ray.train.report(report | incidents_report(self.spec))
+
+class FunctionOutlet:
+    """The same for a trial of a training function; see `training.function.run.Outlet`."""
+
+    def __init__(self, spec: TrialSpec, config: FunctionConfig):
+        self.spec, self.steps = spec, config.train.steps
+
+    def step_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for row in rows:
+            append_step_row(self.spec.folder / names.STEPS, row)
+
+    def recorded(self) -> list[dict[str, Any]]:
+        return read_steps(self.spec.folder / names.STEPS)
+
+    def report(self, step: int, latest: Mapping[int, Mapping[str, Any]]) -> None:
+        _report(self.spec, step, self.steps, latest)
+
+
+def _report(
+    spec: TrialSpec, step: int, steps: int, latest: Mapping[int, Mapping[str, Any]]
+) -> None:
+    import ray.train
+
+    # Tune flattens nested results by "/", which our metric names contain: pass them as text.
+    report: dict[str, Any] = {STEP: step, "steps": steps, "seeds": json.dumps(latest)}
+    # Without a checkpoint: Ray Train copies those file by file, may drop the newest when a
+    # worker dies, and its list of them can be torn or name one that is gone.
+    ray.train.report(report | incidents_report(spec))
 
 
 def incidents_report(spec: TrialSpec) -> dict[str, str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from conspo_study.config import RunConfig
+from conspo_study.config import AnyRun
 from conspo_study.forecast.placement import Node, place
 from conspo_study.text import counted
 
@@ -35,7 +35,7 @@ def nodes_now() -> list[Node]:
 
 def wait_for_nodes(
     count: int,
-    run: RunConfig,
+    run: AnyRun,
     tell: Callable[[str], None],
     nodes: Callable[[], Sequence[Node]] = nodes_now,
     sleep: Callable[[float], None] = time.sleep,
@@ -62,7 +62,7 @@ class Room:
 
     def __init__(
         self,
-        run: RunConfig,
+        run: AnyRun,
         at_first: Sequence[Node],
         nodes: Callable[[], Sequence[Node]] = nodes_now,
         clock: Callable[[], float] = time.monotonic,
@@ -82,17 +82,17 @@ class Room:
         self._counted = self._clock()
 
 
-def _fits(node: Node, run: RunConfig) -> bool:
+def _fits(node: Node, run: AnyRun) -> bool:
     return node.cpus >= run.cpus_per_worker and node.gpus >= run.gpus_per_worker
 
 
-def _worker(run: RunConfig) -> str:
+def _worker(run: AnyRun) -> str:
     gpus = f" and {counted(run.gpus_per_worker, 'GPU')}" if run.gpus_per_worker else ""
     return counted(run.cpus_per_worker, "CPU core") + gpus
 
 
 @contextmanager
-def _asked_for(run: RunConfig, nodes: int) -> Iterator[None]:
+def _asked_for(run: AnyRun, nodes: int) -> Iterator[None]:
     """Have the autoscaler make room for a worker a node, and for all workers of a trial, as long as
     the block lasts. Without an autoscaler nothing comes of it."""
     from ray.autoscaler.sdk import request_resources

@@ -118,6 +118,10 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             results=str(self.results),
             started_in=str(Path.cwd()),
             imports=imports_of(self.definition),
+            label=suggestion.label,
+            confirms=bool(suggestion.of),
+            also=tuple(aim.metric for aim in self.definition.also),
+            races=bool(self.definition.looks),
             settings=settings_of(self.search.log.table.row(suggestion.trial)),
         )
         make_folders(spec.folder, names.INNER)

@@ -15,11 +15,12 @@ from conspo_study.cluster.failures import (
     is_of_the_machine,
     lasting_cause,
 )
-from conspo_study.cluster.outlet import STEP, RayOutlet, incidents_report
+from conspo_study.cluster.outlet import STEP, FunctionOutlet, RayOutlet, incidents_report
 from conspo_study.cluster.restarts import Restarts, found_no_room, is_lost_machine
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.cluster.worker_processes import end_all, enlist
-from conspo_study.config import RunConfig
+from conspo_study.config import AnyRun, FunctionConfig, RunConfig
+from conspo_study.results import names
 from conspo_study.results.incidents import Incident, IncidentType, append_incident
 from conspo_study.training.bars import Bars
 
@@ -46,31 +47,16 @@ def train_worker(payload: dict[str, Any]) -> None:
     """
     import ray.train
 
-    from conspo_study.policy.models import refuse_another_model
-    from conspo_study.training.loop import train
-    from conspo_study.training.prepare import prepare_policy
-    from conspo_study.update.world import World
-
     spec = TrialSpec(**payload)
-    context = ray.train.get_context()
-    bars = {int(step): bar for step, bar in spec.bars.items()}
+    rank = ray.train.get_context().get_world_rank()
+    bars = Bars(spec.metric, spec.direction, {int(step): bar for step, bar in spec.bars.items()})
     try:
         config = spec.enter()
-        enlist(spec.run_folder, context.get_world_rank())
-        refuse_another_model(config.policy, _models_at_start(spec))
-        train(
-            config,
-            spec.seeds,
-            RayOutlet(spec, config),
-            policy_folder=prepare_policy(config.policy),
-            checkpoints=spec.run_folder,
-            bars=Bars(spec.metric, spec.direction, bars),
-            world=World(
-                context.get_world_rank(),
-                context.get_world_size(),
-                sharded=config.train.sharding == "fsdp",
-            ),
-        )
+        enlist(spec.run_folder, rank)
+        if isinstance(config, FunctionConfig):
+            _train_function(spec, config, bars)
+        else:
+            _train_built_in(spec, config, bars)
     except Exception as error:
         cause = lasting_cause(error)
         failure = error if cause is None else TrialFailed(cause)
@@ -79,6 +65,58 @@ def train_worker(payload: dict[str, Any]) -> None:
         if failure is error:
             raise
         raise failure from error
+
+
+def _train_built_in(spec: TrialSpec, config: RunConfig, bars: Bars) -> None:
+    import ray.train
+
+    from conspo_study.policy.models import refuse_another_model
+    from conspo_study.training.loop import train
+    from conspo_study.training.prepare import prepare_policy
+    from conspo_study.update.world import World
+
+    context = ray.train.get_context()
+    refuse_another_model(config.policy, _models_at_start(spec))
+    train(
+        config,
+        spec.seeds,
+        RayOutlet(spec, config),
+        policy_folder=prepare_policy(config.policy),
+        checkpoints=spec.run_folder,
+        bars=bars,
+        world=World(
+            context.get_world_rank(),
+            context.get_world_size(),
+            sharded=config.train.sharding == "fsdp",
+        ),
+    )
+
+
+def _train_function(spec: TrialSpec, config: FunctionConfig, bars: Bars) -> None:
+    import ray.train
+
+    from conspo_study.training.function.run import TrialOfFunction, run_function
+    from conspo_study.update.world import World
+
+    context = ray.train.get_context()
+    run_function(
+        TrialOfFunction(
+            config=config,
+            seeds=spec.seeds,
+            trial=spec.trial,
+            label=spec.label,
+            confirmation=spec.confirms,
+            results=spec.folder,
+            checkpoints=spec.run_folder,
+            plugins=Path(spec.results) / names.PLUGINS,
+            required=(spec.metric, *spec.also),
+            bars=bars,
+            together=spec.races,
+        ),
+        FunctionOutlet(spec, config),
+        World(context.get_world_rank(), context.get_world_size()),
+        context.get_local_rank(),
+    )
 
 
 def _models_at_start(spec: TrialSpec) -> dict[str, str]:
@@ -101,7 +139,7 @@ def run_trial(payload: dict[str, Any]) -> None:
     from conspo_study.cluster import report_relay
 
     spec = TrialSpec(**payload)
-    config: RunConfig | None = None
+    config: AnyRun | None = None
     last_error = ""
     step = -1
     restarts = Restarts()
@@ -141,7 +179,7 @@ def run_trial(payload: dict[str, Any]) -> None:
             append_incident(spec.folder, Incident(IncidentType.WORKER_RESTARTED, first_line))
 
 
-def _trainer(spec: TrialSpec, config: RunConfig, on_report: UserCallback) -> TorchTrainer:
+def _trainer(spec: TrialSpec, config: AnyRun, on_report: UserCallback) -> TorchTrainer:
     from ray import train
     from ray.train.torch import TorchConfig, TorchTrainer
 

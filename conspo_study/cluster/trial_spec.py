@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from conspo_study.config import RunConfig, parse_config
+from conspo_study.config import AnyRun, parse_run
 from conspo_study.plugins import load_module, search_in
 from conspo_study.results import names
 from conspo_study.text import title
@@ -34,6 +34,14 @@ class TrialSpec:
     """The folder that relative paths of the configuration start from; empty: the current one."""
     imports: tuple[str, ...] = ()
     """Modules to import before the configuration can be read."""
+    label: str = ""
+    """Name of the baseline; empty for a searched trial."""
+    confirms: bool = False
+    """Whether it is a confirmation."""
+    also: tuple[str, ...] = ()
+    """The study's further objectives, which the last report must hold as it does the metric."""
+    races: bool = False
+    """Whether a trial of the study may be stopped early."""
 
     @property
     def folder(self) -> Path:
@@ -45,7 +53,7 @@ class TrialSpec:
         """Name of the Ray Train run."""
         return names.run_name(self.study, self.trial)
 
-    def enter(self) -> RunConfig:
+    def enter(self) -> AnyRun:
         """Prepare this process for the trial, once, and return the trial's configuration.
 
         The process then works in the folder where the study was started, and imports the study's
@@ -57,7 +65,7 @@ class TrialSpec:
         search_in(str(Path(self.results) / names.PLUGINS))
         for name in self.imports:
             load_module(name)
-        return parse_config(self.config)
+        return parse_run(self.config)
 
     @property
     def title(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conspo_study.config import RunConfig, flatten
+from conspo_study.config import FunctionConfig, RunConfig, flatten
 from conspo_study.definition import Anchor, Choice, StudyDefinition
 from conspo_study.definition.lab_runs import LAB_RUNS, LARGEST
 from conspo_study.definition.paper_runs import PAPER_RUNS
@@ -45,12 +45,18 @@ def print_plan(
     here.
     """
     width = min(WIDTH, shutil.get_terminal_size().columns)
-    near, gib = preset or nearest_preset(study.base), gpu_gib(gpu_memory)
-    for title, text in [*declared(study, near, every_setting, gib)]:
+    gib = gpu_gib(gpu_memory)
+    if study.function is not None:
+        settings = _function(study.function)
+    else:
+        settings = _settings(study, preset or nearest_preset(study.built_in), every_setting, gib)
+    for title, text in [*declared(study, settings, every_setting)]:
         console.lines(titled(title, text, width))
     console.line("")
     plan = study.plan(spread=spread, folder=folder, gpu_memory=gpu_memory)
     checked = study.preflight(plan)
+    if probe_steps is not None and study.function is not None:
+        raise StudyError("--probe measures steps of the built-in training: leave it out")
     if probe_steps is not None and not checked.problems:
         root = (folder or Path()).parent
         measured = probe(study, probe_steps, root, gpu_memory, console)
@@ -63,13 +69,40 @@ def print_plan(
 
 
 def declared(
-    study: StudyDefinition, preset: str, every_setting: bool = False, gib: float | None = None
+    study: StudyDefinition, settings: Iterator[tuple[str, str]], every_setting: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Titles and texts of what the study's declaration says.
+    """Titles and texts of what the study's declaration says. settings: those of its base."""
+    yield "study", f"{study.name}, by {study.metric}"
+    yield from settings
+    yield from _named("searched", (f"{p}: {in_words(d)}" for p, d in study.space.items()))
+    yield from _named("anchors", map(_anchor, study.anchors))
+    yield "seeds", ", ".join(map(str, study.seeds))
+    if study.confirm is not None:
+        chosen = study.confirm.anchors
+        against = "all anchors" if chosen is None else ", ".join(chosen) or "no anchor"
+        changes = _assigned(study.confirm.overrides)
+        seeds = ", ".join(map(str, study.confirm.seeds))
+        yield "confirmed", f"winner and {against}, on seeds {seeds} with {changes or 'no change'}"
+    fields = StudyDefinition.model_fields
+    for name in _RULES:
+        value = getattr(study, name)
+        if every_setting or value != fields[name].get_default(call_default_factory=True):
+            yield name.replace("_", " "), _rule(value)
+
+
+def _function(function: FunctionConfig) -> Iterator[tuple[str, str]]:
+    """Titles and texts of a training function."""
+    yield "function", function.function
+    yield from _named("params", (f"{n} = {setting_text(v)}" for n, v in function.params.items()))
+
+
+def _settings(
+    study: StudyDefinition, preset: str, every_setting: bool, gib: float | None
+) -> Iterator[tuple[str, str]]:
+    """Titles and texts of the base of the built-in training.
 
     gib: GiB of the GPU that the preset is meant for, if it depends on one.
     """
-    yield "study", f"{study.name}, by {study.metric}"
     changed = changes(study, preset, gib)
     size = f" for a GPU of {gib or LARGEST:.3g} GiB" if preset in LAB_RUNS else ""
     yield "preset", preset + size + (", with" if changed or every_setting else " as it is")
@@ -82,31 +115,17 @@ def declared(
             ("", f"{path} = {setting_text(value)}  (preset: {before})")
             for path, (value, before) in changed.items()
         )
-    yield from _named("searched", (f"{p}: {in_words(d)}" for p, d in study.space.items()))
-    yield from _named("anchors", map(_anchor, study.anchors))
-    yield "seeds", ", ".join(map(str, study.seeds))
-    if study.confirm is not None:
-        chosen = study.confirm.anchors
-        against = "all anchors" if chosen is None else ", ".join(chosen) or "no anchor"
-        settings = _assigned(study.confirm.overrides)
-        seeds = ", ".join(map(str, study.confirm.seeds))
-        yield "confirmed", f"winner and {against}, on seeds {seeds} with {settings or 'no change'}"
-    fields = StudyDefinition.model_fields
-    for name in _RULES:
-        value = getattr(study, name)
-        if every_setting or value != fields[name].get_default(call_default_factory=True):
-            yield name.replace("_", " "), _rule(value)
 
 
 def changes(
     study: StudyDefinition, preset: str, gib: float | None = None
 ) -> dict[str, tuple[Any, str]]:
     """Setting -> its value in the study and the preset's, as text, where these differ; without
-    what is searched. gib: as for `declared`."""
+    what is searched. gib: as for `_settings`."""
     before = flatten(preset_for(preset, gib))
     return {
         path: (value, setting_text(before[path]) if path in before else "has no such setting")
-        for path, value in flatten(study.base).items()
+        for path, value in flatten(study.built_in).items()
         if path not in study.space and (path not in before or before[path] != value)
     }
 
@@ -115,8 +134,8 @@ def every(study: StudyDefinition, preset: str, gib: float | None = None) -> Iter
     """All settings that are not searched, marked where they differ from the preset, and with their
     origin where that is a run of the paper."""
     paper, changed = PAPER_RUNS.get(preset), changes(study, preset, gib)
-    origins = paper.origins(study.base) if paper else {}
-    for path, value in flatten(study.base).items():
+    origins = paper.origins(study.built_in) if paper else {}
+    for path, value in flatten(study.built_in).items():
         if path in study.space:
             continue
         marks = [origins[path]] if path in origins else []
@@ -154,7 +173,7 @@ def _named(title: str, texts: Iterator[str]) -> Iterator[tuple[str, str]]:
 
 
 def _anchor(anchor: Anchor) -> str:
-    return f"{anchor.label}: {_assigned(anchor.params) or 'the preset'}"
+    return f"{anchor.label}: {_assigned(anchor.params) or 'nothing changed'}"
 
 
 def _assigned(params: Mapping[str, Any]) -> str:

@@ -7,9 +7,10 @@ SIGTERM. After the last two kinds, --resume continues.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -24,6 +25,7 @@ from conspo_study.config import ConfigError, RunConfig, parse_assignments, with_
 from conspo_study.config.fields import NAME, fields_named
 from conspo_study.config.synonyms import nearest
 from conspo_study.definition import definition_problems
+from conspo_study.definition.function import unknown_names
 from conspo_study.definition.presets import PRESETS, preset_for
 from conspo_study.forecast.placement import gpu_gib
 from conspo_study.plugins import refuse_while_importing
@@ -33,8 +35,9 @@ from conspo_study.study import Outcome, Study
 from conspo_study.terminal.console import Console
 from conspo_study.tracking.known import parse_trackers
 
-BuildStudy = Callable[[RunConfig], Study]
-"""The study to run, given the configuration that its trials share."""
+BuildStudy = Callable[[RunConfig], Study] | Callable[[], Study]
+"""The study to run, given the configuration that its trials share; without a parameter, one that
+needs no preset, such as one of a training function."""
 
 
 @lasting_output()
@@ -75,7 +78,7 @@ def run_study(
             print_plan(
                 study,
                 console,
-                preset=options.preset,
+                preset=options.preset if _takes_base(build) else None,
                 every_setting=options.all,
                 folder=options.results / study.name,
                 gpu_memory=options.gpu_memory,
@@ -100,6 +103,8 @@ def run_study(
 
 def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str, Any]) -> Study:
     """The declared study with what the command line changes. Raises StudyError or ConfigError."""
+    if not _takes_base(build):
+        return _without_preset(cast(Callable[[], Study], build), options)
     if options.preset not in PRESETS:
         hint = nearest(options.preset, PRESETS)
         raise StudyError(
@@ -111,21 +116,54 @@ def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str,
     preset = preset_for(options.preset, gpu_gib(options.gpu_memory))
     base = with_overrides(preset, overrides, _fitting(defaults, overrides))
     try:
-        declared = build(base)
+        declared = cast(Callable[[RunConfig], Study], build)(base)
         study = Study.model_validate({**declared.frozen(), **_changes(declared, options)})
     except ValidationError as error:
         raise ConfigError(_problems(error, overrides)) from None
     except ValueError as error:
         raise StudyError(str(error)) from error
     if searched := sorted(study.space.keys() & overrides.keys()):
-        raise ConfigError(
-            [
-                f"{path}: this study searches it; --set cannot fix it. Take it out of the space in "
-                "a copy of the study's file, or choose another study"
-                for path in searched
-            ]
-        )
+        raise ConfigError(list(map(_fixed, searched)))
     return study
+
+
+def _takes_base(build: BuildStudy) -> bool:
+    return bool(inspect.signature(build).parameters)
+
+
+def _without_preset(build: Callable[[], Study], options: StudyChoice) -> Study:
+    """A study that needs no preset, with what the command line changes. Raises as
+    `chosen_study`."""
+    for name, default in (("preset", StudyChoice.preset), ("data_dir", None)):
+        if getattr(options, name) != default:
+            raise StudyError(f"--{name.replace('_', '-')}: this study is declared without a preset")
+    overrides = parse_assignments(joined(options.set))
+    try:
+        declared = build()
+    except ValidationError as error:
+        raise ConfigError(definition_problems(error)) from None
+    except ValueError as error:
+        raise StudyError(str(error)) from error
+    function = declared.function
+    problems = [*unknown_names(overrides, function, ())] if function is not None else []
+    problems += [_fixed(path) for path in sorted(declared.space.keys() & overrides.keys())]
+    if problems:
+        raise ConfigError(problems)
+    changes = {
+        **_changes(declared, options),
+        "base": with_overrides(declared.base, overrides).model_dump(mode="json"),
+    }
+    try:
+        return Study.model_validate({**declared.frozen(), **changes})
+    except ValidationError as error:
+        raise ConfigError(definition_problems(error)) from None
+
+
+def _fixed(path: str) -> str:
+    return (
+        f"{path}: this study searches it; --set cannot fix it. Take it out of the space in "
+        "a copy of the study's file, or choose another study"
+    )
 
 
 def trackers_named(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,14 +6,18 @@ of an objective are a class, selected by `objective.name` and added by `register
 """
 
 from conspo_study.config.build import (
+    AnyRun,
     ConfigError,
     config_hash,
     flatten,
+    is_function,
     parse_assignments,
     parse_config,
+    parse_run,
     with_overrides,
 )
 from conspo_study.config.data import DataConfig
+from conspo_study.config.function import FunctionConfig
 from conspo_study.config.objectives import (
     OPTIONS,
     ObjectiveOptions,
@@ -52,6 +56,7 @@ from conspo_study.config.train import TrainConfig
 __all__ = [
     "OPTIONS",
     "AdvantageOptions",
+    "AnyRun",
     "CISPOOptions",
     "ConSPOClippedRatioOptions",
     "ConSPOLinearOptions",
@@ -63,6 +68,7 @@ __all__ = [
     "DisCOOptions",
     "DrGRPOOptions",
     "EvaluationConfig",
+    "FunctionConfig",
     "GMPOOptions",
     "GRPOOptions",
     "GSPOOptions",
@@ -77,10 +83,12 @@ __all__ = [
     "config_hash",
     "flatten",
     "is_built_in",
+    "is_function",
     "module_of_objective",
     "options_named",
     "parse_assignments",
     "parse_config",
+    "parse_run",
     "register_options",
     "with_overrides",
 ]

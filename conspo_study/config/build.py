@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from conspo_study.config.fields import NAME, AcceptedValues, accepted_values, fields_named, is_word
+from conspo_study.config.function import FunctionConfig
 from conspo_study.config.messages import described, shown, unknown
 from conspo_study.config.problem_sets import as_entries
 from conspo_study.config.stages import RunConfig
 from conspo_study.records import set_name
 
+AnyRun = RunConfig | FunctionConfig
+"""The configuration of a run: of the built-in training, or of a function of the user's."""
+Run = TypeVar("Run", bound=AnyRun)
 SETS, TRACKED = "evaluation.sets", "evaluation.tracked"
 _NO_VALUE = ("none", "null", "nil")
 
@@ -37,9 +41,19 @@ def parse_config(data: Mapping[str, Any]) -> RunConfig:
         raise ConfigError([line for _, line in described(error, RunConfig, data)]) from None
 
 
+def parse_run(data: Mapping[str, Any]) -> AnyRun:
+    """`parse_config` for either kind of a run."""
+    return _parsed_function(data) if is_function(data) else parse_config(data)
+
+
+def is_function(data: Any) -> bool:
+    """True if plain data describes a run of a training function."""
+    return isinstance(data, Mapping) and "function" in data
+
+
 def with_overrides(
-    config: RunConfig, overrides: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
-) -> RunConfig:
+    config: Run, overrides: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> Run:
     """A copy with dotted settings replaced: `{"objective.tau": 0.1}`.
 
     Another `objective.name` starts from that objective's defaults, since the options of the old one
@@ -48,6 +62,13 @@ def with_overrides(
     all problems.
     """
     given = {**(defaults or {}), **overrides}
+    if isinstance(config, FunctionConfig):
+        try:
+            return cast(Run, _parsed_function(config.changed(given)))
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError([str(error)]) from None
     data = config.model_dump(mode="json")
     data["rollout"]["vllm_dtype"] = config.rollout.vllm_dtype  # `auto` of a CPU is written float32
     name = given.get(NAME, config.objective.name)
@@ -72,7 +93,14 @@ def with_overrides(
             problems.append(line + (_SET_BY_STUDY if path in from_study else ""))
     if problems:
         raise ConfigError(problems)
-    return result
+    return cast(Run, result)
+
+
+def _parsed_function(data: Mapping[str, Any]) -> FunctionConfig:
+    try:
+        return FunctionConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError([line for _, line in described(error, FunctionConfig, data)]) from None
 
 
 _SET_BY_STUDY = (
@@ -131,8 +159,10 @@ def _converted(text: str, value: Any, accepted: AcceptedValues) -> Any:
     return value
 
 
-def flatten(config: RunConfig) -> dict[str, Any]:
-    """All settings as dotted paths to JSON values."""
+def flatten(config: AnyRun) -> dict[str, Any]:
+    """All settings as dotted paths to JSON values; parameters of a function by their names."""
+    if isinstance(config, FunctionConfig):
+        return config.settings
     dumped = config.model_dump(mode="json")
     return {
         # A setting that the dump omits has its default.

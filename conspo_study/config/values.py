@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator
 
 Value = float | int | str | bool | None | tuple[Any, ...] | Mapping[str, Any]
 
@@ -69,3 +71,7 @@ def key_of(value: Any) -> Hashable:
 def same(value: Any, other: Any) -> bool:
     """True if two values of a setting are equal."""
     return key_of(value) == key_of(other)
+
+
+PlainValue = Annotated[Value, PlainValidator(plain), PlainSerializer(lambda value: value)]
+"""A field that holds a plain value as it is."""

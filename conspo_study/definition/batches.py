@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from conspo_study.config import RunConfig, with_overrides
+from conspo_study.config import AnyRun, RunConfig, with_overrides
 from conspo_study.definition.study import StudyDefinition
 
 
@@ -12,9 +12,15 @@ from conspo_study.definition.study import StudyDefinition
 class Batch:
     """Trials of equal cost."""
 
-    run: RunConfig
+    run: AnyRun
     trials: int
     seeds: int
+
+    @property
+    def built_in(self) -> RunConfig:
+        """The configuration of trials of the built-in training."""
+        assert isinstance(self.run, RunConfig), "a training function has no such configuration"
+        return self.run
 
 
 def search_batch(study: StudyDefinition) -> Batch:

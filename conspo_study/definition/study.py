@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from conspo_study.config import ConfigError, RunConfig, config_hash, flatten, with_overrides
-from conspo_study.config.fields import NAME
+from conspo_study.config import (
+    AnyRun,
+    ConfigError,
+    FunctionConfig,
+    RunConfig,
+    config_hash,
+    flatten,
+    is_function,
+    with_overrides,
+)
 from conspo_study.config.messages import Problems, described
 from conspo_study.config.stage import Stage
 from conspo_study.config.values import kind_of
 from conspo_study.definition.foreign_code import REWARD, imports_of, modules_of
+from conspo_study.definition.function import (
+    as_definition,
+    function_config,
+    unknown_names,
+    with_drawn_seeds,
+)
+from conspo_study.definition.parts import Aim, Anchor, Confirmation, EarlyStopping, Sampler
 from conspo_study.definition.space import Choice, Dimension, Range, Value, When
-from conspo_study.definition.space.dimensions import PlainValue
 from conspo_study.definition.space.problems import space_problems, value_problem
-from conspo_study.definition.space.settings import fitted, held
+from conspo_study.definition.space.settings import fitted
 from conspo_study.plugins import load_module
 from conspo_study.text import counted
 
@@ -27,78 +50,10 @@ LAST_STEP_METRICS = ("entropy", "response_length", "tokens")
 do not depend on the speed of the machine."""
 LONGEST_NAME = 64
 """Most characters of a study's name."""
-FRESH_PROBLEMS: Mapping[str, Value] = {"evaluation.split": "test"}
-"""Settings that a confirmation changes by default."""
 
 
 _SEEDS = range(-(2**63), 2**63)
 """Numbers that tables can store."""
-
-
-class Anchor(Stage):
-    """Baseline: named settings that always run, first and to the end, for comparison."""
-
-    label: str = Field(min_length=1)
-    """Name in tables and figures."""
-    params: dict[str, PlainValue]
-    """Dotted settings and their values; they need not lie in the search space."""
-
-    def held(self, base: RunConfig) -> Anchor:
-        """A copy with values replaced by the texts that they stand for."""
-        name = {path: self.params[path] for path in (NAME,) if path in self.params}
-        params = {path: held(value, base, path, name) for path, value in self.params.items()}
-        return self.model_copy(update={"params": params})
-
-
-class Sampler(Stage):
-    """Choice of the settings to try after the baselines."""
-
-    name: Literal["tpe", "gp", "qmc", "random", "grid"] = "tpe"
-    """`tpe` and `gp` (Optuna's tree-structured Parzen estimator and Gaussian process) learn from
-    the results. `qmc` (a scrambled Sobol sequence) fills the space evenly, `random` by chance, and
-    `grid` walks through all combinations of choices in a shuffled order."""
-    startup_trials: int = Field(4, ge=1)
-    """Random suggestions before `tpe` or `gp` starts to model the results."""
-
-    @property
-    def learns(self) -> bool:
-        """True if its choices depend on results."""
-        return self.name in ("tpe", "gp")
-
-
-class EarlyStopping(Stage):
-    """Racing: a trial stops where it is significantly worse than the best trial was at that step.
-
-    It looks at the study's metric alone; a further objective keeps no trial alive.
-    """
-
-    min_fraction: float = Field(0.5, gt=0, le=1)
-    """No trial stops before this fraction of its steps."""
-    alpha: float = Field(0.05, gt=0, lt=0.5)
-    """Highest probability, at every evaluation, of stopping a trial that is as good as the best."""
-
-
-class Aim(Stage):
-    """A further objective."""
-
-    metric: str
-    """A tracked evaluation metric, or one of a few metrics of the last training step."""
-    direction: Literal["max", "min"]
-    """`max` if more is better, `min` if less is."""
-
-
-class Confirmation(Stage):
-    """The winner and the baselines again, on seeds and problems that did not select the winner.
-
-    Selection makes the best of many trials look better than it is; a fresh measurement is unbiased.
-    """
-
-    seeds: tuple[int, ...] = Field(min_length=1)
-    """Seeds of every confirmation; none of the study's."""
-    anchors: tuple[str, ...] | None = None
-    """Labels of the baselines that the winner is compared with; None takes all."""
-    overrides: dict[str, PlainValue] = Field(default_factory=lambda: dict(FRESH_PROBLEMS))
-    """Dotted settings of the evaluation that differ from the study's."""
 
 
 class StudyDefinition(Stage):
@@ -112,8 +67,13 @@ class StudyDefinition(Stage):
     or by a registered name, are added automatically."""
     name: str
     """Name of the study and of its results directory."""
-    base: RunConfig
-    """Settings that all trials share."""
+    base: Annotated[
+        AnyRun,
+        PlainValidator(lambda given: _base(given)),
+        PlainSerializer(lambda base, info: base.model_dump(mode=info.mode)),
+    ]
+    """Settings that all trials share: of the built-in training, or of a function of your own, which
+    `train`, `steps`, `params`, `workers` and `resources` declare instead."""
     space: dict[str, Dimension] = Field(default_factory=dict)
     """Dimension by dotted setting; a list stands for a choice. Consequences of the settings are
     filled in: ranges with whole numbers only, and settings that only some of the chosen objectives
@@ -150,6 +110,16 @@ class StudyDefinition(Stage):
         for name in plugins if isinstance(plugins, list | tuple) else ():
             load_module(str(name))
         return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_function_is_the_base(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        fields = as_definition(given) if "train" in given else given
+        base = fields.get("base")
+        own = isinstance(base, FunctionConfig) or is_function(base)
+        return with_drawn_seeds(fields) if own else fields
 
     @field_validator("name")
     @classmethod
@@ -201,12 +171,26 @@ class StudyDefinition(Stage):
         return self.sampler.learns or bool(self.looks)
 
     @property
-    def looks(self) -> tuple[int, ...]:
-        """Steps at which a trial may be stopped early; none with a single seed."""
+    def built_in(self) -> RunConfig:
+        """The base of a study of the built-in training."""
+        assert isinstance(self.base, RunConfig), "a study of a training function has no such base"
+        return self.base
+
+    @property
+    def function(self) -> FunctionConfig | None:
+        """The base of a study of a training function; None for the built-in training."""
+        return self.base if isinstance(self.base, FunctionConfig) else None
+
+    @property
+    def looks(self) -> Sequence[int]:
+        """Steps at which a trial may be stopped early; none with a single seed. Those of them at
+        which a training function measures are known once it has."""
         rule, steps = self.early_stopping, self.base.train.steps
         if rule is None or len(self.seeds) < 2:
             return ()
         first = rule.min_fraction * steps - 1e-9  # 0.1 x 30 is a little more than 3
+        if isinstance(self.base, FunctionConfig):
+            return range(max(1, math.ceil(first)), steps)
         every = self.base.evaluation.every
         return tuple(step for step in range(every, steps, every) if step >= first)
 
@@ -250,13 +234,13 @@ class StudyDefinition(Stage):
 
     def _objective_problems(self) -> Iterator[str]:
         known = _tracked_metrics(self.base)
-        if self.metric not in known:
+        if known is not None and self.metric not in known:
             yield (
                 f"metric {self.metric!r} is not tracked during training; known: {', '.join(known)}"
             )
-        further = [*known, *LAST_STEP_METRICS]
+        further = [*(known or ()), *LAST_STEP_METRICS]
         for aim in self.also:
-            if aim.metric not in further:
+            if known is not None and aim.metric not in further:
                 yield (
                     f"also: metric {aim.metric!r} is not known at every trial's end; known: "
                     f"{', '.join(further)}"
@@ -279,21 +263,25 @@ class StudyDefinition(Stage):
         for label in self.confirm.anchors or ():
             if label not in labels:
                 yield f"confirm: no anchor is called {label!r}; known: {', '.join(labels)}"
+        yield from (f"confirm: {problem}" for problem in self._override_problems(overrides))
+
+    def _override_problems(self, overrides: Mapping[str, Value]) -> Iterator[str]:
         for path in overrides:
-            if not path.startswith("evaluation."):
-                yield f"confirm: {path} is not a setting of the evaluation, and must stay the same"
+            if self.function is None and not path.startswith("evaluation."):
+                yield f"{path} is not a setting of the evaluation, and must stay the same"
+            elif self.function is not None and (path in self.space or "." in path):
+                yield f"{path} is what trials are compared by, and must stay the same"
         problems = self._problems_of(overrides)
-        yield from (f"confirm: {problem}" for problem in problems)
-        if not problems and self.metric not in _tracked_metrics(
-            with_overrides(self.base, overrides)
-        ):
-            yield f"confirm: with these overrides {self.metric!r} is not measured"
+        yield from problems
+        known = None if problems else _tracked_metrics(with_overrides(self.base, overrides))
+        if known is not None and self.metric not in known:
+            yield f"with these overrides {self.metric!r} is not measured"
 
     def _shared(self, params: Mapping[str, Any]) -> Iterator[str]:
         for path in params:
             if path.startswith("evaluation."):
                 yield f"{path} must be the same for all trials, which are compared by it"
-            if path in (REWARD, "reward.threshold") and not self.base.evaluation.reward:
+            if path in (REWARD, "reward.threshold") and not self.built_in.evaluation.reward:
                 yield (
                     f"{path} differs between trials, and decides which responses count as correct: "
                     "set evaluation.reward, such as math, which then judges all evaluations"
@@ -308,6 +296,10 @@ class StudyDefinition(Stage):
         foreign = [path for path, value in params.items() if kind_of(value) is None]
         if foreign:
             return [f"{path}: {params[path]!r} is not a plain value" for path in foreign]
+        if self.function is not None and (
+            unknown := [*unknown_names(params, self.function, self.space)]
+        ):
+            return unknown
         try:
             held = flatten(with_overrides(self.base, params))
         except ConfigError as error:
@@ -336,7 +328,16 @@ def _seed_problems(seeds: tuple[int, ...]) -> Iterator[str]:
             yield f"seed {seed} is out of range: seeds are whole numbers from -2^63 to 2^63 - 1"
 
 
-def _tracked_metrics(config: RunConfig) -> list[str]:
+def _base(given: Any) -> AnyRun:
+    if isinstance(given, FunctionConfig):
+        return given
+    return function_config(given) if is_function(given) else RunConfig.model_validate(given)
+
+
+def _tracked_metrics(config: AnyRun) -> list[str] | None:
+    """Metrics that are known at evaluations; None for a function, which reports what it likes."""
+    if isinstance(config, FunctionConfig):
+        return None
     settings = config.evaluation
     greedy = ["greedy"] if settings.greedy else []
     graded = config.evaluation_reward.graded

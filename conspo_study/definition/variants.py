@@ -20,10 +20,10 @@ def variants(study: StudyDefinition) -> list[RunConfig]:
                 existing(study.space, path, {path: value}) or {path: value}
                 for value in dimension.values
             ]
-    runs = [study.base]
+    runs = [study.built_in]
     for change in changes:
         try:
-            runs.append(with_overrides(study.base, change))
+            runs.append(with_overrides(study.built_in, change))
         except ConfigError:
             continue  # valid only together with other settings, which is the search's business
     return runs

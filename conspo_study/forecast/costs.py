@@ -49,8 +49,8 @@ def study_seconds(
 
     def seconds(batch: Batch) -> float | None:
         if measured is not None:
-            return measured.trial_seconds(batch.run, batch.seeds)
-        return trial_seconds(batch.run, batch.seeds, gpu_bytes)
+            return measured.trial_seconds(batch.built_in, batch.seeds)
+        return trial_seconds(batch.built_in, batch.seeds, gpu_bytes)
 
     each = seconds(search)
     if each is None:
@@ -74,11 +74,11 @@ def study_bytes(study: StudyDefinition, concurrent: int, budget: int) -> int | N
     """
     search, again = search_batch(study), confirmation_batch(study)
     batches = [search, *([again] if again else [])]
-    sizes = [checkpoint_bytes(batch.run, batch.seeds) for batch in batches]
+    sizes = [checkpoint_bytes(batch.built_in, batch.seeds) for batch in batches]
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes):
         return None
-    rows = sum(batch.trials * rows_bytes(batch.run, batch.seeds) for batch in batches)
+    rows = sum(batch.trials * rows_bytes(batch.built_in, batch.seeds) for batch in batches)
     ended = sum(batch.trials * size for batch, size in zip(batches, known, strict=True))
     # Checkpoints of the baselines, the winner and its confirmation stay whatever the budget.
     safe = min(len(study.anchors) + 1, study.trials) * known[0] + sum(known[1:])

@@ -160,7 +160,7 @@ def update_work(run: RunConfig, length: int) -> float:
 
 def gpu_lines(study: StudyDefinition, gpu_bytes: int | None = None) -> list[str]:
     """The estimate with its arithmetic, for people; empty for unknown models."""
-    base = study.base
+    base = study.built_in
     searched = run_cost(base, gpu_bytes)
     if searched is None:
         return []
@@ -169,7 +169,7 @@ def gpu_lines(study: StudyDefinition, gpu_bytes: int | None = None) -> list[str]
         batches.append(again)
     total, runs = 0.0, 0
     for batch in batches:
-        cost = run_cost(batch.run, gpu_bytes)
+        cost = run_cost(batch.built_in, gpu_bytes)
         if cost is not None:
             total += batch.trials * cost.hours(cost.trial_seconds(batch.seeds))
             runs += batch.trials * batch.seeds

@@ -32,10 +32,10 @@ def credit_shift(ratio: float, negatives: int) -> float:
 def margin_lines(study: StudyDefinition) -> list[str]:
     """Effects of the margins of the study's space and baselines at each tau, for people; empty
     unless the study searches ConSPO's margin."""
-    base = study.base.objective
+    base = study.built_in.objective
     if MARGIN not in study.space or not isinstance(base, ContrastiveOptions):
         return []
-    size = study.base.rollout.group_size
+    size = study.built_in.rollout.group_size
     negatives = max(1, size // 2)
     in_tau = base.margin_unit == "tau"
     shifts: dict[float, dict[float, float]] = {}
@@ -73,7 +73,7 @@ def _runs(study: StudyDefinition) -> list[RunConfig]:
         dict(zip(searched, values, strict=True)) for values in combinations
     ]
     overrides += [anchor.params for anchor in study.anchors if anchor.params.get(SCHEDULE) != "off"]
-    return [with_overrides(study.base, changes) for changes in overrides]
+    return [with_overrides(study.built_in, changes) for changes in overrides]
 
 
 def _values(dimension: Choice | Range) -> tuple[Value, ...]:

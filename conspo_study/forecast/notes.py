@@ -12,15 +12,17 @@ from conspo_study.definition.space.census import census
 
 def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
     """All notes on a study. again: its confirmation."""
-    if study.base.policy.trust_remote_code:
+    if study.function is None and study.built_in.policy.trust_remote_code:
         yield (
-            f"CODE FROM {study.base.policy.model} IS RUN with all your rights: "
+            f"CODE FROM {study.built_in.policy.model} IS RUN with all your rights: "
             "policy.trust_remote_code is on"
         )
     if study.early_stopping is not None and not study.looks:
         why = (
             "one seed gives no paired evidence"
             if len(study.seeds) == 1
+            else "there is no step to stop it at between its first allowed step and the last"
+            if study.function is not None
             else "there is no evaluation between its first allowed step and the last"
         )
         yield f"early stopping never stops a trial: {why}"
@@ -31,7 +33,14 @@ def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
             "amount"
         )
         return
-    same = _sets_used_twice(study.base.evaluation, again.run.evaluation)
+    if study.function is not None:
+        if not study.confirm or not study.confirm.overrides:
+            yield (
+                "the confirmation changes the seeds alone: where the search and it should measure "
+                "on different data, set a parameter for that in its overrides"
+            )
+        return
+    same = _sets_used_twice(study.built_in.evaluation, again.built_in.evaluation)
     if same:
         yield (
             f"the confirmation measures {', '.join(same)} on the problems that the search used: "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 
-from conspo_study.config import RunConfig
+from conspo_study.config import AnyRun, FunctionConfig
 from conspo_study.config.places import named_cluster
 from conspo_study.machine import smallest_gpu_bytes
 from conspo_study.records import StudyError
@@ -34,17 +34,19 @@ class Placement:
     problems: tuple[str, ...]
 
 
-def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
+def place(run: AnyRun, nodes: Sequence[Node]) -> Placement:
     """Put whole workers, each with its rollout engines, on nodes; a trial's workers may be on
     different ones."""
     workers, cpus_each, gpus_each = run.train.workers, run.cpus_per_worker, run.gpus_per_worker
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     places = [_workers_on(node, run) for node in nodes]
-    engines = run.rollout.engine == "vllm"
-    fewer_cpus = " or train.cpus_per_worker" + (
+    own = isinstance(run, FunctionConfig)
+    engines = not isinstance(run, FunctionConfig) and run.rollout.engine == "vllm"
+    few_workers = "lower workers" if own else "lower train.workers"
+    fewer_cpus = (" or resources[CPU]" if own else " or train.cpus_per_worker") + (
         ", or rollout.vllm_engines or rollout.vllm_cpus" if engines else ""
     )
-    no_gpus = "train on CPUs with train.gpus_per_worker=0" + (
+    no_gpus = f"train on CPUs with {'resources[GPU]' if own else 'train.gpus_per_worker'}=0" + (
         ", rollout.vllm_gpus=0 and rollout.vllm_colocated=false" if engines else ""
     )
     fewer_gpus = ", rollout.vllm_engines or rollout.vllm_gpus" if engines else ""
@@ -53,12 +55,12 @@ def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
         problems.append(
             f"a trial needs {counted(workers * cpus_each, 'CPU core')} "
             f"({counted(workers, 'worker')} x {cpus_each}), "
-            f"there are {cpus}: lower train.workers{fewer_cpus}"
+            f"there are {cpus}: {few_workers}{fewer_cpus}"
         )
     if workers * gpus_each > gpus:
         problems.append(
             f"a trial needs {counted(workers * gpus_each, 'GPU')}, there are {gpus}: "
-            f"lower train.workers{fewer_gpus}, or {no_gpus}"
+            f"{few_workers}{fewer_gpus}, or {no_gpus}"
         )
     if not problems and not any(places):
         need = _offer(cpus_each, gpus_each, bool(gpus_each))
@@ -70,7 +72,7 @@ def place(run: RunConfig, nodes: Sequence[Node]) -> Placement:
     elif not problems and sum(places) < workers:
         problems.append(
             f"a trial has {counted(workers, 'worker')} of {counted(cpus_each, 'CPU core')}, the "
-            f"nodes have room for {sum(places)} of them: lower train.workers{fewer_cpus}"
+            f"nodes have room for {sum(places)} of them: {few_workers}{fewer_cpus}"
         )
     scarce = "GPUs" if gpus_each and gpus * cpus_each <= cpus * gpus_each else "CPU cores"
     limit = f"{gpus if scarce == 'GPUs' else cpus} {scarce}"
@@ -93,7 +95,7 @@ def gpu_gib(gib: float | None) -> float | None:
     return None if found is None else found / 2**30
 
 
-def _workers_on(node: Node, run: RunConfig) -> int:
+def _workers_on(node: Node, run: AnyRun) -> int:
     by_cpu = node.cpus // run.cpus_per_worker
     each = run.gpus_per_worker
     if not each:

@@ -35,6 +35,8 @@ from conspo_study.text import counted, duration, size_text
 WIDTH = 96
 """Longest printed line, in characters."""
 _TITLE = 20
+UNKNOWN = "unknown for this model"
+UNKNOWN_FUNCTION = "unknown for a training function"
 
 ASSUMED_METRIC, ASSUMED_PROBLEMS, ASSUMED_SD = "eval/chain/hard/avg@8", 96, 0.025
 """The embedded model's paired differences varied by 0.018, 0.016 and 0.033 from seed to seed in
@@ -62,8 +64,9 @@ class Stage:
 class Plan:
     """Work of a study and its needs. `problems` is empty if the machine can run it."""
 
-    rollouts_per_step: int
-    evaluated_per_run: int
+    rollouts_per_step: int | None
+    """None for a training function, of whose steps nothing is known."""
+    evaluated_per_run: int | None
     """Number of responses of all evaluations of one seed, the one before training included."""
     anchors: int
     steps: int
@@ -114,7 +117,11 @@ class Plan:
     def _facts(self) -> Iterator[tuple[str, str]]:
         search, confirm = self.search, self.confirmation
         runs = search.runs + (confirm.runs if confirm else 0)
-        yield "rollouts per step", f"{self.rollouts_per_step} = prompts_per_step x group_size"
+        unknown = UNKNOWN
+        if self.rollouts_per_step is None:
+            unknown = UNKNOWN_FUNCTION
+        else:
+            yield "rollouts per step", f"{self.rollouts_per_step} = prompts_per_step x group_size"
         yield "steps", f"{self.steps} of each run, {runs * self.steps:,} in all"
         yield (
             "trials",
@@ -128,18 +135,21 @@ class Plan:
                 f"up to {counted(confirm.trials, 'trial')} x "
                 f"{counted(confirm.seeds, 'fresh seed')} = {counted(confirm.runs, 'run')}",
             )
-        yield (
-            "responses",
-            f"{runs * self.steps * self.rollouts_per_step:,} in training, about "
-            f"{runs * self.evaluated_per_run:,} in evaluation",
-        )
+        if self.rollouts_per_step is not None and self.evaluated_per_run is not None:
+            yield (
+                "responses",
+                f"{runs * self.steps * self.rollouts_per_step:,} in training, about "
+                f"{runs * self.evaluated_per_run:,} in evaluation",
+            )
         yield "concurrency", self.concurrency
-        yield "estimated time", f"{_time(self.seconds)}, without early stopping"
+        time = unknown if self.seconds is None else duration(self.seconds)
+        yield "estimated time", f"{time}, without early stopping"
         if self.measured is not None:
             yield "measured", self.measured.line()
         for index, line in enumerate(self.gpu_hours):
             yield ("" if index else "GPU hours"), line
-        yield "disk", _size(self.disk_bytes)
+        size = "" if self.disk_bytes is None else f"about {size_text(self.disk_bytes)}"
+        yield "disk", f"{size}: checkpoints and rows of all trials" if size else unknown
         yield (
             "",
             "an ended trial keeps its last checkpoint, all of them within "
@@ -148,7 +158,7 @@ class Plan:
         )
         if self.fetched_bytes:
             yield "", f"the model itself is fetched first: about {size_text(self.fetched_bytes)}"
-        need = self.memory.lines() if self.memory else ["unknown for this model"]
+        need = self.memory.lines() if self.memory else [unknown]
         for index, line in enumerate(need):
             yield ("" if index else "memory per worker"), line
         for index, line in enumerate(self.fit):
@@ -199,31 +209,32 @@ def make_plan(
     measured: what a probe showed, from which the time is planned.
     """
     nodes = nodes or [Node(cpus, gpus)]
+    if study.function is not None:
+        return _function_plan(study, nodes, spread, folder or Path(), gpu_bytes)
     search, again = search_batch(study), confirmation_batch(study)
     placement = place(search.run, nodes)
     problems = [*placement.problems]
     if again is not None:
         problems += [p for p in place(again.run, nodes).problems if p not in problems]
     slots = max(1, placement.trials)
-    # Baselines wait for nothing; their confirmations overlap with the last searched trials.
-    wanted = max(len(study.anchors), min(study.trials, _searched_at_once(study)))
-    concurrent = min(slots, wanted + (again.trials if again else 0))
+    concurrent = _at_once(study, slots, again)
     spread = spread or _assumed_spread(study)
     budget = budget_bytes(folder or Path())
+    run = search.built_in
     neediest, memory = neediest_run(study, search.seeds, gpu_bytes)
     too_much = memory_problems(neediest, search.seeds, gpu_bytes)
     if again is not None and not too_much:
-        found = memory_problems(again.run, again.seeds, gpu_bytes, "--no-confirm")
+        found = memory_problems(again.built_in, again.seeds, gpu_bytes, "--no-confirm")
         too_much = [f"of the confirmation, {problem}" for problem in found]
     problems += too_much
-    problems += host_problems(memory, search.run.train.workers, gpus)
-    on_gpu = search.run.train.gpus_per_worker > 0
+    problems += host_problems(memory, run.train.workers, gpus)
+    on_gpu = run.train.gpus_per_worker > 0
     disk = study_bytes(study, concurrent, budget)
     return Plan(
-        rollouts_per_step=search.run.rollout.prompts_per_step * search.run.rollout.group_size,
-        evaluated_per_run=evaluated_per_run(search.run),
+        rollouts_per_step=run.rollout.prompts_per_step * run.rollout.group_size,
+        evaluated_per_run=evaluated_per_run(run),
         anchors=len(study.anchors),
-        steps=search.run.train.steps,
+        steps=run.train.steps,
         search=_stage(search, spread),
         confirmation=_stage(again, spread) if again else None,
         concurrent=concurrent,
@@ -231,7 +242,7 @@ def make_plan(
         seconds=study_seconds(study, slots, gpu_bytes, measured),
         measured=measured,
         disk_bytes=disk,
-        fetched_bytes=fetched_bytes(search.run.policy),
+        fetched_bytes=fetched_bytes(run.policy),
         disk_problem=disk_problem(folder or Path(), disk),
         checkpoint_budget=budget,
         spread=spread,
@@ -243,13 +254,57 @@ def make_plan(
         margin=tuple(margin_lines(study)),
         notes=(
             *study_notes(study, again),
-            *memory_notes(memory, search.run.train.workers * concurrent, gpus),
+            *memory_notes(memory, run.train.workers * concurrent, gpus),
             *memory_warnings(neediest, search.seeds, gpu_bytes),
-            *neediest_notes(study.base, neediest),
+            *neediest_notes(run, neediest),
         ),
         too_large=tuple(too_much),
         problems=tuple(problems),
     )
+
+
+def _function_plan(
+    study: StudyDefinition,
+    nodes: Sequence[Node],
+    spread: PairedSpread | None,
+    folder: Path,
+    gpu_bytes: int | None,
+) -> Plan:
+    """Plan a study of a training function, whose costs are unknown before it has run."""
+    search, again = search_batch(study), confirmation_batch(study)
+    placement = place(search.run, nodes)
+    return Plan(
+        rollouts_per_step=None,
+        evaluated_per_run=None,
+        anchors=len(study.anchors),
+        steps=search.run.train.steps,
+        search=_stage(search, spread),
+        confirmation=_stage(again, spread) if again else None,
+        concurrent=_at_once(study, max(1, placement.trials), again),
+        concurrency=_concurrency(study, placement),
+        seconds=None,
+        measured=None,
+        disk_bytes=None,
+        fetched_bytes=None,
+        disk_problem=None,
+        checkpoint_budget=budget_bytes(folder),
+        spread=spread,
+        gpu_hours=(),
+        gpu_bytes=gpu_bytes,
+        memory=None,
+        fit=(),
+        noise=None,
+        margin=(),
+        notes=tuple(study_notes(study, again)),
+        too_large=(),
+        problems=placement.problems,
+    )
+
+
+def _at_once(study: StudyDefinition, slots: int, again: Batch | None) -> int:
+    # Baselines wait for nothing; their confirmations overlap with the last searched trials.
+    wanted = max(len(study.anchors), min(study.trials, _searched_at_once(study)))
+    return min(slots, wanted + (again.trials if again else 0))
 
 
 def _stage(batch: Batch, spread: PairedSpread | None) -> Stage:
@@ -266,7 +321,8 @@ def _stage(batch: Batch, spread: PairedSpread | None) -> Stage:
 
 
 def _assumed_spread(study: StudyDefinition) -> PairedSpread | None:
-    measured = (study.base.policy.model, study.metric, study.base.evaluation.problems_per_set)
+    run = study.built_in
+    measured = (run.policy.model, study.metric, run.evaluation.problems_per_set)
     if measured == (EMBEDDED, ASSUMED_METRIC, ASSUMED_PROBLEMS):
         return PairedSpread(ASSUMED_SD, "an assumption, from earlier studies of the embedded model")
     return None
@@ -309,13 +365,3 @@ def _detects(stage: Stage) -> str:
         f"differences of two settings from {stage.detectable:.3f} up, over "
         f"{counted(stage.seeds, 'seed')} (paired t-test, two-sided 5 %, power 80 %){half}"
     )
-
-
-def _time(seconds: float | None) -> str:
-    return "unknown for this model" if seconds is None else duration(seconds)
-
-
-def _size(count: int | None) -> str:
-    if count is None:
-        return "unknown for this model"
-    return f"about {size_text(count)}: checkpoints and rows of all trials"

@@ -46,9 +46,9 @@ class SamplingNoise:
 def sampling_noise(study: StudyDefinition) -> SamplingNoise | None:
     """The noise of the study's metric; None if that is no accuracy over samples, and for the
     embedded model, whose spread is known better."""
-    settings = study.base.evaluation
+    settings = study.built_in.evaluation
     name, _, kind = study.metric.removeprefix("eval/").rpartition("/")
-    if study.base.policy.model == EMBEDDED or name not in settings.names or "avg@" not in kind:
+    if study.built_in.policy.model == EMBEDDED or name not in settings.names or "avg@" not in kind:
         return None
     problems, samples = problems_of(name, settings), settings.samples_for(name)
     sd = math.sqrt(2 * _MEAN_VARIANCE / (problems * samples))

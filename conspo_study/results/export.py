@@ -246,7 +246,8 @@ def _curves(
     """Trial -> step -> mean over seeds of the study's metric, where it was measured: reports
     between two evaluations repeat the earlier one."""
     rows = {row.id: row for row in table.rows}
-    every = definition["base"]["evaluation"]["every"]
+    base = definition["base"]
+    every = 1 if "function" in base else base["evaluation"]["every"]
     curves: dict[str, dict[int, float]] = {}
     for logged in events:
         row = rows.get(logged.event.trial)

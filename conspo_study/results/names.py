@@ -29,7 +29,7 @@ FAILURE = "failure.txt"
 EVALUATIONS, ROLLOUTS = "eval", "rollouts"
 """Beginnings of the names of Parquet files, before seed and step."""
 
-_TRIALS, _UNTRAINED, _RAY = "trials", "untrained", "ray"
+_TRIALS, _UNTRAINED, _RAY, _CALL = "trials", "untrained", "ray", "seed-"
 INNER = 2
 """Folders of a results directory above a trial's files, its checkpoints and shared evaluations."""
 
@@ -63,6 +63,21 @@ def run_name(study: str, trial: str) -> str:
 def run_folder(results: Path, study: str, trial: str) -> Path:
     """Where a trial's checkpoints lie."""
     return ray_folder(results) / run_name(study, trial)
+
+
+def call_folder(run: Path, seed: int) -> Path:
+    """In a run's folder: where a call of a training function keeps its files."""
+    return run / f"{_CALL}{seed}"
+
+
+def is_call_folder(name: str) -> bool:
+    """True for the name of such a folder."""
+    return name.startswith(_CALL)
+
+
+def call_output(call: Path, rank: int) -> Path:
+    """In a call's folder: what its process of this rank printed."""
+    return call / f"output-{rank}.txt"
 
 
 def ray_messages(results: Path) -> Path:

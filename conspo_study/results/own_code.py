@@ -1,4 +1,4 @@
-"""Check for a study's own objectives and rewards, which only resuming it needs."""
+"""Check for a study's own objectives, rewards and training function: only resuming needs them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def missing_code_lines(definition: Mapping[str, Any]) -> list[str]:
 
 def own_modules(definition: Mapping[str, Any]) -> list[str]:
     """Modules outside of this package that a stored definition names, whatever else it holds."""
-    paths = [text for text in _names(definition) if is_import_path(text)]
+    function = _object(definition.get("base")).get("function")
+    # The parameters of a training function name no code.
+    names = _names(definition) if function is None else [str(function)]
+    paths = [text for text in names if is_import_path(text)]
     plugins = [one for one in _list(definition.get("plugins")) if isinstance(one, str)]
     return list(dict.fromkeys([*plugins, *map(module_of, paths)]))
 

@@ -22,7 +22,7 @@ from conspo_study.records import EventKind, StudyError, TrialEvent, TrialState
 from conspo_study.records.checkpoints import PARTIAL, checkpoint_step
 from conspo_study.results.incidents import Incident, IncidentType
 from conspo_study.results.log import ResultsLog
-from conspo_study.results.names import ray_folder, run_folder
+from conspo_study.results.names import is_call_folder, ray_folder, run_folder
 from conspo_study.results.table import StudyTable, TrialRow
 from conspo_study.text import one_line
 
@@ -127,15 +127,16 @@ class Retention:
     ) -> list[tuple[str, Incident]]:
         """Remove what need not be kept; returns what could not be removed, by trial.
 
-        Only ever touches `<results>/ray/<study>-<trial>/checkpoint_*` of trials that have ended,
-        and follows no link.
+        Only ever touches `checkpoint_*` in `<results>/ray/<study>-<trial>` and its `seed-*`, of
+        trials that have ended, and follows no link.
         """
         for row in table.all_rows:
             if row.state.ended and row.id not in self._kept:
                 self._kept[row.id] = tuple(held_in(run_folder(self.results, self.study, row.id)))
         incidents = []
+        of = {held: trial for trial, checkpoints in self._kept.items() for held in checkpoints}
         for held in to_remove(table, direction, self._kept, self.budget):
-            trial = held.path.parent.name.removeprefix(f"{self.study}-")
+            trial = of[held]
             try:
                 # Or one that was removed in part would be taken for whole after a kill.
                 rmtree(held.path.rename(held.path.with_suffix(PARTIAL)))
@@ -154,35 +155,44 @@ def to_remove(
 ) -> list[Held]:
     """What of `kept`, the checkpoints of ended trials by trial, must go to leave `budget` bytes.
 
-    All but the last whole one of each trial go in any case. The anchors', the best trial's and
-    those of its confirmations never do, even where they alone exceed the budget.
+    All but the last whole one of each trial, or of each of its calls, go in any case. The anchors',
+    the best trial's and those of its confirmations never do, even where they alone exceed the
+    budget.
     """
-    removed, last = [], {}
+    removed: list[Held] = []
+    last: dict[str, list[Held]] = {}
     for trial, checkpoints in kept.items():
-        whole = [held for held in checkpoints if held.whole]
-        if whole:
-            last[trial] = max(whole, key=lambda held: held.step)
-        removed += [held for held in checkpoints if held is not last.get(trial)]
+        newest: dict[Path, Held] = {}
+        for held in sorted(checkpoints, key=lambda held: held.step):
+            if held.whole:
+                newest[held.path.parent] = held
+        last[trial] = list(newest.values())
+        removed += [held for held in checkpoints if held not in last[trial]]
     best = table.best(direction)
     safe = {row.id for row in table.rows if row.label or row is best}
     safe |= {row.id for row in table.confirmations if best and row.of == best.id}
-    total = sum(held.size for held in last.values())
+    total = sum(held.size for checkpoints in last.values() for held in checkpoints)
     for row in sorted(table.all_rows, key=lambda row: _worth(row, direction)):
         if total <= budget:
             break
-        if row.id in last and row.id not in safe:
-            removed.append(last[row.id])
-            total -= last[row.id].size
+        if last.get(row.id) and row.id not in safe:
+            removed += last[row.id]
+            total -= sum(held.size for held in last[row.id])
     return removed
 
 
 def held_in(folder: Path) -> Iterator[Held]:
-    """The checkpoints in a trial's folder, and what is left of some; none behind a link."""
+    """The checkpoints in a trial's folder, and in those of its calls, and what is left of some;
+    none behind a link."""
     if folder.is_symlink() or folder.parent.is_symlink() or not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
         name = checkpoint_step(path.name)
-        if name and path.is_dir() and not path.is_symlink():
+        if not path.is_dir() or path.is_symlink():
+            continue
+        if is_call_folder(path.name):
+            yield from held_in(path)
+        elif name:
             size = sum(inner.lstat().st_size for inner in path.rglob("*"))
             yield Held(path, size, step=name[0], whole=not name[1])
 

@@ -33,6 +33,8 @@ from conspo_study.statistics.paired_spread import residual_squares
 
 RESOLUTION = 1e-9
 """Residuals below this part of the values are rounding errors."""
+MOST_LOOKS = 20
+"""Thresholds of a trial of a training function, which may measure at every step."""
 
 
 class Curves:
@@ -44,7 +46,8 @@ class Curves:
 
     def __init__(self, definition: StudyDefinition):
         self._metric, self._seeds = definition.metric, definition.seeds
-        self._looks = frozenset(definition.looks)
+        looks = definition.looks
+        self._looks = looks if isinstance(looks, range) else frozenset(looks)
         self._values: dict[str, dict[int, list[float]]] = {}
         self._read = 0
 
@@ -55,6 +58,10 @@ class Curves:
                 self._add(logged.event.trial, logged.event.data)
         self._read = len(events)
 
+    def measured(self, trials: Iterable[str]) -> list[int]:
+        """The steps at which any of the trials was measured, in order."""
+        return sorted({step for trial in trials for step in self._values.get(trial, ())})
+
     def at(self, step: int, trials: Iterable[str]) -> list[list[float]]:
         """A row of values by seed for each of the trials that was measured at `step`."""
         rows = (self._values.get(trial, {}).get(step) for trial in trials)
@@ -62,7 +69,7 @@ class Curves:
 
     def _add(self, trial: str, data: Mapping[str, Any]) -> None:
         step, seeds = data.get("step"), data.get("seeds", {})
-        if step not in self._looks:
+        if not isinstance(step, int) or step not in self._looks:
             return
         values = [seeds.get(str(seed), {}).get(self._metric) for seed in self._seeds]
         if all(is_number(value) for value in values):
@@ -74,12 +81,17 @@ def bars(curves: Curves, definition: StudyDefinition, trials: Sequence[str]) -> 
     """Pruning threshold by step, from the measurements of `trials`; a step without evidence has
     none.
 
-    trials: ids of trials that finished or were stopped early.
+    trials: ids of trials that finished or were stopped early. The steps of a study of the built-in
+    training are declared; of those at which a training function measures, evenly spaced ones count.
     """
     rule = definition.early_stopping
     thresholds: dict[int, float] = {}
     if rule is not None:
-        for step in definition.looks:
+        steps: Sequence[int] = definition.looks
+        if definition.function is not None:
+            steps = curves.measured(trials)
+            steps = steps[:: -(-len(steps) // MOST_LOOKS) or 1]
+        for step in steps:
             value = bar(curves.at(step, trials), rule.alpha, definition.direction)
             if value is not None:
                 thresholds[step] = value

@@ -17,7 +17,7 @@ from enum import Enum
 from statistics import fmean
 from typing import Any
 
-from conspo_study.config import ConfigError, RunConfig, config_hash, with_overrides
+from conspo_study.config import AnyRun, ConfigError, config_hash, with_overrides
 from conspo_study.definition import StudyDefinition
 from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState, is_number
 from conspo_study.results.log import ResultsLog
@@ -42,7 +42,7 @@ class Suggestion:
     trial: str
     params: Params
     """Dotted settings that differ from the study's base configuration."""
-    config: RunConfig
+    config: AnyRun
     seeds: tuple[int, ...]
     label: str = ""
     """Name of the baseline; empty for settings that the sampler chose."""
@@ -182,7 +182,7 @@ class Search:
         rivals = [row.id for row in rows[:decided] if row.state is not TrialState.FAILED]
         return Suggestion(trial, *proposal, study.seeds, bars=bars(self._curves, study, rivals))
 
-    def _proposal(self, rows: Sequence[TrialRow], decided: int) -> tuple[Params, RunConfig] | None:
+    def _proposal(self, rows: Sequence[TrialRow], decided: int) -> tuple[Params, AnyRun] | None:
         """First proposal whose configuration is valid and has not been run: a repeat would give the
         same numbers, or the same failure."""
         past = Past(
@@ -237,7 +237,7 @@ class Search:
         trial = f"c{len(table.confirmations):04d}"
         return Suggestion(trial, row.params, config, seeds, row.label, of=row.id)
 
-    def _config(self, params: Params, confirmation: bool = False) -> RunConfig:
+    def _config(self, params: Params, confirmation: bool = False) -> AnyRun:
         confirm = self.definition.confirm
         changes = confirm.overrides if confirm and confirmation else {}
         return with_overrides(self.definition.base, {**params, **changes})

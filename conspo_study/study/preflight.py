@@ -33,6 +33,7 @@ from conspo_study.policy.models import EMBEDDED, local_folder, model_hashes
 from conspo_study.policy.sources import source_of
 from conspo_study.records import CHAIN, set_source
 from conspo_study.text import size_text
+from conspo_study.training.function.check import check_function
 from conspo_study.training.prepare import prepare_policy
 
 _ROOM = 128
@@ -48,7 +49,7 @@ class Preflight:
     data: StudyData = field(default_factory=lambda: StudyData({}))
     """The problem sets and models: hashes by name, and what is left out of the sets."""
     plugins: PluginSources = field(default_factory=PluginSources)
-    """The files of its own objectives and rewards."""
+    """The files of its own objectives, rewards and training function."""
     later: list[str] = field(default_factory=list)
     """What is looked at when the study starts, since it has to be fetched."""
     notes: list[str] = field(default_factory=list)
@@ -96,6 +97,10 @@ def preflight(
         asks_for_a_token()
     with found.noting():
         found.plugins = find_sources(modules_of(study))
+    if study.function is not None:
+        with found.noting():
+            check_function(study.function.function)
+        return found
     runs = variants(study)
     found.notes += dict.fromkeys(one for run in runs for one in template_notes(run.data.template))
     for run in _distinct(runs, "objective") if try_code else ():
@@ -134,7 +139,7 @@ def _check_objective(run: RunConfig) -> None:
 
 def _check_data(study: StudyDefinition, run: RunConfig, found: Preflight, fetch: bool) -> None:
     again = confirmation_batch(study)
-    confirmation = again.run.evaluation if again else None
+    confirmation = again.built_in.evaluation if again else None
     sets = [run.evaluation, *([confirmation] if confirmation else [])]
     if not fetch and (missing := missing_sets(run.data, *sets)):
         found.later.append(f"{', '.join(missing)}: fetched from the hub when the study starts")

@@ -57,8 +57,10 @@ class Activities:
             return Activity("starting", row.step)
         rows = trial_folder(self._folder, row.id) / STEPS
         trained = max(_last_step(rows), row.step)
+        if self._study.function is not None:
+            return Activity("training", trained)
         steps = row.steps or self._study.base.train.steps
-        due = trained % self._study.base.evaluation.every == 0 or trained == steps
+        due = trained % self._study.built_in.evaluation.every == 0 or trained == steps
         reported = row.steps is not None and row.step >= trained
         if not due or reported:
             return Activity("training", trained)

@@ -80,7 +80,7 @@ class _Trial:
             seed: _Seed(
                 Run(
                     study=stored.name,
-                    metric=stored.definition["metric"],
+                    metric=_tag(stored.definition["metric"]),
                     trial=row.id,
                     seed=seed,
                     role=row.role,
@@ -157,7 +157,7 @@ def _config(path: Path) -> dict[str, Any]:
     """A trial's configuration. Raises ValueError naming a file that cannot be read."""
     try:
         config = stored_object(path)["config"]
-        if not all(isinstance(stage, dict) for stage in config.values()):
+        if not all(isinstance(s, dict) for name, s in config.items() if name != "function"):
             raise ValueError("a stage is no object")
     except FileNotFoundError:
         return {}
@@ -181,10 +181,14 @@ def _searched(definition: Mapping[str, Any]) -> tuple[str, ...]:
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     """What can be drawn; metrics without a section of their own are put into `train`."""
     return {
-        name if "/" in name else f"train/{name}": float(value)
+        _tag(name): float(value)
         for name, value in metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
+
+
+def _tag(metric: str) -> str:
+    return metric if "/" in metric else f"train/{metric}"
 
 
 def _ending(row: TrialRow, seed: int) -> Ending:

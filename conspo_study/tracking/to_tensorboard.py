@@ -122,7 +122,8 @@ class _Open:
 
 
 def _setting(run: Run, path: str) -> Any:
-    stage, _, name = path.partition(".")
+    # A parameter of a training function has no dot.
+    stage, _, name = (path if "." in path else f"params.{path}").partition(".")
     return run.config.get(stage, {}).get(name)
 
 

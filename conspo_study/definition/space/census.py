@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from conspo_study.config import ConfigError, RunConfig, config_hash, with_overrides
+from conspo_study.config import AnyRun, ConfigError, config_hash, with_overrides
 from conspo_study.definition.space.dimensions import Space
 from conspo_study.definition.space.points import MAX_POINTS, number_of_points, point, points
 
@@ -36,7 +36,7 @@ class Census:
     """Hashes of the configurations of the valid points."""
 
 
-def census(space: Space, base: RunConfig) -> Census:
+def census(space: Space, base: AnyRun) -> Census:
     """Try all points of a small space, or `DRAWN` random ones of a large one."""
     whole, tried = _points_to_try(space)
     invalid, count, example = 0, 0, ""
@@ -51,7 +51,7 @@ def census(space: Space, base: RunConfig) -> Census:
     return Census(whole, count, invalid, example, frozenset(hashes))
 
 
-def has_valid_point(space: Space, base: RunConfig, path: str | None = None) -> bool:
+def has_valid_point(space: Space, base: AnyRun, path: str | None = None) -> bool:
     """True if a point of the space, or of a sample of it, can be run; with `path`, a point that has
     this dimension."""
     few = islice(_random(space), FEW)  # mostly the first is valid

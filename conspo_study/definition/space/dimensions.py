@@ -35,7 +35,6 @@ def _number(given: Any) -> Any:
         return given
 
 
-PlainValue = Annotated[Value, PlainValidator(plain), PlainSerializer(lambda value: value)]
 _Values = Annotated[
     tuple[Value, ...], PlainValidator(_values), PlainSerializer(lambda values: [*values])
 ]

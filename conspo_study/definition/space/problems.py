@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from conspo_study.config import ConfigError, RunConfig, flatten, with_overrides
+from conspo_study.config import AnyRun, ConfigError, flatten, with_overrides
 from conspo_study.config.fields import NAME
 from conspo_study.config.values import key_of, kind_of
 from conspo_study.definition.space.census import has_valid_point
@@ -16,7 +16,7 @@ from conspo_study.definition.space.settings import existing, objectives_with, wh
 _SINGLE = {"null", "true or false", "a number", "text"}
 
 
-def space_problems(space: Space, base: RunConfig, sampler: str) -> list[str]:
+def space_problems(space: Space, base: AnyRun, sampler: str) -> list[str]:
     """Problems of the space, each after the name of its setting."""
     problems = [f"{path}: {p}" for path, dimension in space.items() for p in dimension.problems()]
     problems += [*_range_problems(space, base), *_condition_problems(space)]
@@ -51,7 +51,7 @@ def _pairs(given: Any, held: Any) -> Iterator[tuple[Any, Any]]:
             yield from _pairs(given[name], held[name])
 
 
-def _range_problems(space: Space, base: RunConfig) -> Iterator[str]:
+def _range_problems(space: Space, base: AnyRun) -> Iterator[str]:
     for path, dimension in space.items():
         kinds = what_it_holds(base, space, path)
         if isinstance(dimension, Range) and kinds and not all(kind.numeric for kind in kinds):
@@ -100,7 +100,7 @@ def _conditions_are_possible(space: Space, path: str) -> bool:
     )
 
 
-def _value_problems(space: Space, base: RunConfig, path: str) -> Iterator[str]:
+def _value_problems(space: Space, base: AnyRun, path: str) -> Iterator[str]:
     dimension = space[path]
     where = existing(space, path, {}) or {}
     values = (
@@ -127,7 +127,7 @@ def _value_problems(space: Space, base: RunConfig, path: str) -> Iterator[str]:
         known[key_of(held)] = value
 
 
-def _has_a_place(space: Space, base: RunConfig, path: str, value: Any) -> bool:
+def _has_a_place(space: Space, base: AnyRun, path: str, value: Any) -> bool:
     """True if a value that is invalid with the base's other settings is valid with others."""
     fixed = Choice(values=(value,), when=space[path].when)
     return has_valid_point({**space, path: fixed}, base, path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from conspo_study.config import ConfigError, RunConfig, flatten, with_overrides
+from conspo_study.config import AnyRun, ConfigError, FunctionConfig, flatten, with_overrides
 from conspo_study.config.fields import NAME, AcceptedValues, accepted_values, field_of, options_of
 from conspo_study.config.values import key_of
 from conspo_study.definition.space.dimensions import Choice, Range, Space, When
@@ -19,9 +19,12 @@ from conspo_study.definition.space.points import ordered
 _OBJECTIVE = "objective."
 
 
-def fitted(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
+def fitted(space: Space, base: AnyRun) -> dict[str, Choice | Range]:
     """The space with the consequences of its settings filled in. A space that cannot be fitted,
-    such as one with circular conditions, is returned unchanged."""
+    such as one with circular conditions, is returned unchanged, as is that of a function, whose
+    parameters have no consequences."""
+    if isinstance(base, FunctionConfig):
+        return dict(space)
     try:
         order = ordered(space)
     except ValueError:
@@ -45,7 +48,7 @@ def fitted(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
     return {path: done[path] for path in space}
 
 
-def held(value: Any, base: RunConfig, path: str, others: Mapping[str, Any] | None = None) -> Any:
+def held(value: Any, base: AnyRun, path: str, others: Mapping[str, Any] | None = None) -> Any:
     """The text that the setting converts a value to; other and refused values unchanged."""
     if not isinstance(value, str) and not callable(value):
         return value
@@ -56,7 +59,7 @@ def held(value: Any, base: RunConfig, path: str, others: Mapping[str, Any] | Non
     return converted if isinstance(converted, str) else value
 
 
-def _with_held_values(space: Space, base: RunConfig) -> dict[str, Choice | Range]:
+def _with_held_values(space: Space, base: AnyRun) -> dict[str, Choice | Range]:
     meant: dict[str, dict[Any, Any]] = {}
     for path, dimension in space.items():
         if isinstance(dimension, Choice):
@@ -99,9 +102,11 @@ def objectives_with(space: Space, path: str) -> Sequence[str] | None:
     return having if 0 < len(having) < len(names) else None
 
 
-def what_it_holds(base: RunConfig, space: Space, path: str) -> list[AcceptedValues]:
+def what_it_holds(base: AnyRun, space: Space, path: str) -> list[AcceptedValues]:
     """Kinds of values of the setting, for every objective of the space that has it; empty for an
-    unknown setting."""
+    unknown setting, and for a parameter of a function."""
+    if isinstance(base, FunctionConfig):
+        return []
     names = objectives(space)
     if names is None or not path.startswith(_OBJECTIVE):
         field = field_of(base, path)

@@ -97,8 +97,9 @@ function seedsCard({ row, also, bars }) {
 
 function configurationCard({ config, base, row }) {
   const stages = Object.entries(config).map(([stage, fields]) => {
-    const entries = Object.entries(fields ?? {});
-    const changed = entries.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(base[stage]?.[name]));
+    const entries = Object.entries(grouped(stage, fields));
+    const before = grouped(stage, base[stage]);
+    const changed = entries.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
     const rows = entries.map(([name, value]) =>
       el("tr", { class: changed.some(([other]) => other === name) && "changed" }, el("th", { scope: "row" }, name), el("td", {}, plain(value))),
     );
@@ -107,6 +108,11 @@ function configurationCard({ config, base, row }) {
   });
   if (!stages.length) stages.push(el("p", { class: "meta" }, "The trial has no configuration yet."));
   return card("Configuration", el("span", { class: "meta" }, row.config_hash), stages);
+}
+
+/** The settings of a stage by name; a training function is a single setting. */
+function grouped(stage, fields) {
+  return typeof fields === "string" ? { [stage]: fields } : (fields ?? {});
 }
 
 function eventsCard({ events, incidents }) {
