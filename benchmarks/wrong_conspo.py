@@ -28,7 +28,7 @@ from torch import Tensor
 
 from conspo_study.config import ConSPOOptions
 from conspo_study.config.stages import PolicyConfig
-from conspo_study.data.arithmetic import demonstrations, training_problem
+from conspo_study.data.arithmetic import CHAIN, demonstrations
 from conspo_study.integrations import credits, signal_groups
 from conspo_study.integrations.groups import arrange
 from conspo_study.objective import GroupBatch, Progress, objective_of, token_weights
@@ -197,7 +197,7 @@ def verdicts_of(batch: Batch, group: int) -> list[bool]:
 
 def sample(model: Any, tokenizer: Any, prompts: int, run: int) -> Batch:
     """Draw a batch; run: a number of its own for each."""
-    problems = [training_problem(0, run * prompts + index) for index in range(prompts)]
+    problems = [CHAIN.training_problem(0, run * prompts + index) for index in range(prompts)]
     tokens = [tokenizer(problem.text).input_ids for problem in problems]
     seeds = [run * prompts + index for index in range(prompts)]
     engine = TransformersEngine(model, tokenizer)
