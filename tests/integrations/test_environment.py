@@ -1,4 +1,4 @@
-"""What others' trainers bring stands beside this package's light installation.
+"""What others' trainers bring stands beside this package.
 
 The environment of `make integrations`: an older parser runtime than the one that is tested
 elsewhere, since hydra demands it.
