@@ -198,7 +198,7 @@ def test_the_page_shows_it(climbed):
     assert curves["height"]["steps"] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_killed_driver_is_followed_by_the_next_to_the_same_result(climbed, place, capsys):
+def test_a_killed_driver_is_followed_by_the_next_to_the_same_result(climbed, place):
     folder, environment = place[0] / "results" / "killed", place[1]
     driver = subprocess.Popen(
         [sys.executable, "climb.py", "--name", "killed"],
@@ -220,8 +220,9 @@ def test_a_killed_driver_is_followed_by_the_next_to_the_same_result(climbed, pla
     driver.wait()
     time.sleep(1)
     assert not table_of(folder).finished
-    assert main(["resume", str(folder)]) == 2
-    assert "would run code that its study.json names: the module climb" in capsys.readouterr().err
+    refused = python(place, "-m", "conspo_study", "resume", str(folder))
+    assert refused.returncode == 2
+    assert "would run code that its study.json names: the module climb" in refused.stderr
     resumed = python(place, "-m", "conspo_study", "resume", str(folder), "--trust-code")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert what_happened(folder) == what_happened(climbed[0])
