@@ -21,7 +21,7 @@ from conspo_study.data.sources import (
     overlaps,
     without,
 )
-from conspo_study.records import Problem, is_generated, set_source
+from conspo_study.records import GENERATED, Problem, is_generated, set_source
 
 IDS_SHOWN = 20
 """Maximum number of ids in a message."""
@@ -103,7 +103,7 @@ def check_data(
         _refuse_shared_splits(search, confirmation, sets)
     hashes = {source: content_hash(problems, extra) for source, problems in sets.items()}
     dropped: list[LeftOut] = []
-    if not is_generated(set_source(data.train)):
+    if set_source(data.train) not in GENERATED:
         train, dropped = _training(data, evaluations)
         hashes = {set_source(data.train): content_hash(train, extra), **hashes}
     left_out, notes = _unusable([n for n in hashes if not is_generated(n)], data)

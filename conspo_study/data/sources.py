@@ -115,10 +115,10 @@ def without(train: Sequence[Problem], shared: Sequence[Overlap]) -> list[Problem
 def _whole_set(name: str, data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:
     """All problems of a set; of a generated level, which is endless, as many as are evaluated."""
     source = evaluation.source(name)
-    name, _, level = source.removesuffix(" (test)").partition("/")
-    if (task := _TASKS.get(name)) is not None:
-        return task.evaluation_problems(level, evaluation.split, evaluation.problems_per_set)
-    return load_set(source, data).problems
+    if not is_generated(source):
+        return load_set(source, data).problems
+    task, _, level = source.removesuffix(" (test)").partition("/")
+    return _TASKS[task].evaluation_problems(level, evaluation.split, evaluation.problems_per_set)
 
 
 def _both_splits(

@@ -13,8 +13,10 @@ GENERATED = (CHAIN, "word_problems")
 
 
 def is_generated(source: str) -> bool:
-    """True for a generated task or one of its levels, without the name of a set in front."""
-    return source.partition("/")[0] in GENERATED
+    """True for a generated task or one of its levels, without the name of a set in front; not for
+    a file in a folder of that name."""
+    task, _, level = source.partition("/")
+    return task in GENERATED and "." not in level
 
 
 def set_name(entry: str) -> str:

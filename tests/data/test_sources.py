@@ -204,3 +204,24 @@ def test_a_set_that_is_nothing_is_refused_with_what_is_known(name, message):
 def test_a_folder_that_is_none_is_refused(tmp_path):
     with pytest.raises(ProblemFileError, match="is not a folder; correct --data-dir"):
         file_of("aime24", DataConfig(folder=str(tmp_path / "none")))
+
+
+@pytest.mark.parametrize("task", ["chain", "word_problems"])
+def test_files_in_a_folder_called_like_a_generated_task_are_files(task, tmp_path, monkeypatch):
+    (tmp_path / task).mkdir()
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / task / "train.jsonl", "a", "b")
+    write(tmp_path / task / "held-dev.jsonl", "c")
+    data = DataConfig(train=f"{task}/train.jsonl")
+    search = EvaluationConfig(sets=(f"{task}/held-{{split}}.jsonl",))
+    hashes = data_hashes(data, search)
+    assert set(hashes) == {f"{task}/train.jsonl", f"{task}/held-dev.jsonl"}
+    assert {training_stream(data, search, 0).problem(i).text for i in range(2)} == {"a", "b"}
+    write(tmp_path / task / "held-test.jsonl", "b")
+    with pytest.raises(ValueError, match=r"held-test\.jsonl are also in the training file"):
+        data_hashes(data, search)
+
+
+def test_a_level_is_nothing_to_train_on():
+    with pytest.raises(ProblemFileError, match="word_problems/one_step is neither a file nor"):
+        check_data(DataConfig(train="word_problems/one_step"), EvaluationConfig(sets=SETS))
