@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field, field_serializer, field_validator
 
 from conspo_study.config.stage import Stage
-from conspo_study.config.values import PlainValue, kind_of
-from conspo_study.plugins import import_path, is_import_path
+from conspo_study.config.values import CodePath, PlainValue, kind_of
+from conspo_study.plugins import is_import_path
 
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -46,16 +46,11 @@ class FunctionConfig(Stage):
     parameters, by names without a dot, and those of `train`, such as `train.steps`.
     """
 
-    function: str
+    function: CodePath
     """Import path of the function, `my_package.my_module:train`."""
     params: dict[str, PlainValue] = Field(default_factory=dict)
     """Parameters that the function is called with."""
     train: FunctionTraining
-
-    @field_validator("function", mode="before")
-    @classmethod
-    def _a_function_stands_for_its_import_path(cls, given: Any) -> Any:
-        return import_path(given) if callable(given) else given
 
     @field_validator("function")
     @classmethod

@@ -17,6 +17,7 @@ from conspo_study.config.stage import Stage
 from conspo_study.plugins import (
     OBJECTIVES,
     PluginError,
+    as_import_path,
     import_path,
     importable,
     is_import_path,
@@ -66,7 +67,7 @@ def objective_name(given: Any) -> Any:
     if isinstance(given, type) and issubclass(given, ObjectiveOptions):
         registered = given.model_fields["name"].default
         return registered if OPTIONS.get(registered) is given else import_path(given)
-    return import_path(given) if callable(given) else given
+    return as_import_path(given)
 
 
 def options_named(name: str) -> type[ObjectiveOptions]:

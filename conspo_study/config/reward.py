@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from conspo_study.config.stage import Stage
-from conspo_study.plugins import REWARDS, PluginError, import_path, path_of
+from conspo_study.config.values import CodePath
+from conspo_study.plugins import REWARDS, PluginError, path_of
 
 MATH = "math"
 """Name of the built-in reward, which compares final answers with gold answers."""
@@ -18,7 +19,7 @@ class RewardConfig(Stage):
 
     LATER: ClassVar[tuple[str, ...]] = ("name", "threshold", "extra")
 
-    name: str = MATH
+    name: CodePath = MATH
     """Reward of a response: `math` (1 if the final answer equals the gold answer, else 0), or a
     custom function, by import path (`my_module:score`) or by its entry point in an installed
     package."""
@@ -43,11 +44,6 @@ class RewardConfig(Stage):
     overlong_cache: int = Field(0, ge=0)
     """Soft overlong punishment of DAPO: length in tokens, before the response limit, over which a
     penalty grows to -1. 0 disables it, as is needed to compare objectives on equal rewards."""
-
-    @field_validator("name", mode="before")
-    @classmethod
-    def _a_function_stands_for_its_import_path(cls, given: Any) -> Any:
-        return import_path(given) if callable(given) else given
 
     @model_validator(mode="after")
     def _rewards_are_known(self) -> Self:

@@ -23,7 +23,7 @@ from conspo_study.config.reward import RewardConfig, reward_path
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stage import Stage
 from conspo_study.config.train import TrainConfig
-from conspo_study.plugins import import_path
+from conspo_study.config.values import CodePath
 from conspo_study.records import is_generated, set_name, set_source
 
 
@@ -150,7 +150,7 @@ class EvaluationConfig(Stage):
     named."""
     greedy: bool = True
     """Also generate one greedy response per problem."""
-    reward: str = ""
+    reward: CodePath = ""
     """Reward that judges evaluations, in the form of `reward.name`; empty: `reward.name` itself. A
     study whose trials train with different rewards needs a common one, such as `math`."""
     threshold: float = 0.5
@@ -166,11 +166,6 @@ class EvaluationConfig(Stage):
     @classmethod
     def _sets_may_be_a_mapping(cls, given: Any) -> Any:
         return as_entries(given)
-
-    @field_validator("reward", mode="before")
-    @classmethod
-    def _a_function_stands_for_its_import_path(cls, given: Any) -> Any:
-        return import_path(given) if callable(given) else given
 
     @field_validator("reward")
     @classmethod

@@ -10,7 +10,9 @@ import os
 from collections.abc import Hashable, Mapping
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+
+from conspo_study.plugins import as_import_path
 
 Value = float | int | str | bool | None | tuple[Any, ...] | Mapping[str, Any]
 
@@ -73,5 +75,7 @@ def same(value: Any, other: Any) -> bool:
     return key_of(value) == key_of(other)
 
 
+CodePath = Annotated[str, BeforeValidator(as_import_path)]
+"""A field that holds an import path, or a name, and takes a class or function for its path."""
 PlainValue = Annotated[Value, PlainValidator(plain), PlainSerializer(lambda value: value)]
 """A field that holds a plain value as it is."""

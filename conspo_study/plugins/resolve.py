@@ -132,6 +132,11 @@ def import_path(thing: Any) -> str:
     return path
 
 
+def as_import_path(given: Any) -> Any:
+    """The import path of a class or function; other values unchanged. Raises as `import_path`."""
+    return import_path(given) if callable(given) else given
+
+
 def importable(module: str) -> str:
     """The name by which other processes import a module: for the running script, its file's name.
 
