@@ -1,4 +1,4 @@
-"""How wrong the gradient is when ConSPO is written into a trainer in one of the usual wrong ways.
+"""Measures the gradient errors of the usual wrong ways to write ConSPO into a trainer.
 
     python benchmarks/wrong_conspo.py [--runs 10] [--prompts 8] [--taus 10 0.1] [--json out.json]
 

@@ -1,4 +1,4 @@
-"""What the documentation tells people to type is typed here.
+"""Runs the commands and examples of the documentation.
 
 Studies run with --dry-run, since other tests run them; commands that look at a results directory
 run on one; those that would continue or follow a study are parsed to the last option.

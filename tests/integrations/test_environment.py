@@ -1,4 +1,4 @@
-"""What others' trainers bring stands beside this package.
+"""Imports the trainers of others beside this package.
 
 The environment of `make integrations`: an older parser runtime than the one that is tested
 elsewhere, since hydra demands it.

@@ -4,12 +4,10 @@ documentation shows them, from a folder that is not this repository."""
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from studies_under_fire import LIMIT_S, ROOT
+from studies_under_fire import ROOT, python
 
 from conspo_study.data.arithmetic import CHAIN
 from conspo_study.results.log import read_log
@@ -135,18 +133,6 @@ def place(tmp_path_factory):
     (place / "models").mkdir()
     (place / "models" / "mine").symlink_to(prepare_policy(PolicyConfig()))
     return place, {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
-
-
-def python(place, *arguments, cwd=None, **variables):
-    folder, environment = place
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        cwd=cwd or folder,
-        env={**environment, **variables},
-    )
 
 
 @pytest.fixture(scope="module")

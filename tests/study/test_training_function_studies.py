@@ -11,7 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
-from studies_under_fire import LIMIT_S, ROOT, assert_no_process_outlives, table_of, wait_for
+from studies_under_fire import (
+    LIMIT_S,
+    ROOT,
+    assert_no_process_outlives,
+    python,
+    table_of,
+    wait_for,
+)
 
 from conspo_study.commands.command_line import main
 from conspo_study.records import EventKind, TrialState
@@ -68,18 +75,6 @@ def place(tmp_path_factory):
     (place / "classifier.py").write_text(source)
     environment = {**os.environ, "CONSPO_STUDY_CACHE": str(place / "cache")}
     return place, environment | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-
-
-def python(place, *arguments):
-    folder, environment = place
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        cwd=folder,
-        env=environment,
-    )
 
 
 @pytest.fixture(scope="module")

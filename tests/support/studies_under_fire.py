@@ -135,3 +135,16 @@ def assert_nothing_is_lost(folder):
         assert kinds.count(EventKind.FINISHED) + kinds.count(EventKind.PRUNED) == 1
     leftovers = [p for p in folder.rglob("*.tmp") if "ray" not in p.relative_to(folder).parts]
     assert leftovers == []
+
+
+def python(place, *arguments, cwd=None, **variables):
+    """Run Python with these arguments. place: a folder and the environment of its processes."""
+    folder, environment = place
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        cwd=cwd or folder,
+        env={**environment, **variables},
+    )

@@ -17,10 +17,14 @@ from trl import GRPOConfig, GRPOTrainer
 
 from conspo_study.integrations import objective_options
 from conspo_study.integrations.trl import with_objective
-from conspo_study.objective import GroupBatch, objective_of
+from conspo_study.objective import GroupBatch, Progress, objective_of
 
 PROMPTS = ["t5 t6 t7", "t8", "t9 t10", "t11 t12 t13 t14"]
 PATIENCE_S = 300.0
+SHARP = {"tau": 0.5, "margin": 0.3, "alpha": 1.0}
+LIMIT = 1e-6
+"""Relative error of a gradient. The models are float64, but their norms compute in float32."""
+START = Progress(0, 1)
 SETTINGS = {
     "per_device_train_batch_size": 6,
     "num_generations": 6,
@@ -242,3 +246,21 @@ def weights_of(stored, update):
     """The weights that an update of a process started from."""
     prefix = f"weights{update}/"
     return {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
+
+
+def error(trainer, name, settings, *, rewards=None, correct=None, old=None):
+    """Of the first update, whose generation batch is the whole of it."""
+    correct = trainer.rewards[:, 0].tolist() if correct is None else correct
+    expected = house_gradient(
+        trainer.gradients.weights[0],
+        rows_of(trainer.batches[0]),
+        correct,
+        trainer.args.num_generations,
+        name,
+        settings,
+        START,
+        rewards=rewards,
+        old=old,
+        limit=trainer.args.max_completion_length,
+    )
+    return relative_error(trainer.gradients.updates[0], expected)

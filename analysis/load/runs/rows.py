@@ -1,4 +1,4 @@
-"""What is read of runs, and the errors and bounds of reading it."""
+"""The types of runs that were read, and the errors and bounds of reading them."""
 
 from __future__ import annotations
 

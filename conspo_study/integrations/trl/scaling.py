@@ -1,4 +1,4 @@
-"""How TRL's losses weigh a token, so that an advantage can undo it.
+"""The divisors of TRL's losses, which an advantage undoes.
 
 With ratio 1 the derivative of every GRPO loss of TRL by a token's log-probability is -A/N, with the
 advantage A of the token and a divisor N that only the `loss_type` decides. Advantages of -N w give
