@@ -32,7 +32,8 @@ OPEN = (
 )
 _ADDRESS_SWITCH = "ray._private.ray_constants:ENABLE_RAY_CLUSTER"
 _TOKEN_CACHE = "ray._raylet:AuthenticationTokenLoader.reset_cache"
-PRIVATE_NAMES = (_ADDRESS_SWITCH, _TOKEN_CACHE)
+_SETTINGS = "ray._raylet:Config.initialize"
+PRIVATE_NAMES = (_ADDRESS_SWITCH, _TOKEN_CACHE, _SETTINGS)
 """Names of Ray that this module relies on, for `ray_internals.missing`."""
 _LOOPBACK = {
     # Ray takes the loopback address for that of its node, as it does by default where it runs on
@@ -81,6 +82,7 @@ def kept_private(folder: Path) -> Iterator[Path | None]:
             "RAY_AUTH_MODE": None,
         }
     with ExitStack() as stack:
+        stack.callback(_read_settings_again)
         stack.enter_context(_environment(changes))
         stack.enter_context(_temporary_files_in(temporary))
         stack.enter_context(_loopback())
@@ -115,6 +117,14 @@ def _forget_token() -> None:
     if not missing([_TOKEN_CACHE]):
         loader: Any = import_module("ray._raylet").AuthenticationTokenLoader
         loader.instance().reset_cache()
+
+
+def _read_settings_again() -> None:
+    """Have Ray's core take its settings from the environment: started without a mode, it goes on
+    asking for a token in this process, and ends it where there is none."""
+    if not missing([_SETTINGS]):
+        config: Any = import_module("ray._raylet").Config
+        config.initialize("")
 
 
 @contextmanager

@@ -14,6 +14,8 @@ TICK_S = 1.0
 PATIENCE = 30
 """Ticks without an answer after which there will be none. Ticks of this process are counted rather
 than seconds of a clock, so that a process that was stopped for a while does not accuse another."""
+LAST_ANSWER = 5
+"""Ticks that the last question may take, which is answered in milliseconds by what is alive."""
 
 Probe = Callable[[], str | None]
 """Asks for a sign of life: returns None, or what is wrong for good; may raise, or never return."""
@@ -29,13 +31,14 @@ def watching(
 ) -> Iterator[None]:
     """Call `probe` again and again inside the block, and `lost`, once, with what is wrong.
 
-    What raises has not answered: it may answer yet.
+    What raises has not answered: it may answer yet. A probe that is under way when the block ends
+    may see the end of what it asks: it is waited for, up to `LAST_ANSWER` ticks, and not heard.
     """
     done, answered, first = threading.Event(), threading.Event(), threading.Lock()
     silence = ["it does not answer"]
 
     def say(what: str) -> None:
-        if first.acquire(blocking=False):
+        if not done.is_set() and first.acquire(blocking=False):
             lost(what)
 
     def ask() -> None:
@@ -59,9 +62,11 @@ def watching(
                 say(silence[0])
                 return
 
-    for target in (ask, watch):
-        threading.Thread(target=target, daemon=True).start()
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
         done.set()
+        asking.join(LAST_ANSWER * tick_s)

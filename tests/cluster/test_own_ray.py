@@ -104,6 +104,18 @@ def test_files_addresses_and_interfaces_are_private_inside_the_block_only(monkey
     assert dict(os.environ) == before and tempfile.gettempdir() == place
 
 
+def test_ray_asks_for_a_token_inside_the_block_only(monkeypatch, tmp_path):
+    from ray._private.authentication.authentication_token_setup import enable_token_auth_by_default
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
+
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    assert not is_token_auth_enabled()
+    with kept_private(tmp_path):
+        enable_token_auth_by_default()  # as a start of Ray does
+        assert is_token_auth_enabled()
+    assert "RAY_AUTH_MODE" not in os.environ and not is_token_auth_enabled()
+
+
 def test_without_authentication_there_is_no_token(monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv(ALLOW, "1")

@@ -4,6 +4,7 @@ import itertools
 import subprocess
 import sys
 import threading
+import time
 
 from conspo_study.processes.watchdog import watching
 
@@ -55,6 +56,19 @@ def test_a_probe_that_raises_is_quoted():
         raise ConnectionError("refused")
 
     assert lost_of(probe) == ["ConnectionError: refused"]
+
+
+def test_a_probe_under_way_at_the_end_is_waited_for_and_not_heard():
+    under_way, answered = threading.Event(), []
+
+    def probe():
+        under_way.set()
+        time.sleep(0.03)  # in which the block ends, and what is asked with it
+        answered.append("the head node is dead")
+        return answered[0]
+
+    assert watch(probe, patience=500, until=lambda: under_way.wait(30)) == []
+    assert answered, "what is asked ends only after the last question"
 
 
 def test_a_fault_that_passes_is_forgiven():
