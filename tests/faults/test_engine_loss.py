@@ -39,8 +39,9 @@ CONFIG = with_overrides(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster():
+def cluster(tmp_path_factory):
     """A Ray whose workers find these tests, forked as those of a study are."""
+    tmp_path_factory.getbasetemp()  # or it would lie in the folder of this Ray, and go with it
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS.parent), str(TESTS / "support")]))
         patch.delenv("RAY_ADDRESS", raising=False)
