@@ -8,6 +8,9 @@ DisCO-b on log-likelihoods without its constraint.
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from conspo_study.config import ConSPOLinearOptions
 from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.output import ObjectiveOutput
@@ -22,3 +25,9 @@ def conspo_linear(
     scores_B = batch.centered(batch.rollout_mean(batch.logprobs_T))
     correct_Q, wrong_Q = batch.group_means(scores_B)
     return ObjectiveOutput(-(correct_Q - wrong_Q).sum() / batch.totals.groups, metrics={})
+
+
+def linear_credits(batch: GroupBatch) -> Tensor:
+    """dJ/ds of each rollout, 1/N+ of a correct and -1/N- of a wrong one: [B]."""
+    positive_B = 1 / batch.positives_Q.double()[batch.group_B]
+    return torch.where(batch.correct_B, positive_B, -1 / batch.negatives_Q.double()[batch.group_B])

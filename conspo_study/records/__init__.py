@@ -6,6 +6,7 @@ Problems, rollouts and verdicts; metrics in parts; the events of the results log
 from conspo_study.records.bounds import decided_name, is_decided_name, undecided_name
 from conspo_study.records.events import EventKind, StudyError, TrialEvent, TrialRole, TrialState
 from conspo_study.records.metrics import (
+    Angle,
     Correlation,
     Least,
     Mean,
@@ -35,6 +36,7 @@ __all__ = [
     "CHAIN",
     "GENERATED",
     "GREEDY",
+    "Angle",
     "Answered",
     "Correlation",
     "CreditRow",

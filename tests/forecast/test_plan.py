@@ -269,6 +269,7 @@ def test_the_lines_fit_a_terminal_and_hold_every_fact():
         "can detect",
         "can detect",
         "the margin",
+        "direction of credit",
     ]
     assert "(not measurable)" in text(plan)
     assert "note" in text(replace(plan, notes=("look out",)))
