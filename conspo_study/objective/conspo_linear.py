@@ -8,6 +8,8 @@ DisCO-b on log-likelihoods without its constraint.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,7 @@ from conspo_study.config import ConSPOLinearOptions
 from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.output import ObjectiveOutput
 from conspo_study.objective.registry import register
+from conspo_study.objective.trust_region import on_trusted_scores
 
 
 @register(ConSPOLinearOptions)
@@ -22,8 +25,14 @@ def conspo_linear(
     batch: GroupBatch, options: ConSPOLinearOptions, progress: Progress
 ) -> ObjectiveOutput:
     """loss = -(1/Q) sum of J over the Q valid groups of the step."""
-    scores_B = batch.centered(batch.rollout_mean(batch.logprobs_T))
-    correct_Q, wrong_Q = batch.group_means(scores_B)
+    return on_trusted_scores(
+        batch, options, partial(linear_contrast, batch), lambda _: linear_credits(batch)
+    )
+
+
+def linear_contrast(batch: GroupBatch, scores_B: Tensor) -> ObjectiveOutput:
+    """The loss of the step for any scores."""
+    correct_Q, wrong_Q = batch.group_means(batch.centered(scores_B))
     return ObjectiveOutput(-(correct_Q - wrong_Q).sum() / batch.totals.groups, metrics={})
 
 
