@@ -26,7 +26,7 @@ from conspo_study.definition import StudyDefinition
 from conspo_study.definition.foreign_code import imports_of
 from conspo_study.files import make_folders, write_atomic, write_json_atomic
 from conspo_study.processes import interrupts
-from conspo_study.records import EventKind
+from conspo_study.records import EventKind, written_bar
 from conspo_study.results import names
 from conspo_study.results.incidents import (
     Incident,
@@ -114,7 +114,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             seeds=suggestion.seeds,
             metric=self.definition.metric,
             direction=self.definition.direction,
-            bars={str(step): bar for step, bar in suggestion.bars.items()},
+            bars={str(step): written_bar(bar) for step, bar in suggestion.bars.items()},
             results=str(self.results),
             started_in=str(Path.cwd()),
             imports=imports_of(self.definition),

@@ -20,6 +20,7 @@ from conspo_study.cluster.restarts import Restarts, found_no_room, is_lost_machi
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.cluster.worker_processes import end_all, enlist
 from conspo_study.config import AnyRun, FunctionConfig, RunConfig
+from conspo_study.records import read_bar
 from conspo_study.results import names
 from conspo_study.results.incidents import Incident, IncidentType, append_incident
 from conspo_study.training.bars import Bars
@@ -49,7 +50,9 @@ def train_worker(payload: dict[str, Any]) -> None:
 
     spec = TrialSpec(**payload)
     rank = ray.train.get_context().get_world_rank()
-    bars = Bars(spec.metric, spec.direction, {int(step): bar for step, bar in spec.bars.items()})
+    bars = Bars(
+        spec.metric, spec.direction, {int(step): read_bar(bar) for step, bar in spec.bars.items()}
+    )
     try:
         config = spec.enter()
         enlist(spec.run_folder, rank)

@@ -24,8 +24,8 @@ class TrialSpec:
     metric: str
     direction: str
     """Whether more of the metric is better (`max`) or less (`min`)."""
-    bars: dict[str, float]
-    """Step, as text, to the value that the mean over seeds of the metric must not miss there."""
+    bars: dict[str, Any]
+    """Step, as text, to the pruning threshold there, as the log writes it."""
     results: str
     """The study's results directory, reachable under this path from every node."""
     settings: str = ""

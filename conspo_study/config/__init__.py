@@ -42,6 +42,7 @@ from conspo_study.config.objectives_score import (
     ConSPOOptions,
     ContrastiveOptions,
     DisCOOptions,
+    TrustRegionOptions,
 )
 from conspo_study.config.reward import RewardConfig
 from conspo_study.config.rollout import RolloutConfig
@@ -79,6 +80,7 @@ __all__ = [
     "RunConfig",
     "SAPOOptions",
     "TrainConfig",
+    "TrustRegionOptions",
     "UpdateConfig",
     "config_hash",
     "flatten",

@@ -43,6 +43,11 @@ class ObjectiveOptions(Stage):
     """Quantity that must differ within a group for the objective to learn from it: `verdicts` if it
     compares correct with wrong rollouts, `rewards` if it reads rewards alone."""
 
+    @property
+    def limits_kl(self) -> bool:
+        """Whether the loss depends on the KL divergence of the whole optimiser step."""
+        return False
+
 
 OPTIONS: dict[str, type[ObjectiveOptions]] = {}
 """Options classes by name; a plugin's is added when it is first selected."""

@@ -6,11 +6,46 @@ objectives on importance ratios see `objectives_ratio`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from conspo_study.config.objectives import ObjectiveOptions, register_options
+
+
+class TrustRegionOptions(ObjectiveOptions):
+    """Limits to how far several optimiser steps on one rollout batch move the policy; all off.
+
+    They are this package's own, not part of the ConSPO paper.
+    """
+
+    LATER: ClassVar[tuple[str, ...]] = ("clip_score", "kl_limit", "kl_penalty")
+
+    clip_score: float | None = Field(None, gt=0)
+    """Change of a rollout's score since it was sampled, in nats per token, beyond which it has no
+    gradient in the direction that its credit pushes it, as PPO clips ratios (correct rollouts
+    upwards, wrong ones downwards); None: no clipping, as in the paper."""
+    kl_limit: float | None = Field(None, ge=0)
+    """Largest KL(pi_old || pi_theta) of an optimiser step, in nats per token, without DisCO's
+    penalty; None: no penalty, as in the paper."""
+    kl_penalty: float = Field(1e3, ge=0)
+    """Coefficient of the penalty on KL above `kl_limit`, without which it has no effect."""
+
+    @property
+    def limits_kl(self) -> bool:
+        return self.kl_limit is not None and self.kl_penalty > 0
+
+    @model_validator(mode="after")
+    def _the_penalty_has_a_limit(self) -> Self:
+        if (
+            self.kl_limit is None
+            and self.kl_penalty != type(self).model_fields["kl_penalty"].default
+        ):
+            raise ValueError(
+                f"kl_penalty {self.kl_penalty:g} acts on KL above kl_limit, which is not set: set "
+                "kl_limit, or leave kl_penalty away"
+            )
+        return self
 
 
 class ContrastiveOptions(ObjectiveOptions):
@@ -37,7 +72,7 @@ class ContrastiveOptions(ObjectiveOptions):
 
 
 @register_options
-class ConSPOOptions(ContrastiveOptions):
+class ConSPOOptions(TrustRegionOptions, ContrastiveOptions):
     """ConSPO (arXiv 2605.12969, eq. 13)."""
 
     name: Literal["conspo"] = "conspo"
@@ -45,8 +80,8 @@ class ConSPOOptions(ContrastiveOptions):
 
 
 @register_options
-class ConSPOLinearOptions(ObjectiveOptions):
-    """Ablation of ConSPO without InfoNCE: the difference of mean scores. It has no settings."""
+class ConSPOLinearOptions(TrustRegionOptions):
+    """Ablation of ConSPO without InfoNCE: the difference of mean scores."""
 
     name: Literal["conspo_linear"] = "conspo_linear"
     """Linear score difference."""
@@ -88,3 +123,7 @@ class DisCOOptions(ObjectiveOptions):
     penalty: Literal["code", "paper"] = "code"
     """Form of the penalty: `code`, the excess (held constant) times KL, as in the authors' code, or
     `paper`, the squared excess, whose gradient is twice as large."""
+
+    @property
+    def limits_kl(self) -> bool:
+        return self.kl_penalty > 0

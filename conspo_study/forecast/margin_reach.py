@@ -68,7 +68,7 @@ def _row(unit: str, shifts: dict[float, float]) -> str:
 def _runs(study: StudyDefinition) -> list[RunConfig]:
     """Every tau with every margin of the space, ranges by their ends and middle; then baselines."""
     searched = {path: study.space[path] for path in (TAU, MARGIN) if path in study.space}
-    combinations = itertools.product(*(_values(dimension) for dimension in searched.values()))
+    combinations = itertools.product(*(some_values(dimension) for dimension in searched.values()))
     overrides: list[dict[str, Value]] = [
         dict(zip(searched, values, strict=True)) for values in combinations
     ]
@@ -76,7 +76,8 @@ def _runs(study: StudyDefinition) -> list[RunConfig]:
     return [with_overrides(study.built_in, changes) for changes in overrides]
 
 
-def _values(dimension: Choice | Range) -> tuple[Value, ...]:
+def some_values(dimension: Choice | Range) -> tuple[Value, ...]:
+    """The values of a choice; the ends and the middle of a range."""
     if isinstance(dimension, Choice):
         return dimension.values
     low, high = dimension.low, dimension.high

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conspo_study.config import EvaluationConfig, config_hash, with_overrides
+from conspo_study.config.fields import NAME
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import Batch
 from conspo_study.definition.space.census import census
+
+UNLIKE_NOISE = (
+    NAME,
+    "update.learning_rate",
+    "update.mini_batches",
+    "update.epochs_per_batch",
+)
+"""Settings that change how noisy and how fast training is."""
 
 
 def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
@@ -26,6 +35,7 @@ def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
             else "there is no evaluation between its first allowed step and the last"
         )
         yield f"early stopping never stops a trial: {why}"
+    yield from racing_notes(study)
     yield from space_notes(study)
     if again is None:
         yield (
@@ -45,6 +55,22 @@ def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
         yield (
             f"the confirmation measures {', '.join(same)} on the problems that the search used: "
             "put {split} into the path of the file, or set evaluation.split in its overrides"
+        )
+
+
+def racing_notes(study: StudyDefinition) -> Iterator[str]:
+    """Advice where early stopping compares trials of unlike noise and speed."""
+    if study.early_stopping is None or not study.looks or study.function is not None:
+        return
+    if study.trials == len(study.anchors):
+        return  # baselines run to their end
+    varied = {path for anchor in study.anchors for path in anchor.params} | set(study.space)
+    unlike = [path for path in UNLIKE_NOISE if path in varied]
+    if unlike:
+        yield (
+            f"early stopping compares trials that differ in {', '.join(unlike)}: their noise is "
+            "unlike, and those that start slowly lose at half time whatever they would reach. For "
+            "a fair comparison set early_stopping=None"
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import Batch, confirmation_batch, search_batch
 from conspo_study.forecast.costs import fetched_bytes, study_bytes, study_seconds
+from conspo_study.forecast.credit_direction import direction_lines
 from conspo_study.forecast.gpu_hours import gpu_lines
 from conspo_study.forecast.margin_reach import margin_lines
 from conspo_study.forecast.measured import Measured
@@ -104,6 +105,8 @@ class Plan:
     """A lower bound on the differences that can be detected, where `spread` is unknown."""
     margin: tuple[str, ...]
     """Effects of the margins of the space on a gradient weight."""
+    direction: tuple[str, ...]
+    """Angles between the credits of ConSPO's settings, and which of these will behave alike."""
     notes: tuple[str, ...]
     """Limits of what the study can show."""
     too_large: tuple[str, ...]
@@ -173,6 +176,8 @@ class Plan:
                 yield "can detect", f"{name}: {self.noise.line(stage.seeds)}"
         for index, line in enumerate(self.margin):
             yield ("" if index else "the margin"), line
+        for index, line in enumerate(self.direction):
+            yield ("" if index else "direction of credit"), line
         for note in self.notes:
             yield "note", note
 
@@ -252,6 +257,7 @@ def make_plan(
         fit=tuple(fit_lines(neediest, memory, gpu_bytes)) if memory and on_gpu else (),
         noise=None if spread else sampling_noise(study),
         margin=tuple(margin_lines(study)),
+        direction=tuple(direction_lines(study)),
         notes=(
             *study_notes(study, again),
             *memory_notes(memory, run.train.workers * concurrent, gpus),
@@ -295,6 +301,7 @@ def _function_plan(
         fit=(),
         noise=None,
         margin=(),
+        direction=(),
         notes=tuple(study_notes(study, again)),
         too_large=(),
         problems=placement.problems,

@@ -132,8 +132,8 @@ def _require_scores(options: ObjectiveOptions) -> None:
         raise ValueError(
             f"{options.name} has no credits with these settings: its gradient depends on single "
             "tokens or on the old policy, not on the mean log-probability of each response alone. "
-            "Use the exact form of the integration, or an objective on scores such as conspo, "
-            "conspo_linear, or disco with kl_penalty 0"
+            "Use the exact form of the integration, or an objective on scores such as conspo and "
+            "conspo_linear without clip_score and kl_limit, or disco with kl_penalty 0"
         )
 
 

@@ -13,8 +13,9 @@ from conspo_study.objective import GroupBatch, Progress, objective_of, token_wei
 
 _LENGTHS, _SIZES = [3, 7, 1, 5, 9, 2, 4, 4], [5, 3]
 _CORRECT = [True, False, False, True, False, False, True, False]
-_DRIFTS = (-0.4, 0.4)
-"""Nats by which the policy has moved away from the one that sampled, in both directions."""
+_DRIFTS = (-0.4, 0.4, -1e6, 1e6)
+"""Nats by which the policy has moved away from the one that sampled, in both directions; the large
+ones reach any limit that lets a smaller one pass."""
 
 
 def is_score_based(options: ObjectiveOptions) -> bool:

@@ -8,8 +8,9 @@ Per valid group, to maximise, at temperature tau and margin m:
 
 Each correct rollout faces all wrong ones, never another correct one. With
 z_i = logsumexp_j(s_j/tau) - (s_i - m)/tau this is -tau softplus(z_i), which stays finite for any
-score, where the quotient of exponentials does not. There is no ratio, clip or KL term: after the
-first optimiser step on a rollout batch the update is off-policy without correction.
+score, where the quotient of exponentials does not. The paper has no ratio, clip or KL term: after
+the first optimiser step on a rollout batch the update is off-policy without correction. A trust
+region can be set (`trust_region`).
 """
 
 from __future__ import annotations
@@ -23,14 +24,20 @@ from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.margin import margin_at
 from conspo_study.objective.output import ObjectiveOutput, mean_of, of_the_step, peak_of
 from conspo_study.objective.registry import register
+from conspo_study.objective.trust_region import on_trusted_scores
 from conspo_study.records import Part
 
 
 @register(ConSPOOptions)
 def conspo(batch: GroupBatch, options: ConSPOOptions, progress: Progress) -> ObjectiveOutput:
     """loss = -(1/Q) sum of J over the Q valid groups of the step."""
-    scores_B = batch.rollout_mean(batch.logprobs_T)
-    return contrast(batch, scores_B, options, progress)
+    margin = margin_at(options, progress.fraction)
+    return on_trusted_scores(
+        batch,
+        options,
+        lambda scores_B: contrast(batch, scores_B, options, progress),
+        lambda scores_B: score_credits(batch, scores_B, options.tau, margin),
+    )
 
 
 def contrast(

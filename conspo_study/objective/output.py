@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from conspo_study.objective.batch import GroupBatch
-from conspo_study.records import Least, Mean, Part, Peak
+from conspo_study.records import Angle, Least, Mean, Part, Peak
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,12 @@ def peak_of(values: Tensor) -> Peak:
 def least_of(values: Tensor) -> Least:
     """The smallest entry, in parts."""
     return Least(float(values.min()))
+
+
+def angle_of(x: Tensor, y: Tensor) -> Angle:
+    """The angle between two vectors, in parts."""
+    x, d = x.double(), y.double() - x.double()
+    return Angle(float((x * x).sum()), float((d * d).sum()), float((x * d).sum()))
 
 
 def of_the_step(batch: GroupBatch, value: float) -> Mean:

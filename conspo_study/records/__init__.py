@@ -3,9 +3,18 @@
 Problems, rollouts and verdicts; metrics in parts; the events of the results log.
 """
 
+from conspo_study.records.bars import (
+    Bar,
+    PairedBar,
+    misses_bar,
+    read_bar,
+    threshold_of,
+    written_bar,
+)
 from conspo_study.records.bounds import decided_name, is_decided_name, undecided_name
 from conspo_study.records.events import EventKind, StudyError, TrialEvent, TrialRole, TrialState
 from conspo_study.records.metrics import (
+    Angle,
     Correlation,
     Least,
     Mean,
@@ -35,7 +44,9 @@ __all__ = [
     "CHAIN",
     "GENERATED",
     "GREEDY",
+    "Angle",
     "Answered",
+    "Bar",
     "Correlation",
     "CreditRow",
     "EvalRow",
@@ -45,6 +56,7 @@ __all__ = [
     "Judgement",
     "Least",
     "Mean",
+    "PairedBar",
     "Part",
     "Peak",
     "Problem",
@@ -62,7 +74,11 @@ __all__ = [
     "is_decided_name",
     "is_generated",
     "is_number",
+    "misses_bar",
+    "read_bar",
     "set_name",
     "set_source",
+    "threshold_of",
     "undecided_name",
+    "written_bar",
 ]

@@ -97,6 +97,36 @@ class Correlation:
 
 
 @dataclass(frozen=True, slots=True)
+class Angle:
+    """The angle between two vectors x and x + d in degrees, from sums over their entries; None
+    where one of them is 0.
+
+    Of vectors that are nearly equal the sums of d keep the digits that a cosine near 1 would lose.
+    """
+
+    xx: float
+    dd: float
+    xd: float
+
+    def __add__(self, other: Angle, /) -> Angle:
+        return Angle(self.xx + other.xx, self.dd + other.dd, self.xd + other.xd)
+
+    @property
+    def value(self) -> float | None:
+        x, d = math.sqrt(self.xx), math.sqrt(self.dd)
+        if not x > 0 or not self.xx + 2 * self.xd + self.dd > 0:
+            return None
+        # The area that x spans with x + d is the one that it spans with d.
+        sine = 0.0
+        if d > 0:
+            cosine = max(-1.0, min(1.0, self.xd / x / d))
+            sine = math.sqrt(1 - cosine**2)
+        if sine < 1e-7:  # parallel up to rounding
+            sine = 0.0
+        return math.degrees(math.atan2(d * sine, x + self.xd / x))
+
+
+@dataclass(frozen=True, slots=True)
 class Quantile:
     """The smallest value that at least `share` of all values do not exceed.
 

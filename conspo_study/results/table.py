@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState
+from conspo_study.records import Bar, EventKind, TrialEvent, TrialRole, TrialState, read_bar
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.text import printable, setting_text
 
@@ -40,8 +40,8 @@ class TrialRow:
     config_hash: str = ""
     seeds: tuple[int, ...] = ()
     """The seeds that belong to the trial, whether or not they have values."""
-    bars: Mapping[int, float] = field(default_factory=dict)
-    """Step -> what the mean over seeds must not be worse than there, or the trial stops."""
+    bars: Mapping[int, Bar] = field(default_factory=dict)
+    """Step -> the pruning threshold there; a number in studies that version 0.2 began."""
     step: int = 0
     """Last step that was reported."""
     steps: int | None = None
@@ -215,7 +215,7 @@ class TableBuilder:
             params=dict(data.get("params", {})),
             config_hash=str(data.get("config_hash", "")),
             seeds=tuple(map(_seed, data.get("seeds", ()))),
-            bars={_step(step): float(bar) for step, bar in data.get("bars", {}).items()},
+            bars={_step(step): read_bar(bar) for step, bar in data.get("bars", {}).items()},
         )
         if known is not None:
             if _identity(known) != _identity(row):

@@ -9,12 +9,22 @@ two means over S seeds then has the variance 2 sigma^2 / S, and with the best me
 
     threshold = best - t_{1 - alpha / J} sqrt(2 sigma^2 / S)        (for direction max; + for min).
 
-A trial that is as good as the best falls below the threshold with probability alpha at most, at
-every step that has one: "the best of J" is favoured by luck, hence alpha / J (Bonferroni). Against
-an ordinary trial the test is more careful than that.
+"The best of J" is favoured by luck, hence alpha / J (Bonferroni). A trial that is as good as the
+best falls below the threshold with probability alpha at most, if all are equally noisy. They often
+are not: learning rates, off-policy updates and objectives change the noise by factors of ten, and a
+noisy trial among quiet ones would be stopped in a quarter of its looks, whatever it is worth. So it
+must also be worse by its own noise. With d_s its loss to the best rival on seed s, a paired t-test,
 
-A threshold is fixed when its trial is suggested. It rests on trials that ended well before, never
-on those that happen to run at the same time. In code and in the log it is called a bar.
+    mean d > t_{1 - beta} sd(d) / sqrt(S)   with S - 1 degrees of freedom,   beta = 1.4 alpha / S
+
+where seeds that are lucky for all cancel. The smaller beta of many seeds pays for the choice of the
+best; by simulation (benchmarks/racing.py) a trial as good as the best is stopped in alpha of its
+looks at most, for 3 to 23 rivals of which any number are up to 40 times as noisy as the others. Two
+seeds tell little of a trial's own noise, and stop less often for it.
+
+A threshold is fixed when its trial is suggested, and the best rival's values with it; the trial's
+own it meets at the look. It rests on trials that ended well before, never on those that happen to
+run at the same time. In code and in the log it is called a bar.
 """
 
 from __future__ import annotations
@@ -27,10 +37,12 @@ from typing import Any, Literal
 from scipy.special import stdtrit
 
 from conspo_study.definition import StudyDefinition
-from conspo_study.records import EventKind, is_number
+from conspo_study.records import Bar, EventKind, PairedBar, is_number
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.statistics.paired_spread import residual_squares
 
+OWN_SHARE = 1.4
+"""S beta / alpha, where beta is the level of the paired test."""
 RESOLUTION = 1e-9
 """Residuals below this part of the values are rounding errors."""
 MOST_LOOKS = 20
@@ -77,25 +89,49 @@ class Curves:
             self._values.setdefault(trial, {})[step] = [float(value) for value in values]
 
 
-def bars(curves: Curves, definition: StudyDefinition, trials: Sequence[str]) -> dict[int, float]:
+def bars(
+    curves: Curves, definition: StudyDefinition, trials: Sequence[str], *, paired: bool = True
+) -> dict[int, Bar]:
     """Pruning threshold by step, from the measurements of `trials`; a step without evidence has
     none.
 
     trials: ids of trials that finished or were stopped early. The steps of a study of the built-in
     training are declared; of those at which a training function measures, evenly spaced ones count.
+    paired: False for the rule of version 0.2, which has no paired test.
     """
     rule = definition.early_stopping
-    thresholds: dict[int, float] = {}
+    thresholds: dict[int, Bar] = {}
     if rule is not None:
         steps: Sequence[int] = definition.looks
         if definition.function is not None:
             steps = curves.measured(trials)
             steps = steps[:: -(-len(steps) // MOST_LOOKS) or 1]
         for step in steps:
-            value = bar(curves.at(step, trials), rule.alpha, definition.direction)
-            if value is not None:
+            layout = curves.at(step, trials)
+            value = bar(layout, rule.alpha, definition.direction)
+            if value is not None and paired:
+                pairing = layout, definition.seeds, rule.alpha, definition.direction
+                thresholds[step] = paired_bar(value, *pairing)
+            elif value is not None:
                 thresholds[step] = value
     return thresholds
+
+
+def paired_bar(
+    threshold: float,
+    layout: Sequence[Sequence[float]],
+    seeds: Sequence[int],
+    alpha: float,
+    direction: Literal["max", "min"],
+) -> PairedBar:
+    """The threshold with the paired test against the best trial (row) of a layout.
+
+    seeds: those of its columns, at least two.
+    """
+    best = (max if direction == "max" else min)(layout, key=fmean)
+    level = OWN_SHARE * alpha / len(seeds)
+    factor = float(stdtrit(len(seeds) - 1, 1 - level)) / math.sqrt(len(seeds))
+    return PairedBar(threshold, dict(zip(seeds, best, strict=True)), factor)
 
 
 def bar(

@@ -19,7 +19,16 @@ from typing import Any
 
 from conspo_study.config import AnyRun, ConfigError, config_hash, with_overrides
 from conspo_study.definition import StudyDefinition
-from conspo_study.records import EventKind, TrialEvent, TrialRole, TrialState, is_number
+from conspo_study.records import (
+    Bar,
+    EventKind,
+    PairedBar,
+    TrialEvent,
+    TrialRole,
+    TrialState,
+    is_number,
+    written_bar,
+)
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.table import StudyTable, TrialRow
 from conspo_study.search.racing import Curves, bars
@@ -46,8 +55,8 @@ class Suggestion:
     seeds: tuple[int, ...]
     label: str = ""
     """Name of the baseline; empty for settings that the sampler chose."""
-    bars: Mapping[int, float] = field(default_factory=dict)
-    """Pruning threshold by step: the trial stops if its mean over seeds is worse."""
+    bars: Mapping[int, Bar] = field(default_factory=dict)
+    """Pruning threshold by step: the trial stops if its values are worse."""
     of: str = ""
     """Id of the search trial that it confirms; empty for a search trial."""
 
@@ -59,7 +68,7 @@ class Suggestion:
             "seeds": list(self.seeds),
             "label": self.label,
             "config_hash": config_hash(self.config),
-            "bars": {str(step): value for step, value in self.bars.items()},
+            "bars": {str(step): written_bar(bar) for step, bar in self.bars.items()},
             "role": role.value,
             "of": self.of,
         }
@@ -180,7 +189,10 @@ class Search:
             return None
         self._curves.update(self.log.events)
         rivals = [row.id for row in rows[:decided] if row.state is not TrialState.FAILED]
-        return Suggestion(trial, *proposal, study.seeds, bars=bars(self._curves, study, rivals))
+        # A study that began with thresholds of the earlier rule goes on with them.
+        earlier = any(not isinstance(bar, PairedBar) for row in rows for bar in row.bars.values())
+        thresholds = bars(self._curves, study, rivals, paired=not earlier)
+        return Suggestion(trial, *proposal, study.seeds, bars=thresholds)
 
     def _proposal(self, rows: Sequence[TrialRow], decided: int) -> tuple[Params, AnyRun] | None:
         """First proposal whose configuration is valid and has not been run: a repeat would give the

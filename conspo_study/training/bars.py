@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any
+
+from conspo_study.records import Bar, misses_bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +18,11 @@ class Bars:
     """
 
     metric: str = ""
-    """The metric that is compared, as its mean over seeds."""
+    """The metric that is compared."""
     direction: str = "max"
     """`max` if more of it is better, `min` if less."""
-    values: Mapping[int, float] = field(default_factory=dict)
-    """Step -> the value that must not be missed. A trial without bars runs to its end."""
+    values: Mapping[int, Bar] = field(default_factory=dict)
+    """Step -> the bar that must not be missed. A trial without bars runs to its end."""
 
     def missed(self, step: int, latest: Mapping[int, Mapping[str, Any]]) -> bool:
         """Whether the metrics by seed that were measured at `step` miss its bar.
@@ -30,6 +31,5 @@ class Bars:
         """
         if step not in self.values or any(self.metric not in seed for seed in latest.values()):
             return False
-        mean = fmean(seed[self.metric] for seed in latest.values())
-        bar = self.values[step]
-        return mean < bar if self.direction == "max" else mean > bar
+        values = {number: float(seed[self.metric]) for number, seed in latest.items()}
+        return misses_bar(self.values[step], values, 1.0 if self.direction == "max" else -1.0)

@@ -23,6 +23,7 @@ from conspo_study.objective.diagnostics import (
     ratio_metrics,
     score_metrics,
 )
+from conspo_study.objective.direction import direction_metrics
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.packed_attention import can_pack
 from conspo_study.records import CreditRow, Group, Part, Peak, add_parts
@@ -211,6 +212,8 @@ class PolicyUpdate:
         weights = token_weights(batch, self.objective, self.config.objective, progress)
         parts = dict(weights.metrics)
         add_parts(parts, score_metrics(batch) | ratio_metrics(batch))
+        of_weights = batch, weights.weights_T, self.objective, self.config.objective, progress
+        add_parts(parts, direction_metrics(*of_weights))
         add_parts(parts, {"grpo_identity_gap": Peak(grpo_identity_gap(batch))})
         signals = signals_of(groups, batch, weights)
         return _Weighed(weights.loss, weights.weights_T, parts, signals)

@@ -18,6 +18,7 @@ from itertools import chain
 from typing import Any
 
 from conspo_study.records import (
+    Angle,
     Correlation,
     CreditRow,
     EvalRow,
@@ -35,7 +36,7 @@ from conspo_study.records import (
 _NAMED: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Correlation, Least, Mean, Peak, Quantile, Spread),
+        *(Angle, Correlation, Least, Mean, Peak, Quantile, Spread),
         *(CreditRow, EvalRow, Rollout, RolloutRow),
         *(FinishStatus, Verdict),
     )

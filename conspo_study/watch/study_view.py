@@ -8,7 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from conspo_study.records import EventKind, TrialState
+from conspo_study.records import EventKind, TrialState, threshold_of
 from conspo_study.results.names import LEASE, LOG, trial_folder
 from conspo_study.results.outcome import failure_lines
 from conspo_study.results.table import TrialRow
@@ -113,7 +113,7 @@ class StudyView:
             known = {
                 "epoch": log.epoch,
                 "row": self._row(row, stored.metric),
-                "bars": {str(step): bar for step, bar in row.bars.items()},
+                "bars": {str(step): threshold_of(bar) for step, bar in row.bars.items()},
                 "also": {m: {str(s): v for s, v in vs.items()} for m, vs in row.also.items()},
                 "base": stored.base,
                 "events": [

@@ -111,6 +111,13 @@ def check_wrong_conspo(result):
         assert all(error > 0.1 for name, error in errors.items() if "micro-batch" in name)
 
 
+def check_racing(result):
+    assert result["worst"].keys() == result["power"].keys()
+    for found in result["worst"].values():
+        assert found["threshold"] > 0.15 > 0.14 > found["used"]
+    assert result["power"]["5 seeds, 11 rivals"]["0.1"]["used"] > 0.95
+
+
 MINIATURES = {
     "analysis_scale": (("--trials", "6", "--rows", "300"), check_analysis_scale),
     "gpu_check": (("--rehearse",), check_gpu_check),
@@ -119,6 +126,7 @@ MINIATURES = {
         ("--runs", "2", "--sizes", "32", "64", "--at-least", "64"),
         check_objectives,
     ),
+    "racing": (("--runs", "60"), check_racing),
     "reward_integrity": (
         (str(ANSWERS), "--mutations", "60", "--alone"),
         check_reward_integrity,

@@ -269,6 +269,7 @@ def test_the_lines_fit_a_terminal_and_hold_every_fact():
         "can detect",
         "can detect",
         "the margin",
+        "direction of credit",
     ]
     assert "(not measurable)" in text(plan)
     assert "note" in text(replace(plan, notes=("look out",)))
@@ -331,3 +332,35 @@ def test_more_memory_than_this_process_may_use_is_a_note(monkeypatch):
     assert f"2 workers at a time may need {size_text(2 * one.memory.bytes)} of memory" in said
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     assert "of memory, and this process" not in text(make_plan(embedded(), 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"space": {"update.learning_rate": Range(low=1e-4, high=1e-3)}}, "update.learning_rate"),
+        (
+            {
+                "space": {
+                    "update.mini_batches": Choice(values=(1, 4)),
+                    "objective.name": Choice(values=("grpo", "conspo_linear")),
+                }
+            },
+            "objective.name, update.mini_batches",
+        ),
+        ({"space": {"objective.tau": Choice(values=(0.1, 1.0, 3.0))}}, None),
+        (
+            {
+                "space": {"update.learning_rate": Range(low=1e-4, high=1e-3)},
+                "early_stopping": None,
+            },
+            None,
+        ),
+    ],
+)
+def test_racing_of_unlike_trials_is_advised_against(changes, told):
+    notes = make_plan(embedded(anchors=(), trials=3, **changes), 2, 0).notes
+    advice = [note for note in notes if note.startswith("early stopping compares trials")]
+    assert [note.split(":")[0] for note in advice] == (
+        [f"early stopping compares trials that differ in {told}"] if told else []
+    )
+    assert all("set early_stopping=None" in note for note in advice)

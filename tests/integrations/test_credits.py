@@ -192,6 +192,14 @@ def test_an_objective_on_ratios_is_refused(name):
         credits([-1.0, -2.0], [1, 0], [0, 0], name)
 
 
+@pytest.mark.parametrize("name", ["conspo", "conspo_linear"])
+@pytest.mark.parametrize("limit", [{"clip_score": 0.01}, {"clip_score": 5.0}, {"kl_limit": 0.9}])
+def test_a_trust_region_is_refused_however_wide_it_is(name, limit):
+    with pytest.raises(ValueError, match="conspo_linear without clip_score and kl_limit, or disco"):
+        credits([-1.0, -2.0], [1, 0], [0, 0], {"name": name, **limit})
+    assert is_score_based(objective_options(name))
+
+
 def test_disco_has_credits_without_its_penalty_only():
     assert not is_score_based(objective_options("disco"))
     assert is_score_based(objective_options("disco", kl_penalty=0))

@@ -32,6 +32,7 @@ PLACE = Progress(3, 10)
 CASES = [
     ("conspo", {"tau": 0.5, "margin": 0.3}),
     ("conspo_linear", {}),
+    ("conspo", {"tau": 0.5, "clip_score": 0.1, "kl_limit": 0.0}),
     ("conspo_clipped_ratio", {"tau": 0.5}),
     ("disco", {}),
     ("grpo", {}),

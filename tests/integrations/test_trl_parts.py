@@ -269,6 +269,7 @@ def test_all_problems_are_told_at_once():
         ({"gradient_accumulation_steps": 3}, CONSPO, "set steps_per_generation=6, a multiple of"),
         ({"beta": 0.1}, CONSPO, "use_bias_correction_kl .* set it to False"),
         ({}, DisCOOptions(), "disco limits the KL of a whole update"),
+        ({}, ConSPOOptions(kl_limit=0.01), "conspo limits the KL of a whole update"),
     ],
 )
 def test_several_updates_need_whole_groups(changed, options, message):

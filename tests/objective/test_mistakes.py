@@ -93,15 +93,27 @@ MISTAKES = {
     ),
     "half of the paper's penalty": (
         "disco",
-        "disco",
+        "kl_hinge",
         "return 2 * slope if",
         "return slope if",
     ),
     "the KL of the worker's tokens": (
         "disco",
-        "disco",
+        "kl_hinge",
         "-batch.log_ratio_T.sum() / batch.totals.tokens",
         "-batch.log_ratio_T.mean()",
+    ),
+    "a score clipped against its credit, too": (
+        "conspo",
+        "trust_region",
+        "moved_B > clip_score, moved_B < -clip_score",
+        "moved_B.abs() > clip_score, moved_B.abs() > clip_score",
+    ),
+    "a gradient dropped, the score left": (
+        "conspo_linear",
+        "trust_region",
+        "torch.where(clipped_B, bound_B, scores_B)",
+        "torch.where(clipped_B, scores_B.detach(), scores_B)",
     ),
     "clip after the mean": (
         "gmpo",

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student_t
+from scipy.stats import ttest_rel
 from study_fixtures import METRIC, MemoryLog, definition
 
 from conspo_study.config import with_overrides
 from conspo_study.definition import EarlyStopping
 from conspo_study.definition.presets import QUICK
-from conspo_study.records import EventKind, TrialEvent
-from conspo_study.search.racing import Curves, bar, bars
+from conspo_study.records import EventKind, TrialEvent, misses_bar
+from conspo_study.search.racing import Curves, bar, bars, paired_bar
 
 BASE = with_overrides(QUICK, {"train.steps": 20, "evaluation.every": 4})
 
@@ -118,6 +119,67 @@ def test_a_clearly_bad_trial_is_stopped_nearly_always():
     assert fmean(mean < bar(layout, 0.05, "max") for layout, mean in pairs) > 0.98
 
 
+def look(stream, noises, noise, seeds, worse=0.0):
+    """Whether a newcomer is stopped by the threshold alone, and by the bar with the paired test."""
+    lucks = [stream.gauss(0, 0.05) for _ in range(seeds)]
+    layout = [[luck + stream.gauss(0, sd) for luck in lucks] for sd in noises]
+    values = {s: luck - worse + stream.gauss(0, noise) for s, luck in enumerate(lucks)}
+    threshold = bar(layout, 0.05, "max")
+    whole = paired_bar(threshold, layout, range(seeds), 0.05, "max")
+    return misses_bar(threshold, values, 1), misses_bar(whole, values, 1)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize(
+    ("trials", "noisy", "noise"), [(3, 1, 0.03), (11, 1, 0.03), (11, 0, 0.2), (23, 5, 0.03)]
+)
+def test_a_noisy_trial_among_quiet_ones_is_stopped_with_probability_alpha_at_most(
+    trials, noisy, noise, seeds
+):
+    stream, tries = random.Random(trials * seeds), 600
+    noises = [0.03] * noisy + [0.005] * (trials - noisy)
+    looks = [look(stream, noises, noise, seeds) for _ in range(tries)]
+    alone, paired = (fmean(stopped) for stopped in zip(*looks, strict=True))
+    assert alone > 0.07  # the threshold by itself holds for equal noise only
+    assert paired < 0.05 + 3 * (0.05 * 0.95 / tries) ** 0.5
+
+
+@pytest.mark.parametrize(("seeds", "power"), [(2, 0.4), (3, 0.83), (5, 0.98)])
+def test_a_trial_that_is_six_points_worse_is_still_stopped(seeds, power):
+    stream = random.Random(seeds)
+    looks = [look(stream, [0.0125] * 11, 0.0125, seeds, worse=0.06) for _ in range(300)]
+    assert fmean(stopped for _, stopped in looks) > power
+
+
+@settings(deadline=None)
+@given(layouts(), st.sampled_from(["max", "min"]))
+def test_the_paired_test_is_scipys(layout, direction):
+    *rivals, own = layout
+    if len(rivals) < 2:
+        return
+    seeds, sign = range(len(own)), 1 if direction == "max" else -1
+    whole = paired_bar(sign * 99.0, rivals, seeds, 0.1, direction)
+    best = sign * max(sign * fmean(row) for row in rivals)
+    rival = next(row for row in rivals if fmean(row) == best)
+    side = "greater" if direction == "max" else "less"
+    p = ttest_rel(rival, own, alternative=side).pvalue
+    assert misses_bar(whole, dict(zip(seeds, own, strict=True)), sign) is bool(
+        p < 1.4 * 0.1 / len(own)
+    )
+    never = paired_bar(-sign * 99.0, rivals, seeds, 0.1, direction)
+    assert not misses_bar(never, dict(zip(seeds, own, strict=True)), sign)
+
+
+def test_a_study_of_the_earlier_rule_keeps_it(log):
+    for trial, values in (("t0000", (0.5, 0.6)), ("t0001", (0.1, 0.3))):
+        report(log, trial, 12, values)
+    study = definition(base=BASE)
+    curves = Curves(study)
+    curves.update(log.events)
+    plain = bars(curves, study, ("t0000", "t0001"), paired=False)
+    assert plain == {12: bar([[0.5, 0.6], [0.1, 0.3]], 0.05, "max")}
+
+
 def report(log, trial, step, values, metric=METRIC):
     seeds = {str(seed): {metric: value} for seed, value in enumerate(values)}
     data = {"step": step, "steps": 20, "seeds": seeds}
@@ -154,8 +216,9 @@ def test_a_bar_rests_on_what_was_measured_at_its_step(log):
     for trial, values in (("t0000", (0.5, 0.6)), ("t0001", (0.1, 0.3))):
         report(log, trial, 12, values)
         report(log, trial, 14, (9.0, 9.1))  # repeats an evaluation, at a step without one
-    rule = EarlyStopping()
-    assert bars_of(log) == {12: bar([[0.5, 0.6], [0.1, 0.3]], rule.alpha, "max")}
+    rule, layout = EarlyStopping(), [[0.5, 0.6], [0.1, 0.3]]
+    threshold = bar(layout, rule.alpha, "max")
+    assert bars_of(log) == {12: paired_bar(threshold, layout, (0, 1), rule.alpha, "max")}
 
 
 def test_a_trial_that_stopped_earlier_or_lacks_a_seed_does_not_count(log):
@@ -174,7 +237,7 @@ def test_what_a_resumed_trial_measures_again_replaces_what_it_measured(log):
     report(log, "t0000", 12, (0.5, 0.6))
     report(log, "t0001", 12, (0.7, 0.1))
     report(log, "t0001", 12, (0.1, 0.3))
-    assert bars_of(log)[12] == bar([[0.5, 0.6], [0.1, 0.3]], 0.05, "max")
+    assert bars_of(log)[12].threshold == bar([[0.5, 0.6], [0.1, 0.3]], 0.05, "max")
 
 
 @settings(deadline=None)

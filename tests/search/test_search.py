@@ -1,5 +1,7 @@
 """The search: anchors first, nothing twice, waits by lag, confirms, and is rebuilt from the log."""
 
+from dataclasses import replace
+
 import pytest
 from study_fixtures import MARGIN, METRIC, SCHEDULE, TAU, MemoryLog, definition
 
@@ -7,7 +9,7 @@ from conspo_study.config import with_overrides
 from conspo_study.definition import Confirmation, Sampler
 from conspo_study.definition.presets import QUICK
 from conspo_study.definition.space import Choice, Range
-from conspo_study.records import EventKind, TrialRole, TrialState
+from conspo_study.records import EventKind, TrialRole, TrialState, written_bar
 from conspo_study.results.log import ResultsLog
 from conspo_study.search import WAIT, Search, Suggestion, mean_value
 
@@ -302,8 +304,35 @@ def test_bars_come_from_the_log_and_from_ended_trials_only(log):
     measure(third, (0.9, 0.9))
     bars = search.suggest().bars
     assert bars.keys() == {2}
-    assert bars[2] < 0.55  # the best of the first two; the third has not ended
-    assert log.events[-1].event.data["bars"] == {"2": bars[2]}
+    assert bars[2].threshold < 0.55  # the best of the first two; the third has not ended
+    assert bars[2].rival == {0: 0.5, 1: 0.6}
+    assert log.events[-1].event.data["bars"] == {"2": written_bar(bars[2])}
+    assert log.table.rows[-1].bars == bars
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_study_that_began_with_plain_thresholds_goes_on_with_them(log, earlier):
+    search = Search(definition(lag=0), log)
+
+    def run(suggestion, values):
+        seeds = {str(s): {METRIC: v} for s, v in zip(suggestion.seeds, values, strict=True)}
+        search.reported(suggestion.trial, {"step": 2, "steps": 4, "seeds": seeds})
+        finish(search, suggestion)
+
+    run(search.suggest(), (0.5, 0.6))
+    run(search.suggest(), (0.1, 0.3))
+    third = search.suggest()
+    if earlier:  # as version 0.2 wrote it
+        plain = {step: bar.threshold for step, bar in third.bars.items()}
+        old = MemoryLog([*log.events[:-1]])
+        old.append(replace(third, bars=plain).event())
+        assert old.events[-1].event.data["bars"] == {"2": plain[2]}
+        search = Search(definition(lag=0), old)
+        assert search.suggest().bars == plain  # the trial itself
+    run(third, (0.4, 0.5))
+    fourth = search.suggest()
+    assert fourth.bars.keys() == {2}
+    assert isinstance(fourth.bars[2], float) is earlier
 
 
 def test_incidents_are_logged_once_however_often_they_are_told(log):

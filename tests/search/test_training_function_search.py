@@ -49,7 +49,7 @@ def test_thresholds_are_set_at_the_steps_that_others_have_measured():
     third = search.suggest()
     # Not before half of the steps, not where the metric was not reported, not at the end.
     assert list(third.bars) == [60, 80]
-    assert all(0.5 < bar < 0.63 for bar in third.bars.values())
+    assert all(0.5 < bar.threshold < 0.63 for bar in third.bars.values())
 
 
 def test_a_function_that_measures_at_every_step_is_raced_at_some():

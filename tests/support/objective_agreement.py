@@ -17,8 +17,10 @@ SETTINGS = {
         {"tau": 1.0, "margin": 0.3, "margin_unit": "tau", "schedule": "linear"},
         {"tau": 0.05, "margin": 0.2, "schedule": "constant"},
         {"tau": 0.5, "schedule": "off"},
+        {"tau": 0.3, "margin": 0.2, "clip_score": 0.1},
+        {"tau": 0.3, "clip_score": 0.05, "kl_limit": 0.02, "kl_penalty": 3.0},
     ],
-    "conspo_linear": [{}],
+    "conspo_linear": [{}, {"clip_score": 0.1, "kl_limit": 0.0}],
     "conspo_clipped_ratio": [
         {},
         {"tau": 0.1, "margin": 0.5, "alpha": 0.25, "clip_low": 0.3, "clip_high": 0.1},

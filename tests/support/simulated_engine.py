@@ -6,7 +6,7 @@ from statistics import fmean
 
 from study_fixtures import MemoryLog
 
-from conspo_study.records import EventKind
+from conspo_study.records import EventKind, misses_bar
 from conspo_study.search import WAIT, Search
 from conspo_study.seeds import derive_seed
 
@@ -82,7 +82,9 @@ def drive(study, log, concurrent, chance, metric):
         search.reported(trial, {"step": step, "steps": steps, "seeds": seeds})
         mean = fmean(values.values())
         bar = suggestion.bars.get(step)
-        worse = bar is not None and (mean < bar if study.direction == "max" else mean > bar)
+        sign = 1 if study.direction == "max" else -1
+        by_seed = {int(seed): value for seed, value in values.items()}
+        worse = bar is not None and misses_bar(bar, by_seed, sign)
         if step < steps and not worse:
             speed = chance.expovariate(1.0)
             heapq.heappush(queue, (clock + speed, trial, step + every))

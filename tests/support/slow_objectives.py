@@ -213,12 +213,41 @@ def infonce(batch, progress, scores, tau, margin, margin_unit, schedule, alpha):
     return -mean(gains)
 
 
+def trusted_score(r, clip_score):
+    """The mean log-probability, at most so far from the old one in the direction of the credit."""
+    old, new = mean(r.old), mean(r.new)
+    if clip_score is None:
+        return new
+    if r.correct:
+        return torch.clip(new, max=old + clip_score)
+    return torch.clip(new, min=old - clip_score)
+
+
+def constraint(batch, kl_limit, kl_penalty):
+    """DisCO's penalty as in the authors' code."""
+    if kl_limit is None:
+        return 0.0
+    responses = [r for group in groups_of(batch) for r in group]
+    moved = [o - n for r in responses for o, n in zip(r.old, r.new, strict=True)]
+    kl = mean(moved)
+    return kl_penalty * max(float(kl.detach()) - kl_limit, 0.0) * kl
+
+
 def conspo(
-    batch, progress, tau=10.0, margin=0.01, margin_unit="score", schedule="cosine", alpha=0.3
+    batch,
+    progress,
+    tau=10.0,
+    margin=0.01,
+    margin_unit="score",
+    schedule="cosine",
+    alpha=0.3,
+    clip_score=None,
+    kl_limit=None,
+    kl_penalty=1e3,
 ):
-    return infonce(
-        batch, progress, lambda r: mean(r.new), tau, margin, margin_unit, schedule, alpha
-    )
+    contrast = (margin_unit, schedule, alpha)
+    loss = infonce(batch, progress, lambda r: trusted_score(r, clip_score), tau, margin, *contrast)
+    return loss + constraint(batch, kl_limit, kl_penalty)
 
 
 def conspo_clipped_ratio(
@@ -240,9 +269,9 @@ def conspo_clipped_ratio(
     return infonce(batch, progress, score, tau, margin, margin_unit, schedule, alpha)
 
 
-def conspo_linear(batch, _):
+def conspo_linear(batch, _, clip_score=None, kl_limit=None, kl_penalty=1e3):
     gains = []
     for group in groups_of(batch):
-        right, wrong = ([mean(r.new) for r in part] for part in by_sign(group))
+        right, wrong = ([trusted_score(r, clip_score) for r in part] for part in by_sign(group))
         gains.append(mean(right) - mean(wrong))
-    return -mean(gains)
+    return -mean(gains) + constraint(batch, kl_limit, kl_penalty)

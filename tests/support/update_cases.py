@@ -21,6 +21,11 @@ from conspo_study.update.step import Updater
 OBJECTIVES = {name: {} for name in OPTIONS} | {
     # On one side of its limit in one mini-batch, on the other in the next.
     "disco": {"objective.kl_limit": 0.01, "objective.kl_penalty": 1.0},
+    "conspo_linear": {
+        "objective.clip_score": 0.02,
+        "objective.kl_limit": 0.01,
+        "objective.kl_penalty": 1.0,
+    },
 }
 
 

@@ -9,6 +9,7 @@ import gloo_worker
 import pytest
 
 from conspo_study.records import (
+    Angle,
     Correlation,
     CreditRow,
     EvalRow,
@@ -28,7 +29,7 @@ ITEMS = [
     "", "\ud800 alone, \x00 and ≤", [], [[1], []], (), ((1, 2.0), [None]), {},
     (1,) * 20, (0.1 + 0.2, -0.0, math.inf) * 9, (1, 2.5) * 9, (True,) * 20, (2**70,) * 20,
     {"tuple": [1], "Mean": {"dict": 5}}, {0.5: 1, (1, "a"): (2,), None: {}},
-    Mean(0.1, 3), Peak(-math.inf), Correlation(2, 0.1, 0.2, 0.3, 0.4, 0.5),
+    Mean(0.1, 3), Peak(-math.inf), Correlation(2, 0.1, 0.2, 0.3, 0.4, 0.5), Angle(0.1, 0.2, 0.3),
     [Rollout((1, 2), (-0.1, -1e-300), FinishStatus.TRUNCATED, "text", 3)],
     EvalRow(0, 20, "set", "p", -1, Verdict.WRONG, "x", 7, FinishStatus.STOPPED, None, 2),
     CreditRow(0, 1, "p", 2, True, -0.5, 0.25, 9),

@@ -6,7 +6,7 @@ import importlib.metadata
 import re
 from typing import Any
 
-from conspo_study.config import DisCOOptions, ObjectiveOptions
+from conspo_study.config import ObjectiveOptions
 from conspo_study.integrations.trl.scaling import KNOWN, MICRO_BATCH_MEAN
 
 OLDEST, NEWEST = (1, 12), (2, 0)
@@ -127,9 +127,9 @@ def _of_the_batches(args: Any, options: ObjectiveOptions) -> list[str]:
         problems.append(
             "use_bias_correction_kl weighs the KL by ratios, which are 1 here: set it to False"
         )
-    if isinstance(options, DisCOOptions) and options.kl_penalty and steps > 1:
+    if options.limits_kl and steps > 1:
         problems.append(
-            "disco limits the KL of a whole update, which a micro-batch cannot know: set "
+            f"{options.name} limits the KL of a whole update, which a micro-batch cannot know: set "
             "gradient_accumulation_steps=1, or kl_penalty=0"
         )
     return problems

@@ -15,6 +15,7 @@ from conspo_study.config import ObjectiveOptions
 from conspo_study.integrations.groups import Arrangement
 from conspo_study.objective import GroupBatch, Progress, Totals, objective_of, token_weights
 from conspo_study.objective.diagnostics import credits_of, ratio_metrics, score_metrics
+from conspo_study.objective.direction import direction_metrics
 
 
 class Rows(NamedTuple):
@@ -77,11 +78,13 @@ def weigh(
         max_response_length=None if on_scores else max_response_length,
         correction_T=None if rows.correction is None else flat(rows.correction),
     )
-    found = token_weights(batch, objective_of(type(options)), options, progress)
+    objective = objective_of(type(options))
+    found = token_weights(batch, objective, options, progress)
     inner = torch.zeros_like(rows.logprobs[order])
     inner[mask] = found.weights_T
     weights[order] = inner
     parts = found.metrics | score_metrics(batch) | ({} if on_scores else ratio_metrics(batch))
+    parts |= direction_metrics(batch, found.weights_T, objective, options, progress)
     metrics = {name: part.value for name, part in parts.items() if part.value is not None}
     credits_B = credits_of(batch, found.weights_T).abs()
     metrics |= {"credit_abs": float(credits_B.mean()), "credit_max": float(credits_B.max())}
