@@ -264,6 +264,10 @@ class StudyDefinition(Stage):
             if label not in labels:
                 yield f"confirm: no anchor is called {label!r}; known: {', '.join(labels)}"
         yield from (f"confirm: {problem}" for problem in self._override_problems(overrides))
+        named = {path for anchor in self.anchors for path in anchor.params} | self.space.keys()
+        for path in self.confirm.best_over:
+            if path not in named:
+                yield f"confirm: best_over: no trial sets {path}: there is no best of it to choose"
 
     def _override_problems(self, overrides: Mapping[str, Value]) -> Iterator[str]:
         for path in overrides:
