@@ -5,7 +5,7 @@ A baseline is what a definition calls an anchor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -21,6 +21,7 @@ from analysis.statistics.intervals import (
 )
 from analysis.statistics.selection import SelectionBias, advantages
 from conspo_study.records import TrialState, is_generated
+from conspo_study.results.strata import chosen_over, strata_of
 from conspo_study.results.table import TrialRow
 
 
@@ -32,7 +33,8 @@ class Confirmed:
     run: TrialRow | None
     """None while it has not been suggested."""
     role: str
-    """`winner`, `anchor`, or `earlier winner` of a study that was extended since."""
+    """`winner`, `anchor`, or `earlier winner` of a study that was extended since; `best` for the
+    winner of a stratum."""
 
     @property
     def values(self) -> Mapping[int, float]:
@@ -128,6 +130,8 @@ def confirmation_of(study: StudyResults) -> Confirmation | None:
         return None
     winner = study.best if _search_is_over(study) else None
     asked = (declared or {}).get("anchors")
+    if chosen_over(study.definition):
+        return Confirmation(study, tuple(_of_strata(study, runs, asked or ())))
     trials = []
     for row in study.table.rows:
         wanted = bool(declared) and row.label and (asked is None or row.label in asked)
@@ -142,6 +146,23 @@ def confirmation_of(study: StudyResults) -> Confirmation | None:
         trials.append(Confirmed(row, runs.get(row.id), role))
     trials.sort(key=lambda trial: not trial.role.startswith("winner"))
     return Confirmation(study, tuple(trials))
+
+
+def _of_strata(
+    study: StudyResults, runs: Mapping[str, TrialRow], asked: Collection[str]
+) -> Iterator[Confirmed]:
+    """The best trial of every stratum that has ended, and what else was or will be run again, in
+    the order of the search."""
+    strata = strata_of(study.table.rows, chosen_over(study.definition))
+    winners = {
+        best.id for one in strata if one.ended and (best := one.winner(study.direction)) is not None
+    }
+    for row in study.table.rows:
+        named = bool(row.label) and row.label in asked
+        if row.id in winners:
+            yield Confirmed(row, runs.get(row.id), "best")
+        elif named or row.id in runs:
+            yield Confirmed(row, runs.get(row.id), "anchor" if named else "earlier winner")
 
 
 def _search_is_over(study: StudyResults) -> bool:

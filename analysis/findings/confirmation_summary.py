@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 from analysis.findings.confirmation import Confirmation, Confirmed
 from analysis.findings.naming import describe, mean_and_seeds
@@ -11,13 +12,19 @@ from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference
 from analysis.statistics.selection import SelectionBias
 from analysis.tables.numbers import interval
 from conspo_study.records import TrialState
+from conspo_study.results.strata import chosen_over, strata_of
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted, setting_text
+
+_MOST_NAMED = 5
+"""Strata that a sentence names."""
 
 
 def confirmation_lines(confirmation: Confirmation) -> list[str]:
     """The winner's confirmed value, its difference to each baseline, and the selection bias."""
     winner, study = confirmation.winner, confirmation.study
+    if over := chosen_over(study.definition):
+        return _strata(confirmation, over)
     if winner is None:
         ended = sum(trial.complete for trial in confirmation.trials)
         return [
@@ -38,6 +45,24 @@ def confirmation_lines(confirmation: Confirmation) -> list[str]:
     if len(confirmation.anchors) > 1:
         lines.append("The intervals are not corrected for multiple comparisons.")
     return [*lines, *_selection(confirmation, winner)]
+
+
+def _strata(confirmation: Confirmation, over: Sequence[str]) -> list[str]:
+    """How many strata there are, and how many of them have been confirmed."""
+    study = confirmation.study
+    strata = strata_of(study.table.rows, over)
+    best = [trial for trial in confirmation.trials if trial.role == "best"]
+    done = sum(trial.complete for trial in best)
+    number = f"{len(strata)} {'stratum' if len(strata) == 1 else 'strata'}"
+    lines = [
+        f"{number}, each at its own best {', '.join(over)}: {done} confirmed on fresh seeds. Their "
+        "differences are in the table map."
+    ]
+    none = [one.rows[0] for one in strata if one.ended and one.winner(study.direction) is None]
+    if none:
+        named = ", ".join(describe(study, row) for row in none[:_MOST_NAMED])
+        lines.append(f"Strata without a finished trial: {len(none)}, the first trials {named}.")
+    return lines
 
 
 def _on(confirmation: Confirmation, winner: Confirmed) -> str:

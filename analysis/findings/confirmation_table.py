@@ -10,14 +10,22 @@ import pandas as pd
 from analysis.findings.confirmation import Confirmation, Confirmed
 from analysis.load.text import metric_label, visible
 from analysis.tables.numbers import ABSENT, interval, mean_and_sd, number
-from analysis.tables.text_table import CAUSE, SEEDS, TextTable, without_empty_columns
+from analysis.tables.text_table import (
+    CAUSE,
+    SEEDS,
+    TextTable,
+    without_columns,
+    without_empty_columns,
+)
 from conspo_study.records import TrialState
+from conspo_study.results.strata import chosen_over
 from conspo_study.text import first_line
 
 NOT_YET = "not yet run"
 _COLUMNS = ["trial", "of", "label", "role", "state", "step", "value", "sd", "n", "seeds"]
 _COLUMNS += ["low", "high", "difference", "difference_low", "difference_high", "difference_n"]
 _COLUMNS += ["search_value", "search_n", "drop", "config_hash", "cause"]
+_TO_WINNER = ("difference to winner", "95 % CI of difference")
 
 
 def confirmation_frame(confirmation: Confirmation) -> pd.DataFrame:
@@ -43,8 +51,7 @@ def confirmation_table(confirmation: Confirmation) -> TextTable:
         metric_label(confirmation.study.metric),
         SEEDS,
         "95 % CI",
-        "difference to winner",
-        "95 % CI of difference",
+        *_TO_WINNER,
         "search value",
         "search minus confirmed",
         CAUSE,
@@ -70,13 +77,16 @@ def confirmation_table(confirmation: Confirmation) -> TextTable:
                 record["cause"],
             )
         )
-    return without_empty_columns(TextTable(titles, tuple(rows)), (CAUSE,))
+    table = TextTable(titles, tuple(rows))
+    if chosen_over(confirmation.study.definition):
+        table = without_columns(table, _TO_WINNER)
+    return without_empty_columns(table, (CAUSE,))
 
 
 def _label(trial: Confirmed) -> str:
     label = visible(trial.search.label)
-    if trial.role == "anchor":
-        return label
+    if trial.role in ("anchor", "best"):
+        return label or trial.role
     return f"{label} (winner)" if label else trial.role
 
 
