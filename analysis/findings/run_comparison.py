@@ -20,16 +20,14 @@ from analysis.statistics.contrast import Contrast
 from analysis.statistics.holm import holm
 from analysis.statistics.intervals import (
     difference_contrast,
-    mean_contrast,
+    paired_contrast,
     paired_difference,
+    usable,
 )
 from analysis.statistics.scores import Scores, aligned
 from analysis.statistics.selection import SelectionBias, left_out_bias
 from conspo_study.statistics.power import ALPHA
 from conspo_study.text import counted
-
-_SAME = 1e-12
-"""A spread below this share of the values is rounding."""
 
 
 class Pairing(StrEnum):
@@ -139,16 +137,14 @@ def _difference(runs: RunsAtStep, name: str, reference: str, unpaired: bool) -> 
     paired = paired_difference(values, others)
     if paired is None:
         return _of_unrelated(name, values, others)
-    by_seed = list(paired.by_seed.values())
-    size = max(abs(v) for seed in shared for v in (values[seed], others[seed]))
     return SettingDifference(
         name,
         Pairing.SEEDS,
         paired.mean,
         paired.by_seed,
-        (len(by_seed), len(by_seed)),
+        (len(paired.by_seed), len(paired.by_seed)),
         0,
-        *_usable(mean_contrast(by_seed) if len(by_seed) > 1 else None, size),
+        *paired_contrast(values, others),
     )
 
 
@@ -185,17 +181,8 @@ def _of_unrelated(
         {},
         (len(samples[0]), len(samples[1])),
         0,
-        *_usable(contrast, max(map(abs, (*samples[0], *samples[1])))),
+        *usable(contrast, [*samples[0], *samples[1]]),
     )
-
-
-def _usable(contrast: Contrast | None, size: float) -> tuple[Contrast | None, str]:
-    """The contrast, or why it is none. size: of the values that it was computed from."""
-    if contrast is None:
-        return None, "a single seed"
-    if contrast.error <= _SAME * size:
-        return None, "the values do not vary between seeds"
-    return contrast, ""
 
 
 def _unpaired_notes(

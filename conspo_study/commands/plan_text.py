@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.config import FunctionConfig, RunConfig, flatten
-from conspo_study.definition import Anchor, Choice, StudyDefinition
+from conspo_study.definition import Anchor, Choice, Comparisons, StudyDefinition
 from conspo_study.definition.lab_runs import LAB_RUNS, LARGEST
 from conspo_study.definition.paper_runs import PAPER_RUNS
 from conspo_study.definition.presets import PRESETS, preset_for
@@ -83,11 +83,20 @@ def declared(
         changes = _assigned(study.confirm.overrides)
         seeds = ", ".join(map(str, study.confirm.seeds))
         yield "confirmed", f"winner and {against}, on seeds {seeds} with {changes or 'no change'}"
+    if study.compare is not None:
+        yield "compared", _compared(study.compare)
     fields = StudyDefinition.model_fields
     for name in _RULES:
         value = getattr(study, name)
         if every_setting or value != fields[name].get_default(call_default_factory=True):
             yield name.replace("_", " "), _rule(value)
+
+
+def _compared(compare: Comparisons) -> str:
+    whom = "all other anchors" if compare.against is None else ", ".join(compare.against)
+    margin = compare.equivalence
+    within = "" if margin is None else f"; equivalent within {margin:g}"
+    return f"{whom} with {compare.reference}, corrected as by {compare.correction.author}{within}"
 
 
 def _function(function: FunctionConfig) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ class Correction(StrEnum):
     """Dunnett (1955): differences to one reference, with one standard error for all of them."""
 
     @property
-    def title(self) -> str:
+    def author(self) -> str:
         """The name in tables and sentences."""
         return self.value.title()
 
@@ -48,6 +48,10 @@ class Family:
         """The setting that all others are compared with; None where there are several."""
         references = {reference for _, reference in self.pairs}
         return references.pop() if len(references) == 1 else None
+
+
+ONE_COMPARISON = Family(())
+"""Of two settings that nothing names."""
 
 
 def study_family(labels: Sequence[str], declared: Mapping[str, Any] | None) -> Family:

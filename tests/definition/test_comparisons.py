@@ -1,4 +1,4 @@
-"""Declared comparisons are checked, frozen with the study, and those of the shipped studies hold."""
+"""Declared comparisons are checked and frozen with the study; those of the shipped studies hold."""
 
 import importlib.util
 from pathlib import Path
