@@ -91,7 +91,7 @@ def write_paper(
     if not trials:
         kind = "confirmations" if confirmed else "labelled trials"
         raise ValueError(f"{', '.join(study.name for study in studies)}: there are no {kind}")
-    beside = side_by_side(measured(trials, metric), number, model)
+    beside = side_by_side(measured(trials, metric, best=True), number, model)
     paths = write_method_tables(
         trials, out / "ours", number=number, metric=metric, reference=reference
     )
