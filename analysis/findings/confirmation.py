@@ -11,7 +11,16 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
+from analysis.findings.metric_difference import (
+    Judged,
+    is_share,
+    judged,
+    metric_difference,
+    metric_scores,
+)
+from analysis.findings.study_family import declared_family
 from analysis.load.study import StudyResults
+from analysis.statistics.bootstrap import estimate
 from analysis.statistics.intervals import (
     Interval,
     PairedDifference,
@@ -19,10 +28,12 @@ from analysis.statistics.intervals import (
     mean_interval,
     paired_difference,
 )
+from analysis.statistics.scores import Scores
 from analysis.statistics.selection import SelectionBias, advantages
 from conspo_study.records import TrialState, is_generated
 from conspo_study.results.strata import chosen_over, strata_of
 from conspo_study.results.table import TrialRow
+from conspo_study.statistics.family import winner_family
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class Confirmed:
     role: str
     """`winner`, `anchor`, or `earlier winner` of a study that was extended since; `best` for the
     winner of a stratum."""
+    study: StudyResults
 
     @property
     def values(self) -> Mapping[int, float]:
@@ -52,10 +64,23 @@ class Confirmed:
         """Mean over the fresh seeds that have a value."""
         return fmean(self.values.values()) if self.values else None
 
-    @property
+    @cached_property
+    def scores(self) -> Scores | None:
+        """The study's metric by fresh seed and problem; None where no responses are stored."""
+        if self.run is None or not self.values:
+            return None
+        found = metric_scores(self.study, self.run)
+        return found if found and set(found.seeds) == set(self.values) else None
+
+    @cached_property
     def interval(self) -> Interval | None:
-        """95 % t-interval of the mean over seeds; None for fewer than two."""
-        return mean_interval(list(self.values.values()))
+        """95 % interval of the mean: over seeds and problems (the two-level bootstrap) where the
+        responses are stored, else Student's over seeds; None for fewer than two."""
+        found = estimate(self.scores) if self.scores else None
+        if found is None or found.low is None or found.high is None:
+            return mean_interval(list(self.values.values()))
+        low, high = (min(1.0, max(0.0, end)) for end in (found.low, found.high))
+        return Interval(found.value, low, high, found.seeds)
 
     @property
     def selected_on(self) -> Mapping[int, float]:
@@ -94,6 +119,27 @@ class Confirmation:
         if self.winner is None:
             return None
         return paired_difference(self.winner.values, anchor.values)
+
+    @cached_property
+    def compared(self) -> Mapping[str, Judged]:
+        """Winner minus baseline, by the baseline's search trial: one family, in its order. Empty
+        without a winner; a baseline that has not been run again counts as one of the family."""
+        winner = self.winner
+        if winner is None or not self.anchors:
+            return {}
+        differences = [
+            metric_difference(winner.values, anchor.values, (winner.scores, anchor.scores))
+            for anchor in self.anchors
+        ]
+        names = [anchor.search.id for anchor in self.anchors]
+        family = winner_family(winner.search.id, names, declared_family(self.study))
+        found = judged(
+            differences,
+            family,
+            share=is_share(self.study),
+            lower_is_better=self.study.direction == "min",
+        )
+        return dict(zip(names, found, strict=True))
 
     @cached_property
     def bias(self) -> SelectionBias | None:
@@ -143,7 +189,7 @@ def confirmation_of(study: StudyResults) -> Confirmation | None:
             role = "earlier winner"
         else:
             continue
-        trials.append(Confirmed(row, runs.get(row.id), role))
+        trials.append(Confirmed(row, runs.get(row.id), role, study))
     trials.sort(key=lambda trial: not trial.role.startswith("winner"))
     return Confirmation(study, tuple(trials))
 
@@ -160,9 +206,10 @@ def _of_strata(
     for row in study.table.rows:
         named = bool(row.label) and row.label in asked
         if row.id in winners:
-            yield Confirmed(row, runs.get(row.id), "best")
+            yield Confirmed(row, runs.get(row.id), "best", study)
         elif named or row.id in runs:
-            yield Confirmed(row, runs.get(row.id), "anchor" if named else "earlier winner")
+            role = "anchor" if named else "earlier winner"
+            yield Confirmed(row, runs.get(row.id), role, study)
 
 
 def _search_is_over(study: StudyResults) -> bool:

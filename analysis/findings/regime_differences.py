@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from analysis.findings.metric_difference import MARGIN, metric_difference
 from analysis.findings.regimes import Cell, RegimeMap
-from analysis.statistics.bootstrap import difference
 from analysis.statistics.contrast import Contrast
 from analysis.statistics.equivalence import simultaneous_intervals
-from analysis.statistics.intervals import mean_contrast, paired_difference
+from analysis.statistics.intervals import FEWEST_SEEDS
 
 CONFIDENCE = 0.95
-MARGIN = 0.02
-"""Differences of an accuracy that are smaller do not matter."""
 BOUNDARY = 1.5
 """Cells closer to a reference than so many margins are on the boundary."""
 
@@ -72,7 +70,8 @@ def family_of(found: RegimeMap, reference: str, margin: float | None = None) -> 
     """Every other cell minus the reference at the same E.
 
     margin: by default 0.02 for an accuracy. `better` and `worse`: the interval leaves out 0.
-    `equivalent`: it lies within the margin, whether or not it leaves out 0. Raises ValueError for a
+    `equivalent`: it lies within the margin, whether or not it leaves out 0. On fewer than three
+    seeds all are undecided. Raises ValueError for a
     reference that no cell has, and for a metric without a margin.
     """
     known = {name.casefold(): name for name in found.objectives}
@@ -94,7 +93,8 @@ def family_of(found: RegimeMap, reference: str, margin: float | None = None) -> 
     for cell, (contrast, seeds, problems, reason) in zip(cells, pairs, strict=True):
         value = contrast.value if isinstance(contrast, Contrast) else contrast
         low, high = next(ends) if isinstance(contrast, Contrast) else (None, None)
-        verdict = _verdict(value, low, high, margin, found.better)
+        few = seeds < FEWEST_SEEDS and value is not None
+        verdict = "undecided" if few else _verdict(value, low, high, margin, found.better)
         differences.append(CellDifference(cell, value, low, high, seeds, problems, verdict, reason))
     return Family(name, margin, len(cells), tuple(differences))
 
@@ -134,19 +134,10 @@ def _contrast(cell: Cell, reference: Cell | None) -> tuple[Contrast | float | No
     if reference is None or not reference.values or not cell.values:
         lacking = "the reference" if reference is None or not reference.values else "this cell"
         return None, 0, 0, f"{lacking} has no values"
-    if cell.scores is not None and reference.scores is not None:
-        found = difference(cell.scores, reference.scores)
-        if found is not None:
-            return found.contrast or found.value, found.seeds, found.problems, found.no_interval
-    paired = paired_difference(cell.values, reference.values)
-    if paired is None:
+    one = metric_difference(cell.values, reference.values, (cell.scores, reference.scores))
+    if one is None:
         return None, 0, 0, "no shared seed"
-    values = list(paired.by_seed.values())
-    contrast = mean_contrast(values) if len(values) > 1 else None
-    if contrast is None or contrast.error == 0:
-        reason = "the differences do not vary" if contrast else "a single seed"
-        return paired.mean, len(values), 0, reason
-    return contrast, len(values), 0, ""
+    return one.contrast or one.value, len(one.by_seed), one.problems, one.reason
 
 
 def _verdict(

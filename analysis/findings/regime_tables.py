@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import betaincinv
 
 from analysis.findings.collapse import collapsed_seeds
+from analysis.findings.metric_difference import size_of
 from analysis.findings.regime_differences import (
     BOUNDARY,
     CellDifference,
@@ -160,7 +161,7 @@ def _setup(found: RegimeMap) -> Iterator[str]:
 
 
 def _family(found: RegimeMap, family: Family) -> Iterator[str]:
-    size, margin = family.size, _size(found, family.margin)
+    size, margin = family.size, size_of(family.margin, found.share)
     reference = visible(family.reference)
     counts = [
         f"{len(family.having(verdict))} {verdict}"
@@ -215,7 +216,9 @@ def _boundary(found: RegimeMap, families: Sequence[Family]) -> Iterator[str]:
     if again:
         yield f"{counted(again, 'cell')} ran again on further seeds, which alone count there."
     if cells:
-        near = " or ".join(dict.fromkeys(_size(found, BOUNDARY * f.margin) for f in families))
+        near = " or ".join(
+            dict.fromkeys(size_of(BOUNDARY * f.margin, found.share) for f in families)
+        )
         yield (
             f"{counted(len(cells), 'cell')} on a boundary (closer than {near} to a reference, or "
             "collapsed on some seeds only): conspo map --again FILE.py writes the study that runs "
@@ -255,10 +258,6 @@ def _ends(found: RegimeMap, one: CellDifference | None) -> str:
     if one is None or one.low is None or one.high is None:
         return ABSENT
     return interval(_scaled(found, one.low), _scaled(found, one.high), _spec(found))
-
-
-def _size(found: RegimeMap, size: float) -> str:
-    return f"{100 * size:.3g} points" if found.share else f"{size:.3g}"
 
 
 def _scaled(found: RegimeMap, value: float) -> float:

@@ -15,6 +15,7 @@ from statistics import fmean
 
 from analysis.findings.collapse import collapsed_seeds
 from analysis.findings.final_scores import final_scores
+from analysis.findings.metric_difference import is_share
 from analysis.findings.naming import describe
 from analysis.load.study import StudyResults
 from analysis.statistics.bootstrap import Estimate, estimate
@@ -125,7 +126,7 @@ class RegimeMap:
     @property
     def share(self) -> bool:
         """Whether the metric is an accuracy, whose differences are percentage points."""
-        return self.metric.startswith("eval/")
+        return is_share(self.studies[0])
 
     def cell(self, objective: str, steps: int) -> Cell | None:
         """None where the map has no such cell."""

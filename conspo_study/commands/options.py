@@ -24,6 +24,7 @@ _QUIET = tyro.conf.arg(help_behavior_hint="")
 Flag = Annotated[bool, _QUIET]
 Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 Count = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
+Amount = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint="")]
 OptionalPath = Annotated[TypedPath | None, _QUIET]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.config import FunctionConfig, RunConfig, flatten
-from conspo_study.definition import Anchor, Choice, Confirmation, StudyDefinition
+from conspo_study.definition import Anchor, Choice, Comparisons, Confirmation, StudyDefinition
 from conspo_study.definition.lab_runs import LAB_RUNS, LARGEST
 from conspo_study.definition.paper_runs import PAPER_RUNS
 from conspo_study.definition.presets import PRESETS, preset_for
@@ -85,6 +85,8 @@ def declared(
             "confirmed",
             f"{winner}{against}, on seeds {seeds} with {changes or 'no change'}",
         )
+    if study.compare is not None:
+        yield "compared", _compared(study.compare)
     fields = StudyDefinition.model_fields
     for name in _RULES:
         value = getattr(study, name)
@@ -99,6 +101,13 @@ def _confirmed(confirm: Confirmation) -> tuple[str, str]:
         over = ", ".join(confirm.best_over)
         return f"the best {over} of each of the other settings", f" and {named}" if named else ""
     return "winner", f" and {'all anchors' if confirm.anchors is None else named or 'no anchor'}"
+
+
+def _compared(compare: Comparisons) -> str:
+    whom = "all other anchors" if compare.against is None else ", ".join(compare.against)
+    margin = compare.equivalence
+    within = "" if margin is None else f"; equivalent within {margin:g}"
+    return f"{whom} with {compare.reference}, corrected as by {compare.correction.author}{within}"
 
 
 def _function(function: FunctionConfig) -> Iterator[tuple[str, str]]:

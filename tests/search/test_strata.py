@@ -5,6 +5,8 @@ from study_fixtures import MARGIN, TAU, MemoryLog, definition
 
 from conspo_study.definition import Anchor, Confirmation, Sampler, confirmation_batch
 from conspo_study.definition.space import Choice
+from conspo_study.forecast.detectable import confirmation_family, search_family
+from conspo_study.forecast.notes import study_notes
 from conspo_study.records import EventKind
 from conspo_study.results.strata import chosen_over, strata_of, stratum_key
 from conspo_study.search import WAIT, Search, Suggestion
@@ -168,3 +170,10 @@ def test_a_definition_without_strata_is_written_and_hashed_as_before():
 def test_a_setting_that_no_trial_has_cannot_be_chosen_over():
     with pytest.raises(ValueError, match="no trial sets update"):
         study(confirm=Confirmation(seeds=(9,), best_over=("update.epochs_per_batch",)))
+
+
+def test_the_plan_says_what_the_strata_can_show():
+    family = confirmation_family(study())
+    assert (family.size, family.reference) == (2, "one stratum"), "two against the third"
+    assert search_family(study()).size == 1, "within strata nothing is tested"
+    assert not any("every two of" in note for note in study_notes(study(), None))
