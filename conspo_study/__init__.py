@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from conspo_study.definition import Aim as Aim
     from conspo_study.definition import Anchor as Anchor
     from conspo_study.definition import Choice as Choice
+    from conspo_study.definition import Comparisons as Comparisons
     from conspo_study.definition import Confirmation as Confirmation
     from conspo_study.definition import EarlyStopping as EarlyStopping
     from conspo_study.definition import Range as Range
@@ -40,6 +41,7 @@ __all__ = [
     "Aim",
     "Anchor",
     "Choice",
+    "Comparisons",
     "ConSPOOptions",
     "Confirmation",
     "EarlyStopping",
@@ -58,6 +60,7 @@ _HOMES = {
     "Aim": "conspo_study.definition",
     "Anchor": "conspo_study.definition",
     "Choice": "conspo_study.definition",
+    "Comparisons": "conspo_study.definition",
     "ConSPOOptions": "conspo_study.config",
     "Confirmation": "conspo_study.definition",
     "EQUAL_CONDITIONS": "conspo_study.definition.presets",

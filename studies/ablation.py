@@ -7,7 +7,7 @@ The linear score difference drops the contrast, clipped-ratio scores drop the li
 two variants drop or fix the margin. Temperature, margin and warm-up are the preset's.
 """
 
-from conspo_study import Anchor, ConSPOOptions, RunConfig, Study, Value, main
+from conspo_study import Anchor, Comparisons, ConSPOOptions, RunConfig, Study, Value, main
 
 NAME = "objective.name"
 
@@ -35,6 +35,7 @@ def ablation(base: RunConfig) -> Study:
         seeds=(0, 1, 2),
         metric=base.evaluation.main_metric,
         early_stopping=None,
+        compare=Comparisons(reference="ConSPO"),
     )
 
 

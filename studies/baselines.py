@@ -8,7 +8,7 @@ Prompts and their order, group size, seeds, limits, verifier, optimiser and eval
 for all. Every rollout batch gives four optimiser steps, and refilling and length shaping are off.
 """
 
-from conspo_study import EQUAL_CONDITIONS, METHODS, Anchor, RunConfig, Study, main
+from conspo_study import EQUAL_CONDITIONS, METHODS, Anchor, Comparisons, RunConfig, Study, main
 
 
 def baselines(base: RunConfig) -> Study:
@@ -21,6 +21,7 @@ def baselines(base: RunConfig) -> Study:
         seeds=(0, 1, 2),
         metric=base.evaluation.main_metric,
         early_stopping=None,
+        compare=Comparisons(reference="ConSPO"),
     )
 
 

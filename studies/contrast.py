@@ -6,7 +6,7 @@
 Same prompts, seeds and optimiser for all; the linear ablation is ConSPO without InfoNCE and margin.
 """
 
-from conspo_study import Anchor, RunConfig, Study, main
+from conspo_study import Anchor, Comparisons, RunConfig, Study, main
 
 NAME = "objective.name"
 METHODS = {"ConSPO": "conspo", "linear score difference": "conspo_linear", "GRPO": "grpo"}
@@ -22,6 +22,7 @@ def contrast(base: RunConfig) -> Study:
         seeds=(0, 1, 2),
         metric=base.evaluation.main_metric,
         early_stopping=None,
+        compare=Comparisons(reference="ConSPO"),
     )
 
 

@@ -6,7 +6,7 @@ At constant rollouts the cost of a step is the same and prompts are traded for c
 prompts a larger group costs proportionally more.
 """
 
-from conspo_study import Anchor, RunConfig, Study, main
+from conspo_study import Anchor, Comparisons, RunConfig, Study, main
 
 GROUP, PROMPTS = "rollout.group_size", "rollout.prompts_per_step"
 FACTORS = (0.25, 0.5, 1, 2)
@@ -33,6 +33,7 @@ def group_size_sweep(base: RunConfig) -> Study:
         seeds=(0, 1),
         metric=base.evaluation.main_metric,
         early_stopping=None,
+        compare=Comparisons(reference=settings[size, prompts]),
     )
 
 

@@ -6,7 +6,7 @@ The two that do not vary keep the preset's values. With the paper's setting that
 alpha 0.3; on the embedded model it is a temperature at which the contrast can act.
 """
 
-from conspo_study import Anchor, ConSPOOptions, RunConfig, Study, main
+from conspo_study import Anchor, Comparisons, ConSPOOptions, RunConfig, Study, main
 
 FACTORS = {"tau": (0.1, 0.3, 3, 10), "margin": (0.1, 10, 20)}
 """Multiples of the preset's value."""
@@ -36,6 +36,7 @@ def parameter_study(base: RunConfig) -> Study:
         seeds=(0, 1),
         metric=base.evaluation.main_metric,
         early_stopping=None,
+        compare=Comparisons(reference="center"),
     )
 
 

@@ -3,10 +3,11 @@
     python studies/temperature_sweep.py
 
 Scores are mean log-probabilities per token. Where tau is far above their gaps, credit is that of
-the plain difference of mean scores; far below, only the closest pairs of a group count.
+the plain difference of mean scores; far below, only the closest pairs of a group count. All are
+compared with the largest tau, which has no contrast left.
 """
 
-from conspo_study import Anchor, RunConfig, Study, main
+from conspo_study import Anchor, Comparisons, RunConfig, Study, main
 
 TAUS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -27,6 +28,7 @@ def temperature_sweep(base: RunConfig) -> Study:
         seeds=(0, 1),
         metric=base.evaluation.main_metric,
         early_stopping=None,
+        compare=Comparisons(reference=f"tau {max(TAUS):g}"),
     )
 
 

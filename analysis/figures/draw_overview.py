@@ -29,6 +29,9 @@ def accuracy_against_margin(
 ) -> Figure:
     """Final metric against M/tau; one colour per tau, one marker per schedule.
 
+    A pruned trial has no final value: what it had at its last step is no point of this axis, where
+    slow starters would look like failures. A cross at the lower edge stands for it.
+
     points: see `frames.margin_points`, at least one row. metric: its label. seeds: how many each
     trial was planned with. initial: the metric before training, drawn as a dashed line.
     """
@@ -41,6 +44,7 @@ def accuracy_against_margin(
     tau_colour = dict(zip(taus, colours(len(taus)), strict=True))
     marker = {name: MARKERS.get(name, "P") for name in schedules}
     _margin_axis(axes, points["ratio"])
+    pruned = points["state"] == TrialState.PRUNED
     dodge = _DODGE_PT if len(taus) <= _MOST_TAUS else 0.0
     for index, tau in enumerate(taus):
         shift = (index - (len(taus) - 1) / 2) * dodge
@@ -48,14 +52,17 @@ def accuracy_against_margin(
             selected = points[
                 (points["tau"] == tau) & (points["schedule"].isin([schedule, NO_MARGIN]))
             ]
-            _draw_trials(axes, selected, schedule, tau_colour[tau], marker[schedule], shift)
+            ended, stopped = selected[~pruned[selected.index]], selected[pruned[selected.index]]
+            _draw_trials(axes, ended, schedule, tau_colour[tau], marker[schedule], shift)
+            own = stopped.loc[stopped["schedule"] == schedule, "ratio"]
+            _draw_stopped(axes, own, tau_colour[tau], shift)
             shift += 0.0 if schedule == NO_MARGIN else _DODGE_PT / 2
     if initial is not None:
         axes.axhline(initial, color=FAINT, linestyle="--", linewidth=1, zorder=1)
     axes.set_xlabel("target margin in units of tau, M/tau (0: no margin)")
     axes.set_ylabel(f"{metric} after training")
-    _value_axis(axes, points["value"])
-    _baseline_names(axes, points)
+    _value_axis(axes, points["value"][~pruned])
+    _baseline_names(axes, points[~pruned])
     axes.set_title(_seed_note("markers", "ticks", seeds), loc="left", color=FAINT, fontsize=7)
     _margin_legend(figure, tau_colour, marker, points, initial)
     return figure
@@ -127,6 +134,14 @@ def _draw_trials(
             transform=moved,
             zorder=3,
         )
+
+
+def _draw_stopped(axes: Axes, ratios: pd.Series[float], colour: Any, shift_pt: float) -> None:
+    """Crosses at the lower edge, moved sideways as by `_draw_trials`."""
+    figure = axes.figure
+    moved = axes.get_xaxis_transform() + ScaledTranslation(shift_pt / 72, 0, figure.dpi_scale_trans)
+    at = sorted(ratios.unique())
+    axes.plot(at, [0.02] * len(at), "x", color=colour, transform=moved, ms=4.5, mew=1.0, zorder=3)
 
 
 def _draw_curve(axes: Axes, curve: pd.DataFrame, colour: Any, style: Any) -> None:
@@ -220,11 +235,13 @@ def _margin_legend(
     for name, shape in marker.items():
         label = name if name == NO_MARGIN else f"{name} margin"
         handles.append(_line(color=INK, marker=shape, linestyle="", label=label))
-    hollow = ["pruned, at its\nlast value"] if (points["state"] == TrialState.PRUNED).any() else []
-    hollow += [] if points["complete"].all() else ["a seed is missing"]
-    if hollow:
-        label = "hollow: " + " or\n".join(hollow)
+    pruned = points["state"] == TrialState.PRUNED
+    if not points["complete"][~pruned].all():
+        label = "hollow: a seed is missing"
         handles.append(_line(color=INK, marker="o", mfc="white", linestyle="", label=label))
+    if pruned.any():
+        label = "pruned: no value\nafter training"
+        handles.append(_line(color=INK, marker="x", ms=4.5, linestyle="", label=label))
     if initial is not None:
         handles.append(_line(color=FAINT, linestyle="--", label="before training"))
     figure.legend(handles=handles, loc="outside right upper")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from analysis.figures.entry import FigureEntry
 from analysis.figures.gallery_methods import credits, methods, pass_at
+from analysis.figures.gallery_regimes import regime_figures
 from analysis.figures.gallery_search import (
     compromises,
     group_sizes,
@@ -18,6 +19,8 @@ from analysis.figures.gallery_search import (
     sensitivities,
 )
 from analysis.figures.gallery_training import identity, learning, margins, panels, scores
+from analysis.findings.regime_differences import families_of
+from analysis.findings.regimes import is_mapped, regime_map
 from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import visible
 
@@ -68,6 +71,14 @@ def figures_of(study: StudyResults) -> Gallery:
         return Gallery((), (f"No figures: {visible(study.problem, 400)}.",))
     made: list[FigureEntry | str] = [LEFT_OUT] if study.function else []
     failed = []
+    if is_mapped(study):
+        try:
+            found = regime_map([study])
+            made += regime_figures(found, families_of(found))
+        except StudyUnreadable:
+            raise
+        except ValueError as error:
+            made.append(f"No map: {visible(str(error), 400)}.")
     for build in OF_FUNCTIONS if study.function else BUILDERS:
         try:
             made.append(build(study))

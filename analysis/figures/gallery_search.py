@@ -47,6 +47,10 @@ def margin_figure(study: StudyResults) -> FigureEntry | str:
     left_out = {row.id for row in study.table.rows if row.state in ended} - set(points["trial"])
     label = metric_label(study.metric)
     absent = f" Not in the figure: {', '.join(sorted(left_out))}." if left_out else ""
+    stopped = points[points["state"] == TrialState.PRUNED].drop_duplicates("trial")
+    if len(stopped):
+        at = ", ".join(f"{row.trial} at step {row.step}" for row in stopped.itertuples())
+        absent += f" Pruned, and so without a value after training (crosses): {at}."
     caption = f"{label} of {points['trial'].nunique()} trials against M/tau.{absent}"
     draw = partial(
         accuracy_against_margin,

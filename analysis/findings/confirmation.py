@@ -5,13 +5,22 @@ A baseline is what a definition calls an anchor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 from typing import Any
 
+from analysis.findings.metric_difference import (
+    Judged,
+    is_share,
+    judged,
+    metric_difference,
+    metric_scores,
+)
+from analysis.findings.study_family import declared_family
 from analysis.load.study import StudyResults
+from analysis.statistics.bootstrap import estimate
 from analysis.statistics.intervals import (
     Interval,
     PairedDifference,
@@ -19,9 +28,12 @@ from analysis.statistics.intervals import (
     mean_interval,
     paired_difference,
 )
+from analysis.statistics.scores import Scores
 from analysis.statistics.selection import SelectionBias, advantages
 from conspo_study.records import TrialState, is_generated
+from conspo_study.results.strata import chosen_over, strata_of
 from conspo_study.results.table import TrialRow
+from conspo_study.statistics.family import winner_family
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,9 @@ class Confirmed:
     run: TrialRow | None
     """None while it has not been suggested."""
     role: str
-    """`winner`, `anchor`, or `earlier winner` of a study that was extended since."""
+    """`winner`, `anchor`, or `earlier winner` of a study that was extended since; `best` for the
+    winner of a stratum."""
+    study: StudyResults
 
     @property
     def values(self) -> Mapping[int, float]:
@@ -50,10 +64,23 @@ class Confirmed:
         """Mean over the fresh seeds that have a value."""
         return fmean(self.values.values()) if self.values else None
 
-    @property
+    @cached_property
+    def scores(self) -> Scores | None:
+        """The study's metric by fresh seed and problem; None where no responses are stored."""
+        if self.run is None or not self.values:
+            return None
+        found = metric_scores(self.study, self.run)
+        return found if found and set(found.seeds) == set(self.values) else None
+
+    @cached_property
     def interval(self) -> Interval | None:
-        """95 % t-interval of the mean over seeds; None for fewer than two."""
-        return mean_interval(list(self.values.values()))
+        """95 % interval of the mean: over seeds and problems (the two-level bootstrap) where the
+        responses are stored, else Student's over seeds; None for fewer than two."""
+        found = estimate(self.scores) if self.scores else None
+        if found is None or found.low is None or found.high is None:
+            return mean_interval(list(self.values.values()))
+        low, high = (min(1.0, max(0.0, end)) for end in (found.low, found.high))
+        return Interval(found.value, low, high, found.seeds)
 
     @property
     def selected_on(self) -> Mapping[int, float]:
@@ -94,6 +121,27 @@ class Confirmation:
         return paired_difference(self.winner.values, anchor.values)
 
     @cached_property
+    def compared(self) -> Mapping[str, Judged]:
+        """Winner minus baseline, by the baseline's search trial: one family, in its order. Empty
+        without a winner; a baseline that has not been run again counts as one of the family."""
+        winner = self.winner
+        if winner is None or not self.anchors:
+            return {}
+        differences = [
+            metric_difference(winner.values, anchor.values, (winner.scores, anchor.scores))
+            for anchor in self.anchors
+        ]
+        names = [anchor.search.id for anchor in self.anchors]
+        family = winner_family(winner.search.id, names, declared_family(self.study))
+        found = judged(
+            differences,
+            family,
+            share=is_share(self.study),
+            lower_is_better=self.study.direction == "min",
+        )
+        return dict(zip(names, found, strict=True))
+
+    @cached_property
     def bias(self) -> SelectionBias | None:
         """None until the winner and a baseline have all seeds of both stages."""
         winner = self.winner
@@ -128,6 +176,8 @@ def confirmation_of(study: StudyResults) -> Confirmation | None:
         return None
     winner = study.best if _search_is_over(study) else None
     asked = (declared or {}).get("anchors")
+    if chosen_over(study.definition):
+        return Confirmation(study, tuple(_of_strata(study, runs, asked or ())))
     trials = []
     for row in study.table.rows:
         wanted = bool(declared) and row.label and (asked is None or row.label in asked)
@@ -139,9 +189,27 @@ def confirmation_of(study: StudyResults) -> Confirmation | None:
             role = "earlier winner"
         else:
             continue
-        trials.append(Confirmed(row, runs.get(row.id), role))
+        trials.append(Confirmed(row, runs.get(row.id), role, study))
     trials.sort(key=lambda trial: not trial.role.startswith("winner"))
     return Confirmation(study, tuple(trials))
+
+
+def _of_strata(
+    study: StudyResults, runs: Mapping[str, TrialRow], asked: Collection[str]
+) -> Iterator[Confirmed]:
+    """The best trial of every stratum that has ended, and what else was or will be run again, in
+    the order of the search."""
+    strata = strata_of(study.table.rows, chosen_over(study.definition))
+    winners = {
+        best.id for one in strata if one.ended and (best := one.winner(study.direction)) is not None
+    }
+    for row in study.table.rows:
+        named = bool(row.label) and row.label in asked
+        if row.id in winners:
+            yield Confirmed(row, runs.get(row.id), "best", study)
+        elif named or row.id in runs:
+            role = "anchor" if named else "earlier winner"
+            yield Confirmed(row, runs.get(row.id), role, study)
 
 
 def _search_is_over(study: StudyResults) -> bool:

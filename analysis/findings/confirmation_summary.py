@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 from analysis.findings.confirmation import Confirmation, Confirmed
+from analysis.findings.metric_difference import difference_text, family_text
 from analysis.findings.naming import describe, mean_and_seeds
 from analysis.load.text import metric_label
-from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference
+from analysis.statistics.intervals import FEWEST_SEEDS
 from analysis.statistics.selection import SelectionBias
 from analysis.tables.numbers import interval
 from conspo_study.records import TrialState
+from conspo_study.results.strata import chosen_over, strata_of
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted, setting_text
+
+_MOST_NAMED = 5
+"""Strata that a sentence names."""
 
 
 def confirmation_lines(confirmation: Confirmation) -> list[str]:
     """The winner's confirmed value, its difference to each baseline, and the selection bias."""
     winner, study = confirmation.winner, confirmation.study
+    if over := chosen_over(study.definition):
+        return _strata(confirmation, over)
     if winner is None:
         ended = sum(trial.complete for trial in confirmation.trials)
         return [
@@ -36,8 +44,26 @@ def confirmation_lines(confirmation: Confirmation) -> list[str]:
     ]
     lines += [_against(confirmation, anchor) for anchor in confirmation.anchors]
     if len(confirmation.anchors) > 1:
-        lines.append("The intervals are not corrected for multiple comparisons.")
+        lines.append(family_text(confirmation.compared[confirmation.anchors[0].search.id].family))
     return [*lines, *_selection(confirmation, winner)]
+
+
+def _strata(confirmation: Confirmation, over: Sequence[str]) -> list[str]:
+    """How many strata there are, and how many of them have been confirmed."""
+    study = confirmation.study
+    strata = strata_of(study.table.rows, over)
+    best = [trial for trial in confirmation.trials if trial.role == "best"]
+    done = sum(trial.complete for trial in best)
+    number = f"{len(strata)} {'stratum' if len(strata) == 1 else 'strata'}"
+    lines = [
+        f"{number}, each at its own best {', '.join(over)}: {done} confirmed on fresh seeds. Their "
+        "differences are in the table map."
+    ]
+    none = [one.rows[0] for one in strata if one.ended and one.winner(study.direction) is None]
+    if none:
+        named = ", ".join(describe(study, row) for row in none[:_MOST_NAMED])
+        lines.append(f"Strata without a finished trial: {len(none)}, the first trials {named}.")
+    return lines
 
 
 def _on(confirmation: Confirmation, winner: Confirmed) -> str:
@@ -62,35 +88,18 @@ def _precision(trial: Confirmed) -> str:
     lacking = len(run.missing_seeds) if run else 0
     missing = f"; without a value: {counted(lacking, 'seed')}" if lacking else ""
     if found is None:
-        return f"; no interval from a single seed{missing}"
-    return f", 95 % CI {interval(found.low, found.high, '.3f')}{missing}"
+        why = "from a single seed" if len(trial.values) < 2 else "from seeds that do not vary"
+        return f"; no interval {why}{missing}"
+    over = " over seeds and problems" if trial.scores else ""
+    return f", 95 % CI {interval(found.low, found.high, '.3f')}{over}{missing}"
 
 
 def _against(confirmation: Confirmation, anchor: Confirmed) -> str:
     name = f"Winner minus {describe(confirmation.study, anchor.search)}"
-    difference = confirmation.advantage(anchor)
-    if difference is None:
-        if anchor.values:
-            return f"{name}: no difference, because they share no seed."
+    found = confirmation.compared[anchor.search.id]
+    if found.difference is None and not anchor.values:
         return f"{name}: no difference, because its confirmation run {_state(anchor.run)}."
-    n, found = len(difference.by_seed), difference.interval
-    seeds = f"paired over {counted(n, 'seed')}"
-    if found is None:
-        return f"{name}: {difference.mean:+.3f}, {seeds}: no interval and no claim."
-    ends = interval(found.low, found.high, "+.3f")
-    shown = f"{name}: {difference.mean:+.3f}, 95 % CI {ends}, {seeds}"
-    if n < FEWEST_SEEDS:
-        return f"{shown}: too few for a claim."
-    return f"{shown}: {_verdict(difference, confirmation.study.direction)}."
-
-
-def _verdict(difference: PairedDifference, direction: str) -> str:
-    found = difference.interval
-    assert found is not None
-    if found.low <= 0 <= found.high:
-        return "the interval includes 0, so no difference is shown"
-    better = (found.low > 0) == (direction == "max")
-    return f"the winner is {'better' if better else 'worse'}"
+    return f"{name}: {difference_text(found, 'the winner is')}."
 
 
 def _selection(confirmation: Confirmation, winner: Confirmed) -> list[str]:

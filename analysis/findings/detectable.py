@@ -1,99 +1,149 @@
-"""The smallest difference that a study's seeds could have detected.
+"""What the seeds of a study's main differences could have shown.
 
-The noise is measured on all finished trials, not on the difference that is judged.
+Every difference is judged by its own standard error, and the headline is the difference that is
+found with probability 80 % or more even if the seeds happened to vary little (the upper 80 % limit
+of the standard error): of the estimate itself, one study in five would promise a power that is
+below a half.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 
-from analysis.findings.confirmation import Confirmation, confirmation_of
+from analysis.findings.confirmation import confirmation_of
+from analysis.findings.metric_difference import (
+    Judged,
+    is_share,
+    judged,
+    metric_difference,
+    metric_scores,
+    size_of,
+)
 from analysis.findings.naming import describe
+from analysis.findings.study_family import declared_family
 from analysis.findings.summary import reference_of
 from analysis.load.study import StudyResults
-from analysis.statistics.intervals import PairedDifference, paired_difference
-from conspo_study.results.spread import measured_spread
-from conspo_study.statistics.paired_spread import PairedSpread
-from conspo_study.statistics.power import POWER, detectable_effect
+from analysis.load.text import visible
+from analysis.statistics.family_tests import Verdict
+from conspo_study.records import TrialState
+from conspo_study.results.table import TrialRow
+from conspo_study.statistics.family import Family
 from conspo_study.text import counted
 
 
 def detectable_lines(study: StudyResults) -> list[str]:
-    """A sentence per main difference: whether it was detected, and the smallest detectable one;
-    empty before there is anything to compare."""
-    confirmation = confirmation_of(study)
-    lines = _confirmed(confirmation) if confirmation else []
+    """A sentence per main difference, or one for a declared family: the verdict, and the smallest
+    detectable difference; empty before there is anything to compare."""
+    lines = [*_confirmed(study), *_declared(study)]
     return lines or _searched(study)
 
 
-def _confirmed(confirmation: Confirmation) -> list[str]:
-    winner = confirmation.winner
-    if winner is None or not winner.values:
+def _confirmed(study: StudyResults) -> list[str]:
+    confirmation = confirmation_of(study)
+    if confirmation is None or confirmation.winner is None or not confirmation.winner.values:
         return []
-    measured = measured_spread(confirmation.study.table.confirmations)
-    lines = []
-    for anchor in confirmation.anchors:
-        difference = confirmation.advantage(anchor)
-        if difference is not None:
-            name = f"the winner and {describe(confirmation.study, anchor.search)}"
-            share = not confirmation.study.function
-            lines.append(_verdict(name, difference, measured, "fresh seed", share))
+    return [
+        _sentence(
+            f"the winner and {describe(study, anchor.search)}",
+            confirmation.compared[anchor.search.id],
+            "fresh seed",
+        )
+        for anchor in confirmation.anchors
+        if confirmation.compared[anchor.search.id].difference is not None
+    ]
+
+
+def _declared(study: StudyResults) -> list[str]:
+    """The declared comparisons, whose trials nothing has selected."""
+    family = declared_family(study)
+    if not family.declared:
+        return []
+    found = family_of_study(study, family)
+    if not any(one.difference for one in found):
+        return []
+    verdicts = Counter(str(one.verdict) for one in found)
+    shown = ", ".join(f"{verdicts[name]} {name}" for name in Verdict if verdicts[name])
+    margin = next((one.margin for one in found if one.margin), None)
+    within = (
+        f" (equivalent: within {size_of(margin, found[0].share)})"
+        if margin and verdicts[Verdict.EQUIVALENT]
+        else ""
+    )
+    to = visible(family.reference or "", 60)
+    lines = [
+        f"{counted(len(found), 'comparison')} with {to} "
+        f"({family.correction.author}): {shown}{within}."
+    ]
+    decided = [
+        f"{visible(setting, 60)} {one.finding}"
+        for (setting, _), one in zip(family.pairs, found, strict=True)
+        if one.verdict is not Verdict.UNDECIDED
+    ]
+    lines += [f"Shown: {', '.join(decided)}."] if decided else []
+    undecided = [one for one in found if one.verdict is Verdict.UNDECIDED and one.difference]
+    worst = max(
+        undecided, key=lambda one: (one.tested.detectable_range() or (0, 0))[1], default=None
+    )
+    if worst is not None:
+        lines.append(f"Of those undecided, {worst.could_detect} at the least precise.")
     return lines
 
 
+def family_of_study(study: StudyResults, family: Family) -> list[Judged]:
+    """The comparisons of labelled search trials, in the order of the family's pairs."""
+    rows: dict[str, TrialRow] = {}
+    for row in study.table.rows:
+        if row.label and row.state is TrialState.FINISHED:
+            rows.setdefault(row.label, row)
+    named = {label for pair in family.pairs for label in pair if label in rows}
+    scores = {label: metric_scores(study, rows[label]) for label in sorted(named)}
+    differences = [
+        metric_difference(
+            rows[setting].values, rows[reference].values, (scores[setting], scores[reference])
+        )
+        if setting in rows and reference in rows
+        else None
+        for setting, reference in family.pairs
+    ]
+    lower = study.direction == "min"
+    return judged(differences, family, share=is_share(study), lower_is_better=lower)
+
+
 def _searched(study: StudyResults) -> list[str]:
+    """The best trial of a study without a confirmation: selected by the values that are compared,
+    so nothing is claimed."""
     best = study.best
     reference = reference_of(study, best) if best else None
     if best is None or reference is None or reference.id == best.id:
         return []
-    difference = paired_difference(best.values, reference.values)
-    if difference is None:
+    found = metric_difference(best.values, reference.values)
+    if found is None:
         return []
-    name = f"{describe(study, best)} and {describe(study, reference)}"
-    measured = measured_spread(study.table.rows)
-    return [_verdict(name, difference, measured, "search seed", not study.function)]
+    (one,) = judged([found], Family(((best.id, reference.id),)), share=is_share(study))
+    pair = f"{describe(study, best)} and {describe(study, reference)}"
+    return [
+        f"No claim about {pair}: the best trial was selected by these values. Of two settings that "
+        f"nothing selects, {_budget(one, 'search seed')}"
+    ]
 
 
-def _verdict(
-    name: str,
-    difference: PairedDifference,
-    measured: PairedSpread | None,
-    kind: str,
-    share: bool,
-) -> str:
-    """share: whether the metric is one, between 0 and 1."""
-    seeds = len(difference.by_seed)
-    budget = _budget(seeds, measured, list(difference.by_seed.values()), kind, share)
-    interval = difference.interval
-    if interval is None:
-        return f"Between {name}: {budget}"
-    if interval.low <= 0 <= interval.high:
-        return f"No difference detected between {name}: {budget}"
-    return f"A difference was detected between {name}: {budget}"
+def _sentence(name: str, one: Judged, kind: str) -> str:
+    verdict = {
+        Verdict.BETTER: "A difference was detected",
+        Verdict.WORSE: "A difference was detected",
+        Verdict.EQUIVALENT: f"Shown to be {one.finding}",
+        Verdict.UNDECIDED: "Undecided",
+    }[one.verdict]
+    between = "" if one.verdict is Verdict.EQUIVALENT else " between"
+    return f"{verdict}{between or ':'} {name}: {_budget(one, kind)}"
 
 
-def _budget(
-    seeds: int,
-    measured: PairedSpread | None,
-    differences: Sequence[float],
-    kind: str,
-    share: bool,
-) -> str:
-    smallest = detectable_effect(1.0, seeds)
-    if smallest is None:
+def _budget(one: Judged, kind: str) -> str:
+    found = one.difference
+    assert found is not None
+    seeds = len(found.by_seed)
+    if seeds < 2:
         return "one seed cannot show a difference of any size."
-    if measured is None:
-        constant = max(differences) - min(differences) < 1e-12
-        why = "the values do not vary between seeds" if constant else "too few finished trials"
-        return (
-            f"{counted(seeds, kind)} can show a difference of {smallest:.2g} standard deviations, "
-            f"but the standard deviation is unknown: {why}."
-        )
-    size = smallest * measured.sd
-    shown = f"{size:.3f} ({100 * size:.1f} points)" if size < 1 and share else f"{size:.3g}"
-    beyond = ", which is more than the metric can vary" if size >= 1 and share else ""
-    return (
-        f"{counted(seeds, kind)} could have detected a difference of {shown}{beyond} with "
-        f"probability {100 * POWER:.0f} % (standard deviation of a paired difference "
-        f"{measured.sd:.3f}, {measured.source})."
-    )
+    if one.tested.contrast is None:
+        return f"what {counted(seeds, kind)} could have detected cannot be told: {found.reason}."
+    return f"with {counted(seeds, kind)}, {one.could_detect}."

@@ -20,7 +20,7 @@ class Match:
     a: TrialRow
     b: TrialRow
     by: str
-    """`configuration`, or `label` for trials whose configurations differ."""
+    """`configuration`; or `label` or `settings` for trials whose configurations differ."""
 
 
 def differing_data(a: StudyResults, b: StudyResults) -> tuple[str, ...]:
@@ -48,12 +48,13 @@ def definition_differences(a: StudyResults, b: StudyResults) -> list[str]:
 
 
 def matched(a: StudyResults, b: StudyResults) -> list[Match]:
-    """Pairs of trials with the same configuration hash; then those of the same label.
+    """Pairs of trials with the same configuration hash; then those of the same label; then those
+    that the search gave the same settings, in studies whose bases differ.
 
     A trial is matched once at most, a search trial never with a confirmation.
     """
     matches: list[Match] = []
-    for by, key in (("configuration", _hash), ("label", _label)):
+    for by, key in (("configuration", _hash), ("label", _label), ("settings", _settings)):
         taken = {match.b.id for match in matches}
         known = {match.a.id for match in matches}
         partners: dict[str, TrialRow] = {}
@@ -74,6 +75,12 @@ def _hash(row: TrialRow) -> str:
 
 def _label(row: TrialRow) -> str:
     return row.label and f"{row.role}: {row.label}"
+
+
+def _settings(row: TrialRow) -> str:
+    if row.label or not row.params:
+        return ""
+    return f"{row.role}: {json.dumps(dict(row.params), sort_keys=True, default=str)}"
 
 
 def _shown(side: Mapping[str, Any], name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 import numpy as np
@@ -50,6 +50,9 @@ class Measured:
     """Responses left out because the gold answer of their problem cannot be read."""
     notes: tuple[str, ...] = ()
     """Missing values and their reasons."""
+    best: Mapping[str, float] = field(default_factory=dict)
+    """By benchmark, at each seed's best evaluation instead of its last: the mean over seeds. Empty
+    unless asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,11 @@ def labelled(study: StudyResults, rows: Iterable[TrialRow] | None = None) -> lis
     return [Trial(_method(row), study, row) for row in chosen]
 
 
-def measured(trials: Sequence[Trial], metric: str = "avg") -> Measurements:
+def measured(trials: Sequence[Trial], metric: str = "avg", *, best: bool = False) -> Measurements:
     """Scores of trials of one or several studies, and of the policy that they started from.
 
-    metric: `avg` (over all samples there are), `pass@K`, `maj@K` or `greedy`. Only finished trials
+    metric: `avg` (over all samples there are), `pass@K`, `maj@K` or `greedy`. best: whether the
+    best evaluations are looked for, too. Only finished trials
     have scores, at their last step; the notes name what others lack. Raises StudyUnreadable for a
     damaged evaluation file, ValueError for an unknown metric, for two trials of one name, and for
     trials that were measured with different numbers of samples on one set or on different splits.
@@ -128,6 +132,10 @@ def measured(trials: Sequence[Trial], metric: str = "avg") -> Measurements:
             methods[trial.method] = _measured(
                 trial.origin, found[trial.method], trial.row.seeds, metric
             )
+            if best and (own := methods[trial.method]).scores is not None:
+                after = responses[(responses["step"] > 0) & responses["seed"].isin(trial.row.seeds)]
+                chosen = _best(_outcomes(after, metric), own.scores, metric)
+                methods[trial.method] = replace(own, best=chosen)
         else:
             methods[trial.method] = Measured(trial.origin, None, notes=(_state(trial.row),))
         for seed, start in responses[responses["step"] == 0].groupby("seed"):
@@ -255,6 +263,21 @@ def _decided(outcomes: Outcomes, seeds: Sequence[int]) -> dict[str, float]:
         if len(by_seed) == len(seeds):
             found[benchmark_name(str(name))] = float(by_seed["value"].mean())
     return found
+
+
+def _best(outcomes: Outcomes, last: Scores, metric: str) -> dict[str, float]:
+    """By benchmark: the mean over seeds at the evaluation where a seed's average over benchmarks
+    was best. Evaluations that lack a benchmark do not count.
+
+    last: the scores at the last step.
+    """
+    means = set_means(outcomes, _values(outcomes, metric))
+    means["problem_set"] = [benchmark_name(str(name)) for name in means["problem_set"]]
+    wide = means.pivot(index=["seed", "step"], columns="problem_set", values="value")
+    whole = wide[list(last.benchmarks)].dropna()
+    whole = whole[whole.index.get_level_values("seed").isin(last.seeds)]
+    rows = whole.mean(axis=1).groupby(level="seed").idxmax()
+    return {str(name): float(value) for name, value in whole.loc[rows].mean().items()}
 
 
 def _matrix(found: pd.DataFrame, seeds: Sequence[int]) -> ProblemScores:

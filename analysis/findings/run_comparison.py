@@ -1,35 +1,37 @@
 """Settings of anyone's runs against one of them, seed by seed: differences, tests, power.
 
 The family is every other setting against the reference. Each difference has its 95 % interval and
-one that holds for the whole family at once (Bonferroni), Holm's p, and the smallest difference that
-this test would have found, at the level that the family leaves it (alpha / m).
+one that holds for the whole family at once (Bonferroni), Holm's p, a verdict (better, worse,
+equivalent within a margin, or undecided), and the smallest difference that this test would have
+found, at the level that the family leaves it (alpha / m).
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import fmean, stdev
 
+from analysis.findings.metric_difference import MARGIN
 from analysis.findings.runs_at_step import RunsAtStep
 from analysis.load.text import visible
 from analysis.statistics.bootstrap import difference
 from analysis.statistics.contrast import Contrast
-from analysis.statistics.holm import holm
+from analysis.statistics.family_tests import Tested, Verdict, tested
 from analysis.statistics.intervals import (
     difference_contrast,
-    mean_contrast,
+    paired_contrast,
     paired_difference,
+    usable,
 )
 from analysis.statistics.scores import Scores, aligned
 from analysis.statistics.selection import SelectionBias, left_out_bias
+from conspo_study.statistics.family import Family
 from conspo_study.statistics.power import ALPHA
 from conspo_study.text import counted
-
-_SAME = 1e-12
-"""A spread below this share of the values is rounding."""
 
 
 class Pairing(StrEnum):
@@ -57,8 +59,13 @@ class SettingDifference:
     """None where there is no interval."""
     reason: str = ""
     """Why there is none."""
-    adjusted: float | None = None
-    """Holm's p."""
+    tested: Tested | None = None
+    """As one of the family; None before it is."""
+
+    @property
+    def adjusted(self) -> float | None:
+        """Holm's p."""
+        return self.tested.adjusted if self.tested else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +82,21 @@ class RunComparison:
     """The setting that a search chose."""
     bias: SelectionBias | None = None
     """Of choosing the best of these settings; None unless `selected` is given."""
+    margin: float | None = None
+    """Differences below it count as none, in units of the metric; None: nothing is equivalent."""
+    share: bool = False
+    """Whether all values lie between 0 and 1."""
 
     @property
     def alpha(self) -> float:
         """Level that the family leaves each difference at least."""
         return ALPHA / max(1, len(self.differences))
+
+    def verdict(self, item: SettingDifference) -> Verdict:
+        """What the family's tests show of one of the differences."""
+        if item.tested is None:
+            return Verdict.UNDECIDED
+        return item.tested.verdict(min(item.seeds), lower_is_better=self.lower_is_better)
 
 
 def compare_runs(
@@ -89,11 +106,14 @@ def compare_runs(
     lower_is_better: bool = False,
     unpaired: bool = False,
     selected: str | None = None,
+    margin: float | None = None,
 ) -> RunComparison:
     """Compare every setting with the reference, by default the first.
 
     unpaired: treat seeds of two settings as unrelated. selected: the setting that was chosen as
-    the best of these. Raises ValueError for a setting that is not there, and for a single one.
+    the best of these. margin: differences below it count as none; by default 0.02 of values that
+    all lie between 0 and 1. Raises ValueError for a setting that is not there, for a single
+    one, and for a margin that is not positive.
     """
     settings = list(runs.values)
     if len(settings) < 2:
@@ -106,16 +126,22 @@ def compare_runs(
         notes.append(f"The reference is {visible(settings[0], 60)}, the first; --reference NAME.")
     chosen = _known(reference or settings[0], settings, "--reference")
     found = [_difference(runs, name, chosen, unpaired) for name in settings if name != chosen]
-    p_values = [item.contrast.p_value if item.contrast else None for item in found]
-    differences = tuple(
-        replace(item, adjusted=p) for item, p in zip(found, holm(p_values), strict=True)
-    )
+    share = all(0 <= v <= 1 for values in runs.values.values() for v in values.values())
+    if margin is not None and not 0 < margin < math.inf:
+        raise ValueError(f"--margin {margin:g} is not a positive number")
+    margin = margin or (MARGIN if share else None)
+    family = Family(tuple((item.setting, chosen) for item in found))
+    tests = tested([item.contrast for item in found], family, margin)
+    differences = tuple(replace(item, tested=test) for item, test in zip(found, tests, strict=True))
     notes += _unpaired_notes(runs, chosen, differences, unpaired)
     bias = None
     if selected is not None:
         _known(selected, settings, "--selected")
         bias = left_out_bias(runs.values, lower_is_better=lower_is_better)
-    return RunComparison(runs, chosen, differences, lower_is_better, tuple(notes), selected, bias)
+    told = tuple(notes)
+    return RunComparison(
+        runs, chosen, differences, lower_is_better, told, selected, bias, margin, share
+    )
 
 
 def _known(name: str, settings: Sequence[str], option: str) -> str:
@@ -139,16 +165,14 @@ def _difference(runs: RunsAtStep, name: str, reference: str, unpaired: bool) -> 
     paired = paired_difference(values, others)
     if paired is None:
         return _of_unrelated(name, values, others)
-    by_seed = list(paired.by_seed.values())
-    size = max(abs(v) for seed in shared for v in (values[seed], others[seed]))
     return SettingDifference(
         name,
         Pairing.SEEDS,
         paired.mean,
         paired.by_seed,
-        (len(by_seed), len(by_seed)),
+        (len(paired.by_seed), len(paired.by_seed)),
         0,
-        *_usable(mean_contrast(by_seed) if len(by_seed) > 1 else None, size),
+        *paired_contrast(values, others),
     )
 
 
@@ -185,17 +209,8 @@ def _of_unrelated(
         {},
         (len(samples[0]), len(samples[1])),
         0,
-        *_usable(contrast, max(map(abs, (*samples[0], *samples[1])))),
+        *usable(contrast, [*samples[0], *samples[1]]),
     )
-
-
-def _usable(contrast: Contrast | None, size: float) -> tuple[Contrast | None, str]:
-    """The contrast, or why it is none. size: of the values that it was computed from."""
-    if contrast is None:
-        return None, "a single seed"
-    if contrast.error <= _SAME * size:
-        return None, "the values do not vary between seeds"
-    return contrast, ""
 
 
 def _unpaired_notes(

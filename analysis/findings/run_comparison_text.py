@@ -7,17 +7,20 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.findings.metric_difference import size_of
 from analysis.findings.run_comparison import Pairing, RunComparison, SettingDifference, spread
 from analysis.load.text import metric_label, visible
+from analysis.statistics.family_tests import Verdict
 from analysis.statistics.intervals import FEWEST_SEEDS
 from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable
-from conspo_study.statistics.power import ALPHA, POWER
+from conspo_study.statistics.power import POWER
 from conspo_study.text import counted
 
 _SIGNED, _PLAIN = "+.4g", ".4g"
 _INFERRED = (
     *("low", "high", "low_family", "high_family", "p", "p_holm"),
+    "p_equivalence",
     *("detectable", "detectable_low", "detectable_high"),
 )
 """Columns that are empty for a difference without an interval."""
@@ -59,9 +62,10 @@ def run_frame(comparison: RunComparison) -> pd.DataFrame:
     """Unrounded, a row per difference.
 
     low and high end the 95 % interval, low_family and high_family the interval that holds for all
-    rows at once; detectable is the smallest difference found with probability 80 % at the family's
-    level, and detectable_low to detectable_high its range for the spread that so few seeds leave
-    possible.
+    rows at once; p_equivalence is that of the test that the difference is as large as the margin,
+    by Holm; finding is the verdict; detectable is the smallest difference found with probability
+    80 % at the family's level, and detectable_low to detectable_high its range for the spread that
+    so few seeds leave possible.
     """
     runs = comparison.runs
     base = runs.values[comparison.reference]
@@ -87,10 +91,10 @@ def run_frame(comparison: RunComparison) -> pd.DataFrame:
         if (found := item.contrast) is not None:
             ends = *found.interval(), *found.interval(1 - comparison.alpha)
             sizes = found.detectable(comparison.alpha), *found.detectable_range(comparison.alpha)
-            numbers = (*ends, found.p_value, item.adjusted, *sizes)
-        records.append(
-            {**record, **dict(zip(_INFERRED, numbers, strict=True)), "reason": item.reason}
-        )
+            equal = item.tested.equivalence if item.tested else None
+            numbers = (*ends, found.p_value, item.adjusted, equal, *sizes)
+        record |= dict(zip(_INFERRED, numbers, strict=True))
+        records.append({**record, "finding": str(comparison.verdict(item)), "reason": item.reason})
     return pd.DataFrame(records)
 
 
@@ -115,6 +119,12 @@ def run_lines(comparison: RunComparison) -> list[str]:
             f"{100 * POWER:.0f} % at {level}; in brackets its range, since few seeds know their "
             "own spread badly."
         )
+    if comparison.margin is not None:
+        within = size_of(comparison.margin, comparison.share)
+        lines.append(
+            f"Equivalent: shown to differ by less than {within} (two one-sided tests, by Holm); "
+            "--margin changes it."
+        )
     lines += [_sentence(comparison, item) for item in comparison.differences]
     return lines + _selection(comparison)
 
@@ -136,14 +146,15 @@ def _detectable(comparison: RunComparison, item: SettingDifference) -> float | N
 
 
 def _finding(comparison: RunComparison, item: SettingDifference) -> str:
-    """`better`, `worse`, or why neither is said."""
+    """The verdict, or why there is none."""
     if item.contrast is None:
         return item.reason
     if min(item.seeds) < FEWEST_SEEDS:
         return "too few seeds for a claim"
-    if item.adjusted is None or item.adjusted >= ALPHA:
-        return "no difference shown"
-    return "better" if (item.value > 0) is not comparison.lower_is_better else "worse"
+    found = comparison.verdict(item)
+    if found is Verdict.EQUIVALENT and comparison.margin is not None:
+        return f"equivalent within {size_of(comparison.margin, comparison.share)}"
+    return str(found)
 
 
 def _sentence(comparison: RunComparison, item: SettingDifference) -> str:
@@ -159,12 +170,9 @@ def _sentence(comparison: RunComparison, item: SettingDifference) -> str:
         return f"{shown}: no interval and no claim ({item.reason})."
     ends = interval(*found.interval(), _SIGNED)
     size, plausible = found.detectable(comparison.alpha), found.detectable_range(comparison.alpha)
-    what = "a difference" if item.adjusted is not None and item.adjusted < ALPHA else ""
-    if min(item.seeds) < FEWEST_SEEDS:
-        what = "too few seeds for a claim"
     return (
         f"{shown}, 95 % CI {ends}, Holm's p {p_value(item.adjusted)}: "
-        f"{what or 'no difference is shown'}; can detect {size:.2g} ({plausible[0]:.2g} to "
+        f"{_finding(comparison, item)}; can detect {size:.2g} ({plausible[0]:.2g} to "
         f"{plausible[1]:.2g})."
     )
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from analysis.findings.matching import Match, definition_differences, differing_data, matched
-from analysis.findings.measured import Trial, benchmark_name, measured
+from analysis.findings.metric_difference import MARGIN, is_share, metric_scores, size_of
 from analysis.findings.naming import describe
+from analysis.findings.pooled_comparison import Pooled, pooled
 from analysis.findings.undecided import undecided_notes
-from analysis.load.study import StudyResults, StudyUnreadable
+from analysis.load.study import StudyResults
 from analysis.load.text import metric_label, visible
 from analysis.statistics.bootstrap import Estimate, difference
-from analysis.statistics.holm import holm
+from analysis.statistics.family_tests import Tested, Verdict, tested
 from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired_difference
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable, without_empty_columns
 from conspo_study.records import TrialState
-from conspo_study.results.table import TrialRow
+from conspo_study.statistics.family import Family
 from conspo_study.text import counted
 
 _MOST_NAMED = 20
@@ -34,10 +36,17 @@ class TrialDifference:
     nothing, or do not give the metric."""
     by_seed: PairedDifference | None
     """Of the study's metric, from the log; None where no seed is shared."""
-    adjusted: float | None = None
-    """Holm's p over all matches."""
+    scores: tuple[Scores | None, Scores | None] = (None, None)
+    """Of B and of A by seed and problem."""
+    tested: Tested | None = None
+    """As one of the family of all matches."""
     not_compared: str = ""
     """Why there is no difference, for people."""
+
+    @property
+    def adjusted(self) -> float | None:
+        """Holm's p over all matches."""
+        return self.tested.adjusted if self.tested else None
 
     @property
     def reason(self) -> str:
@@ -57,29 +66,44 @@ class StudyComparison:
     differences: tuple[TrialDifference, ...]
     unmatched: tuple[str, ...]
     """Trials without a partner, in words."""
+    together: Pooled | None
+    """All matching search trials in one test; None for fewer than two."""
+    margin: float | None
+    """Differences below it count as none, in units of the metric."""
 
 
 class NotComparable(ValueError):
     """The numbers of two studies are about different things; the message says which."""
 
 
-def compare(a: StudyResults, b: StudyResults) -> StudyComparison:
-    """Match the trials of two studies and compare them.
+def compare(a: StudyResults, b: StudyResults, margin: float | None = None) -> StudyComparison:
+    """Match the trials of two studies and compare them, one by one and all together.
 
-    Raises NotComparable when the studies were measured on different problems or by different
+    margin: differences below it count as none; by default two points of a share. Raises
+    NotComparable when the studies were measured on different problems or by different
     metrics.
     """
     _check_comparable(a, b)
+    if margin is not None and not 0 < margin < math.inf:
+        raise NotComparable(f"--margin {margin:g} is not a positive number")
+    margin = margin or (MARGIN if is_share(a) else None)
     matches = matched(a, b)
     raw = [_difference(a, b, match) for match in matches]
-    adjusted = holm([item.estimate.p_value if item.estimate else None for item in raw])
-    differences = [replace(item, adjusted=p) for item, p in zip(raw, adjusted, strict=True)]
+    family = Family(tuple((match.b.id, match.a.id) for match in matches))
+    tests = tested([one.estimate.contrast if one.estimate else None for one in raw], family, margin)
+    differences = [replace(item, tested=test) for item, test in zip(raw, tests, strict=True)]
+    searched = [one for one in differences if one.by_seed is not None and not one.match.a.of]
     return StudyComparison(
         a,
         b,
         tuple(definition_differences(a, b)),
         tuple(differences),
         tuple(_unmatched(a, b, matches)),
+        pooled(
+            [one.by_seed.by_seed for one in searched if one.by_seed is not None],
+            [one.scores for one in searched],
+        ),
+        margin,
     )
 
 
@@ -102,9 +126,11 @@ def comparison_lines(comparison: StudyComparison) -> list[str]:
         lines.append("No trial of A has a partner in B: nothing is compared.")
     for item in comparison.differences:
         names = f"{describe(b, item.match.b)} minus {describe(a, item.match.a)}"
-        by_label = item.match.by == "label"
-        kind = "the same label only" if by_label else "the same configuration"
-        lines.append(f"{names}, {kind}: {_verdict(item)}.")
+        only = "" if item.match.by == "configuration" else " only"
+        kind = f"the same {item.match.by}{only}"
+        lines.append(f"{names}, {kind}: {_verdict(item, comparison)}.")
+    if comparison.together is not None:
+        lines.append(_together(comparison.together, comparison))
     for side, study in (("A", a), ("B", b)):
         lines += [f"{side}: {note}" for note in undecided_notes(study)]
     return [*lines, *comparison.unmatched]
@@ -158,23 +184,9 @@ def _difference(a: StudyResults, b: StudyResults, match: Match) -> TrialDifferen
     by_seed = paired_difference(match.b.values, match.a.values)
     if by_seed is None:
         return TrialDifference(match, None, None, not_compared="they share no seed")
-    scores = _scores(b, match.b), _scores(a, match.a)
+    scores = metric_scores(b, match.b), metric_scores(a, match.a)
     found = difference(scores[0], scores[1]) if scores[0] and scores[1] else None
-    return TrialDifference(match, found, by_seed)
-
-
-def _scores(study: StudyResults, row: TrialRow) -> Scores | None:
-    """The study's metric by seed and problem."""
-    problems, _, kind = study.metric.removeprefix("eval/").rpartition("/")
-    name = benchmark_name(problems)
-    try:
-        found = measured([Trial(row.id, study, row)], "avg" if kind.startswith("avg@") else kind)
-    except StudyUnreadable:
-        raise
-    except ValueError:
-        return None  # the metric is none of those that responses give
-    scores = found.scores.get(row.id)
-    return scores.only(name) if scores and name in scores.benchmarks else None
+    return TrialDifference(match, found, by_seed, scores)
 
 
 def _unmatched(a: StudyResults, b: StudyResults, matches: Sequence[Match]) -> list[str]:
@@ -189,7 +201,7 @@ def _unmatched(a: StudyResults, b: StudyResults, matches: Sequence[Match]) -> li
     return lines
 
 
-def _verdict(item: TrialDifference) -> str:
+def _verdict(item: TrialDifference, comparison: StudyComparison) -> str:
     if item.by_seed is None:
         return f"no difference: {item.reason}"
     seeds = len(item.by_seed.by_seed)
@@ -200,13 +212,36 @@ def _verdict(item: TrialDifference) -> str:
     if found is None:
         return f"{item.by_seed.mean:+.3f} on {shared}: no interval ({item.reason})"
     shown = f"{found.value:+.3f} on {shared} and {counted(found.problems, 'problem')}"
-    if found.low is None or item.adjusted is None:
+    if found.low is None or item.tested is None or item.adjusted is None:
         return f"{shown}: no interval and no claim ({item.reason})"
     ends = interval(found.low, found.high, "+.3f")
     shown += f", 95 % CI {ends}, Holm's p {p_value(item.adjusted)}"
     if seeds < FEWEST_SEEDS:
         return f"{shown}: too few seeds for a claim"
-    return f"{shown}: {'no difference is shown' if item.adjusted >= 0.05 else 'a difference'}"
+    return f"{shown}: {_finding(item.tested, seeds, comparison)}"
+
+
+def _finding(test: Tested, seeds: int, comparison: StudyComparison) -> str:
+    """Of B: better, worse, equivalent within the margin, or undecided."""
+    found = test.verdict(seeds, lower_is_better=comparison.a.direction == "min")
+    if found is Verdict.EQUIVALENT and comparison.margin is not None:
+        return f"equivalent within {size_of(comparison.margin, is_share(comparison.a))}"
+    return f"B is {found}" if found in (Verdict.BETTER, Verdict.WORSE) else str(found)
+
+
+def _together(found: Pooled, comparison: StudyComparison) -> str:
+    over = (
+        f"on {counted(found.seeds, 'shared seed')} and {counted(found.problems, 'problem')}"
+        if found.seeds
+        else f"over {counted(found.pairs, 'pair')} of trial and seed"
+    )
+    shown = f"All {found.trials} matching trials together, B minus A: {found.value:+.3f} {over}"
+    if found.contrast is None:
+        return f"{shown}: no interval and no claim ({found.reason})."
+    (test,) = tested([found.contrast], Family((("B", "A"),)), comparison.margin)
+    ends = interval(*found.contrast.interval(), "+.3f")
+    shown += f", 95 % CI {ends}, p {p_value(test.adjusted)}"
+    return f"{shown}: {_finding(test, found.seeds or found.pairs, comparison)}."
 
 
 def _row(item: TrialDifference) -> tuple[str, ...]:

@@ -1,18 +1,21 @@
 """Reports: what `conspo report`, `conspo compare` and `conspo paper` write and print.
 
 `write_report` and `write_reports` write tables, figures, a page and a manifest; `print_reports`
-also prints them. `print_comparison` compares two studies, `print_run_comparison` the runs of any
-trainer, `write_paper` writes the paper's tables.
+also prints them. `print_map` maps studies that confirm the best of each stratum. `print_comparison`
+compares two studies, `print_run_comparison` the runs of any trainer, `write_paper` writes the
+paper's tables.
 """
 
 from analysis.report.compare import print_comparison
 from analysis.report.compare_runs import print_run_comparison
 from analysis.report.paper import write_paper
 from analysis.report.printing import print_report, print_reports
+from analysis.report.regimes import print_map
 from analysis.report.writing import write_report, write_reports
 
 __all__ = [
     "print_comparison",
+    "print_map",
     "print_report",
     "print_reports",
     "print_run_comparison",

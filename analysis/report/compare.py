@@ -10,12 +10,16 @@ from analysis.report.terminal import plain_console
 from analysis.tables.text_table import to_markdown, to_rich
 
 
-def print_comparison(a: Path, b: Path, *, markdown: bool = False) -> None:
+def print_comparison(
+    a: Path, b: Path, *, markdown: bool = False, margin: float | None = None
+) -> None:
     """Print the table of differences and the sentences about it.
 
-    Raises StudyUnreadable or ValueError for studies that cannot be read or compared.
+    margin: as for `compare`. Raises StudyUnreadable or ValueError for studies that cannot be read
+    or compared.
     """
-    comparison = compare(*load_studies([a, b]))
+    first, second = load_studies([a, b])
+    comparison = compare(first, second, margin)
     table = comparison_table(comparison)
     if markdown:
         print(to_markdown(table))

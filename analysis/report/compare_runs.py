@@ -26,6 +26,7 @@ def print_run_comparison(
     lower_is_better: bool = False,
     unpaired: bool = False,
     selected: str | None = None,
+    margin: float | None = None,
     markdown: bool = False,
 ) -> None:
     """Print the table and sentences; write `differences.csv`, `.pdf` and `.png` into `out`.
@@ -39,6 +40,7 @@ def print_run_comparison(
         lower_is_better=lower_is_better,
         unpaired=unpaired,
         selected=selected,
+        margin=margin,
     )
     written = [out / TABLE, *((out / FIGURE).with_suffix(ending) for ending in (".pdf", ".png"))]
     read = {path.resolve() for path in paths}

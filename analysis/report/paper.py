@@ -11,13 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.findings.measured import Trial, labelled, measured
-from analysis.findings.method_differences import PAIRED, differences_table, method_differences
+from analysis.findings.method_differences import (
+    differences_table,
+    method_differences,
+    paired_text,
+)
 from analysis.findings.paper_tables import TABLES, measured_table, published_table, side_by_side
+from analysis.load.published import BASE
 from analysis.load.study import load_study
 from analysis.load.text import markdown_text
 from analysis.tables.paper_formats import write_paper_table
 from analysis.tables.text_table import to_markdown
 from conspo_study.files import write_atomic
+from conspo_study.statistics.family import study_family
 
 
 def write_published_tables(folder: Path) -> list[Path]:
@@ -46,12 +52,14 @@ def write_method_tables(
     """
     ours = measured(trials, metric)
     paths = write_paper_table(measured_table(ours, number, intervals=True), stem)
-    if reference is not None and reference not in ours.scores:
-        raise ValueError(f"no scores of {reference!r}; known methods: {', '.join(ours.scores)}")
-    table = differences_table(method_differences(ours.scores, reference))
+    methods = [name for name in ours.scores if name != BASE]
+    if reference is not None and reference not in methods:
+        raise ValueError(f"no scores of {reference!r}; known methods: {', '.join(methods)}")
+    family = study_family(methods, None if reference is None else {"reference": reference})
+    table = differences_table(method_differences(ours.scores, family))
     if table.rows:
         paths.append(stem.with_name(f"{stem.name}-differences.md"))
-        text = f"{markdown_text(PAIRED, 1000)}\n\n{to_markdown(table)}"
+        text = f"{markdown_text(paired_text(family), 2000)}\n\n{to_markdown(table)}"
         write_atomic(paths[-1], text.encode())
     return paths
 
@@ -83,7 +91,7 @@ def write_paper(
     if not trials:
         kind = "confirmations" if confirmed else "labelled trials"
         raise ValueError(f"{', '.join(study.name for study in studies)}: there are no {kind}")
-    beside = side_by_side(measured(trials, metric), number, model)
+    beside = side_by_side(measured(trials, metric, best=True), number, model)
     paths = write_method_tables(
         trials, out / "ours", number=number, metric=metric, reference=reference
     )

@@ -11,11 +11,12 @@ from analysis.findings.confirmation_table import confirmation_frame, confirmatio
 from analysis.findings.frames import trials_frame
 from analysis.findings.measured import Trial, measured
 from analysis.findings.method_differences import (
-    PAIRED,
     differences_frame,
     differences_table,
     method_differences,
+    paired_text,
 )
+from analysis.findings.method_family import in_the_metric, methods_family
 from analysis.findings.paper_tables import measured_table
 from analysis.findings.trials_table import trials_table
 from analysis.load.published import BASE
@@ -74,19 +75,24 @@ def method_reports(
     paths = write_paper_table(table, folder / name)
     rows = [TracedRow(row.method, origin[row.method]) for row in table.rows]
     tables = [ReportTable(name, title, table, table.notes, tuple(rows), tuple(paths))]
-    differences = method_differences(ours.scores)
+    family = methods_family(trials)
+    metric, scores = in_the_metric(trials, ours)
+    differences = method_differences(
+        scores, family, lower_is_better=trials[0].study.direction == "min"
+    )
     if differences:
         name, title = f"{name}-differences", f"{title}: paired differences"
-        text = differences_table(differences)
+        text = differences_table(differences, family.correction.author)
+        sentences = (paired_text(family, metric),)
         paths = write_text_table(
-            text, differences_frame(differences), title, [PAIRED], folder / name
+            text, differences_frame(differences), title, sentences, folder / name
         )
         rows = [
             TracedRow(
                 f"{item.method} minus {item.reference}",
-                origin[item.method] + origin[item.reference],
+                origin.get(item.method, ()) + origin.get(item.reference, ()),
             )
             for item in differences
         ]
-        tables.append(ReportTable(name, title, text, (PAIRED,), tuple(rows), tuple(paths)))
+        tables.append(ReportTable(name, title, text, sentences, tuple(rows), tuple(paths)))
     return tables

@@ -11,13 +11,15 @@ from analysis.findings.detectable import detectable_lines
 from analysis.findings.matching import differing_data
 from analysis.findings.measured import Trial, labelled
 from analysis.findings.missing_values import missing_value_notes
+from analysis.findings.regimes import is_mapped
 from analysis.findings.summary import summary_lines
-from analysis.load.study import StudyResults, load_studies
+from analysis.load.study import StudyResults, StudyUnreadable, load_studies
 from analysis.load.text import visible
 from analysis.report.contents import Reference, Report, ReportTable, StudyReport
 from analysis.report.figures import write_figures
 from analysis.report.manifest import manifest
 from analysis.report.page import report_page
+from analysis.report.regimes import map_report
 from analysis.report.tables import confirmation_report, method_reports, trials_report
 from conspo_study.files import make_folders, write_atomic, write_json_atomic
 from conspo_study.records import TrialState
@@ -106,6 +108,13 @@ def _study_report(
     confirmation = confirmation_of(study)
     if confirmation is not None:
         written.append(confirmation_report(confirmation, tables, refer))
+    if is_mapped(study):
+        try:
+            written.append(map_report(study, tables, refer))
+        except StudyUnreadable:
+            raise
+        except ValueError as error:
+            notes.append(f"No table map: {visible(str(error), 400)}.")
     written += _method_tables([study], tables, refer, notes)
     drawn, skipped, failed = write_figures(study, figures, refer, tell)
     if study.problem:
@@ -132,6 +141,12 @@ def _method_tables(
     if all(study.function for study in studies) and not any(map(_has_evaluations, studies)):
         notes.append(
             "Tables of methods are left out: the training function handed in no evaluation rows."
+        )
+        return []
+    if any(map(is_mapped, studies)):
+        notes.append(
+            "Tables of methods are left out, which compare every pair: each stratum is compared at "
+            "its own best in the table map."
         )
         return []
     for name, title, confirmed in _METHODS:

@@ -1,4 +1,8 @@
-"""Student and Welch intervals over a handful of seeds; one seed has no interval."""
+"""Student and Welch intervals over a handful of seeds; one seed has no interval.
+
+Nor have seeds whose values are all the same: that is what a coarse metric or a bug looks like, and
+says nothing about how much other seeds would differ.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,11 @@ from analysis.statistics.contrast import Contrast
 
 FEWEST_SEEDS = 3
 """Fewer seeds support no claim: their interval is wide and depends much on normality."""
+ONE_SEED = "a single seed"
+NO_SPREAD = "the values do not vary between seeds"
+"""Reasons for having no interval."""
+_ROUNDING = 1e-12
+"""A spread below this share of the values is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +44,41 @@ class PairedDifference:
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
-    """Mean and Student-t interval over independent seeds; None for fewer than two.
+    """Mean and Student-t interval over independent seeds; None for fewer than two, and where they
+    are all the same.
 
     Raises ValueError when a value is not finite: such a mean would hide a failed run.
     """
     if not all(map(math.isfinite, values)):
         raise ValueError(f"values must be finite, got {list(values)}")
     n = len(values)
-    if n < 2:
-        return None
-    found = mean_contrast(values)
-    return Interval(found.value, *found.interval(confidence), n)
+    found, _ = usable(mean_contrast(values) if n > 1 else None, values)
+    return None if found is None else Interval(found.value, *found.interval(confidence), n)
 
 
 def mean_contrast(values: Sequence[float]) -> Contrast:
     """The mean of two independent values or more, with its error."""
     n = len(values)
     return Contrast(float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(n), n - 1)
+
+
+def usable(contrast: Contrast | None, values: Sequence[float]) -> tuple[Contrast | None, str]:
+    """The contrast, or why it is none. values: those that it was computed from; None: of one."""
+    if contrast is None:
+        return None, ONE_SEED
+    if contrast.error <= _ROUNDING * max(map(abs, values)):
+        return None, NO_SPREAD
+    return contrast, ""
+
+
+def paired_contrast(
+    values: Mapping[int, float], reference: Mapping[int, float]
+) -> tuple[Contrast | None, str]:
+    """The mean difference over the seeds that both have, or why it has no error; at least one."""
+    shared = sorted(values.keys() & reference.keys())
+    differences = [values[seed] - reference[seed] for seed in shared]
+    involved = [side[seed] for side in (values, reference) for seed in shared]
+    return usable(mean_contrast(differences) if len(shared) > 1 else None, involved)
 
 
 def paired_difference(
@@ -62,9 +89,9 @@ def paired_difference(
     if not shared:
         return None
     by_seed = {seed: values[seed] - reference[seed] for seed in shared}
-    differences = list(by_seed.values())
-    interval = mean_interval(differences, confidence)
-    return PairedDifference(by_seed, float(np.mean(differences)), interval)
+    found, _ = paired_contrast(values, reference)
+    ends = Interval(found.value, *found.interval(confidence), len(shared)) if found else None
+    return PairedDifference(by_seed, float(np.mean(list(by_seed.values()))), ends)
 
 
 def difference_interval(

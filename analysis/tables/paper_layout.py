@@ -21,6 +21,7 @@ class Source(StrEnum):
 
     PAPER = "paper"
     OURS = "ours"
+    BEST = "ours, best evaluation"
     DIFFERENCE = "difference"
 
 

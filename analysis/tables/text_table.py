@@ -65,11 +65,17 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 def without_empty_columns(table: TextTable, optional: Sequence[str]) -> TextTable:
     """The table without those `optional` columns that are empty in every row."""
-    keep = [
-        index
+    empty = [
+        name
         for index, name in enumerate(table.titles)
-        if name not in optional or any(row[index] for row in table.rows)
+        if name in optional and not any(row[index] for row in table.rows)
     ]
+    return without_columns(table, empty)
+
+
+def without_columns(table: TextTable, names: Sequence[str]) -> TextTable:
+    """The table without the columns of these titles."""
+    keep = [index for index, name in enumerate(table.titles) if name not in names]
     return TextTable(
         tuple(table.titles[index] for index in keep),
         tuple(tuple(row[index] for index in keep) for row in table.rows),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from conspo_study.commands import exits
-from conspo_study.commands.options import Count, Flag, Name, Names, OptionalPath, joined
+from conspo_study.commands.options import Amount, Count, Flag, Name, Names, OptionalPath, joined
 from conspo_study.commands.study_files import holds_study
 from conspo_study.commands.typed_paths import Folder, TypedPath
 from conspo_study.commands.verb import Verb
@@ -83,6 +83,9 @@ class Compare(Verb):
     """Smaller values of the metric are better."""
     selected: Name = None
     """Setting that was chosen as the best of these: estimates its selection bias."""
+    margin: Amount = None
+    """Differences below it count as none: the margin of equivalence, in units of the metric; else
+    0.02 of values between 0 and 1."""
     unpaired: Flag = False
     """Do not pair seeds: Welch's test."""
     setting: Names = ()
@@ -108,10 +111,10 @@ class Compare(Verb):
             raise StudyError("two results directories are compared, no more and no fewer")
         for field in fields(self):
             given = getattr(self, field.name) != field.default
-            if given and field.name not in ("paths", "markdown"):
+            if given and field.name not in ("paths", "markdown", "margin"):
                 option = field.name.replace("_", "-")
                 raise StudyError(f"--{option} is about files of runs, and {self.paths[0]} is none")
-        print_comparison(*self.paths, markdown=self.markdown)
+        print_comparison(*self.paths, markdown=self.markdown, margin=self.margin)
         return exits.OK
 
     def _compare_runs(self) -> None:
@@ -136,6 +139,7 @@ class Compare(Verb):
             lower_is_better=self.lower_is_better,
             unpaired=self.unpaired,
             selected=self.selected,
+            margin=self.margin,
             markdown=self.markdown,
         )
 

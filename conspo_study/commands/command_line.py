@@ -21,6 +21,7 @@ from conspo_study.commands.look import List, Status, Watch
 from conspo_study.commands.new_study import Init
 from conspo_study.commands.parsing import COMPLETION, fail, parse
 from conspo_study.commands.plan import Plan
+from conspo_study.commands.regimes import Map
 from conspo_study.commands.run import Extend, Resume, Run
 from conspo_study.commands.settings import Settings
 from conspo_study.commands.upkeep import Export, Repair, Track
@@ -36,6 +37,7 @@ VERBS: Mapping[str, type[Verb]] = {
     "watch": Watch,
     "report": Report,
     "compare": Compare,
+    "map": Map,
     "paper": Paper,
     "resume": Resume,
     "extend": Extend,

@@ -24,6 +24,7 @@ _QUIET = tyro.conf.arg(help_behavior_hint="")
 Flag = Annotated[bool, _QUIET]
 Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 Count = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
+Amount = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint="")]
 OptionalPath = Annotated[TypedPath | None, _QUIET]
 
 
@@ -40,6 +41,13 @@ def joined(lists: Iterable[Sequence[T]]) -> tuple[T, ...]:
 _NAMES = PrimitiveConstructorSpec(
     nargs="*",
     metavar="NAME[,NAME...]",
+    instance_from_str=split,
+    is_instance=lambda value: isinstance(value, tuple),
+    str_from_instance=lambda names: [str(name) for name in names],
+)
+_PARTS = PrimitiveConstructorSpec(
+    nargs="*",
+    metavar="PART[,PART...]",
     instance_from_str=split,
     is_instance=lambda value: isinstance(value, tuple),
     str_from_instance=lambda names: [str(name) for name in names],
@@ -62,6 +70,8 @@ _ASSIGNMENTS = PrimitiveConstructorSpec(
 
 Names = Annotated[tuple[Annotated[tuple[str, ...], _NAMES], ...], tyro.conf.UseAppendAction, _QUIET]
 """`--sets a,b`, `--sets a b` and `--sets a --sets b` are the same; see `joined`."""
+Parts = Annotated[tuple[Annotated[tuple[str, ...], _PARTS], ...], tyro.conf.UseAppendAction, _QUIET]
+"""As names, but each occurrence counts for itself."""
 Seeds = Annotated[tuple[Annotated[tuple[int, ...], _SEEDS], ...], tyro.conf.UseAppendAction, _QUIET]
 Assignments = Annotated[
     tuple[Annotated[tuple[str, ...], _ASSIGNMENTS], ...], tyro.conf.UseAppendAction, _QUIET
@@ -82,6 +92,8 @@ class StudyChoice:
     """Budget in trials, anchors included."""
     seeds: Seeds = ()
     """Seeds of every trial: 0,1,2 or 0 1 2."""
+    only: Parts = ()
+    """Only anchors with this part of a label: E16, or lr x1. Repeated: with one of each."""
     name: Name = None
     """Name of the study and of its results directory."""
     results: TypedPath = Path("results")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.config import FunctionConfig, RunConfig, flatten
-from conspo_study.definition import Anchor, Choice, StudyDefinition
+from conspo_study.definition import Anchor, Choice, Comparisons, Confirmation, StudyDefinition
 from conspo_study.definition.lab_runs import LAB_RUNS, LARGEST
 from conspo_study.definition.paper_runs import PAPER_RUNS
 from conspo_study.definition.presets import PRESETS, preset_for
@@ -78,16 +78,36 @@ def declared(
     yield from _named("anchors", map(_anchor, study.anchors))
     yield "seeds", ", ".join(map(str, study.seeds))
     if study.confirm is not None:
-        chosen = study.confirm.anchors
-        against = "all anchors" if chosen is None else ", ".join(chosen) or "no anchor"
+        winner, against = _confirmed(study.confirm)
         changes = _assigned(study.confirm.overrides)
         seeds = ", ".join(map(str, study.confirm.seeds))
-        yield "confirmed", f"winner and {against}, on seeds {seeds} with {changes or 'no change'}"
+        yield (
+            "confirmed",
+            f"{winner}{against}, on seeds {seeds} with {changes or 'no change'}",
+        )
+    if study.compare is not None:
+        yield "compared", _compared(study.compare)
     fields = StudyDefinition.model_fields
     for name in _RULES:
         value = getattr(study, name)
         if every_setting or value != fields[name].get_default(call_default_factory=True):
             yield name.replace("_", " "), _rule(value)
+
+
+def _confirmed(confirm: Confirmation) -> tuple[str, str]:
+    """What is confirmed: the winners, and the baselines beside them."""
+    named = ", ".join(confirm.anchors or ())
+    if confirm.best_over:
+        over = ", ".join(confirm.best_over)
+        return f"the best {over} of each of the other settings", f" and {named}" if named else ""
+    return "winner", f" and {'all anchors' if confirm.anchors is None else named or 'no anchor'}"
+
+
+def _compared(compare: Comparisons) -> str:
+    whom = "all other anchors" if compare.against is None else ", ".join(compare.against)
+    margin = compare.equivalence
+    within = "" if margin is None else f"; equivalent within {margin:g}"
+    return f"{whom} with {compare.reference}, corrected as by {compare.correction.author}{within}"
 
 
 def _function(function: FunctionConfig) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from conspo_study.cluster.surroundings import settle
 from conspo_study.commands.carry_out import Report, carry_out
 from conspo_study.commands.options import StudyChoice, StudyOptions, joined
 from conspo_study.commands.parsing import parse
+from conspo_study.commands.pieces import piece_of
 from conspo_study.commands.plan_text import print_plan
 from conspo_study.commands.study_files import handed_over
 from conspo_study.config import ConfigError, RunConfig, parse_assignments, with_overrides
@@ -199,7 +200,7 @@ def _fitting(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
 
 
 def _changes(declared: Study, options: StudyChoice) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
+    changes = piece_of(declared, options.only) if options.only else {}
     if options.trials is not None:
         changes["trials"] = options.trials
     if options.seeds:

@@ -4,6 +4,7 @@ Floor: above `config` and `data`. `presets` and `paper_runs` hold configurations
 """
 
 from conspo_study.definition.batches import Batch, confirmation_batch, search_batch
+from conspo_study.definition.comparisons import Comparisons
 from conspo_study.definition.parts import Aim, Anchor, Confirmation, EarlyStopping, Sampler
 from conspo_study.definition.space import Choice, Dimension, Range, Space, Value, When
 from conspo_study.definition.study import StudyDefinition, definition_problems
@@ -13,6 +14,7 @@ __all__ = [
     "Anchor",
     "Batch",
     "Choice",
+    "Comparisons",
     "Confirmation",
     "Dimension",
     "EarlyStopping",

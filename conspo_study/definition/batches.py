@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from conspo_study.config import AnyRun, RunConfig, with_overrides
 from conspo_study.definition.study import StudyDefinition
+from conspo_study.results.strata import stratum_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,16 @@ def search_batch(study: StudyDefinition) -> Batch:
 
 def confirmation_batch(study: StudyDefinition) -> Batch | None:
     """The trials of the confirmation, None without one: at most the baselines, and a winner that is
-    none of them."""
-    if study.confirm is None:
+    none of them; with strata, the winner of each and the named baselines."""
+    confirm = study.confirm
+    if confirm is None:
         return None
-    labels = study.confirm.anchors
+    run = with_overrides(study.base, confirm.overrides)
+    if confirm.best_over:
+        keys = {stratum_key(anchor.params, confirm.best_over) for anchor in study.anchors}
+        # Every searched trial may be a stratum of its own.
+        most = len(keys) + len(confirm.anchors or ()) + study.trials - len(study.anchors)
+        return Batch(run, min(study.trials, most), len(confirm.seeds))
+    labels = confirm.anchors
     anchors = len(study.anchors) if labels is None else len(labels)
-    run = with_overrides(study.base, study.confirm.overrides)
-    return Batch(run, anchors + int(study.trials > anchors), len(study.confirm.seeds))
+    return Batch(run, anchors + int(study.trials > anchors), len(confirm.seeds))

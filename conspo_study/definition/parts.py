@@ -4,7 +4,7 @@ confirmation."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -76,9 +76,20 @@ class Confirmation(Stage):
     Selection makes the best of many trials look better than it is; a fresh measurement is unbiased.
     """
 
+    LATER: ClassVar[tuple[str, ...]] = ("best_over",)
+
     seeds: tuple[int, ...] = Field(min_length=1)
     """Seeds of every confirmation; none of the study's."""
     anchors: tuple[str, ...] | None = None
-    """Labels of the baselines that the winner is compared with; None takes all."""
+    """Labels of the baselines that the winner is compared with; None takes all, or with
+    `best_over` none besides the winners."""
+    best_over: tuple[str, ...] = ()
+    """Dotted settings that everything else is compared at its own best of, such as
+    `update.learning_rate`: trials that differ in these alone form a stratum, and the best trial of
+    every stratum is confirmed. Empty: one winner for the whole study."""
     overrides: dict[str, PlainValue] = Field(default_factory=lambda: dict(FRESH_PROBLEMS))
     """Dotted settings of the evaluation that differ from the study's."""
+
+    def names(self, label: str) -> bool:
+        """Whether the baseline of this label is confirmed, winner or not."""
+        return not self.best_over if self.anchors is None else label in self.anchors

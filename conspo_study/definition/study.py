@@ -31,6 +31,7 @@ from conspo_study.config import (
 from conspo_study.config.messages import Problems, described
 from conspo_study.config.stage import Stage
 from conspo_study.config.values import kind_of
+from conspo_study.definition.comparisons import Comparisons, comparison_problems
 from conspo_study.definition.foreign_code import REWARD, imports_of, modules_of
 from conspo_study.definition.function import (
     as_definition,
@@ -59,7 +60,7 @@ _SEEDS = range(-(2**63), 2**63)
 class StudyDefinition(Stage):
     """Space, budget, seeds and selection rule of a study."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("plugins",)
+    LATER: ClassVar[tuple[str, ...]] = ("plugins", "compare")
 
     plugins: tuple[str, ...] = ()
     """Modules that are imported first, wherever the study runs, such as those that register an
@@ -100,6 +101,8 @@ class StudyDefinition(Stage):
     """Rule that stops trials that fall behind; None runs all to their end."""
     confirm: Confirmation | None = None
     """Confirmation of the result after the search; None leaves it unconfirmed."""
+    compare: Comparisons | None = None
+    """Comparisons of baselines that the study is about; None compares every pair."""
     root_seed: int = Field(0, ge=0)
     """Seed of the search itself."""
 
@@ -155,6 +158,7 @@ class StudyDefinition(Stage):
             *self._space_problems(),
             *self._objective_problems(),
             *self._confirmation_problems(),
+            *self._comparison_problems(),
         ]
         if problems:
             raise Problems(problems)
@@ -264,6 +268,14 @@ class StudyDefinition(Stage):
             if label not in labels:
                 yield f"confirm: no anchor is called {label!r}; known: {', '.join(labels)}"
         yield from (f"confirm: {problem}" for problem in self._override_problems(overrides))
+        named = {path for anchor in self.anchors for path in anchor.params} | self.space.keys()
+        for path in self.confirm.best_over:
+            if path not in named:
+                yield f"confirm: best_over: no trial sets {path}: there is no best of it to choose"
+
+    def _comparison_problems(self) -> Iterator[str]:
+        if self.compare is not None:
+            yield from comparison_problems(self.compare, [one.label for one in self.anchors])
 
     def _override_problems(self, overrides: Mapping[str, Value]) -> Iterator[str]:
         for path in overrides:
@@ -310,7 +322,7 @@ class StudyDefinition(Stage):
 
 def definition_problems(error: ValidationError) -> list[str]:
     """Problems of a definition, or of a part of one, in lines for people."""
-    parts = (Anchor, Sampler, EarlyStopping, Aim, Confirmation, Choice, Range, When)
+    parts = (Anchor, Sampler, EarlyStopping, Aim, Confirmation, Comparisons, Choice, Range, When)
     part = {kind.__name__: kind for kind in parts}.get(error.title)
     lines = [line for _, line in described(error, part or StudyDefinition, {})]
     return [f"{part.__name__}: {line}" for line in lines] if part else lines

@@ -37,6 +37,7 @@ def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
         yield f"early stopping never stops a trial: {why}"
     yield from racing_notes(study)
     yield from space_notes(study)
+    yield from _comparison_notes(study)
     if again is None:
         yield (
             "no confirmation: selection makes the best value look better than it is, by an unknown "
@@ -103,6 +104,18 @@ def space_notes(study: StudyDefinition) -> Iterator[str]:
         yield (
             f"the space has {len(seen.hashes)} {valid}, of which baselines take {taken}: {unused} "
             f"of {study.trials} trials cannot be used"
+        )
+
+
+def _comparison_notes(study: StudyDefinition) -> Iterator[str]:
+    count = len(study.anchors)
+    if study.confirm is not None and study.confirm.best_over:
+        return
+    if study.compare is None and count == study.trials and count > 2:
+        yield (
+            f"every two of the {count} baselines are compared, {count * (count - 1) // 2} "
+            f"comparisons: compare=Comparisons(reference=...) tests {count - 1} and shows smaller "
+            "differences"
         )
 
 

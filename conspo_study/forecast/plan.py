@@ -12,6 +12,12 @@ from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import Batch, confirmation_batch, search_batch
 from conspo_study.forecast.costs import fetched_bytes, study_bytes, study_seconds
 from conspo_study.forecast.credit_direction import direction_lines
+from conspo_study.forecast.detectable import (
+    Detectable,
+    confirmation_family,
+    detectable,
+    search_family,
+)
 from conspo_study.forecast.gpu_hours import gpu_lines
 from conspo_study.forecast.margin_reach import margin_lines
 from conspo_study.forecast.measured import Measured
@@ -30,7 +36,8 @@ from conspo_study.forecast.sampling_noise import SamplingNoise, sampling_noise
 from conspo_study.policy.models import EMBEDDED
 from conspo_study.results.folder import disk_problem
 from conspo_study.results.retention import BUDGET, budget_bytes
-from conspo_study.statistics.paired_spread import ONE_SEED, PairedSpread
+from conspo_study.statistics.family import Family
+from conspo_study.statistics.paired_spread import PairedSpread
 from conspo_study.text import counted, duration, size_text
 
 WIDTH = 96
@@ -50,10 +57,13 @@ class Stage:
 
     trials: int
     seeds: int
-    detectable: float | None
-    """Smallest difference of two trials that is detected with 80 % power; None if unknown."""
-    half: int | None
-    """Number of seeds that detect half of it."""
+    tests: Detectable
+    """What its comparisons can show."""
+
+    @property
+    def detectable(self) -> float | None:
+        """Smallest difference that is detected with 80 % power; None if unknown."""
+        return self.tests.effect
 
     @property
     def runs(self) -> int:
@@ -171,9 +181,9 @@ class Plan:
         yield "seed-to-seed sd", _varies(self.spread)
         for name, stage in (("search", self.search), ("confirmation", confirm)):
             if stage is not None and (self.spread is not None or stage.seeds == 1):
-                yield "can detect", f"{name}: {_detects(stage)}"
+                yield "can detect", f"{name}: {stage.tests.line()}"
             elif stage is not None and self.noise is not None:
-                yield "can detect", f"{name}: {self.noise.line(stage.seeds)}"
+                yield "can detect", f"{name}: {self.noise.line(stage.seeds, stage.tests.family)}"
         for index, line in enumerate(self.margin):
             yield ("" if index else "the margin"), line
         for index, line in enumerate(self.direction):
@@ -240,8 +250,8 @@ def make_plan(
         evaluated_per_run=evaluated_per_run(run),
         anchors=len(study.anchors),
         steps=run.train.steps,
-        search=_stage(search, spread),
-        confirmation=_stage(again, spread) if again else None,
+        search=_stage(search, spread, search_family(study)),
+        confirmation=_stage(again, spread, confirmation_family(study)) if again else None,
         concurrent=concurrent,
         concurrency=_concurrency(study, placement),
         seconds=study_seconds(study, slots, gpu_bytes, measured),
@@ -284,8 +294,8 @@ def _function_plan(
         evaluated_per_run=None,
         anchors=len(study.anchors),
         steps=search.run.train.steps,
-        search=_stage(search, spread),
-        confirmation=_stage(again, spread) if again else None,
+        search=_stage(search, spread, search_family(study)),
+        confirmation=_stage(again, spread, confirmation_family(study)) if again else None,
         concurrent=_at_once(study, max(1, placement.trials), again),
         concurrency=_concurrency(study, placement),
         seconds=None,
@@ -314,17 +324,8 @@ def _at_once(study: StudyDefinition, slots: int, again: Batch | None) -> int:
     return min(slots, wanted + (again.trials if again else 0))
 
 
-def _stage(batch: Batch, spread: PairedSpread | None) -> Stage:
-    from conspo_study.statistics.power import (  # scipy is slow to import
-        detectable_effect,
-        seeds_needed,
-    )
-
-    effect = None if spread is None else detectable_effect(spread.sd, batch.seeds)
-    half = None
-    if spread is not None and effect is not None:
-        half = seeds_needed(effect / 2, spread.sd)
-    return Stage(batch.trials, batch.seeds, effect, half)
+def _stage(batch: Batch, spread: PairedSpread | None, family: Family) -> Stage:
+    return Stage(batch.trials, batch.seeds, detectable(family, spread, batch.seeds))
 
 
 def _assumed_spread(study: StudyDefinition) -> PairedSpread | None:
@@ -362,13 +363,3 @@ def _varies(spread: PairedSpread | None) -> str:
     if spread is None:
         return "unknown until two seeds of two trials have finished"
     return f"{spread.sd:.3f} of a paired difference ({spread.source})"
-
-
-def _detects(stage: Stage) -> str:
-    if stage.detectable is None:
-        return ONE_SEED
-    half = f"; half of it needs {stage.half} seeds" if stage.half else ""
-    return (
-        f"differences of two settings from {stage.detectable:.3f} up, over "
-        f"{counted(stage.seeds, 'seed')} (paired t-test, two-sided 5 %, power 80 %){half}"
-    )

@@ -12,9 +12,11 @@ import math
 from dataclasses import dataclass
 
 from conspo_study.definition import StudyDefinition
+from conspo_study.forecast.detectable import detectable
 from conspo_study.forecast.responses import problems_of
 from conspo_study.policy.models import EMBEDDED
-from conspo_study.statistics.paired_spread import ONE_SEED
+from conspo_study.statistics.family import ONE_COMPARISON, Family
+from conspo_study.statistics.paired_spread import ONE_SEED, PairedSpread
 from conspo_study.text import counted
 
 _MEAN_VARIANCE = 1 / 6
@@ -29,17 +31,16 @@ class SamplingNoise:
     problems: int
     samples: int
 
-    def line(self, seeds: int) -> str:
-        """The differences that so many seeds can show at best, for people."""
-        from conspo_study.statistics.power import detectable_effect  # scipy is slow to import
-
-        effect = detectable_effect(self.sd, seeds)
+    def line(self, seeds: int, family: Family = ONE_COMPARISON) -> str:
+        """The differences that so many seeds can show at best, by the tests of a family."""
+        effect = detectable(family, PairedSpread(self.sd, "sampling"), seeds).effect
         if effect is None:
             return ONE_SEED
+        among = f" of {family.size} comparisons" if family.size > 1 else ""
         return (
-            f"at best differences from {effect:.3f} up, over {counted(seeds, 'seed')}: sampling "
-            f"{self.problems:,} problems {counted(self.samples, 'time')} alone gives a paired "
-            f"difference an sd of {self.sd:.3f} (assumed), and training adds to it"
+            f"at best differences{among} from {effect:.3f} up, over {counted(seeds, 'seed')}: "
+            f"sampling {self.problems:,} problems {counted(self.samples, 'time')} alone gives a "
+            f"paired difference an sd of {self.sd:.3f} (assumed), and training adds to it"
         )
 
 

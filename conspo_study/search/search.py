@@ -30,6 +30,7 @@ from conspo_study.records import (
     written_bar,
 )
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.strata import strata_of
 from conspo_study.results.table import StudyTable, TrialRow
 from conspo_study.search.racing import Curves, bars
 from conspo_study.search.samplers import Ended, Params, Past, make_proposer
@@ -228,15 +229,23 @@ class Search:
 
     def _confirmation(self, table: StudyTable) -> Suggestion | Wait | None:
         """The next confirmation once all search trials are suggested: of a baseline at once, of the
-        winner once it is known."""
+        winner once it is known. With strata, of the winner of each, in the order of the strata."""
         confirm = self.definition.confirm
         if confirm is None:
             return None
         confirmed = {row.of for row in table.confirmations}
         for row in table.rows:
-            wanted = confirm.anchors is None or row.label in confirm.anchors
+            wanted = confirm.names(row.label)
             if row.label and wanted and row.id not in confirmed:
                 return self._confirmed(row, table, confirm.seeds)
+        for stratum in strata_of(table.rows, confirm.best_over) if confirm.best_over else ():
+            if not stratum.ended:
+                return WAIT
+            best = stratum.winner(self.definition.direction)
+            if best is not None and best.id not in confirmed:
+                return self._confirmed(best, table, confirm.seeds)
+        if confirm.best_over:
+            return None
         if not all(row.state.ended for row in table.rows):
             return WAIT
         winner = table.best(self.definition.direction)

@@ -37,8 +37,11 @@ def power(effect: float, sd: float, seeds: int, alpha: float = ALPHA) -> float |
 def rejection(shift: float, freedom: float, alpha: float = ALPHA) -> float:
     """Probability that the two-sided t-test rejects when the truth is `shift` standard errors from
     zero."""
-    limit = float(stdtrit(freedom, 1 - alpha / 2))
+    return beyond(shift, freedom, float(stdtrit(freedom, 1 - alpha / 2)))
 
+
+def beyond(shift: float, freedom: float, limit: float) -> float:
+    """Probability that |t| is above `limit` when the truth is `shift` standard errors from zero."""
     # Given the sample's standard deviation (in units of sd), the mean is normal. Averaging over its
     # distribution gives the noncentral t; scipy's implementation of that is nan far from the mode.
     threshold = limit * np.sqrt(2 * gammaincinv(freedom / 2, _QUANTILES) / freedom)
@@ -57,12 +60,18 @@ def detectable_effect(
 
 def detectable_shift(freedom: float, alpha: float = ALPHA, target: float = POWER) -> float:
     """The smallest difference, in standard errors, detected with probability `target`."""
+    return shift_beyond(freedom, float(stdtrit(freedom, 1 - alpha / 2)), target)
+
+
+def shift_beyond(freedom: float, limit: float, target: float = POWER) -> float:
+    """The smallest difference, in standard errors, at which |t| is above `limit` with probability
+    `target`."""
     low, high = 0.0, 1.0
-    while rejection(high, freedom, alpha) < target:
+    while beyond(high, freedom, limit) < target:
         low, high = high, 2 * high
     while high - low > 1e-9 * high:
         middle = (low + high) / 2
-        found = rejection(middle, freedom, alpha) >= target
+        found = beyond(middle, freedom, limit) >= target
         low, high = (low, middle) if found else (middle, high)
     return high
 

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from regime_results import points, small, write_map
 
 from conspo_study.commands.command_line import main, parse_command
 
@@ -89,11 +90,20 @@ def test_the_commands_are_found():
     assert all(words[0] == "conspo" for _, words in VERBS)
 
 
+def one_column(name):
+    """A map of one E; that of the laptop has chosen nothing."""
+    steps = int(name[1:]) if name != "small" else 2
+    anchors = points(steps=(steps,), rates=(3e-4,))
+    return small(anchors, **({"confirm": None} if name == "small" else {}))
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A working directory with the results and problems that the documentation speaks of."""
     for name in ("margin_sweep", "faster", "baselines", "table1", "ANOTHER_STUDY"):
         shutil.copytree(ROOT / "tests/assets/results_v2", tmp_path / "results" / name)
+    for name in ("E1", "E4", "E8", "E16", "small"):
+        write_map(tmp_path / f"results/regime_map_{name}", one_column(name), lambda *_: 0.5)
     rows = {
         "aime2024": {"problem": "What is 1 + 1?", "answer": "2"},
         "train": {"problem": "1+1=?\n", "answer": "2"},

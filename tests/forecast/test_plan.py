@@ -168,10 +168,10 @@ def test_the_detectable_effect_follows_from_the_spread_and_the_seeds():
     study = embedded(confirm=Confirmation(seeds=tuple(range(10, 18))))
     plan = make_plan(study, 2, 0, spread=SPREAD)
     assert plan.search.detectable == pytest.approx(detectable_effect(0.02, 2))
-    assert plan.confirmation.detectable == pytest.approx(detectable_effect(0.02, 8))
+    assert plan.confirmation.detectable == pytest.approx(detectable_effect(0.02, 8, 0.05 / 2))
     said = text(plan)
     assert "search: differences of two settings from 0.231 up, over 2 seeds" in said
-    assert "confirmation: differences of two settings from 0.023 up, over 8 seeds" in said
+    assert "differences of the winner to each of 2 baselines from 0.027 up, over 8 seeds" in said
     assert "0.020 of a paired difference (measured)" in said
 
 

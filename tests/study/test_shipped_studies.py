@@ -15,6 +15,7 @@ SHIPPED = {
     "group_size_sweep": (),
     "joint_search": ("--trials", "3"),
     "parameter_study": (),
+    "regime_map": ("--only", "E1,E16", "--only", "linear,GRPO", "--only", "lr x1"),
     "temperature_sweep": (),
 }
 """Name of the script to options that keep it short."""

@@ -38,17 +38,36 @@ def test_one_trial_with_one_seed_can_be_drawn(full_study: Path, ratio: float) ->
     assert draw(points, seeds=1).axes[0].get_title(loc="left") == "one seed per trial: no spread"
 
 
-def test_hollow_markers_are_explained_where_there_are_any(full_study: Path) -> None:
+def explained(frame: pd.DataFrame) -> str:
+    texts = [text.get_text() for text in draw(frame).legends[0].get_texts()]
+    return " ".join(text for text in texts if text.startswith(("hollow", "pruned")))
+
+
+def test_hollow_markers_and_crosses_are_explained_where_there_are_any(full_study: Path) -> None:
     points = margin_points(load_study(full_study))
-
-    def explained(frame: pd.DataFrame) -> str:
-        texts = [text.get_text() for text in draw(frame).legends[0].get_texts()]
-        return " ".join(text for text in texts if text.startswith("hollow"))
-
-    assert "pruned" in explained(points)
+    assert explained(points) == "pruned: no value\nafter training"
     finished = points[points["state"] == "finished"]
     assert explained(finished) == ""
     assert "a seed is missing" in explained(finished.assign(complete=False))
+
+
+def test_a_pruned_trial_has_no_height_on_the_axis_of_final_values(full_study: Path) -> None:
+    points = margin_points(load_study(full_study))
+    pruned = points["state"] == "pruned"
+    # A value that no trial has reached: wherever it is drawn, it is a pruned one.
+    points.loc[pruned, "value"] = 0.987
+    axes = draw(points).axes[0]
+    heights = [y for line in axes.lines for y in line.get_ydata()]
+    assert not any(abs(float(y) - 0.987) < 1e-9 for y in heights)
+    crosses = [line for line in axes.lines if line.get_marker() == "x"]
+    drawn = sorted(float(x) for line in crosses for x in line.get_xdata())
+    assert drawn == sorted(points[pruned].drop_duplicates("trial")["ratio"])
+    assert {float(y) for line in crosses for y in line.get_ydata()} == {0.02}
+
+
+def test_a_study_of_pruned_trials_alone_can_be_drawn(full_study: Path) -> None:
+    points = margin_points(load_study(full_study)).query("state == 'pruned'")
+    assert explained(points).startswith("pruned")
 
 
 def test_the_mean_line_stops_where_a_seed_is_missing() -> None:

@@ -91,6 +91,24 @@ def test_values_are_those_of_the_evaluation(methods: Path) -> None:
             assert found[seed] == pytest.approx(expected[f"eval/{name}/avg@4"])
 
 
+def test_the_best_evaluation_of_every_seed_is_found(methods: Path) -> None:
+    """Seed 0 was better in the middle, seed 1 at the end; a look at one set does not count."""
+    trial, sets = "t0000", ("chain/easy", "chain/hard")
+    folder = methods / "trials" / trial
+    middle = {0: dict.fromkeys(sets, 1.0), 1: dict.fromkeys(sets, 0.1)}
+    for seed, shares in middle.items():
+        write_eval_rows(eval_path(folder, seed, 2), responses(seed, 2, shares))
+        write_eval_rows(eval_path(folder, seed, 3), responses(seed, 3, {"chain/hard": 1.0}))
+    study = load_study(methods)
+    plain, found = (measured(labelled(study), best=best) for best in (False, True))
+    (name, one), *_ = ((n, m) for n, m in found.methods.items() if m.origin.endswith(trial))
+    last = one.scores.by_seed("chain/hard")
+    assert one.best["chain/hard"] == pytest.approx((1.0 + last[1]) / 2)
+    assert plain.methods[name].best == {} and plain.methods[name].scores.cells == pytest.approx(
+        one.scores.cells
+    )
+
+
 @pytest.mark.parametrize("metric", ["pass@2", "maj@3", "greedy"])
 def test_other_metrics_come_from_the_same_rows(methods: Path, metric: str) -> None:
     ours = measured(labelled(load_study(methods)), metric)

@@ -197,7 +197,10 @@ def test_side_by_side_subtracts_where_both_have_a_number() -> None:
         Source.OURS,
         Source.DIFFERENCE,
     ]
-    paper, own, difference = (cell(table, "ConSPO", "AMC", source) for source in Source)
+    paper, own, difference = (
+        cell(table, "ConSPO", "AMC", source)
+        for source in (Source.PAPER, Source.OURS, Source.DIFFERENCE)
+    )
     assert paper.value == 70.4 and own.value is not None
     assert difference.value == pytest.approx(own.value - 70.4) and difference.mark is Mark.NONE
     assert cell(table, "GRPO", "AMC", Source.DIFFERENCE).value is None
@@ -205,6 +208,24 @@ def test_side_by_side_subtracts_where_both_have_a_number() -> None:
     text = paper_markdown(table)
     assert "AMC paper, avg@32" in text and "AMC ours, avg@8, n = 3" in text
     assert f" {difference.value:+.1f} |" in text
+
+
+def test_best_evaluations_are_what_the_papers_are_compared_with() -> None:
+    found = scores(0.3, names=tuple(BENCHMARKS))
+    best = {name: 0.4 + 0.01 * index for index, name in enumerate(BENCHMARKS)}
+    mine = ours(GRPO=found)
+    mine = replace(mine, methods={"GRPO": replace(mine.methods["GRPO"], best=best)})
+    table = side_by_side(mine, 1)
+    name = BENCHMARKS[1]
+    paper, last, top, gap = (
+        cell(table, "GRPO", name, source).value
+        for source in (Source.PAPER, Source.OURS, Source.BEST, Source.DIFFERENCE)
+    )
+    assert top == pytest.approx(41.0) and last == pytest.approx(100 * found.only(name).cells.mean())
+    assert gap == pytest.approx(top - paper)
+    average = cell(table, "GRPO", AVERAGE, Source.BEST).value
+    assert average == pytest.approx(100 * statistics.fmean(best.values()))
+    assert "Difference: our best evaluation minus the paper's." in table.notes
 
 
 def test_averages_of_different_benchmarks_are_not_subtracted() -> None:

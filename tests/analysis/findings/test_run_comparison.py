@@ -141,7 +141,7 @@ def test_lower_is_better_changes_the_finding_and_no_number():
     findings = [[row[-1] for row in run_table(found).rows] for found in (up, down)]
     swapped = {"better": "worse", "worse": "better"}
     assert findings[1] == [swapped.get(word, word) for word in findings[0]]
-    assert {"better", "worse", "no difference shown"} <= set(findings[0])
+    assert {"better", "worse", "undecided"} <= set(findings[0])
 
 
 PROBLEMS = "setting,seed,problem,acc\n"

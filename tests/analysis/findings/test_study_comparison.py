@@ -3,12 +3,15 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import ttest_1samp
 
 from analysis.findings.matching import definition_differences, matched
+from analysis.findings.pooled_comparison import pooled
 from analysis.findings.study_comparison import (
     NotComparable,
     compare,
@@ -36,6 +39,12 @@ def pair(make_study: Make, trial: Any, tmp_path: Path) -> Callable[..., Any]:
         return [load_study(folder) for folder in folders]
 
     return make
+
+
+def unhashed(study: Any) -> Any:
+    """The fixture gives all trials the same configuration hash; here they have none."""
+    rows = tuple(replace(row, config_hash="") for row in study.table.rows)
+    return replace(study, table=replace(study.table, rows=rows))
 
 
 def test_trials_are_matched_once_by_configuration_then_by_label(pair: Any, trial: Any) -> None:
@@ -66,6 +75,47 @@ def test_a_difference_has_an_interval_and_its_seeds_and_problems(pair: Any, tria
     assert "3 shared seeds and 12 problems, 95 % CI [" in line
     table = comparison_table(comparison)
     assert len(table.titles) == len(table.rows[0])
+
+
+def test_studies_that_differ_in_one_setting_are_compared_in_one_test(pair: Any, trial: Any) -> None:
+    """Four trials of three seeds: the mean over trials, seed by seed and problem by problem."""
+    points = [trial(1.0, ratio, label=f"M {ratio}") for ratio in (0.0, 1.0, 5.0, 20.0)]
+    worse = [trial(0.1, 0.0, label=point.label) for point in points]
+    comparison = compare(*map(unhashed, pair(worse, points)))
+    found = comparison.together
+    assert (found.trials, found.seeds, found.problems, found.pairs) == (4, 3, 12, 12)
+    single = [one.estimate for one in comparison.differences]
+    assert found.value == pytest.approx(sum(one.value for one in single) / 4)
+    assert found.contrast.error < min(one.contrast.error for one in single)
+    (line,) = (line for line in comparison_lines(comparison) if line.startswith("All 4 matching"))
+    assert "on 3 shared seeds and 12 problems, 95 % CI [+0." in line and line.endswith(
+        "B is better."
+    )
+
+
+def test_pairs_of_trial_and_seed_count_singly_where_no_responses_are_stored() -> None:
+    by_seed = [{0: 0.01, 1: 0.03, 2: 0.02}, {0: 0.02, 1: 0.01, 2: 0.03}]
+    found = pooled(by_seed, [(None, None)] * 2)
+    expected = ttest_1samp([v for one in by_seed for v in one.values()], 0)
+    assert found.contrast.p_value == pytest.approx(expected.pvalue) and found.pairs == 6
+    assert pooled(by_seed[:1], [(None, None)]) is None
+    flat = pooled([{0: 0.5, 1: 0.5}, {0: 0.5, 1: 0.5}], [(None, None)] * 2)
+    assert flat.contrast is None and flat.reason == "the values do not vary between seeds"
+
+
+def test_trials_of_the_search_are_matched_by_their_settings(pair: Any, trial: Any) -> None:
+    first, second = pair([trial(1.0, 1.0), trial(0.3, 5.0)], [trial(0.3, 5.0)])
+    found = matched(unhashed(first), unhashed(second))
+    assert [(m.a.id, m.b.id, m.by) for m in found] == [("t0001", "t0000", "settings")]
+
+
+@pytest.mark.parametrize(
+    ("margin", "says"), [(0.9, "equivalent within 90 points"), (None, "undec")]
+)
+def test_equivalence_is_within_a_margin(pair: Any, trial: Any, margin: Any, says: str) -> None:
+    first, second = pair([trial(0.3, 0.0)], [trial(1.0, 20.0)])
+    lines = comparison_lines(compare(first, second, margin))
+    assert any(says in line for line in lines), lines
 
 
 def test_two_seeds_make_no_claim(pair: Any, trial: Any) -> None:

@@ -1,0 +1,76 @@
+"""Data of the figures of a map."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings.regime_differences import Family
+from analysis.findings.regimes import Cell, RegimeMap
+from analysis.findings.trial_settings import objective_settings
+from conspo_study.records import is_number
+
+ANGLE = "credit_angle"
+"""Metric of a training step: degrees between its credits and those of the linear objective."""
+
+
+def difference_frame(found: RegimeMap, family: Family) -> pd.DataFrame:
+    """A row per cell: objective, e, value (None for what is not measured), verdict (`reference`
+    for the reference's own), collapsed, n."""
+    records = []
+    for cell in found.cells:
+        one = family.of(cell)
+        records.append(
+            {
+                "objective": cell.objective,
+                "e": cell.steps,
+                "value": np.nan if one is None or one.value is None else one.value,
+                "verdict": "reference" if one is None else one.verdict,
+                "collapsed": len(cell.collapsed),
+                "n": len(cell.values),
+            }
+        )
+    return pd.DataFrame(records)
+
+
+def angle_frame(found: RegimeMap, family: Family) -> pd.DataFrame:
+    """A row per cell of a likelihood objective with a temperature: objective, e, tau, ratio
+    (M/tau), angle (degrees, mean over the training steps and seeds of its run), value, low, high
+    (the difference to the reference). Empty where no run has logged the angle.
+
+    Raises StudyUnreadable naming a damaged file.
+    """
+    records = []
+    for cell in found.cells:
+        one = family.of(cell)
+        if one is None or one.value is None or cell.run is None:
+            continue
+        settings = objective_settings(cell.study.configs.get(cell.run.id, {}), cell.run.params)
+        angle = _angle(cell)
+        if angle is None or not is_number(settings["tau"]) or settings["ratio"] is None:
+            continue
+        records.append(
+            {
+                "objective": cell.objective,
+                "e": cell.steps,
+                "tau": float(settings["tau"]),
+                "ratio": float(settings["ratio"]),
+                "angle": angle,
+                "value": one.value,
+                "low": np.nan if one.low is None else one.low,
+                "high": np.nan if one.high is None else one.high,
+            }
+        )
+    columns = ["objective", "e", "tau", "ratio", "angle", "value", "low", "high"]
+    return pd.DataFrame(records, columns=columns)
+
+
+def _angle(cell: Cell) -> float | None:
+    """Mean over steps for every seed, and over seeds."""
+    assert cell.run is not None
+    steps = cell.study.steps_of([cell.run.id])
+    if ANGLE not in steps:
+        return None
+    known = pd.to_numeric(steps[ANGLE], errors="coerce")
+    by_seed = known.groupby(steps["seed"]).mean().dropna()
+    return float(by_seed.mean()) if len(by_seed) else None

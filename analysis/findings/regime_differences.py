@@ -1,0 +1,154 @@
+"""Cells of a map minus a reference at the same E, with intervals that hold for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from analysis.findings.metric_difference import MARGIN, metric_difference
+from analysis.findings.regimes import Cell, RegimeMap
+from analysis.statistics.contrast import Contrast
+from analysis.statistics.equivalence import simultaneous_intervals
+from analysis.statistics.intervals import FEWEST_SEEDS
+
+CONFIDENCE = 0.95
+BOUNDARY = 1.5
+"""Cells closer to a reference than so many margins are on the boundary."""
+
+REFERENCES = ("linear", "GRPO")
+"""What cells are compared with unless something else is named."""
+
+Verdict = Literal["better", "worse", "equivalent", "undecided", "not measured"]
+
+
+@dataclass(frozen=True)
+class CellDifference:
+    """A cell minus the reference's cell, paired over the seeds and problems of both."""
+
+    cell: Cell
+    value: float | None
+    """None where one of the two has no values, or they share no seed."""
+    low: float | None
+    high: float | None
+    """Ends of the simultaneous interval; None without one."""
+    seeds: int
+    problems: int
+    """0 where only the values by seed are known."""
+    verdict: Verdict
+    reason: str = ""
+    """Why there is no interval."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """All comparisons with one reference: their intervals hold together."""
+
+    reference: str
+    margin: float
+    """Of equivalence, in units of the metric."""
+    size: int
+    """Comparisons that were declared, measured or not: the intervals allow for all of them."""
+    differences: tuple[CellDifference, ...]
+    """One for every cell that is no reference, in the order of the map."""
+
+    def of(self, cell: Cell) -> CellDifference | None:
+        """None for a reference's own cell."""
+        return next((found for found in self.differences if found.cell is cell), None)
+
+    def having(self, verdict: Verdict) -> tuple[CellDifference, ...]:
+        """The differences that came to this verdict."""
+        return tuple(found for found in self.differences if found.verdict == verdict)
+
+    @property
+    def each(self) -> float:
+        """Confidence of a single interval."""
+        return 1 - (1 - CONFIDENCE) / max(1, self.size)
+
+
+def family_of(found: RegimeMap, reference: str, margin: float | None = None) -> Family:
+    """Every other cell minus the reference at the same E.
+
+    margin: by default 0.02 for an accuracy. `better` and `worse`: the interval leaves out 0.
+    `equivalent`: it lies within the margin, whether or not it leaves out 0. On fewer than three
+    seeds all are undecided. Raises ValueError for a
+    reference that no cell has, and for a metric without a margin.
+    """
+    known = {name.casefold(): name for name in found.objectives}
+    name = known.get(reference.casefold())
+    if name is None:
+        raise ValueError(
+            f"no objective is called {reference!r}; known: {', '.join(known.values())}"
+        )
+    if margin is None and not found.share:
+        raise ValueError(f"{found.metric} is no accuracy: give the margin of equivalence")
+    margin = MARGIN if margin is None else margin
+    cells = [cell for cell in found.cells if cell.objective != name]
+    pairs = [_contrast(cell, found.cell(name, cell.steps)) for cell in cells]
+    known_ones = [contrast for contrast, _, _, _ in pairs if isinstance(contrast, Contrast)]
+    # Comparisons that could not be made were declared all the same.
+    share = (1 - CONFIDENCE) * len(known_ones) / max(1, len(cells))
+    ends = iter(simultaneous_intervals(known_ones, 1 - share))
+    differences = []
+    for cell, (contrast, seeds, problems, reason) in zip(cells, pairs, strict=True):
+        value = contrast.value if isinstance(contrast, Contrast) else contrast
+        low, high = next(ends) if isinstance(contrast, Contrast) else (None, None)
+        few = seeds < FEWEST_SEEDS and value is not None
+        verdict = "undecided" if few else _verdict(value, low, high, margin, found.better)
+        differences.append(CellDifference(cell, value, low, high, seeds, problems, verdict, reason))
+    return Family(name, margin, len(cells), tuple(differences))
+
+
+def families_of(
+    found: RegimeMap, references: Sequence[str] = (), margin: float | None = None
+) -> tuple[Family, ...]:
+    """A family for each reference: by default `linear` and `GRPO` as far as the map has them, else
+    its first objective. Raises ValueError as `family_of`."""
+    known = {name.casefold() for name in found.objectives}
+    usual = [name for name in REFERENCES if name.casefold() in known]
+    chosen = list(dict.fromkeys(references)) or usual or [found.objectives[0]]
+    return tuple(family_of(found, name, margin) for name in chosen)
+
+
+def boundary_cells(found: RegimeMap, families: Sequence[Family]) -> tuple[Cell, ...]:
+    """The cells to run again on more seeds: closer to a reference than one and a half margins, or
+    collapsed on some of their seeds and not on others. Those that ran again already are not."""
+    close = {
+        id(one.cell)
+        for family in families
+        for one in family.differences
+        if one.value is not None and abs(one.value) < BOUNDARY * family.margin
+    }
+    return tuple(
+        cell
+        for cell in found.cells
+        if cell.before is None and (id(cell) in close or 0 < len(cell.collapsed) < len(cell.values))
+    )
+
+
+def _contrast(cell: Cell, reference: Cell | None) -> tuple[Contrast | float | None, int, int, str]:
+    """The difference, or its value alone; seeds, problems, and why there is no error."""
+    if reference is not None and reference.before is not None and cell.before is None:
+        # The cell did not run again, and shares its seeds with the reference as it was.
+        reference = reference.before
+    if reference is None or not reference.values or not cell.values:
+        lacking = "the reference" if reference is None or not reference.values else "this cell"
+        return None, 0, 0, f"{lacking} has no values"
+    one = metric_difference(cell.values, reference.values, (cell.scores, reference.scores))
+    if one is None:
+        return None, 0, 0, "no shared seed"
+    return one.contrast or one.value, len(one.by_seed), one.problems, one.reason
+
+
+def _verdict(
+    value: float | None, low: float | None, high: float | None, margin: float, better: int
+) -> Verdict:
+    if value is None:
+        return "not measured"
+    if low is None or high is None:
+        return "undecided"
+    if -margin < low and high < margin:
+        return "equivalent"
+    if low <= 0 <= high:
+        return "undecided"
+    return "better" if (low > 0) == (better > 0) else "worse"

@@ -1,0 +1,59 @@
+"""The verb that reads studies as one map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from conspo_study.commands import exits
+from conspo_study.commands.analyse import Folders
+from conspo_study.commands.options import Names, OptionalPath, joined
+from conspo_study.commands.verb import Verb
+from conspo_study.records import StudyError
+
+if TYPE_CHECKING:
+    from conspo_study.terminal.console import Console
+
+
+@dataclass(frozen=True)
+class Map(Verb):
+    """Draw objectives over off-policyness: one map of one or several studies.
+
+        conspo map results/regime_map
+        conspo map results/regime_map_E1 results/regime_map_E16 --out map
+
+    Every objective at its own best learning rate, minus a reference at the same number of optimiser
+    steps per rollout batch, with intervals that hold for all cells together. For studies that
+    confirm the best of each stratum (regime_map).
+    """
+
+    folders: Folders = ()
+    """Results directories, one or several."""
+    out: OptionalPath = None
+    """Folder to write to; several studies need one. Else the results directory."""
+    reference: Names = ()
+    """What the others are compared with; else linear and GRPO."""
+    margin: Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint="")] = None
+    """Differences below it do not matter; else 0.02 (2 points) of an accuracy."""
+    again: OptionalPath = None
+    """Also write a study file that runs the boundary cells on further seeds."""
+
+    def run(self, console: Console) -> int:
+        from analysis.report import print_map
+
+        if not self.folders:
+            raise StudyError("name a results directory: conspo map results/regime_map")
+        if self.out is None and len(self.folders) > 1:
+            raise StudyError("several studies need a folder for their map: add --out FOLDER")
+        if self.margin is not None and self.margin <= 0:
+            raise StudyError("--margin is a positive number, such as 0.02")
+        made = print_map(
+            self.folders,
+            self.out or self.folders[0],
+            references=joined(self.reference),
+            margin=self.margin,
+            again=self.again,
+        )
+        return exits.OK if made else exits.NO_RESULT
