@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from analysis.findings.collapses import collapse_notes
 from analysis.findings.matching import Match, definition_differences, differing_data, matched
 from analysis.findings.measured import Trial, benchmark_name, measured
 from analysis.findings.naming import describe
@@ -17,7 +18,6 @@ from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable, without_empty_columns
-from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted
 
@@ -106,7 +106,8 @@ def comparison_lines(comparison: StudyComparison) -> list[str]:
         kind = "the same label only" if by_label else "the same configuration"
         lines.append(f"{names}, {kind}: {_verdict(item)}.")
     for side, study in (("A", a), ("B", b)):
-        lines += [f"{side}: {note}" for note in undecided_notes(study)]
+        notes = [*collapse_notes(study), *undecided_notes(study)]
+        lines += [f"{side}: {note}" for note in notes]
     return [*lines, *comparison.unmatched]
 
 
@@ -143,7 +144,7 @@ def _check_comparable(a: StudyResults, b: StudyResults) -> None:
 def _difference(a: StudyResults, b: StudyResults, match: Match) -> TrialDifference:
     sides = ((a, match.a), (b, match.b))
     for study, row in sides:
-        if row.state is not TrialState.FINISHED:
+        if not row.state.has_result:
             reason = f"{row.id} of {study.name} is {row.state}"
             return TrialDifference(match, None, None, not_compared=reason)
     settings = [study.configs.get(row.id, {}).get("evaluation", {}) for study, row in sides]
