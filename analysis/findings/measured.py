@@ -109,8 +109,9 @@ def measured(trials: Sequence[Trial], metric: str = "avg") -> Measurements:
 
     metric: `avg` (over all samples there are), `pass@K`, `maj@K` or `greedy`. Only trials with a
     result have scores, at their last step; the notes name what others lack. Raises
-    StudyUnreadable for a damaged evaluation file, ValueError for an unknown metric, for two trials of one name, and for
-    trials that were measured with different numbers of samples on one set or on different splits.
+    StudyUnreadable for a damaged evaluation file, ValueError for an unknown metric, for two trials
+    of one name, and for trials that were measured with different numbers of samples on one set or
+    on different splits.
     """
     methods: dict[str, Measured] = {}
     found: dict[str, Outcomes] = {}

@@ -47,6 +47,7 @@ class RayOutlet:
         data = config.model_dump(mode="json")
         # The evaluation of the untrained policy depends on these and on the seed.
         decisive = {name: data[name] for name in ("data", "policy", "evaluation")}
+        decisive["evaluation"].pop("final_problems", None)  # of the last step alone
         reward = {
             name: data["reward"][name] for name in RewardConfig.LATER if name in data["reward"]
         }

@@ -163,7 +163,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Log how the trial ended: finished, collapsed, stopped at a bar, or failed and why. The
-        end of one that names no cause is kept until it is known whether the machine still stands."""
+        end of one that names no cause is kept until it is known whether the machine is there."""
         if result and (FAILURE in result or STEP in result):
             self.on_trial_result(trial_id, result)
         running = self._running.pop(trial_id)

@@ -121,12 +121,11 @@ class SeedRun:
 
     def due(self, step: int) -> dict[str, list[Problem]]:
         """The problems of each evaluation set that is due at `step`."""
-        last = self.config.train.steps
-        tracked = self.config.evaluation.tracked_sets
+        settings, last = self.config.evaluation, self.config.train.steps
         return {
-            name: problems
+            name: problems[: settings.problems_for(name, step == last)]
             for name, problems in self.evaluation_sets.items()
-            if step in (0, last) or name in tracked
+            if step in (0, last) or name in settings.tracked_sets
         }
 
     def evaluate(self, step: int) -> list[EvalRow]:

@@ -186,7 +186,10 @@ def test_a_policy_that_cannot_be_evaluated_keeps_its_last_evaluation(
 def test_a_seed_without_contrast_after_some_training_has_collapsed(
     tmp_path, tiny_policy, monkeypatch
 ):
-    config = with_overrides(SURE, {"train.max_steps_without_contrast": 2})
+    """Its last evaluation, as that of the other seed, is on as many problems as it should be."""
+    sets = {"evaluation.sets": ("chain/easy", "chain/hard"), "evaluation.tracked": ("chain/hard",)}
+    sets |= {"evaluation.final_problems": 6, "train.max_steps_without_contrast": 2}
+    config = with_overrides(SURE, sets)
     mute(monkeypatch, seed=1, after=1)
     recorder = run(tmp_path, tiny_policy, config)
     ((seed, collapse),) = recorder.collapsed.items()
@@ -194,6 +197,19 @@ def test_a_seed_without_contrast_after_some_training_has_collapsed(
     assert collapse.cause.startswith("no contrast: all groups of seed 1 were all correct/all wrong")
     assert [row["step"] for row in recorder.rows if row["seed"] == 1] == [1, 2, 3]
     assert [row["step"] for row in recorder.rows if row["seed"] == 0] == [1, 2, 3, 4]
+    for seed in (0, 1):
+        problems = {step: list(problems_of(recorder, seed, step)) for step in (0, 2, 4)}
+        assert problems[0] == [("chain/easy", n) for n in range(4)] + problems[2]
+        assert problems[2] == [("chain/hard", n) for n in range(4)]
+        assert problems[4] == [("chain/easy", n) for n in range(4)] + [
+            ("chain/hard", n) for n in range(6)
+        ]
+
+
+def problems_of(recorder, seed, step):
+    """The evaluated problems: set, and number in the set's list."""
+    found = {(row[0], int(row[1].rpartition("-")[2])) for row in answers(recorder, seed, step)}
+    return sorted(found)
 
 
 def mute(monkeypatch, seed, after):
