@@ -133,8 +133,8 @@ def test_the_terminal_shows_the_rate(study):
         table = log.table
     view = View(definition(seeds=SEEDS, trials=2), 1)
     first, second = table.rows
-    assert view._cells(first, 120)["state"].plain == "finished (3 of 10 seeds collapsed)"
-    assert view.sentence(first).endswith("after 5 s, 3 of 10 seeds collapsed")
+    assert view._cells(first, 120)["state"].plain == "finished, 3 of 10 collapsed"
+    assert "after 5 s, 3 of 10 seeds collapsed (seed 0 collapsed at step 3" in view.sentence(first)
     assert "collapsed" in view.sentence(second) and "0.010" in view.sentence(second)
 
 

@@ -35,18 +35,17 @@ def test_tables_and_sentences_count_collapsed_seeds_with_their_last_value(study)
     cells = {row[0]: row[table.titles.index("collapsed")] for row in table.rows}
     assert cells == {"t0000": "3 of 10", "t0001": "", "t0002": "10 of 10"}
     assert frame.loc["t0002", "state"] == "collapsed"
-
-
-def test_a_table_without_collapses_has_no_such_column(make_study, trial):
-    table = trials_table(load_study(make_study([trial(1.0, 0.0), trial(1.0, 5.0)])))
-    assert "collapsed" not in table.titles
-
     first, second = collapse_notes(study)
     assert first.startswith("t0002: 10 of 10 seeds collapsed, which count with their last value: ")
     assert first.endswith("; 7 more.")
     assert second.startswith("t0000 (linear): 3 of 10 seeds collapsed")
     assert "seed 4 collapsed at step 12: diverged: the gradient was not finite" in second
     assert {first, second} <= set(summary_lines(study))
+
+
+def test_a_table_without_collapses_has_no_such_column(make_study, trial):
+    table = trials_table(load_study(make_study([trial(1.0, 0.0), trial(1.0, 5.0)])))
+    assert "collapsed" not in table.titles
 
 
 def test_a_collapse_by_value_counts_as_well(make_study, trial):
