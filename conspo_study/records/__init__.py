@@ -4,7 +4,14 @@ Problems, rollouts and verdicts; metrics in parts; the events of the results log
 """
 
 from conspo_study.records.bounds import decided_name, is_decided_name, undecided_name
-from conspo_study.records.events import EventKind, StudyError, TrialEvent, TrialRole, TrialState
+from conspo_study.records.events import (
+    Collapse,
+    EventKind,
+    StudyError,
+    TrialEvent,
+    TrialRole,
+    TrialState,
+)
 from conspo_study.records.metrics import (
     Correlation,
     Least,
@@ -36,6 +43,7 @@ __all__ = [
     "GENERATED",
     "GREEDY",
     "Answered",
+    "Collapse",
     "Correlation",
     "CreditRow",
     "EvalRow",
