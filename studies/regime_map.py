@@ -10,7 +10,16 @@ points; collapsed seeds count. Boundary cells (within 3 points, or collapsed on 
 further seeds, which replace the 10. Frozen before the first trial; docs/regime_map.md.
 """
 
-from conspo_study import METHODS, Anchor, Confirmation, RunConfig, Study, Value, main
+from conspo_study import (
+    EQUAL_CONDITIONS,
+    METHODS,
+    Anchor,
+    Confirmation,
+    RunConfig,
+    Study,
+    Value,
+    main,
+)
 
 NAME, TAU, MARGIN = "objective.name", "objective.tau", "objective.margin"
 RATE, BATCHES, EPOCHS = "update.learning_rate", "update.mini_batches", "update.epochs_per_batch"
@@ -56,6 +65,4 @@ def regime_map(base: RunConfig) -> Study:
 
 
 if __name__ == "__main__":
-    raise SystemExit(
-        main(regime_map, __doc__, {"rollout.refill_rounds": 0, "reward.overlong_cache": 0})
-    )
+    raise SystemExit(main(regime_map, __doc__, EQUAL_CONDITIONS))
