@@ -10,32 +10,22 @@ points; collapsed seeds count. Boundary cells (within 3 points, or collapsed on 
 further seeds, which replace the 10. Frozen before the first trial; docs/regime_map.md.
 """
 
-from conspo_study import (
-    EQUAL_CONDITIONS,
-    METHODS,
-    Anchor,
-    Confirmation,
-    RunConfig,
-    Study,
-    Value,
-    main,
-)
+from conspo_study import EQUAL_CONDITIONS, METHODS, Anchor, Confirmation, RunConfig, Study, main
 
-NAME, TAU, MARGIN = "objective.name", "objective.tau", "objective.margin"
+NAME, TAU, SCHEDULE = "objective.name", "objective.tau", "objective.schedule"
 RATE, BATCHES, EPOCHS = "update.learning_rate", "update.mini_batches", "update.epochs_per_batch"
 E = {1: (1, 1), 4: (4, 1), 8: (4, 2), 16: (4, 4)}  # optimiser steps: mini-batches, epochs
 FACTORS = {"1/3": 1 / 3, "1": 1.0, "2": 2.0}  # multiples of the preset's learning rate
 
-OBJECTIVES: dict[str, dict[str, Value]] = {
-    "linear": {NAME: "conspo_linear"},
-    **{name: METHODS[name] for name in ("GRPO", "DAPO", "DisCO", "CISPO", "GSPO")},
-}
+OBJECTIVES = {name: METHODS[name] for name in ("GRPO", "DAPO", "DisCO", "CISPO", "GSPO")}
+OBJECTIVES["linear"] = {NAME: "conspo_linear"}
 for tau in (0.1, 0.3, 1.0, 3.0, 10.0):
-    whole: dict[str, Value] = {NAME: "conspo", TAU: tau, "objective.margin_unit": "tau"}
-    OBJECTIVES[f"ConSPO tau {tau:g}"] = {**whole, "objective.schedule": "off"}
+    OBJECTIVES[f"ConSPO tau {tau:g}"] = {NAME: "conspo", TAU: tau, SCHEDULE: "off"}
     for ratio in (2.0, 10.0):
-        margin: dict[str, Value] = {"objective.schedule": "constant", MARGIN: ratio}
-        OBJECTIVES[f"ConSPO tau {tau:g} M/tau {ratio:g}"] = {**whole, **margin}
+        OBJECTIVES[f"ConSPO tau {tau:g} M/tau {ratio:g}"] = {
+            **{NAME: "conspo", TAU: tau, SCHEDULE: "constant"},
+            **{"objective.margin_unit": "tau", "objective.margin": ratio},
+        }
 # Further objectives, such as ConSPO with a trust region, go here: OBJECTIVES[label] = settings
 
 
