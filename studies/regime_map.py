@@ -3,44 +3,44 @@
     conspo run regime_map --only E16                   one row: E1, E4, E8 or E16
     conspo map results/regime_map_E* --out map         the rows together
 
-Which strata (an objective at E optimiser steps per rollout batch) differ by more than 2 points from
-the linear score difference, and which from GRPO? Search: all points, 3 seeds. Each stratum's best
-rate: 10 fresh seeds, test problems, paired; one family per reference, simultaneous 95 % intervals.
-Equivalent: interval within 2 points. Collapsed seeds count. Boundary cells (closer than 3 points,
-or collapsed on some seeds only): 20 further seeds, which replace the 10. See docs/regime_map.md.
+Which strata (an objective at E optimiser steps per rollout batch) differ by over 2 points from the
+linear score difference, and which from GRPO? Search: 3 seeds. A stratum's best rate: 10 fresh
+seeds, test problems; one family per reference, simultaneous 95 % intervals; equivalent: within 2
+points; collapsed seeds count. Boundary cells (within 3 points, or collapsed on some seeds only): 20
+further seeds, which replace the 10. Frozen before the first trial; docs/regime_map.md.
 """
 
-from conspo_study import METHODS, Anchor, Confirmation, RunConfig, Study, Value, main
+from conspo_study import EQUAL_CONDITIONS, METHODS, Anchor, Confirmation, RunConfig, Study, main
 
-NAME, SCHEDULE = "objective.name", "objective.schedule"
-MARGIN, UNIT = "objective.margin", "objective.margin_unit"
+NAME, TAU, SCHEDULE = "objective.name", "objective.tau", "objective.schedule"
 RATE, BATCHES, EPOCHS = "update.learning_rate", "update.mini_batches", "update.epochs_per_batch"
 E = {1: (1, 1), 4: (4, 1), 8: (4, 2), 16: (4, 4)}  # optimiser steps: mini-batches, epochs
 FACTORS = {"1/3": 1 / 3, "1": 1.0, "2": 2.0}  # multiples of the preset's learning rate
 
-OBJECTIVES: dict[str, dict[str, Value]] = {
-    "linear": {NAME: "conspo_linear"},
-    **{name: METHODS[name] for name in ("GRPO", "DAPO", "DisCO", "CISPO", "GSPO")},
-}
+OBJECTIVES = {name: METHODS[name] for name in ("GRPO", "DAPO", "DisCO", "CISPO", "GSPO")}
+OBJECTIVES["linear"] = {NAME: "conspo_linear"}
 for tau in (0.1, 0.3, 1.0, 3.0, 10.0):
-    whole: dict[str, Value] = {NAME: "conspo", "objective.tau": tau}
-    OBJECTIVES[f"ConSPO tau {tau:g}"] = {**whole, SCHEDULE: "off"}
+    OBJECTIVES[f"ConSPO tau {tau:g}"] = {NAME: "conspo", TAU: tau, SCHEDULE: "off"}
     for ratio in (2.0, 10.0):
-        constant: dict[str, Value] = {SCHEDULE: "constant", UNIT: "tau", MARGIN: ratio}
-        OBJECTIVES[f"ConSPO tau {tau:g} M/tau {ratio:g}"] = {**whole, **constant}
+        OBJECTIVES[f"ConSPO tau {tau:g} M/tau {ratio:g}"] = {
+            **{NAME: "conspo", TAU: tau, SCHEDULE: "constant"},
+            **{"objective.margin_unit": "tau", "objective.margin": ratio},
+        }
 # Further objectives, such as ConSPO with a trust region, go here: OBJECTIVES[label] = settings
 
 
 def regime_map(base: RunConfig) -> Study:
     """Objectives x E x learning rates, and the best rate of each stratum confirmed."""
+    rate, most = base.update.learning_rate, max(1000, base.evaluation.problems_per_set)
+    fresh = {"evaluation.split": "test", "evaluation.final_problems": most}
     points = tuple(
         Anchor(
-            label=f"{name}, E{steps}, lr x{factor}",
-            params={**objective, BATCHES: batches, EPOCHS: epochs, RATE: float(f"{rate:.3g}")},
+            label=f"{name}, E{e}, lr x{x}",
+            params={**objective, BATCHES: n, EPOCHS: m, RATE: float(f"{rate * FACTORS[x]:.3g}")},
         )
-        for steps, (batches, epochs) in E.items()
-        for name, objective in OBJECTIVES.items()
-        for factor, rate in ((name, base.update.learning_rate * x) for name, x in FACTORS.items())
+        for (e, (n, m)) in E.items()
+        for (name, objective) in OBJECTIVES.items()
+        for x in FACTORS
     )
     return Study(
         name="regime_map",
@@ -50,10 +50,9 @@ def regime_map(base: RunConfig) -> Study:
         seeds=(0, 1, 2),
         metric=base.evaluation.main_metric,
         early_stopping=None,
-        confirm=Confirmation(seeds=tuple(range(1000, 1010)), best_over=(RATE,)),
+        confirm=Confirmation(seeds=tuple(range(1000, 1010)), best_over=(RATE,), overrides=fresh),
     )
 
 
 if __name__ == "__main__":
-    equal = {"rollout.refill_rounds": 0, "reward.overlong_cache": 0}
-    raise SystemExit(main(regime_map, __doc__, equal))
+    raise SystemExit(main(regime_map, __doc__, EQUAL_CONDITIONS))

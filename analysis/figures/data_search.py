@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.findings.frames import trials_frame
+from analysis.findings.frames import WITH_RESULT, trials_frame
 from analysis.findings.trial_settings import other_params
 from analysis.load.study import StudyResults
-from conspo_study.records import TrialState
 
 OBJECTIVE_SETTINGS = ("objective", "tau", "ratio", "schedule", "alpha")
 FEWEST_TRIALS = 8
@@ -32,7 +31,7 @@ def search_frame(study: StudyResults) -> tuple[pd.DataFrame, list[str]]:
     frame = frame.assign(number=frame["trial"].map(number)).sort_values("number")
     tau = pd.to_numeric(frame["tau"], errors="coerce")
     frame["margin"] = pd.to_numeric(frame["ratio"], errors="coerce") * tau
-    finished = frame["state"] == TrialState.FINISHED.value
+    finished = frame["state"].isin(WITH_RESULT)
     frame["usable"] = finished & (frame["n"] == frame["seeds"])
     known = (*OBJECTIVE_SETTINGS, *other_params(study))
     settings = [name for name in known if _distinct(frame[name]) > 1]

@@ -43,7 +43,7 @@ def curves_to_show(study: StudyResults) -> list[Curve]:
     without_margin = [
         row
         for row in study.table.rows
-        if row.state in (TrialState.FINISHED, TrialState.PRUNED)
+        if (row.state.has_result or row.state is TrialState.PRUNED)
         and objective_settings(study.configs.get(row.id, {}), row.params)["ratio"] == 0
     ]
     for row in sorted(without_margin, key=lambda row: row.id)[: max(0, 6 - len(chosen))]:

@@ -15,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 from analysis.figures.data_training import Curve
 from analysis.figures.legends import curve_legend
 from analysis.figures.style import FAINT, INK, MARKERS, PAGE_IN, colours, distinct
+from analysis.findings.frames import WITH_RESULT
 from analysis.findings.trial_settings import NO_MARGIN
 from analysis.load.text import visible
 from conspo_study.records import TrialState
@@ -110,7 +111,7 @@ def _draw_trials(
     moved = axes.transData + ScaledTranslation(shift_pt / 72, 0, figure.dpi_scale_trans)
     keys = ["trial", "label", "state", "tau", "ratio", "schedule", "complete"]
     trials = points.groupby(keys)["value"].agg(["mean", "min", "max"]).reset_index()
-    finished = trials[(trials["state"] == TrialState.FINISHED) & trials["complete"]]
+    finished = trials[trials["state"].isin(WITH_RESULT) & trials["complete"]]
     line = finished.sort_values("ratio")
     # Several trials at one M/tau differ in something else: a line would zigzag among them.
     if schedule != NO_MARGIN and line["ratio"].is_unique and len(line) > 1:
@@ -122,7 +123,7 @@ def _draw_trials(
         trials["ratio"], trials["min"], trials["max"], color=colour, transform=moved, lw=0.7
     )
     for trial in trials.to_dict("records"):
-        solid = trial["state"] == TrialState.FINISHED and trial["complete"]
+        solid = trial["state"] in WITH_RESULT and trial["complete"]
         axes.plot(
             [trial["ratio"]],
             [trial["mean"]],

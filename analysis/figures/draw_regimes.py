@@ -60,17 +60,20 @@ def difference_map(
         _difference_cell(axes, x, y, record, value, norm, scale, better)
     _grid(axes, rows, columns)
     axes.set_xlabel("E: optimiser steps per rollout batch")
-    extend = "both" if largest > limit else "neither"
-    bar = figure.colorbar(
-        ScalarMappable(norm, DIVERGING if better > 0 else DIVERGING.reversed()),
-        ax=axes,
-        shrink=min(1.0, 1.6 / (height - 0.9)),
-        aspect=14,
-        extend=extend,
-    )
     unit = "points" if scale == 100 else "metric"
-    bar.set_label(f"minus {shortened(reference, 24)} ({unit})", fontsize=7)
-    bar.outline.set_visible(False)
+    what = f"minus {shortened(reference, 24)} ({unit})"
+    if decided.any():
+        bar = figure.colorbar(
+            ScalarMappable(norm, DIVERGING if better > 0 else DIVERGING.reversed()),
+            ax=axes,
+            shrink=min(1.0, 1.6 / (height - 0.9)),
+            aspect=14,
+            extend="both" if largest > limit else "neither",
+        )
+        bar.set_label(what, fontsize=7)
+        bar.outline.set_visible(False)
+    else:
+        axes.set_title(what, loc="left", fontsize=7)
     handles = [
         Patch(facecolor=_EQUIVALENT, hatch="////", edgecolor=FAINT, lw=0, label=f"within {margin}"),
         Patch(facecolor="white", edgecolor=FAINT, lw=0.6, label="undecided"),

@@ -14,7 +14,6 @@ from analysis.findings.naming import describe
 from analysis.load.published import BASE
 from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import visible
-from conspo_study.records import TrialState
 from conspo_study.results.names import CREDITS
 from conspo_study.results.table import TrialRow
 
@@ -63,9 +62,7 @@ def methods(study: StudyResults) -> FigureEntry | str:
 def pass_at(study: StudyResults) -> FigureEntry | str:
     """pass@k at the last step, for all k that the stored samples allow."""
     curves = [
-        curve
-        for curve in curves_to_show(study)
-        if study.table.row(curve.trial).state is TrialState.FINISHED
+        curve for curve in curves_to_show(study) if study.table.row(curve.trial).state.has_result
     ][:_MOST_PASS_CURVES]
     frame = pass_curves(study, [curve.trial for curve in curves])
     if frame["k"].nunique() < 2:
@@ -111,6 +108,4 @@ def credits(study: StudyResults) -> FigureEntry | str:
 
 
 def _finished(rows: tuple[TrialRow, ...], named: bool = False) -> list[TrialRow]:
-    return [
-        row for row in rows if row.state is TrialState.FINISHED and (bool(row.label) or not named)
-    ]
+    return [row for row in rows if row.state.has_result and (bool(row.label) or not named)]

@@ -43,8 +43,10 @@ def margin_figure(study: StudyResults) -> FigureEntry | str:
     points = margin_points(study)
     if points.empty:
         return "No figure of margin and temperature: no trial with a margin setting has ended."
-    ended = (TrialState.FINISHED, TrialState.PRUNED)
-    left_out = {row.id for row in study.table.rows if row.state in ended} - set(points["trial"])
+    ended = {
+        row.id for row in study.table.rows if row.state.has_result or row.state is TrialState.PRUNED
+    }
+    left_out = ended - set(points["trial"])
     label = metric_label(study.metric)
     absent = f" Not in the figure: {', '.join(sorted(left_out))}." if left_out else ""
     stopped = points[points["state"] == TrialState.PRUNED].drop_duplicates("trial")
@@ -173,7 +175,7 @@ def compromises(study: StudyResults) -> FigureEntry | str:
     records = []
     for row in study.table.rows:
         means = [row.also.get(aim["metric"], {}) for aim in aims]
-        if row.state is TrialState.FINISHED and not row.missing_seeds and all(means):
+        if row.state.has_result and not row.missing_seeds and all(means):
             values = {f"aim{index}": fmean(found.values()) for index, found in enumerate(means)}
             records.append({"trial": row.id, "value": row.value, **values})
     if len(records) < 2:
@@ -195,7 +197,7 @@ def compromises(study: StudyResults) -> FigureEntry | str:
 def group_sizes(study: StudyResults) -> FigureEntry | str:
     """The effect of the group size on value and cost."""
     evaluation = evaluation_curves(study, study.metric)
-    ran = [row.id for row in study.table.rows if row.state is TrialState.FINISHED]
+    ran = [row.id for row in study.table.rows if row.state.has_result]
     sizes = {study.configs.get(trial, {}).get("rollout", {}).get("group_size") for trial in ran} - {
         None
     }

@@ -9,7 +9,7 @@ from analysis.load.text import visible
 from conspo_study.records import EventKind
 from conspo_study.results.table import TrialRow
 
-_ENDS = (EventKind.FINISHED, EventKind.PRUNED, EventKind.FAILED)
+_ENDS = (EventKind.FINISHED, EventKind.COLLAPSED, EventKind.PRUNED, EventKind.FAILED)
 
 
 def change_notes(study: StudyResults) -> list[str]:

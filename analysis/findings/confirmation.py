@@ -30,7 +30,7 @@ from analysis.statistics.intervals import (
 )
 from analysis.statistics.scores import Scores
 from analysis.statistics.selection import SelectionBias, advantages
-from conspo_study.records import TrialState, is_generated
+from conspo_study.records import is_generated
 from conspo_study.results.strata import chosen_over, strata_of
 from conspo_study.results.table import TrialRow
 from conspo_study.statistics.family import winner_family
@@ -51,7 +51,7 @@ class Confirmed:
     @property
     def values(self) -> Mapping[int, float]:
         """The study's metric per fresh seed; empty until the run has finished."""
-        finished = self.run is not None and self.run.state is TrialState.FINISHED
+        finished = self.run is not None and self.run.state.has_result
         return self.run.values if finished and self.run else {}
 
     @property
@@ -85,7 +85,7 @@ class Confirmed:
     @property
     def selected_on(self) -> Mapping[int, float]:
         """The study's metric per search seed; empty for a trial that did not finish with all."""
-        usable = self.search.state is TrialState.FINISHED and not self.search.missing_seeds
+        usable = self.search.state.has_result and not self.search.missing_seeds
         return self.search.values if usable else {}
 
     @property

@@ -8,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.findings.collapses import rate_of
 from analysis.findings.confirmation import Confirmation, Confirmed
 from analysis.findings.metric_difference import Judged
 from analysis.load.text import metric_label, visible
 from analysis.tables.numbers import ABSENT, interval, mean_and_sd, number
 from analysis.tables.text_table import (
     CAUSE,
+    COLLAPSED,
     SEEDS,
     TextTable,
     without_columns,
@@ -25,6 +27,7 @@ from conspo_study.text import first_line
 
 NOT_YET = "not yet run"
 _COLUMNS = ["trial", "of", "label", "role", "state", "step", "value", "sd", "n", "seeds"]
+_COLUMNS += ["collapsed"]
 _COLUMNS += ["low", "high", "difference", "difference_low", "difference_high", "difference_n"]
 _COLUMNS += ["difference_p", "finding"]
 _COLUMNS += ["search_value", "search_n", "drop", "config_hash", "cause"]
@@ -36,9 +39,9 @@ def confirmation_frame(confirmation: Confirmation) -> pd.DataFrame:
 
     Columns: trial (of the confirmation), of (the search trial), label, role, state, step, value
     (mean over fresh seeds), sd (sample standard deviation), n (seeds with a value), seeds
-    (planned), low and high (95 % interval), difference (winner minus this trial, paired),
-    difference_low, difference_high, difference_n, difference_p (corrected for all of them), finding
-    (what that shows of the winner), search_value, search_n, drop (search_value minus
+    (planned), collapsed (seeds), low and high (95 % interval), difference (winner minus this trial,
+    paired), difference_low, difference_high, difference_n, difference_p (corrected for all of
+    them), finding (what that shows of the winner), search_value, search_n, drop (search_value minus
     value), config_hash, cause. What cannot be computed is absent.
     """
     records = [_record(confirmation, trial) for trial in confirmation.trials]
@@ -53,6 +56,7 @@ def confirmation_table(confirmation: Confirmation) -> TextTable:
         "label",
         "state (step)",
         metric_label(confirmation.study.metric),
+        COLLAPSED,
         SEEDS,
         "95 % CI",
         *_TO_WINNER,
@@ -72,6 +76,7 @@ def confirmation_table(confirmation: Confirmation) -> TextTable:
                 _label(trial),
                 f"{record['state']}{step}",
                 mean_and_sd(record["value"], record["sd"]),
+                f"{record['collapsed']} of {planned}" if record["collapsed"] else "",
                 f"{n} of {planned}" if 0 < n < planned else str(n or ABSENT),
                 interval(record["low"], record["high"], ".3f"),
                 number(record["difference"], "+.3f"),
@@ -85,7 +90,7 @@ def confirmation_table(confirmation: Confirmation) -> TextTable:
     table = TextTable(titles, tuple(rows))
     if chosen_over(confirmation.study.definition):
         table = without_columns(table, _TO_WINNER)
-    return without_empty_columns(table, (CAUSE,))
+    return without_empty_columns(table, (COLLAPSED, CAUSE))
 
 
 def _label(trial: Confirmed) -> str:
@@ -111,6 +116,7 @@ def _record(confirmation: Confirmation, trial: Confirmed) -> dict[str, Any]:
         "sd": stdev(values.values()) if len(values) > 1 else None,
         "n": len(values),
         "seeds": len(run.seeds) if run else 0,
+        "collapsed": len(rate_of(confirmation.study, run).seeds) if run else 0,
         "low": ends.low if ends else None,
         "high": ends.high if ends else None,
         "difference": None if difference is None else fmean(difference.values()),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.findings.collapses import rate_of
 from analysis.findings.trial_settings import NO_MARGIN, objective_settings, other_params, setting
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
@@ -16,12 +17,15 @@ from conspo_study.text import first_line
 
 ORDER = (
     TrialState.FINISHED,
+    TrialState.COLLAPSED,
     TrialState.RUNNING,
     TrialState.PRUNED,
     TrialState.FAILED,
     TrialState.WAITING,
 )
 """The order of tables: trials whose values compare come first."""
+WITH_RESULT = tuple(state.value for state in TrialState if state.has_result)
+"""Names of the states of trials whose values are those of their last step."""
 
 
 def trials_frame(study: StudyResults) -> pd.DataFrame:
@@ -29,9 +33,9 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
 
     Columns: trial, label, the objective settings, other varying settings, state, step, steps,
     value (mean), sd (sample standard deviation over seeds), n (seeds with a value), seeds
-    (planned), further metrics of the same kind, such as `avg@k` of other sets, as mean,
-    `<metric>/sd` and `<metric>/n`, wall_s, config_hash, cause. `value` of a running trial is its
-    last report; a failed or waiting trial has none.
+    (planned), collapsed (seeds; see `results.collapse`), further metrics of the same kind, such as
+    `avg@k` of other sets, as mean, `<metric>/sd` and `<metric>/n`, wall_s, config_hash, cause.
+    `value` of a running trial is its last report; a failed or waiting trial has none.
     """
     levels, others = _other_levels(study), other_params(study)
     records = []
@@ -43,6 +47,7 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
         record |= {"state": row.state.value, "step": row.step, "steps": row.steps}
         record |= _mean_and_sd("value", "sd", values)
         record |= {"n": len(values), "seeds": len(row.seeds)}
+        record |= {"collapsed": len(rate_of(study, row).seeds)}
         for metric in levels:
             by_seed = {s: m[metric] for s, m in row.seed_metrics.items() if metric in m}
             record |= _mean_and_sd(metric, f"{metric}/sd", by_seed if values else {})
@@ -51,14 +56,15 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
         record |= {"cause": first_line(row.cause)}
         records.append(record)
     columns = ["trial", "label", "objective", "tau", "ratio", "schedule", "alpha", *others]
-    columns += ["state", "step", "steps", "value", "sd", "n", "seeds"]
+    columns += ["state", "step", "steps", "value", "sd", "n", "seeds", "collapsed"]
     columns += [name for metric in levels for name in (metric, f"{metric}/sd", f"{metric}/n")]
     columns += ["wall_s", "config_hash", "cause"]
     frame = pd.DataFrame(records, columns=columns)
     rank = {state.value: index for index, state in enumerate(ORDER)}
+    rank |= dict.fromkeys(WITH_RESULT, 0)
     order = frame.assign(
         _state=frame["state"].map(rank),
-        _incomplete=(frame["n"] < frame["seeds"]) & (frame["state"] == TrialState.FINISHED.value),
+        _incomplete=(frame["n"] < frame["seeds"]) & frame["state"].isin(WITH_RESULT),
     ).sort_values(
         ["_state", "_incomplete", "value", "trial"],
         ascending=[True, True, study.direction == "min", True],
@@ -77,7 +83,7 @@ def margin_points(study: StudyResults) -> pd.DataFrame:
         settings = objective_settings(study.configs.get(row.id, {}), row.params)
         if settings["tau"] is None or settings["ratio"] is None:
             continue
-        if row.state in (TrialState.FINISHED, TrialState.PRUNED):
+        if row.state.has_result or row.state is TrialState.PRUNED:
             records += [
                 {
                     "trial": row.id,

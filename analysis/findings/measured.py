@@ -10,11 +10,11 @@ from pathlib import PurePath
 import numpy as np
 import pandas as pd
 
+from analysis.findings.collapses import rate_of
 from analysis.load.published import BASE, BENCHMARKS, published_results
 from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.statistics.accuracy import Outcomes, greedy_outcomes, sampled_outcomes, set_means
 from analysis.statistics.scores import Floats, ProblemScores, Scores
-from conspo_study.records import TrialState
 from conspo_study.results.rows import read_eval_table
 from conspo_study.results.table import TrialRow
 from conspo_study.text import first_line
@@ -49,7 +49,7 @@ class Measured:
     unreadable: int = 0
     """Responses left out because the gold answer of their problem cannot be read."""
     notes: tuple[str, ...] = ()
-    """Missing values and their reasons."""
+    """Missing values and their reasons, and how many seeds collapsed."""
     best: Mapping[str, float] = field(default_factory=dict)
     """By benchmark, at each seed's best evaluation instead of its last: the mean over seeds. Empty
     unless asked for."""
@@ -111,10 +111,10 @@ def measured(trials: Sequence[Trial], metric: str = "avg", *, best: bool = False
     """Scores of trials of one or several studies, and of the policy that they started from.
 
     metric: `avg` (over all samples there are), `pass@K`, `maj@K` or `greedy`. best: whether the
-    best evaluations are looked for, too. Only finished trials
-    have scores, at their last step; the notes name what others lack. Raises StudyUnreadable for a
-    damaged evaluation file, ValueError for an unknown metric, for two trials of one name, and for
-    trials that were measured with different numbers of samples on one set or on different splits.
+    best evaluations are looked for, too. Only trials with a result have scores, at their last step;
+    the notes name what others lack. Raises StudyUnreadable for a damaged evaluation file,
+    ValueError for an unknown metric, for two trials of one name, and for trials that were measured
+    with different numbers of samples on one set or on different splits.
     """
     methods: dict[str, Measured] = {}
     found: dict[str, Outcomes] = {}
@@ -127,15 +127,16 @@ def measured(trials: Sequence[Trial], metric: str = "avg", *, best: bool = False
             )
         responses = _responses(trial)
         last = responses[responses["step"] == trial.row.step]
-        if trial.row.state is TrialState.FINISHED:
+        if trial.row.state.has_result:
             found[trial.method] = _outcomes(last, metric)
-            methods[trial.method] = _measured(
-                trial.origin, found[trial.method], trial.row.seeds, metric
-            )
-            if best and (own := methods[trial.method]).scores is not None:
+            one = _measured(trial.origin, found[trial.method], trial.row.seeds, metric)
+            collapsed = rate_of(trial.study, trial.row).sentence
+            notes_of = (*one.notes, collapsed) if collapsed else one.notes
+            methods[trial.method] = replace(one, notes=notes_of)
+            if best and one.scores is not None:
                 after = responses[(responses["step"] > 0) & responses["seed"].isin(trial.row.seeds)]
-                chosen = _best(_outcomes(after, metric), own.scores, metric)
-                methods[trial.method] = replace(own, best=chosen)
+                chosen = _best(_outcomes(after, metric), one.scores, metric)
+                methods[trial.method] = replace(methods[trial.method], best=chosen)
         else:
             methods[trial.method] = Measured(trial.origin, None, notes=(_state(trial.row),))
         for seed, start in responses[responses["step"] == 0].groupby("seed"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from analysis.load.study import StudyResults
-from conspo_study.records import TrialState, is_decided_name
+from conspo_study.records import is_decided_name
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted
 
@@ -16,10 +16,7 @@ _MOST = 20
 def missing_value_notes(study: StudyResults) -> list[str]:
     """Missing seeds, metrics and problem sets of finished trials, a line each."""
     notes = [
-        note
-        for row in study.table.all_rows
-        if row.state is TrialState.FINISHED
-        for note in _gaps(study, row)
+        note for row in study.table.all_rows if row.state.has_result for note in _gaps(study, row)
     ]
     more = len(notes) - _MOST
     return notes[:_MOST] + ([f"{counted(more, 'more missing value')}."] if more > 0 else [])

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from analysis.load.study import StudyResults
-from conspo_study.records import TrialState
 from conspo_study.results.table import TrialRow
 
 
@@ -43,7 +42,7 @@ def front_of(study: StudyResults) -> list[tuple[TrialRow, tuple[float, ...]]]:
     points: dict[str, tuple[float, ...]] = {}
     for row in study.table.rows:
         by_seed = [row.values, *(row.also.get(aim["metric"], {}) for aim in aims)]
-        if row.state is TrialState.FINISHED and all(
+        if row.state.has_result and all(
             found and set(found) >= set(row.seeds) for found in by_seed
         ):
             points[row.id] = tuple(fmean(found.values()) for found in by_seed)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from scipy.special import betaincinv
 
-from analysis.findings.collapse import collapsed_seeds
+from analysis.findings.collapses import rate_of
 from analysis.findings.metric_difference import size_of
 from analysis.findings.regime_differences import (
     BOUNDARY,
@@ -105,7 +105,7 @@ def searched_frame(found: RegimeMap) -> pd.DataFrame:
             "value": row.value,
             "sd": statistics.stdev(row.values.values()) if len(row.values) > 1 else None,
             "n": len(row.values),
-            "collapsed": len(collapsed_seeds(cell.study, row)),
+            "collapsed": len(rate_of(cell.study, row).seeds),
             "chosen": cell.chosen is not None and cell.chosen.id == row.id,
         }
         for cell in found.cells

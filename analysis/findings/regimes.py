@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
 
-from analysis.findings.collapse import collapsed_seeds
+from analysis.findings.collapses import rate_of
 from analysis.findings.final_scores import final_scores
 from analysis.findings.metric_difference import is_share
 from analysis.findings.naming import describe
@@ -21,7 +21,6 @@ from analysis.load.study import StudyResults
 from analysis.statistics.bootstrap import Estimate, estimate
 from analysis.statistics.intervals import mean_interval
 from analysis.statistics.scores import Scores
-from conspo_study.records import TrialState
 from conspo_study.results.strata import Stratum, chosen_over, strata_of
 from conspo_study.results.table import TrialRow
 
@@ -65,7 +64,7 @@ class Cell:
     @cached_property
     def collapsed(self) -> tuple[int, ...]:
         """The seeds that collapsed."""
-        return collapsed_seeds(self.study, self.run) if self.run else ()
+        return tuple(rate_of(self.study, self.run).seeds) if self.run else ()
 
     @cached_property
     def scores(self) -> Scores | None:
@@ -186,7 +185,7 @@ def _cell(study: StudyResults, stratum: Stratum, name: str, steps: int) -> Cell:
         run = next(again, None) if study.definition.get("confirm") else None
         if run is None and len(stratum.rows) == 1 and not chosen_over(study.definition):
             run = chosen
-    ended = run is not None and run.state not in (TrialState.PRUNED, TrialState.FAILED)
+    ended = run is not None and run.state.has_result
     whole = run is not None and ended and bool(run.values) and not run.missing_seeds
     return Cell(name, steps, study, stratum.rows, chosen, run if whole else None)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from analysis.findings.collapses import collapse_notes
 from analysis.findings.matching import Match, definition_differences, differing_data, matched
 from analysis.findings.metric_difference import MARGIN, is_share, metric_scores, size_of
 from analysis.findings.naming import describe
@@ -19,7 +20,6 @@ from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable, without_empty_columns
-from conspo_study.records import TrialState
 from conspo_study.statistics.family import Family
 from conspo_study.text import counted
 
@@ -132,7 +132,8 @@ def comparison_lines(comparison: StudyComparison) -> list[str]:
     if comparison.together is not None:
         lines.append(_together(comparison.together, comparison))
     for side, study in (("A", a), ("B", b)):
-        lines += [f"{side}: {note}" for note in undecided_notes(study)]
+        notes = [*collapse_notes(study), *undecided_notes(study)]
+        lines += [f"{side}: {note}" for note in notes]
     return [*lines, *comparison.unmatched]
 
 
@@ -169,7 +170,7 @@ def _check_comparable(a: StudyResults, b: StudyResults) -> None:
 def _difference(a: StudyResults, b: StudyResults, match: Match) -> TrialDifference:
     sides = ((a, match.a), (b, match.b))
     for study, row in sides:
-        if row.state is not TrialState.FINISHED:
+        if not row.state.has_result:
             reason = f"{row.id} of {study.name} is {row.state}"
             return TrialDifference(match, None, None, not_compared=reason)
     settings = [study.configs.get(row.id, {}).get("evaluation", {}) for study, row in sides]

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from analysis.findings.accepted_changes import change_notes, ran_alike
+from analysis.findings.collapses import collapse_notes
 from analysis.findings.confirmation import Confirmation, confirmation_of
 from analysis.findings.confirmation_summary import confirmation_lines
 from analysis.findings.naming import describe, mean_and_seeds
@@ -16,7 +17,7 @@ from analysis.load.study import StudyResults
 from analysis.load.text import metric_label, visible
 from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired_difference
 from analysis.tables.numbers import interval
-from conspo_study.records import TrialState, is_number
+from conspo_study.records import is_number
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted
 
@@ -24,8 +25,8 @@ from conspo_study.text import counted
 def summary_lines(study: StudyResults) -> list[str]:
     """The confirmation, if any; then counts, accepted changes, the best search trial and its
     difference to training without a margin, or to the best baseline of a training function; then
-    the Pareto front of a study with several objectives, and the trials whose values rest on
-    responses without a verdict."""
+    the Pareto front of a study with several objectives, the collapsed seeds, and the trials whose
+    values rest on responses without a verdict."""
     confirmation = confirmation_of(study)
     lines = confirmation_lines(confirmation) if confirmation else []
     lines.append(f"{counted(len(study.table.rows), 'trial')}: {study.counts or 'none yet'}.")
@@ -48,7 +49,7 @@ def summary_lines(study: StudyResults) -> list[str]:
         lines.append(f"The best trial {own}.")
     else:
         lines += _comparison(study, best, reference, confirmation)
-    return [*lines, *_compromises(study), *undecided_notes(study)]
+    return [*lines, *_compromises(study), *collapse_notes(study), *undecided_notes(study)]
 
 
 def reference_of(study: StudyResults, best: TrialRow) -> TrialRow | None:
@@ -60,7 +61,7 @@ def reference_of(study: StudyResults, best: TrialRow) -> TrialRow | None:
     baselines = [
         row
         for row in study.table.rows
-        if row.label and row.state is TrialState.FINISHED and not row.missing_seeds
+        if row.label and row.state.has_result and not row.missing_seeds
     ]
     return max(baselines, key=lambda row: sign * (row.value or 0.0), default=None)
 
@@ -89,9 +90,7 @@ def no_margin_reference(study: StudyResults, row: TrialRow) -> TrialRow | None:
     candidates = [
         trial
         for trial in study.table.rows
-        if trial.state is TrialState.FINISHED
-        and not trial.missing_seeds
-        and settings(trial)["ratio"] == 0
+        if trial.state.has_result and not trial.missing_seeds and settings(trial)["ratio"] == 0
     ]
     return min(candidates, key=distance, default=None)
 
@@ -117,7 +116,7 @@ def _support(
     study: StudyResults, difference: PairedDifference, confirmation: Confirmation | None
 ) -> str:
     n = len(difference.by_seed)
-    finished = counted(study.table.counts[TrialState.FINISHED], "finished trial")
+    finished = counted(study.table.with_result, "finished trial")
     selected = (
         f"The best of {finished} was selected by these same values, which biases them in its favour"
     )

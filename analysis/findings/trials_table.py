@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.findings.frames import trials_frame
+from analysis.findings.frames import WITH_RESULT, trials_frame
 from analysis.findings.trial_settings import other_params, shown_path
 from analysis.load.study import StudyResults
 from analysis.load.text import metric_label
 from analysis.tables.numbers import ABSENT, mean_and_sd, number
-from analysis.tables.text_table import CAUSE, SEEDS, TextTable, without_empty_columns
-from conspo_study.records import TrialState
+from analysis.tables.text_table import CAUSE, COLLAPSED, SEEDS, TextTable, without_empty_columns
 
 _OBJECTIVE_TITLES = {
     "objective": "objective",
@@ -22,10 +21,11 @@ _OBJECTIVE_TITLES = {
 
 
 def trials_table(study: StudyResults) -> TextTable:
-    """All trials, finished ones first and best first, as text.
+    """All trials, those with a result first and best first, as text.
 
     The study's metric is given as mean ± sample standard deviation over seeds, the same metric of
-    other problem sets as means; n is the number of seeds.
+    other problem sets as means; n is the number of seeds; where any
+    collapsed, a column counts them.
     """
     frame = trials_frame(study)
     others = other_params(study)
@@ -43,6 +43,7 @@ def trials_table(study: StudyResults) -> TextTable:
         *map(shown_path, others),
         "state (step)",
         metric_label(study.metric),
+        COLLAPSED,
         SEEDS,
         *(_other_title(level, study.metric) for level in levels),
         CAUSE,
@@ -54,13 +55,14 @@ def trials_table(study: StudyResults) -> TextTable:
             *(_setting(record[name]) for name in [*objective, *others]),
             f"{record['state']} ({record['step']})",
             mean_and_sd(record["value"], record["sd"]),
+            _collapsed(record),
             _seeds(record),
             *(_other_metric(record, level) for level in levels),
             record["cause"],
         )
         for record in frame.to_dict("records")
     ]
-    return without_empty_columns(TextTable(tuple(titles), tuple(rows)), ("label", CAUSE))
+    return without_empty_columns(TextTable(tuple(titles), tuple(rows)), ("label", COLLAPSED, CAUSE))
 
 
 def _setting(value: Any) -> str:
@@ -82,7 +84,11 @@ def _other_title(level: str, metric: str) -> str:
     return name if folder == metric.rpartition("/")[0].rpartition("/")[0] else metric_label(level)
 
 
+def _collapsed(record: dict[Any, Any]) -> str:
+    return f"{record['collapsed']} of {record['seeds']}" if record["collapsed"] else ""
+
+
 def _seeds(record: dict[Any, Any]) -> str:
     n, planned = record["n"], record["seeds"]
-    incomplete = record["state"] == TrialState.FINISHED.value and n < planned
+    incomplete = record["state"] in WITH_RESULT and n < planned
     return f"{n} of {planned}" if incomplete else str(n or ABSENT)

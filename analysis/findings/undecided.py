@@ -31,7 +31,7 @@ def undecided_notes(study: StudyResults) -> list[str]:
     ended = [
         row
         for row in study.table.all_rows
-        if row.state in (TrialState.FINISHED, TrialState.PRUNED) and row.value is not None
+        if (row.state.has_result or row.state is TrialState.PRUNED) and row.value is not None
     ]
     ended.sort(key=lambda row: (not row.of, row != study.best))
     notes = [visible(note, 400) for row in ended for note in _notes(study, row)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.findings.collapses import compared_rates, rate_of
 from analysis.findings.confirmation import Confirmation, Confirmed
 from analysis.findings.confirmation_summary import confirmation_lines
 from analysis.findings.confirmation_table import confirmation_frame, confirmation_table
@@ -83,10 +84,10 @@ def method_reports(
     if differences:
         name, title = f"{name}-differences", f"{title}: paired differences"
         text = differences_table(differences, family.correction.author)
-        sentences = (paired_text(family, metric),)
-        paths = write_text_table(
-            text, differences_frame(differences), title, sentences, folder / name
-        )
+        rates = [(trial.method, rate_of(trial.study, trial.row)) for trial in trials]
+        notes = (paired_text(family, metric), *compared_rates(rates))
+        frame = differences_frame(differences)
+        paths = write_text_table(text, frame, title, notes, folder / name)
         rows = [
             TracedRow(
                 f"{item.method} minus {item.reference}",
@@ -94,5 +95,5 @@ def method_reports(
             )
             for item in differences
         ]
-        tables.append(ReportTable(name, title, text, sentences, tuple(rows), tuple(paths)))
+        tables.append(ReportTable(name, title, text, notes, tuple(rows), tuple(paths)))
     return tables

@@ -13,8 +13,8 @@ from analysis.load.text import csv_text, markdown_text, visible
 if TYPE_CHECKING:
     from rich.table import Table
 
-SEEDS, CAUSE = "n", "cause"
-"""Titles of the columns of seed counts and of causes."""
+SEEDS, COLLAPSED, CAUSE = "n", "collapsed", "cause"
+"""Titles of the columns of seed counts, of collapsed seeds and of causes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,7 @@ from conspo_study.rollout.engine import PromptRefused
 from conspo_study.rollout.engine_pool import EngineFailed
 from conspo_study.text import chain
 from conspo_study.training.function.errors import FunctionError
-from conspo_study.update.errors import (
-    CheckpointError,
-    DivergedError,
-    MismatchError,
-    NoContrastError,
-)
+from conspo_study.update.errors import COLLAPSES, CheckpointError, MismatchError
 
 _NO_MEMORY_TEXTS = ("out of memory", "Cannot allocate memory", "can't allocate memory", "bad_alloc")
 
@@ -49,12 +44,13 @@ def lasting_cause(error: BaseException) -> str | None:
         line = all_lines(link)
         if isinstance(link, (TrialFailed, *_LASTING)):
             return line
-        if isinstance(link, DivergedError | FloatingPointError):
+        for kind, word in COLLAPSES.items():
+            if isinstance(link, kind):
+                return f"{word}: {line}"
+        if isinstance(link, FloatingPointError):
             return f"diverged: {line}"
         if isinstance(link, EngineFailed):
             return f"rollout {line}"
-        if isinstance(link, NoContrastError):
-            return f"no contrast: {line}"
         if isinstance(link, RewardUnavailable):
             return f"reward: {line}"
         if isinstance(link, CheckpointError):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.config import FunctionConfig, RewardConfig, RunConfig, config_hash
 from conspo_study.files import make_folders
-from conspo_study.records import CreditRow, EvalRow, RolloutRow
+from conspo_study.records import Collapse, CreditRow, EvalRow, RolloutRow
 from conspo_study.results import names
 from conspo_study.results.incidents import Incident, append_incident, read_incidents, set_totals
 from conspo_study.results.kept import rollouts_path, write_rollouts
@@ -20,11 +22,15 @@ from conspo_study.results.rows import (
     eval_path,
     read_eval_rows,
     read_steps,
+    stored_evaluations,
     write_eval_rows,
 )
 
 STEP = "step"
 """Key of a report for the training step."""
+COLLAPSED = "collapsed"
+"""Key of a report for the seeds that have collapsed: JSON text of an object from the seed to the
+fields of its `Collapse`; absent while there are none."""
 INCIDENTS = "incidents"
 """Key of a report for the failures that the trial recovered from over its whole life so far: JSON
 text of a list of objects with `type`, `count` and `detail`; absent while there are none."""
@@ -41,6 +47,7 @@ class RayOutlet:
         data = config.model_dump(mode="json")
         # The evaluation of the untrained policy depends on these and on the seed.
         decisive = {name: data[name] for name in ("data", "policy", "evaluation")}
+        decisive["evaluation"].pop("final_problems", None)  # of the last step alone
         reward = {
             name: data["reward"][name] for name in RewardConfig.LATER if name in data["reward"]
         }
@@ -73,6 +80,11 @@ class RayOutlet:
     def untrained(self, seed: int) -> list[EvalRow] | None:
         return read_eval_rows(self._untrained_folder(seed)) or None
 
+    def evaluated(self, seed: int, until: int) -> list[EvalRow]:
+        stored = stored_evaluations(self.spec.folder)
+        chosen = [pair for pair in stored if pair[0] == seed and pair[1] <= until]
+        return read_eval_rows(self.spec.folder, chosen)
+
     def _untrained_folder(self, seed: int) -> Path:
         return names.untrained_folder(Path(self.spec.results), f"{self._untrained_hash}-{seed}")
 
@@ -82,8 +94,15 @@ class RayOutlet:
     def totals(self, totals: Sequence[Incident]) -> None:
         set_totals(self.spec.folder, totals)
 
-    def report(self, step: int, latest: Mapping[int, Mapping[str, Any]]) -> None:
-        _report(self.spec, step, self.steps, latest)
+    def report(
+        self,
+        step: int,
+        latest: Mapping[int, Mapping[str, Any]],
+        collapsed: Mapping[int, Collapse],
+    ) -> None:
+        ends = {seed: asdict(collapse) for seed, collapse in collapsed.items()}
+        extra = {COLLAPSED: json.dumps(ends)} if ends else {}
+        _report(self.spec, step, self.steps, latest, extra)
 
 
 class FunctionOutlet:
@@ -104,7 +123,11 @@ class FunctionOutlet:
 
 
 def _report(
-    spec: TrialSpec, step: int, steps: int, latest: Mapping[int, Mapping[str, Any]]
+    spec: TrialSpec,
+    step: int,
+    steps: int,
+    latest: Mapping[int, Mapping[str, Any]],
+    extra: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     import ray.train
 
@@ -112,7 +135,7 @@ def _report(
     report: dict[str, Any] = {STEP: step, "steps": steps, "seeds": json.dumps(latest)}
     # Without a checkpoint: Ray Train copies those file by file, may drop the newest when a
     # worker dies, and its list of them can be torn or name one that is gone.
-    ray.train.report(report | incidents_report(spec))
+    ray.train.report({**report, **extra, **incidents_report(spec)})
 
 
 def incidents_report(spec: TrialSpec) -> dict[str, str]:

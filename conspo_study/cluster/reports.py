@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from conspo_study.cluster.outlet import INCIDENTS, STEP
+from conspo_study.cluster.outlet import COLLAPSED, INCIDENTS, STEP
 from conspo_study.files import finite
-from conspo_study.records import is_number
+from conspo_study.records import Collapse, is_number
 from conspo_study.search import Suggestion
 
 
@@ -21,6 +21,8 @@ class Report:
     steps: int
     seeds: Mapping[str, Mapping[str, Any]]
     """The metrics by seed."""
+    collapsed: Mapping[str, Collapse]
+    """The seeds that have collapsed."""
 
     def data(self) -> dict[str, Any]:
         """The report for the log, which is strict JSON: non-finite numbers become null."""
@@ -31,7 +33,13 @@ class Report:
             "steps": self.steps,
             "seeds": finite(self.seeds),
             "tokens_per_s": sum(known) / len(known) if known else None,
+            **collapses(self.collapsed),
         }
+
+
+def collapses(collapsed: Mapping[str, Collapse]) -> dict[str, Any]:
+    """The part of an event that names the seeds that have collapsed; empty where none has."""
+    return {"collapsed": {s: asdict(end) for s, end in collapsed.items()}} if collapsed else {}
 
 
 def checked_report(result: Mapping[str, Any], suggestion: Suggestion) -> Report:
@@ -39,10 +47,16 @@ def checked_report(result: Mapping[str, Any], suggestion: Suggestion) -> Report:
     step, steps, seeds = result[STEP], result["steps"], json.loads(result["seeds"])
     if steps != suggestion.config.train.steps or step not in range(steps + 1):
         raise ValueError(f"step {step!r} of {steps!r}")
-    unknown = seeds.keys() - set(map(str, suggestion.seeds))
-    if unknown or not all(isinstance(metrics, dict) for metrics in seeds.values()):
+    expected = set(map(str, suggestion.seeds))
+    if seeds.keys() - expected or not all(isinstance(metrics, dict) for metrics in seeds.values()):
         raise ValueError(f"metrics of the seeds {', '.join(seeds)}")
-    return Report(step, steps, seeds)
+    collapsed = {
+        seed: Collapse(int(end["step"]), str(end["cause"]))
+        for seed, end in json.loads(result.get(COLLAPSED, "{}")).items()
+    }
+    if collapsed.keys() - expected or not all(0 < c.step <= step for c in collapsed.values()):
+        raise ValueError(f"collapses of the seeds {', '.join(collapsed)} up to step {step}")
+    return Report(step, steps, seeds, collapsed)
 
 
 def reported_incidents(result: Mapping[str, Any]) -> list[dict[str, Any]]:

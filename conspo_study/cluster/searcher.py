@@ -18,7 +18,7 @@ from ray.tune.search import Searcher
 from conspo_study.cluster.failures import DISK_FULL
 from conspo_study.cluster.head import head_answers
 from conspo_study.cluster.outlet import STEP
-from conspo_study.cluster.reports import checked_report, reported_incidents
+from conspo_study.cluster.reports import checked_report, collapses, reported_incidents
 from conspo_study.cluster.restarts import Restarts
 from conspo_study.cluster.trial import DETAILS, FAILURE, MACHINE
 from conspo_study.cluster.trial_spec import TrialSpec
@@ -26,7 +26,7 @@ from conspo_study.definition import StudyDefinition
 from conspo_study.definition.foreign_code import imports_of
 from conspo_study.files import make_folders, write_atomic, write_json_atomic
 from conspo_study.processes import interrupts
-from conspo_study.records import EventKind, written_bar
+from conspo_study.records import Collapse, EventKind, written_bar
 from conspo_study.results import names
 from conspo_study.results.incidents import (
     Incident,
@@ -48,6 +48,8 @@ class _Running:
     """Of its latest report."""
     seeds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The metrics by seed of its latest report, unchecked."""
+    collapsed: Mapping[str, Collapse] = field(default_factory=dict)
+    """The seeds that have collapsed, by its latest report."""
     failure: str = ""
     """The whole cause."""
     details: str = ""
@@ -154,13 +156,14 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         elif report.step > running.step:
             # Tune repeats the last report at the end, workers repeat steps after a restart.
             running.step, running.seeds = report.step, report.seeds
+            running.collapsed = report.collapsed
             self.search.reported(trial, report.data())
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Log how the trial ended: finished, stopped at a bar, or failed and why. The end of one
-        that names no cause is kept until it is known whether the machine still stands."""
+        """Log how the trial ended: finished, collapsed, stopped at a bar, or failed and why. The
+        end of one that names no cause is kept until it is known whether the machine is there."""
         if result and (FAILURE in result or STEP in result):
             self.on_trial_result(trial_id, result)
         running = self._running.pop(trial_id)
@@ -233,7 +236,10 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
         }
         whole = running.step == suggestion.config.train.steps
         kind = EventKind.FINISHED if whole else EventKind.PRUNED
-        return kind, {"value": value, "values": values, **({"also": also} if also else {})}
+        if whole and len(running.collapsed) == len(suggestion.seeds):
+            kind = EventKind.COLLAPSED
+        ended = {"value": value, "values": values, **({"also": also} if also else {})}
+        return kind, ended | collapses(running.collapsed)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the log is the state."""

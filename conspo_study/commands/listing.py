@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from conspo_study.records import StudyError, TrialState
+from conspo_study.records import StudyError
 from conspo_study.results.folder import read_definition, read_table
 from conspo_study.results.lease import read_lease
 from conspo_study.results.names import DEFINITION, LEASE, LOG
@@ -29,7 +29,7 @@ class Entry:
     state: str
     """running, ended, stopped, damaged; `elsewhere` with a driver on another host."""
     trials: str
-    """Finished trials of the budget."""
+    """Trials with a result, of the budget."""
     best: str
     changed: float
     """When the log was last written to, in seconds since 1970."""
@@ -84,7 +84,7 @@ def entry_of(folder: Path) -> Entry:
         return Entry(folder, "damaged", "", "", changed, printable(f"{where}{problem}"))
     ended = table.finished and budget <= max(len(table.rows), table.trials or 0)
     value = "" if best is None or best.value is None else f"{best.value:.3f}"
-    trials = f"{table.counts[TrialState.FINISHED]} of {budget}"
+    trials = f"{table.with_result} of {budget}"
     return Entry(folder, _state(folder, ended), trials, value, changed)
 
 

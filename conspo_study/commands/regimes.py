@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Map(Verb):
-    """Draw objectives over off-policyness: one map of one or several studies.
+    """Map objectives over off-policyness, from one study or several.
 
         conspo map results/regime_map
         conspo map results/regime_map_E1 results/regime_map_E16 --out map
@@ -33,8 +33,8 @@ class Map(Verb):
     """Results directories, one or several."""
     out: OptionalPath = None
     """Folder to write to; several studies need one. Else the results directory."""
-    reference: Names = ()
-    """What the others are compared with; else linear and GRPO."""
+    minus: Names = ()
+    """Objectives to compare the others with; else linear and GRPO."""
     margin: Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint="")] = None
     """Differences below it do not matter; else 0.02 (2 points) of an accuracy."""
     again: OptionalPath = None
@@ -52,7 +52,7 @@ class Map(Verb):
         made = print_map(
             self.folders,
             self.out or self.folders[0],
-            references=joined(self.reference),
+            references=joined(self.minus),
             margin=self.margin,
             again=self.again,
         )

@@ -121,13 +121,14 @@ class UpdateConfig(Stage):
     the first update, when both have the same weights; a larger one ends the trial. None: 0.1 where
     both compute in float32, 20 where one computes in half precision."""
     max_skipped_steps: int = Field(3, ge=1)
-    """Consecutive steps with a non-finite gradient after which a run fails as diverged."""
+    """Consecutive steps with a non-finite gradient after which a seed has collapsed, or fails if no
+    step was ever applied."""
 
 
 class EvaluationConfig(Stage):
     """Measurements on held-out problems, before, during and after training."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("reward", "threshold")
+    LATER: ClassVar[tuple[str, ...]] = ("reward", "threshold", "final_problems")
 
     sets: tuple[str, ...] = ("chain/easy", "chain/medium", "chain/hard", "chain/ood")
     """Evaluation sets: levels of a generated task, benchmarks such as `aime24`, or paths of
@@ -143,6 +144,9 @@ class EvaluationConfig(Stage):
     without `{split}` in its path serves as a whole for both."""
     problems_per_set: int = Field(96, ge=1)
     """Maximum number of problems evaluated per set."""
+    final_problems: int | None = Field(None, ge=1)
+    """Maximum number of problems per tracked set in the last evaluation, whose values decide; those
+    of the evaluations before are the first of them. None: `problems_per_set`."""
     samples: int = Field(8, ge=1)
     """Responses sampled per problem: the k of avg@k, pass@k and maj@k."""
     samples_of: dict[str, int] = Field(default_factory=dict)
@@ -188,6 +192,11 @@ class EvaluationConfig(Stage):
             )
         if any(k < 1 for k in self.samples_of.values()):
             raise ValueError("samples_of must give every set at least one sample")
+        if self.final_problems is not None and self.final_problems < self.problems_per_set:
+            raise ValueError(
+                f"final_problems is {self.final_problems}, fewer than the {self.problems_per_set} "
+                "of problems_per_set: raise it, or leave it out"
+            )
         return self
 
     @property
@@ -198,6 +207,11 @@ class EvaluationConfig(Stage):
     def samples_for(self, name: str) -> int:
         """Responses sampled per problem of set `name`."""
         return self.samples_of.get(name, self.samples)
+
+    def problems_for(self, name: str, last: bool) -> int:
+        """Maximum number of problems evaluated of set `name`. last: after the last step."""
+        more = self.final_problems if last and name in self.tracked_sets else None
+        return more or self.problems_per_set
 
     @property
     def tracked_sets(self) -> tuple[str, ...]:

@@ -87,6 +87,6 @@ class GeneratedTask:
         if len(problems) < count:
             raise ValueError(
                 f"{self.name}/{level} has about {len(problems)} problems in split {split!r}, fewer "
-                f"than the {count} requested: lower evaluation.problems_per_set"
+                f"than the {count} requested: lower evaluation.problems_per_set or final_problems"
             )
         return list(problems.values())

@@ -47,12 +47,15 @@ def training_stream(data: DataConfig, evaluation: EvaluationConfig, seed: int) -
 
 
 def evaluation_sets(data: DataConfig, evaluation: EvaluationConfig) -> dict[str, list[Problem]]:
-    """The problems of each configured set, at most `problems_per_set`, by the set's name.
+    """The problems of each configured set that are evaluated after the last step, by the set's
+    name; other evaluations take the first of them (`EvaluationConfig.problems_for`).
 
     Raises ProblemFileError for an unusable file, ValueError for an unknown level.
     """
-    most = evaluation.problems_per_set
-    return {name: _whole_set(name, data, evaluation)[:most] for name in evaluation.names}
+    return {
+        name: _whole_set(name, data, evaluation)[: evaluation.problems_for(name, last=True)]
+        for name in evaluation.names
+    }
 
 
 def all_problems(data: DataConfig, evaluation: EvaluationConfig) -> list[Problem]:
@@ -118,7 +121,8 @@ def _whole_set(name: str, data: DataConfig, evaluation: EvaluationConfig) -> lis
     if not is_generated(source):
         return load_set(source, data).problems
     task, _, level = source.removesuffix(" (test)").partition("/")
-    return _TASKS[task].evaluation_problems(level, evaluation.split, evaluation.problems_per_set)
+    count = evaluation.problems_for(name, last=True)
+    return _TASKS[task].evaluation_problems(level, evaluation.split, count)
 
 
 def _both_splits(

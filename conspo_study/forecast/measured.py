@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from conspo_study.config import RunConfig
-from conspo_study.forecast.responses import evaluated_per_run
+from conspo_study.forecast.responses import evaluated_last, evaluated_per_run
 from conspo_study.text import counted, duration
 
 
@@ -18,7 +18,7 @@ class Measured:
     step_s: float
     """Median of the steps with an update, but for the first, which prepares what later ones use."""
     evaluation_s: float
-    """Of one evaluation of all sets."""
+    """Of the evaluation after the last step, of all sets."""
     start_s: float
     """Of the trial, beside steps and evaluations."""
     peak_gib: float
@@ -26,9 +26,7 @@ class Measured:
 
     def trial_seconds(self, run: RunConfig, seeds: int) -> float:
         """Wall time in seconds of a trial that is not stopped; its seeds take turns."""
-        once = run.evaluation.model_copy(update={"every": run.train.steps})
-        whole = evaluated_per_run(run.model_copy(update={"evaluation": once})) / 2
-        tested = self.evaluation_s * evaluated_per_run(run) / whole
+        tested = self.evaluation_s * evaluated_per_run(run) / evaluated_last(run)
         return self.start_s + seeds * (run.train.steps * self.step_s + tested)
 
     def line(self) -> str:

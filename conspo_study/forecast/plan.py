@@ -330,7 +330,9 @@ def _stage(batch: Batch, spread: PairedSpread | None, family: Family) -> Stage:
 
 def _assumed_spread(study: StudyDefinition) -> PairedSpread | None:
     run = study.built_in
-    measured = (run.policy.model, study.metric, run.evaluation.problems_per_set)
+    name = study.metric.removeprefix("eval/").rpartition("/")[0]
+    problems = run.evaluation.problems_for(name, last=True)
+    measured = (run.policy.model, study.metric, problems)
     if measured == (EMBEDDED, ASSUMED_METRIC, ASSUMED_PROBLEMS):
         return PairedSpread(ASSUMED_SD, "an assumption, from earlier studies of the embedded model")
     return None

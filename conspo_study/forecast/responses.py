@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -41,8 +41,8 @@ def draws(run: RunConfig) -> list[Draw]:
     rollout, settings, workers = run.rollout, run.evaluation, run.train.workers
     prompts = rollout.prompts_per_step // workers
     found = [Draw("training", prompts, rollout.group_size, rollout.max_new_tokens, run.train.steps)]
-    for name, times in evaluations_of(run).items():
-        share = -(-problems_of(name, settings) // workers)
+    for name, problems, times in _evaluated(run):
+        share = -(-problems // workers)
         limit = settings.max_new_tokens
         found.append(Draw(name, share, settings.samples_for(name), limit, times))
         if settings.greedy:
@@ -50,11 +50,19 @@ def draws(run: RunConfig) -> list[Draw]:
     return found
 
 
-def evaluations_of(run: RunConfig) -> dict[str, int]:
-    """How often each set is evaluated in the run of one seed, before training included."""
+def _evaluated(run: RunConfig) -> Iterator[tuple[str, int, int]]:
+    """Each set with a number of problems and how often so many are evaluated in the run of one
+    seed, before training included."""
     ends, between = evaluation_steps(run)
     settings = run.evaluation
-    return {name: ends + between * (name in settings.tracked_sets) for name in settings.names}
+    for name in settings.names:
+        times = ends + between * (name in settings.tracked_sets)
+        often, once = (problems_of(name, settings, last) for last in (False, True))
+        if often == once:
+            yield name, once, times
+        else:
+            yield name, often, times - 1
+            yield name, once, 1
 
 
 def evaluation_steps(run: RunConfig) -> tuple[int, int]:
@@ -64,15 +72,29 @@ def evaluation_steps(run: RunConfig) -> tuple[int, int]:
 
 def evaluated_per_run(run: RunConfig) -> int:
     """Number of responses of all evaluations of one seed, the one before training included."""
-    settings = run.evaluation
     return sum(
-        count * problems_of(name, settings) * (settings.samples_for(name) + int(settings.greedy))
-        for name, count in evaluations_of(run).items()
+        times * problems * _per_problem(name, run.evaluation)
+        for name, problems, times in _evaluated(run)
     )
 
 
-def problems_of(name: str, settings: EvaluationConfig) -> int:
-    """Number of problems of a set that are evaluated; an upper bound for a file of unknown size."""
-    known = NAMED.get(settings.source(name))
-    rows = settings.problems_per_set if known is None else known.rows
-    return min(rows, settings.problems_per_set)
+def evaluated_last(run: RunConfig) -> int:
+    """Number of responses of the evaluation of one seed after the last step."""
+    settings = run.evaluation
+    return sum(
+        problems_of(name, settings, last=True) * _per_problem(name, settings)
+        for name in settings.names
+    )
+
+
+def problems_of(name: str, settings: EvaluationConfig, last: bool) -> int:
+    """Number of problems of a set that are evaluated; an upper bound for a file of unknown size.
+
+    last: after the last step, where there may be more.
+    """
+    known, most = NAMED.get(settings.source(name)), settings.problems_for(name, last)
+    return most if known is None else min(known.rows, most)
+
+
+def _per_problem(name: str, settings: EvaluationConfig) -> int:
+    return settings.samples_for(name) + int(settings.greedy)

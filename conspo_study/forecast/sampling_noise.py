@@ -45,12 +45,13 @@ class SamplingNoise:
 
 
 def sampling_noise(study: StudyDefinition) -> SamplingNoise | None:
-    """The noise of the study's metric; None if that is no accuracy over samples, and for the
-    embedded model, whose spread is known better."""
+    """The noise of the study's metric at the last step; None if that is no accuracy over samples,
+    and for the embedded model, whose spread on `problems_per_set` problems is known better."""
     settings = study.built_in.evaluation
     name, _, kind = study.metric.removeprefix("eval/").rpartition("/")
-    if study.built_in.policy.model == EMBEDDED or name not in settings.names or "avg@" not in kind:
+    known = study.built_in.policy.model == EMBEDDED and settings.final_problems is None
+    if known or name not in settings.names or "avg@" not in kind:
         return None
-    problems, samples = problems_of(name, settings), settings.samples_for(name)
+    problems, samples = problems_of(name, settings, last=True), settings.samples_for(name)
     sd = math.sqrt(2 * _MEAN_VARIANCE / (problems * samples))
     return SamplingNoise(sd, problems, samples)

@@ -12,7 +12,14 @@ from conspo_study.records.bars import (
     written_bar,
 )
 from conspo_study.records.bounds import decided_name, is_decided_name, undecided_name
-from conspo_study.records.events import EventKind, StudyError, TrialEvent, TrialRole, TrialState
+from conspo_study.records.events import (
+    Collapse,
+    EventKind,
+    StudyError,
+    TrialEvent,
+    TrialRole,
+    TrialState,
+)
 from conspo_study.records.metrics import (
     Angle,
     Correlation,
@@ -47,6 +54,7 @@ __all__ = [
     "Angle",
     "Answered",
     "Bar",
+    "Collapse",
     "Correlation",
     "CreditRow",
     "EvalRow",

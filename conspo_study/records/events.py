@@ -15,6 +15,9 @@ class EventKind(StrEnum):
     STARTED = "started"
     REPORTED = "reported"
     FINISHED = "finished"
+    """At its last step; `collapsed` names the seeds, not all of them, that collapsed before."""
+    COLLAPSED = "collapsed"
+    """At its last step, which no seed was trained to: all of them had collapsed."""
     PRUNED = "pruned"
     FAILED = "failed"
     INCIDENT = "incident"
@@ -37,13 +40,31 @@ class TrialState(StrEnum):
     WAITING = "waiting"
     RUNNING = "running"
     FINISHED = "finished"
+    COLLAPSED = "collapsed"
+    """All of its seeds collapsed; it has values as a finished one has."""
     PRUNED = "pruned"
     FAILED = "failed"
 
     @property
     def ended(self) -> bool:
         """True if the trial will not run again."""
-        return self in (TrialState.FINISHED, TrialState.PRUNED, TrialState.FAILED)
+        return self.has_result or self in (TrialState.PRUNED, TrialState.FAILED)
+
+    @property
+    def has_result(self) -> bool:
+        """True if the trial came to its last step: its values compare with those of others."""
+        return self in (TrialState.FINISHED, TrialState.COLLAPSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Collapse:
+    """The end of a seed's training before its last step by training itself: gradients or logits
+    that are non-finite, or answers that leave nothing to learn from."""
+
+    step: int
+    """Training step, from 1, at which it stopped."""
+    cause: str
+    """Untrusted text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ _STATES = {
     TrialState.WAITING: "WAITING",
     TrialState.RUNNING: "RUNNING",
     TrialState.FINISHED: "COMPLETE",
+    TrialState.COLLAPSED: "COMPLETE",
     TrialState.PRUNED: "PRUNED",
     TrialState.FAILED: "FAIL",
 }
@@ -108,7 +109,7 @@ def _frozen(
     values = None
     if row.state is TrialState.PRUNED and row.value is not None and not also:
         curve = {**curve, row.step: row.value}
-    if row.state is TrialState.FINISHED:
+    if row.state.has_result:
         values = _values(row, also)
         if values is None:
             # Optuna would compare it with the others.
@@ -152,6 +153,7 @@ def _attributes(row: TrialRow) -> dict[str, Any]:
         "trial": row.id,
         "label": row.label,
         "cause": row.cause,
+        "collapsed": _by_seed(row.collapsed),
         "seeds": list(row.seeds),
         "config_hash": row.config_hash,
         "last_step": row.step,

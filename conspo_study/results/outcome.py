@@ -24,7 +24,7 @@ def failure_lines(folder: Path, table: StudyTable) -> list[str]:
     lines = []
     first = f"; first cause: {_cause(folder, failed[0])}" if failed else ""
     ended = all(row.state.ended for row in rows)
-    if rows and not table.counts[TrialState.FINISHED] and (failed or ended):
+    if rows and not table.with_result and (failed or ended):
         counts = ", ".join(f"{count} {state}" for state, count in table.counts.items() if count)
         lines.append(f"No trial finished: {counts}{first}")
     elif failed:
@@ -92,7 +92,10 @@ def _lacking(own: Path, row: TrialRow, every: int | None, count_rows: bool) -> I
         if not steps.is_file():
             yield f"{own.name}/{STEPS}"
         elif count_rows:
-            found, wanted = stored_lines(steps).count(b"\n"), row.step * len(seeds)
+            # A collapsed seed has no rows after its last step, of which it may have none.
+            last = {seed: at - 1 for seed, at in row.collapsed.items()}
+            wanted = sum(min(row.step, last.get(seed, row.step)) for seed in seeds)
+            found = stored_lines(steps).count(b"\n")
             if found < wanted:
                 yield f"{wanted - found} of {wanted} rows of {own.name}/{STEPS}"
     if every:

@@ -24,7 +24,7 @@ from conspo_study.results.lines import (
 from conspo_study.results.reading import stored_lines
 from conspo_study.results.table import StudyTable, TableBuilder
 
-_ENDS = (EventKind.FINISHED, EventKind.PRUNED, EventKind.FAILED)
+_ENDS = (EventKind.FINISHED, EventKind.COLLAPSED, EventKind.PRUNED, EventKind.FAILED)
 
 
 @dataclass(frozen=True, slots=True)

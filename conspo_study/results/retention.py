@@ -33,7 +33,12 @@ SHARE = 0.5
 LOOK_S = 2.0
 """Between two looks for trials that have ended."""
 _END_S = 60.0
-_RANK = {TrialState.FAILED: 0, TrialState.PRUNED: 1, TrialState.FINISHED: 2}
+_RANK = {
+    TrialState.FAILED: 0,
+    TrialState.COLLAPSED: 1,
+    TrialState.PRUNED: 2,
+    TrialState.FINISHED: 3,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,4 +206,4 @@ def _worth(row: TrialRow, direction: Literal["max", "min"]) -> tuple[int, float,
     """Sorts the trial that can best be done without first."""
     value = row.value if row.value is not None else float("-inf")
     good = value if direction == "max" or row.value is None else -value
-    return _RANK.get(row.state, 3), good, row.id
+    return _RANK.get(row.state, len(_RANK)), good, row.id

@@ -140,6 +140,8 @@ def read_eval_table(folder: Path, chosen: Collection[tuple[int, int]] | None = N
     return _FILES.read(eval_path(folder, *pair) for pair in chosen)
 
 
-def read_eval_rows(folder: Path) -> list[EvalRow]:
-    """All evaluations of the trial in `folder`, as `read_eval_table`."""
-    return [EvalRow(**row) for row in read_eval_table(folder).to_pylist()]
+def read_eval_rows(
+    folder: Path, chosen: Collection[tuple[int, int]] | None = None
+) -> list[EvalRow]:
+    """Evaluations of the trial in `folder`, as `read_eval_table`."""
+    return [EvalRow(**row) for row in read_eval_table(folder, chosen).to_pylist()]

@@ -7,10 +7,19 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any, Literal
 
-from conspo_study.records import Bar, EventKind, TrialEvent, TrialRole, TrialState, read_bar
+from conspo_study.records import (
+    Bar,
+    Collapse,
+    EventKind,
+    TrialEvent,
+    TrialRole,
+    TrialState,
+    read_bar,
+)
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.text import printable, setting_text
 
@@ -58,6 +67,11 @@ class TrialRow:
     """Last reported value of each metric per seed."""
     cause: str = ""
     """Why the trial failed. Untrusted text."""
+    collapses: Mapping[int, Collapse] = field(default_factory=dict)
+    """The seeds that stopped at a collapse, also of a trial that runs; their values are those of
+    their policies as they were then."""
+    untrained: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    """What each seed reported at step 0; empty where nothing was measured there."""
     machine: bool = False
     """Whether the machine made it fail, so that it may be tried again."""
     incidents: Mapping[str, int] = field(default_factory=dict)
@@ -74,6 +88,11 @@ class TrialRow:
     def spread(self) -> float | None:
         """Sample standard deviation over seeds; None for fewer than two."""
         return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
+
+    @property
+    def collapsed(self) -> dict[int, int]:
+        """The step at which each seed that has collapsed stopped."""
+        return {seed: collapse.step for seed, collapse in self.collapses.items()}
 
     @property
     def missing_seeds(self) -> tuple[int, ...]:
@@ -112,6 +131,11 @@ class StudyTable:
         return {state: found[state] for state in TrialState}
 
     @property
+    def with_result(self) -> int:
+        """Search trials that came to their last step, finished or collapsed."""
+        return sum(row.state.has_result for row in self.rows)
+
+    @property
     def all_incidents(self) -> dict[str, int]:
         """Absorbed failures of the study and of all its trials, by type."""
         total = Counter(self.incidents)
@@ -128,7 +152,8 @@ class StudyTable:
         return {row.id: row for row in self.all_rows}
 
     def best(self, direction: Literal["max", "min"] = "max") -> TrialRow | None:
-        """The finished trial with the best mean over all its seeds; ties go to the smaller id.
+        """The trial with a result that has the best mean over all its seeds; ties go to the smaller
+        id.
 
         Pruned and failed trials never win, nor does one that lacks the value of a seed.
         """
@@ -136,7 +161,7 @@ class StudyTable:
         ranked = [
             (sign * row.value, row.id, row)
             for row in self.rows
-            if row.state is TrialState.FINISHED and row.value is not None and not row.missing_seeds
+            if row.state.has_result and row.value is not None and not row.missing_seeds
         ]
         return min(ranked)[2] if ranked else None
 
@@ -259,7 +284,7 @@ def _identity(row: TrialRow) -> tuple[Any, ...]:
 def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialRow:
     if kind is EventKind.INCIDENT:
         return replace(row, incidents=_counted(row.incidents, data))
-    if row.state is TrialState.FINISHED:
+    if row.state.has_result:
         # Its value may already have been used: the first end stands.
         return row
     if kind is EventKind.STARTED:
@@ -268,6 +293,7 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
             state=TrialState.RUNNING,
             cause="",
             machine=False,
+            collapses={},
             values={},
             also={},
             recorded_value=None,
@@ -286,6 +312,7 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
         recorded_value=_number(data.get("value")),
         cause=cause,
         machine=kind is EventKind.FAILED and _is_of_the_machine(data, cause),
+        collapses=_collapses(data) or row.collapses,
         wall_s=_number(data.get("wall_s")),
     )
 
@@ -300,8 +327,32 @@ def _reported(row: TrialRow, data: Mapping[str, Any]) -> TrialRow:
         steps=_step(data["steps"]) if "steps" in data else row.steps,
         metrics=_numbers(data.get("metrics", {})),
         seed_metrics=seeds,
+        collapses=_collapses(data),
+        untrained=_shared(seeds) if data.get("step") == 0 else row.untrained,
         tokens_per_s=_number(data.get("tokens_per_s")),
     )
+
+
+def _collapses(data: Mapping[str, Any]) -> dict[int, Collapse]:
+    """The collapses that an event names."""
+    return {
+        _seed(seed): Collapse(_step(end["step"]), str(end.get("cause", "")))
+        for seed, end in (data.get("collapsed") or {}).items()
+    }
+
+
+def _shared(seeds: Mapping[int, Mapping[str, float]]) -> dict[int, Mapping[str, float]]:
+    """Metrics by seed that are kept once however many trials report the same: trials of one policy
+    have the evaluation of the untrained one in common."""
+    return {
+        seed: _kept_once(tuple((n, v) for n, v in metrics.items() if not n.startswith("time/")))
+        for seed, metrics in seeds.items()
+    }
+
+
+@lru_cache(maxsize=1024)
+def _kept_once(metrics: tuple[tuple[str, float], ...]) -> Mapping[str, float]:
+    return MappingProxyType(dict(metrics))
 
 
 def _counted(incidents: Mapping[str, int], data: Mapping[str, Any]) -> dict[str, int]:

@@ -43,7 +43,7 @@ class Outcome:
     trials: int = 0
     """Budget of the search."""
     finished: int = 0
-    """Trials of the search that ran to their end."""
+    """Trials of the search that came to their last step, collapsed ones included."""
     failed: tuple[str, ...] = ()
     """Trials, confirmations included, that failed."""
     failed_by_machine: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ def outcome_of(folder: Path, table: StudyTable, trials: int, **how: Any) -> Outc
     return Outcome(
         folder,
         trials=trials,
-        finished=table.counts[TrialState.FINISHED],
+        finished=table.with_result,
         failed=tuple(row.id for row in table.all_rows if row.state is TrialState.FAILED),
         failed_by_machine=tuple(row.id for row in table.all_rows if row.machine),
         used_up=used_up(table, trials),

@@ -15,6 +15,7 @@ from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import confirmation_batch
 from conspo_study.processes import interrupts
 from conspo_study.records import TrialState
+from conspo_study.results.collapse import CollapseRate, collapse_rate
 from conspo_study.results.table import StudyTable, TrialRow, settings_of
 from conspo_study.results.undecided import value_without_undecided
 from conspo_study.terminal.activity import Doing, as_reported
@@ -24,6 +25,7 @@ STYLES = {
     TrialState.WAITING: "dim",
     TrialState.RUNNING: "cyan",
     TrialState.FINISHED: "green",
+    TrialState.COLLAPSED: "magenta",
     TrialState.PRUNED: "yellow",
     TrialState.FAILED: "red",
 }
@@ -86,6 +88,8 @@ class View:
     def _cells(self, row: TrialRow, width: int) -> dict[str, Text]:
         doing = self.doing(row) if row.state is TrialState.RUNNING else None
         state = Text(row.state.value, style=STYLES[row.state])
+        if row.state.ended and (collapsed := str(self._collapsed(row))):
+            state.append(f", {collapsed} collapsed", style=STYLES[TrialState.COLLAPSED])
         if doing is not None:
             time_of_it = "" if doing.seconds is None else f" {duration(doing.seconds)}"
             state = Text(f"{doing.doing}{time_of_it}", style=_DOING_STYLES[doing.doing])
@@ -128,8 +132,13 @@ class View:
             decided = value_without_undecided(row, self.study.metric)
             if decided is not None:
                 value += f" ({decided:.3f} without undecided responses)"
-            return f"{head}: {value} at step {row.step}{after}"
+            rate = self._collapsed(row)
+            first = f", {rate.sentence} ({rate.reasons[0]})" if rate.seeds else ""
+            return f"{head}: {value} at step {row.step}{after}{first}"
         return head
+
+    def _collapsed(self, row: TrialRow) -> CollapseRate:
+        return collapse_rate(row, self.study.metric, self.study.direction)
 
     def summary(self, table: StudyTable) -> str:
         """The study's progress, in one line."""

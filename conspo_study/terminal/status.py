@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from conspo_study.records import EventKind, StudyError, TrialState
+from conspo_study.results.collapse import collapse_rate
 from conspo_study.results.folder import read_events
 from conspo_study.results.lease import beats, read_lease
 from conspo_study.results.log import LoggedEvent
@@ -86,6 +87,8 @@ class Status:
     open: tuple[Progress, ...]
     failed: Mapping[str, str]
     """Trial -> step and cause, in one line."""
+    collapsed: Mapping[str, str]
+    """Trial -> how many of its seeds collapsed, and of what."""
     missing: tuple[str, ...]
     """Files that are missing or cannot be read, and what to restore."""
     incidents: Mapping[str, int]
@@ -112,6 +115,7 @@ class Status:
         facts += [("space", self.used_up)] if self.used_up else []
         facts += [("open", _progress(trial)) for trial in self.open]
         facts += [("failed", f"{trial} at {cause}") for trial, cause in self.failed.items()]
+        facts += [("collapsed", f"{trial}: {what}") for trial, what in self.collapsed.items()]
         incidents = ", ".join(f"{count} x {kind}" for kind, count in self.incidents.items())
         facts += [("incidents", f"{incidents}, all recovered")] if incidents else []
         facts += [("best", f"{_measured(self.best)}  by {self.metric}")] if self.best else []
@@ -153,6 +157,7 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
             for row in rows
             if row.state is TrialState.FAILED
         },
+        collapsed={row.id: text for row in rows if (text := _collapsed(row, definition))},
         incidents=table.all_incidents,
         missing=(
             *problems,
@@ -210,6 +215,12 @@ def _seconds_left(row: TrialRow, events: Sequence[LoggedEvent]) -> float | None:
             moment = datetime.fromisoformat(logged.time).timestamp()
             reports.append((moment, int(logged.event.data.get("step", 0))))
     return seconds_left(row, reports[0], reports[-1]) if reports else None
+
+
+def _collapsed(row: TrialRow, definition: Mapping[str, Any]) -> str:
+    metric, direction = (str(definition.get(name, "")) for name in ("metric", "direction"))
+    rate = collapse_rate(row, metric, direction or "max")
+    return f"{rate.sentence}: {'; '.join(rate.reasons)}"[:_LONGEST_CAUSE] if rate.seeds else ""
 
 
 def _measurement(row: TrialRow, definition: Mapping[str, Any]) -> Measured:

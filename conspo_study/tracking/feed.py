@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind, TrialState
+from conspo_study.results.collapse import collapse_rate
 from conspo_study.results.names import CONFIG, LOG, STEPS, trial_folder
 from conspo_study.results.reading import stored_object
 from conspo_study.results.rows import eval_path
@@ -76,6 +77,8 @@ class _Trial:
         self._every = _whole(config, "evaluation", "every")
         self._steps = _whole(config, "train", "steps")
         self._reported = -1
+        self._metric = str(stored.definition["metric"])
+        self._direction = str(stored.definition.get("direction", "max"))
         self._seeds = {
             seed: _Seed(
                 Run(
@@ -118,9 +121,17 @@ class _Trial:
             raise ValueError(f"{self._rows.path} cannot be read: {reason(error)}") from error
         self.told = row.state.ended
         return [
-            News(one.run, one.take(self._ready), _ending(row, seed) if self.told else None)
+            News(one.run, one.take(self._ready), self._ending(row, seed) if self.told else None)
             for seed, one in self._seeds.items()
         ]
+
+    def _ending(self, row: TrialRow, seed: int) -> Ending:
+        state, cause = row.state, row.cause
+        rate = collapse_rate(row, self._metric, self._direction)
+        if seed in rate.seeds and state is not TrialState.FAILED:
+            state, cause = TrialState.COLLAPSED, rate.reasons[rate.seeds.index(seed)]
+        incidents = sum(row.incidents.values())
+        return Ending(state, row.step, row.values.get(seed), cause, row.wall_s, incidents)
 
     def _ready(self, step: int) -> bool:
         """Whether all of a step is here: an evaluation arrives after the row of its step."""
@@ -189,9 +200,3 @@ def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def _tag(metric: str) -> str:
     return metric if "/" in metric else f"train/{metric}"
-
-
-def _ending(row: TrialRow, seed: int) -> Ending:
-    incidents = sum(row.incidents.values())
-    value = row.values.get(seed)
-    return Ending(row.state, row.step, value, row.cause, row.wall_s, incidents)

@@ -64,11 +64,12 @@ class Ending:
     """How a trial ended."""
 
     state: TrialState
+    """Of the trial; `COLLAPSED` for a seed that collapsed, whatever became of the others."""
     step: int
     value: float | None
     """Of the study's metric, for the run's seed."""
     cause: str = ""
-    """Why it failed. Untrusted text."""
+    """Why it failed, or how the seed collapsed. Untrusted text."""
     wall_s: float | None = None
     incidents: int = 0
     """Failures from which the trial recovered."""

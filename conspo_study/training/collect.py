@@ -7,7 +7,9 @@ the step before it, from the weights as they are then: vLLM draws them while the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from conspo_study.rollout.groups import GroupCounts, form_groups
 from conspo_study.rollout.metrics import rollout_metrics
 from conspo_study.seeds import derive_seed
 from conspo_study.training.clock import Clock
+from conspo_study.training.collapse import with_finite_logits
 from conspo_study.training.kept_rollouts import Sample, kept_positions
 from conspo_study.update.errors import CheckpointError
 from conspo_study.update.world import World
@@ -92,8 +95,9 @@ class Collector:
         """The rollout batch of step `step`, from 0, refilled if configured.
 
         updates: optimiser steps that have been applied so far. clock: counts the stages; those of
-        drawing ahead count in the step that the responses are for. Raises what the engine raises,
-        and RuntimeError when the engine draws from other weights than it was given.
+        drawing ahead count in the step that the responses are for. Raises NonFiniteLogitsError, on
+        all workers, what else the engine raises, and RuntimeError when the engine draws from other
+        weights than it was given.
         """
         settings = self.config.rollout
         groups: list[Group] = []
@@ -102,11 +106,9 @@ class Collector:
         parts: dict[str, Part] = {}
         reading = kept_positions(self.config, step)
         for attempt in range(settings.refill_rounds + 1):
+            draw = partial(self._draw, step, attempt, updates, clock.device)
             with clock.apart():
-                request = self._take_ahead(step) or self._request(
-                    step, attempt, updates, clock.device
-                )
-                rollouts = self._responses(request, updates)
+                request, rollouts = with_finite_logits(self.world, draw)
             clock.include(request.clock)
             with clock.stage("reward"):
                 judgements = self._judge(request.problems, request.prompts, rollouts)
@@ -128,20 +130,29 @@ class Collector:
                 break
         following = step + 1
         if settings.ahead and following < self.config.train.steps:
+            begin = partial(self._request, following, 0, updates, clock.device)
             with clock.apart():
-                self._ahead = self._request(following, 0, updates, clock.device)
+                self._ahead = with_finite_logits(self.world, begin)
         with clock.stage("wait"):
             totals = [GroupCounts(*each) for each in self.world.gather(astuple(counts))]
         return RolloutBatch(groups[: self.share], samples, sum(totals[1:], totals[0]), parts)
 
     def settle(self) -> None:
-        """Wait for the responses that were requested ahead, so that `save` can write them."""
+        """Wait for the responses that were requested ahead, so that `save` can write them. Raises
+        NonFiniteLogitsError as `collect` does."""
         if self._ahead:
             with self._ahead.clock.stage("generate"):
-                share = self._ahead.fetch()
+                share = with_finite_logits(self.world, self._ahead.fetch)
             self._ahead.fetch = lambda: share
             gathered = self.world.gather(share)
             self._settled = [] if self.world.rank else list(chain.from_iterable(gathered))
+
+    def drop(self) -> None:
+        """Do without the responses that were requested ahead: no step will use them."""
+        if self._ahead:
+            with suppress(FloatingPointError):
+                self._ahead.fetch()  # an engine may still be drawing them
+        self._ahead = None
 
     def save(self, folder: Path) -> dict[str, int]:
         """Write the responses that `settle` has waited for into `folder`, on one worker.
@@ -193,6 +204,12 @@ class Collector:
             fetch = self.engine.begin(prompts, settings.group_size, sampling, seeds)
         clock.move(self.engine.sync_s() - sent, "generate", "sync")
         return _Request(step, first, problems, prompts, updates, fetch, clock)
+
+    def _draw(
+        self, step: int, attempt: int, updates: int, device: torch.device
+    ) -> tuple[_Request, list[tuple[Rollout, ...]]]:
+        request = self._take_ahead(step) or self._request(step, attempt, updates, device)
+        return request, self._responses(request, updates)
 
     def _take_ahead(self, step: int) -> _Request | None:
         """The request that was made ahead for this step, if there is one; only once."""

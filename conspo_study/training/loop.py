@@ -1,14 +1,15 @@
 """The training loop: data -> rollouts -> verdicts -> objective -> update -> evaluation -> results.
 
 The result of a run is a pure function of (configuration, seed). The seeds of a trial advance
-together, so that every report carries all of them and no decision rests on one seed.
+together, so that every report carries all of them and no decision rests on one seed. One that
+collapses (`training.collapse`) stops alone.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,14 +18,17 @@ import torch
 
 from conspo_study.config import RunConfig, config_hash
 from conspo_study.evaluation.metrics import evaluation_metrics
-from conspo_study.records import CreditRow, EvalRow, RolloutRow, Verdict
+from conspo_study.records import Collapse, CreditRow, EvalRow, RolloutRow, Verdict
 from conspo_study.results.incidents import Incident, IncidentType
 from conspo_study.reward import Judge, make_judge
 from conspo_study.training.allocator import keep_freed_memory
 from conspo_study.training.bars import Bars
+from conspo_study.training.collapse import collapse_at, last_of_each_set, repeated
 from conspo_study.training.engines import rollout_engines
 from conspo_study.training.seed_run import SeedRun
+from conspo_study.training.step_result import StepResult
 from conspo_study.update.checkpoint_store import CheckpointStore, Resumable
+from conspo_study.update.errors import COLLAPSES, NonFiniteLogitsError
 from conspo_study.update.world import World
 
 Metrics = dict[str, Any]
@@ -55,14 +59,19 @@ class Outlet(Protocol):
     def untrained(self, seed: int) -> list[EvalRow] | None:
         """The evaluation at step 0, if another trial of the same policy and seed has made it."""
 
+    def evaluated(self, seed: int, until: int) -> list[EvalRow]:
+        """All evaluations of a seed up to step `until` that were handed to `evaluation`."""
+
     def incident(self, incident: Incident) -> None:
         """A failure that the trial recovered from."""
 
     def totals(self, totals: Sequence[Incident]) -> None:
         """Recovered failures of the kinds that are counted, over the whole trial so far."""
 
-    def report(self, step: int, latest: dict[int, Metrics]) -> None:
-        """The latest metrics by seed."""
+    def report(
+        self, step: int, latest: dict[int, Metrics], collapsed: Mapping[int, Collapse]
+    ) -> None:
+        """The latest metrics by seed, and the seeds that have collapsed."""
 
 
 def train(
@@ -77,15 +86,17 @@ def train(
 ) -> None:
     """Train one policy per seed, from `policy_folder`, for `config.train.steps` steps.
 
-    Training ends early at the first evaluation that misses its bar. It continues from the newest
-    good checkpoint in the folder `checkpoints`, where it writes its own. On a CPU the result is bit
-    for bit that of an uninterrupted run.
+    Training ends early at the first evaluation that misses its bar, that of a seed when it
+    collapses; a trial whose seeds have all collapsed trains nothing more. It continues from the
+    newest good checkpoint in the folder `checkpoints`, where it writes its own. On a CPU the result
+    is bit for bit that of an uninterrupted run.
 
-    Raises CheckpointError when a checkpoint belongs to another run or does not fit, DivergedError
-    when gradients stay non-finite, FloatingPointError when the policy's logits are non-finite,
-    MismatchError when sampler and trainer compute different things, PolicyError and PromptRefused
-    when the model or a prompt cannot be used, NoContrastError when there is nothing to learn from,
-    EngineFailed when a generation engine and its replacement were lost, OSError for a full disk.
+    Raises CheckpointError when a checkpoint belongs to another run or does not fit, MismatchError
+    when sampler and trainer compute different things, PolicyError and PromptRefused when the model
+    or a prompt cannot be used, EngineFailed when a generation engine and its replacement were lost,
+    OSError for a full disk. Of a policy that no optimiser step has changed: DivergedError when its
+    gradients stay non-finite, NonFiniteLogitsError when its logits are, NoContrastError when there
+    is nothing to learn from.
     """
     torch.set_num_threads(config.train.cpus_per_worker)
     keep_freed_memory()
@@ -135,6 +146,13 @@ class _Loop:
         self.bars, self.world = bars or Bars(), world
         self.main = world.rank == 0
         self.latest: dict[int, Metrics] = {run.seed: {} for run in runs}
+        self.answers: dict[int, list[EvalRow]] = {}
+        """Of collapsed seeds: the rows that their later evaluations repeat."""
+
+    @property
+    def training(self) -> list[SeedRun]:
+        """The runs that have not collapsed."""
+        return [run for run in self.runs if run.collapse is None]
 
     def run(self) -> None:
         """Train to the end, from the newest good checkpoint or from an evaluation at step 0."""
@@ -145,6 +163,7 @@ class _Loop:
         if self._report(done):
             return
         for step in range(done + 1, steps + 1):
+            before = len(self.training)
             self._train(step)
             evaluated = _due(step, self.config.evaluation.every, steps)
             if evaluated:
@@ -152,7 +171,8 @@ class _Loop:
             saved = _due(step, every.checkpoint_every, steps)
             if saved:
                 self._checkpoint(step)
-            due = evaluated or saved or _due(step, every.report_every, steps)
+            collapsed = len(self.training) < before
+            due = evaluated or saved or collapsed or _due(step, every.report_every, steps)
             if due and self._report(step):
                 return
 
@@ -175,8 +195,11 @@ class _Loop:
         return int(newest.state["step"])
 
     def _train(self, step: int) -> None:
-        """One training step of every seed."""
-        results = {run.seed: run.train_step(step - 1) for run in self.runs}
+        """One training step of every seed that has not collapsed."""
+        results: dict[int, StepResult] = {}
+        for run in self.training:
+            with self._collapsing(run, step):
+                results[run.seed] = run.train_step(step - 1)
         rows = [{"seed": seed, "step": step, **done.metrics} for seed, done in results.items()]
         for row in rows:
             self.latest[row["seed"]] |= row
@@ -187,29 +210,65 @@ class _Loop:
                     self.outlet.credits(seed, step, done.credits)
                 if done.kept:
                     self.outlet.rollouts(seed, step, done.kept)
-        for run in self.runs:
-            run.require_contrast()
+        for run in self.training:
+            with self._collapsing(run, step):
+                run.require_contrast()
+
+    @contextmanager
+    def _collapsing(self, run: SeedRun, step: int) -> Iterator[None]:
+        """Stop the seed where the block ends in its collapse, which all workers find together."""
+        try:
+            yield
+        except tuple(COLLAPSES) as error:
+            run.stop(collapse_at(step, error, run.updater.applied))
+            self._measured(run, repeated(self._answers(run), run.due(step), step))
 
     def _evaluate(self, step: int) -> None:
         """One evaluation of every seed; a known one of the untrained policy is reused."""
         for run in self.runs:
             known = self.outlet.untrained(run.seed) if self.main and step == 0 else None
             start = time.perf_counter()
-            rows = self.world.gather(known)[0] or run.evaluate(step)
-            for verdict, kind in _LOST_CHECKS.items():
-                run.recovered[kind] += sum(row.verdict == verdict for row in rows)
-            # Metrics that this evaluation did not measure are out of date.
-            valid = {k: v for k, v in self.latest[run.seed].items() if not k.startswith("eval/")}
-            measured = evaluation_metrics(rows, self.config.evaluation.samples_for)
-            spent = {"time/evaluate_s": time.perf_counter() - start}
-            self.latest[run.seed] = valid | measured | spent
-            if self.main:
+            rows = self.world.gather(known)[0] or self._evaluation(run, step)
+            self._measured(run, rows)
+            if run.collapse is None:
+                for verdict, kind in _LOST_CHECKS.items():
+                    run.recovered[kind] += sum(row.verdict == verdict for row in rows)
+                self.latest[run.seed]["time/evaluate_s"] = time.perf_counter() - start
+            if self.main and rows:
                 self.outlet.evaluation(rows)
+
+    def _evaluation(self, run: SeedRun, step: int) -> list[EvalRow]:
+        if run.collapse is None:
+            with self._collapsing(run, step):
+                return run.evaluate(step)
+        return repeated(self._answers(run), run.due(step), step)
+
+    def _answers(self, run: SeedRun) -> list[EvalRow]:
+        """The answers of a collapsed policy to all that is evaluated at the end of training; where
+        it cannot give any, those of its last evaluation of each set."""
+        if run.seed not in self.answers:
+            assert run.collapse is not None
+            try:
+                found = run.evaluate(self.config.train.steps)
+            except NonFiniteLogitsError:
+                stored = self.outlet.evaluated(run.seed, run.collapse.step) if self.main else []
+                found = self.world.gather(last_of_each_set(stored))[0]
+            self.answers[run.seed] = found
+        return self.answers[run.seed]
+
+    def _measured(self, run: SeedRun, rows: Sequence[EvalRow]) -> None:
+        """Take the metrics of an evaluation in; what it did not measure is out of date."""
+        if not rows:
+            return
+        valid = {k: v for k, v in self.latest[run.seed].items() if not k.startswith("eval/")}
+        measured = evaluation_metrics(rows, self.config.evaluation.samples_for)
+        self.latest[run.seed] = valid | measured
 
     def _checkpoint(self, step: int) -> None:
         """Write the checkpoint of `step`."""
-        for run in self.runs:
-            run.settle()
+        for run in self.training:
+            with self._collapsing(run, step):
+                run.settle()
         if self.main or self.world.sharded:
             self.store.write(step, self._save)
 
@@ -233,11 +292,13 @@ class _Loop:
         """
         steps = self.config.train.steps
         measured = _due(step, self.config.evaluation.every, steps)
-        missed = measured and self.bars.missed(step, self.latest)
-        last = self.world.gather(missed or step == steps)[0]
+        # Once all seeds have collapsed, nothing is left that stopping would save.
+        missed = measured and self.training and self.bars.missed(step, self.latest)
+        last = self.world.gather(bool(missed) or step == steps)[0]
         if last:
             self.tell_totals()
-        self.outlet.report(step, self.latest)
+        collapsed = {run.seed: run.collapse for run in self.runs if run.collapse is not None}
+        self.outlet.report(step, self.latest, collapsed)
         return last
 
     def tell_totals(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from conspo_study.objective import Progress
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
 from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weights
 from conspo_study.policy.weights import named_weights
-from conspo_study.records import EvalRow, Problem, Rollout, RolloutRow
+from conspo_study.records import Collapse, EvalRow, Problem, Rollout, RolloutRow
 from conspo_study.results.incidents import IncidentType
 from conspo_study.reward import Judge
 from conspo_study.rollout.engine import PolicyWeights, Sampling
@@ -33,6 +33,7 @@ from conspo_study.rollout.groups import GroupCounts
 from conspo_study.rollout.metrics import derived_metrics
 from conspo_study.seeds import derive_seed
 from conspo_study.training.clock import Clock
+from conspo_study.training.collapse import with_finite_logits
 from conspo_study.training.collect import Collector
 from conspo_study.training.engines import EngineFactory
 from conspo_study.training.kept_rollouts import Sample, kept_positions, kept_rows
@@ -85,6 +86,8 @@ class SeedRun:
         """Failures that this run has recovered from so far, by type of incident."""
         self.without_contrast = 0
         """Steps in a row in which no group had contrast, and not because all answers were right."""
+        self.collapse: Collapse | None = None
+        """The end of this seed's training before its last step, if it has come."""
 
     def train_step(self, step: int) -> StepResult:
         """Sample, verify and update once; `step` counts from 0."""
@@ -116,36 +119,53 @@ class SeedRun:
         }
         return StepResult(metrics, update.credits, kept)
 
+    def due(self, step: int) -> dict[str, list[Problem]]:
+        """The problems of each evaluation set that is due at `step`."""
+        settings, last = self.config.evaluation, self.config.train.steps
+        return {
+            name: problems[: settings.problems_for(name, step == last)]
+            for name, problems in self.evaluation_sets.items()
+            if step in (0, last) or name in settings.tracked_sets
+        }
+
     def evaluate(self, step: int) -> list[EvalRow]:
-        """Rows of the evaluation sets that are due, on every worker.
+        """Rows of the evaluation that is due at `step`, on every worker.
 
         A problem meets the same random numbers at every step and in every trial of this seed, so
-        that differences are the policy's.
+        that differences are the policy's. Raises NonFiniteLogitsError on all workers.
         """
+        with whole_weights(self.model):
+            rows = with_finite_logits(self.world, partial(self._evaluate, step))
+        self._count_restarts()
+        gathered = chain.from_iterable(self.world.gather(rows))
+        return sorted(gathered, key=lambda row: (row.problem_set, row.problem_id, row.sample))
+
+    def _evaluate(self, step: int) -> list[EvalRow]:
+        """This worker's rows."""
         settings = self.config.evaluation
         sampling = Sampling(settings.temperature, settings.max_new_tokens, settings.top_p)
         greedy = Sampling(temperature=0, max_new_tokens=settings.max_new_tokens)
         rows: list[EvalRow] = []
-        ends = step in (0, self.config.train.steps)
-        with whole_weights(self.model):
-            for name, problems in self.evaluation_sets.items():
-                if not ends and name not in settings.tracked_sets:
-                    continue
-                k = settings.samples_for(name)
-                rows += evaluate(
-                    name,
-                    problems[self.world.rank :: self.world.size],
-                    partial(self._respond, n=k, sampling=sampling),
-                    partial(self._respond, n=1, sampling=greedy) if settings.greedy else None,
-                    self.judges[1].judge,
-                    partial(prompt_text, config=self.config.data),
-                    seed=self.seed,
-                    step=step,
-                    in_thought=self._in_thought(problems),
-                )
-        self._count_restarts()
-        gathered = chain.from_iterable(self.world.gather(rows))
-        return sorted(gathered, key=lambda row: (row.problem_set, row.problem_id, row.sample))
+        for name, problems in self.due(step).items():
+            k = settings.samples_for(name)
+            rows += evaluate(
+                name,
+                problems[self.world.rank :: self.world.size],
+                partial(self._respond, n=k, sampling=sampling),
+                partial(self._respond, n=1, sampling=greedy) if settings.greedy else None,
+                self.judges[1].judge,
+                partial(prompt_text, config=self.config.data),
+                seed=self.seed,
+                step=step,
+                in_thought=self._in_thought(problems),
+            )
+        return rows
+
+    def stop(self, collapse: Collapse) -> None:
+        """Train this seed no further. Collective."""
+        self.collapse = collapse
+        with whole_weights(self.model):  # for an engine that has to be replaced
+            self.collector.drop()
 
     def require_contrast(self) -> None:
         """Raise NoContrastError when too many steps in a row had nothing to learn from."""
@@ -159,7 +179,8 @@ class SeedRun:
             )
 
     def settle(self) -> None:
-        """Wait for the responses that are drawn ahead, so that `save` finds them. Collective."""
+        """Wait for the responses that are drawn ahead, so that `save` finds them. Collective.
+        Raises NonFiniteLogitsError."""
         if self.config.rollout.ahead:
             with whole_weights(self.model):  # for an engine that has to be replaced
                 self.collector.settle()
@@ -181,6 +202,8 @@ class SeedRun:
             "absorbed": dict(self.recovered),
             "without_contrast": self.without_contrast,
         }
+        if self.collapse is not None:
+            state["collapse"] = asdict(self.collapse)
         if self.world.rank == 0 and (ahead := self.collector.save(folder)):
             state["ahead"] = ahead
         return state
@@ -192,6 +215,7 @@ class SeedRun:
         self.collector.load(folder, kept.get("ahead", {}))
         self.recovered = Counter(kept["absorbed"])
         self.without_contrast = kept["without_contrast"]
+        self.collapse = Collapse(**kept["collapse"]) if "collapse" in kept else None
 
     def _kept(
         self, step: int, samples: Sequence[Sample], signals: Sequence[Sequence[Signal]]

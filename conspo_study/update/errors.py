@@ -9,6 +9,19 @@ class NoContrastError(RuntimeError):
     """Training cannot go on: the policy's answers give nothing to learn from."""
 
 
+class NonFiniteLogitsError(RuntimeError):
+    """Training cannot go on: the policy's logits are non-finite. Raised on all workers."""
+
+
+COLLAPSES: dict[type[Exception], str] = {
+    DivergedError: "diverged",
+    NonFiniteLogitsError: "diverged",
+    NoContrastError: "no contrast",
+}
+"""Errors by which training itself ends, and the word that begins the cause of each. After the first
+optimiser step they are a result; see `training.collapse`."""
+
+
 class MismatchError(RuntimeError):
     """Training cannot begin: sampler and trainer compute different things from the same weights."""
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind, TrialState, threshold_of
+from conspo_study.results.collapse import collapse_rate
 from conspo_study.results.names import LEASE, LOG, trial_folder
 from conspo_study.results.outcome import failure_lines
 from conspo_study.results.table import TrialRow
 from conspo_study.results.undecided import value_without_undecided
 from conspo_study.watch.driver import DriverWatch
 from conspo_study.watch.log_tail import LogTail
-from conspo_study.watch.stored import read_stored
+from conspo_study.watch.stored import Stored, read_stored
 from conspo_study.watch.trial_view import TrialView
 from conspo_study.watch.turn import Turn
 
@@ -74,7 +75,7 @@ class StudyView:
                 "changes": list(table.changes),
                 "best": best.id if best else None,
                 "trials": [
-                    self._row(row, stored.metric)
+                    self._row(row, stored)
                     for row in table.all_rows
                     if log.events[row.id][-1].seq > known
                 ],
@@ -112,7 +113,7 @@ class StudyView:
             view = self._open(trial)
             known = {
                 "epoch": log.epoch,
-                "row": self._row(row, stored.metric),
+                "row": self._row(row, stored),
                 "bars": {str(step): threshold_of(bar) for step, bar in row.bars.items()},
                 "also": {m: {str(s): v for s, v in vs.items()} for m, vs in row.also.items()},
                 "base": stored.base,
@@ -160,8 +161,9 @@ class StudyView:
             del self._trials[next(iter(self._trials))]
         return view
 
-    def _row(self, row: TrialRow, metric: str) -> dict[str, Any]:
-        running = row.state is TrialState.RUNNING
+    def _row(self, row: TrialRow, stored: Stored) -> dict[str, Any]:
+        running, metric = row.state is TrialState.RUNNING, stored.metric
+        collapsed = collapse_rate(row, metric, stored.direction)
         return {
             "id": row.id,
             "seq": self._log.events[row.id][-1].seq,
@@ -181,6 +183,7 @@ class StudyView:
             "decided": value_without_undecided(row, metric),
             "reward": _latest(row, "reward"),
             "cause": row.cause,
+            "collapsed": {"shown": str(collapsed), "reasons": list(collapsed.reasons)},
             "incidents": dict(row.incidents),
             "wall_s": row.wall_s,
             "tokens_per_s": row.tokens_per_s,

@@ -31,6 +31,8 @@ class Trial:
     label: str = ""
     end: str = "finished"
     params: dict[str, Any] = field(default_factory=dict)
+    collapses: dict[int, int] = field(default_factory=dict)
+    """Seed -> the step at which it collapsed; its answers are wrong from then on."""
 
     def hard(self) -> float:
         """Mean final accuracy: a margin closes part of the distance to what any tau can reach."""
@@ -109,7 +111,8 @@ def _write_trial(
         reach = (1 - 2.718 ** (-3 * step / steps)) / 0.95
         for seed in seeds:
             gain = trial.hard() + luck[seed] - START["hard"]
-            if step:
+            collapsed = step >= trial.collapses.get(seed, last + 1)
+            if step and not collapsed:
                 reward = min(1.0, max(0.0, 0.33 + 0.9 * gain * reach + rng.gauss(0, 0.03)))
                 row = {"reward": reward, "entropy": 0.4 - 0.3 * reach, "response_length": 9.0}
                 append_step_row(own / "steps.jsonl", {"seed": seed, "step": step, **row})
@@ -119,18 +122,29 @@ def _write_trial(
                     level: start + (gain if level != "ood" else -0.05) * reach
                     for level, start in START.items()
                 }
+                accuracy = dict.fromkeys(accuracy, 0.0) if collapsed else accuracy
                 latest[seed] |= {f"eval/chain/{n}/avg@8": v for n, v in accuracy.items()}
                 rows = _eval_rows(seed, step, accuracy["hard"], problems, rng)
                 write_eval_rows(eval_path(own, seed, step), rows)
         if step % min(5, every) == 0:
-            log.append(TrialEvent(EventKind.REPORTED, trial_id, _report(step, steps, latest)))
+            ends = _collapses(trial, step)
+            report = _report(step, steps, latest) | ends
+            log.append(TrialEvent(EventKind.REPORTED, trial_id, report))
     values = {str(seed): metrics[METRIC] for seed, metrics in latest.items()}
     end = {"step": last, "value": sum(values.values()) / len(values), "values": values}
+    end |= _collapses(trial, last)
     if trial.end == "failed":
         cause = "diverged: gradient not finite at step 20 | loss = nan"
         log.append(TrialEvent(EventKind.FAILED, trial_id, {"cause": cause, "step": last}))
     elif trial.end != "running":
         log.append(TrialEvent(EventKind(trial.end), trial_id, {**end, "wall_s": 42.5}))
+
+
+def _collapses(trial: Trial, until: int) -> dict[str, Any]:
+    """What an event at step `until` says of the seeds that have collapsed."""
+    cause = "diverged: the gradient was not finite in 3 consecutive steps"
+    found = {str(s): {"step": n, "cause": cause} for s, n in trial.collapses.items() if n <= until}
+    return {"collapsed": found} if found else {}
 
 
 def _report(step: int, steps: int, latest: dict[int, dict[str, float]]) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from study_fixtures import METRIC, MemoryLog, definition
 
 from conspo_study.cluster import tune as ray_tune
-from conspo_study.cluster.outlet import INCIDENTS, STEP
+from conspo_study.cluster.outlet import COLLAPSED, INCIDENTS, STEP
 from conspo_study.cluster.searcher import LoggedSearcher
 from conspo_study.cluster.trial import FAILURE, MACHINE
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.definition import Aim, Confirmation
-from conspo_study.records import TrialState
+from conspo_study.records import Collapse, TrialState
 from conspo_study.search import Search
 
 
@@ -103,6 +103,47 @@ def test_a_trial_that_reports_its_last_step_is_finished_with_its_seeds(searcher)
     assert (found.state, found.step, found.value) == (TrialState.FINISHED, 4, pytest.approx(0.4))
     assert found.values == {0: pytest.approx(0.3), 1: pytest.approx(0.5)}
     assert found.wall_s is not None
+
+
+def collapsing(step, seeds, total=4):
+    """A report of a trial some of whose seeds have collapsed."""
+    ends = {str(seed): {"step": 1, "cause": f"no contrast: seed {seed}"} for seed in seeds}
+    return {**result(step), COLLAPSED: json.dumps(ends)}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "state"), [((1,), TrialState.FINISHED), ((0, 1), TrialState.COLLAPSED)]
+)
+def test_collapsed_seeds_are_logged_with_the_report_and_the_end(searcher, seeds, state):
+    searcher.suggest("a")
+    searcher.on_trial_result("a", result(0, 0.2))
+    searcher.on_trial_result("a", collapsing(2, seeds))
+    running = row(searcher)
+    assert running.state is TrialState.RUNNING
+    assert running.collapsed == dict.fromkeys(seeds, 1)
+    searcher.on_trial_complete("a", collapsing(4, seeds))
+    found = row(searcher)
+    assert (found.state, found.step, found.value) == (state, 4, pytest.approx(0.5))
+    assert found.collapses[1] == Collapse(1, "no contrast: seed 1")
+    assert found.untrained[1][METRIC] == pytest.approx(0.3)
+    assert searcher.search.log.events[-1].event.data["collapsed"]["1"]["step"] == 1
+    assert searcher.search.log.table.with_result == 1
+
+
+def test_a_collapse_at_a_bar_is_kept_by_the_pruned_trial(tmp_path):
+    searcher = with_bars(tmp_path)
+    searcher.on_trial_complete("c", collapsing(2, (0,)))
+    found = row(searcher, "t0002")
+    assert (found.state, found.collapsed) == (TrialState.PRUNED, {0: 1})
+
+
+@pytest.mark.parametrize("text", ['{"9": {"step": 1, "cause": ""}}', '{"0": {"step": 3}}', "[]"])
+def test_a_collapse_that_makes_no_sense_fails_the_trial(searcher, text):
+    searcher.suggest("a")
+    searcher.on_trial_result("a", {**result(2), COLLAPSED: text})
+    searcher.on_trial_complete("a", result(4))
+    assert row(searcher).state is TrialState.FAILED
+    assert row(searcher).cause.startswith("a malformed report")
 
 
 def with_bars(folder):

@@ -68,6 +68,7 @@ def problems(overrides):
         ({"data.template": "solve it"}, "must contain {problem}"),
         ({"evaluation.sets": ["chain/easy", "chain/easy"]}, "each once"),
         ({"evaluation.tracked": ["chain/hardest"]}, "chain/hardest"),
+        ({"evaluation.final_problems": 95}, "fewer than the 96 of problems_per_set: raise it"),
     ],
 )
 def test_a_bad_setting_is_named_with_its_fix(overrides, message):

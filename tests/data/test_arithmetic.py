@@ -100,6 +100,13 @@ def test_a_smaller_evaluation_is_the_start_of_a_larger_one():
     )
 
 
+@pytest.mark.parametrize("level", ["medium", "hard", "ood"])
+def test_a_level_has_a_thousand_different_problems_of_either_split(level):
+    dev, test = (CHAIN.evaluation_problems(level, split, 1000) for split in ("dev", "test"))
+    texts = {problem.text for problem in (*dev, *test)}
+    assert len(dev) == len(test) == 1000 and len(texts) == 2000
+
+
 def test_the_split_of_an_expression_never_changes():
     assert [parse(text).split for text in ("9+9", "5+8-7", "7+3-7")] == ["train", "dev", "test"]
     assert CHAIN.evaluation_problems("easy", "dev", 1)[0].text == "5+8-7=?\n"

@@ -61,6 +61,31 @@ def test_hashes_cover_what_the_confirmation_will_use():
     assert len(set(found.values())) == 3
 
 
+def test_the_last_evaluation_has_more_problems_and_begins_with_those_of_the_others(tmp_path):
+    path = write(tmp_path / "all.jsonl", *"abcdef")
+    few = EvaluationConfig(
+        sets=("chain/hard", "chain/easy", path), tracked=("chain/hard", path), problems_per_set=3
+    )
+    more = few.model_copy(update={"final_problems": 8})
+    a, b = evaluation_sets(few), evaluation_sets(more)
+    assert {name: len(problems) for name, problems in b.items()} == {
+        "chain/hard": 8,
+        "chain/easy": 3,
+        path: 6,
+    }
+    assert all(b[name][:3] == a[name] for name in a)
+    assert [more.problems_for("chain/hard", last) for last in (False, True)] == [3, 8]
+    hashes = data_hashes(DataConfig(), more)
+    assert hashes["chain/hard"] == content_hash(b["chain/hard"])
+    assert hashes["chain/easy"] == data_hashes(DataConfig(), few)["chain/easy"]
+
+
+def test_a_level_that_is_too_small_for_the_last_evaluation_says_what_to_lower():
+    config = EvaluationConfig(sets=("chain/easy",), problems_per_set=3, final_problems=300)
+    with pytest.raises(ValueError, match=r"fewer than the 300 requested.*final_problems"):
+        evaluation_sets(config)
+
+
 def test_more_problems_of_the_same_set_are_hashed_once(tmp_path):
     path = write(tmp_path / "all.jsonl", "a", "b", "c")
     few, many = (EvaluationConfig(sets=(path,), problems_per_set=n) for n in (1, 3))

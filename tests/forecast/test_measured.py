@@ -26,6 +26,13 @@ def test_a_trial_takes_its_start_and_for_each_seed_its_steps_and_evaluations():
     assert MEASURED.trial_seconds(all_sets, 1) == pytest.approx(10 + 40 * 2 + 5 * 30)
 
 
+def test_a_larger_last_evaluation_is_the_one_that_was_measured():
+    """30 s are for 50 problems of one set and 200 of the other; all evaluations have 500."""
+    run = with_overrides(QUICK, {**SETTINGS, "evaluation.final_problems": 200})
+    of_all = 30 * (100 + 3 * 50 + 250) / 250
+    assert MEASURED.trial_seconds(run, 2) == pytest.approx(10 + 2 * (40 * 2 + of_all))
+
+
 def test_the_plan_of_a_study_adds_up_measured_trials():
     study = margin_sweep(with_overrides(QUICK, SETTINGS))
     study = study.model_copy(update={"confirm": None, "early_stopping": None})

@@ -30,6 +30,15 @@ def test_two_equal_policies_differ_by_as_much_as_it_says():
     assert measured == pytest.approx(found.sd, rel=0.05)
 
 
+def test_the_problems_of_the_last_evaluation_count():
+    more = {"evaluation.final_problems": 1000}
+    assert noise(with_overrides(LAB, more)).problems == 1000
+    assert noise(EMBEDDED) is None
+    found = noise(with_overrides(EMBEDDED, more))
+    assert (found.problems, found.samples) == (1000, 8)
+    assert found.sd == pytest.approx((2 / 6 / 8000) ** 0.5)
+
+
 def test_the_metric_s_own_set_counts():
     sets = {"evaluation.sets": ("gsm8k", "aime24"), "evaluation.samples_of": {"aime24": 32}}
     run = with_overrides(LAB, sets)

@@ -42,10 +42,12 @@ def test_no_events_give_an_empty_table() -> None:
 
 
 def test_states_follow_the_last_event() -> None:
-    events = [suggested(f"t{index}") for index in range(5)]
-    events += [("started", f"t{index}", {}) for index in range(1, 5)]
+    events = [suggested(f"t{index}") for index in range(6)]
+    events += [("started", f"t{index}", {}) for index in range(1, 6)]
     events += [finished("t2", 0.5, 0.7), ("pruned", "t3", {"step": 20, "values": {"0": 0.2}})]
     events += [("failed", "t4", {"cause": "diverged", "step": 7})]
+    ends = {"0": {"step": 5, "cause": "no contrast"}, "1": {"step": 9, "cause": "diverged"}}
+    events += [("collapsed", "t5", {"step": 80, "values": {"0": 0, "1": 0}, "collapsed": ends})]
     table = fold(*events)
     assert [row.state.value for row in table.rows] == [
         "waiting",
@@ -53,7 +55,9 @@ def test_states_follow_the_last_event() -> None:
         "finished",
         "pruned",
         "failed",
+        "collapsed",
     ]
+    assert table.rows[5].collapsed == {0: 5, 1: 9} and table.rows[5].value == 0
     assert table.rows[4].cause == "diverged" and table.rows[4].step == 7
     assert set(table.counts.values()) == {1}
 
@@ -248,7 +252,8 @@ def test_frozen_logs_keep_their_bytes_and_load(name: str) -> None:
 
 def test_the_frozen_log_of_all_event_kinds_says_what_it_said() -> None:
     events = read_log(ASSETS / "results_v2" / "log.jsonl")
-    assert {logged.event.kind for logged in events} == set(EventKind) - {EventKind.STUDY_FINISHED}
+    later = {EventKind.STUDY_FINISHED, EventKind.COLLAPSED}
+    assert {logged.event.kind for logged in events} == set(EventKind) - later
     table = build_table(events)
     assert [(row.id, row.state.value) for row in table.all_rows] == [
         ("t0000", "finished"),

@@ -15,7 +15,10 @@ SHIPPED = {
     "group_size_sweep": (),
     "joint_search": ("--trials", "3"),
     "parameter_study": (),
-    "regime_map": ("--only", "E1,E16", "--only", "linear,GRPO", "--only", "lr x1"),
+    "regime_map": (
+        *("--only", "E1,E16", "--only", "linear,GRPO", "--only", "lr x1"),
+        *("--name", "regime_map"),
+    ),
     "temperature_sweep": (),
 }
 """Name of the script to options that keep it short."""

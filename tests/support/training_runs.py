@@ -27,6 +27,7 @@ class Recorder:
         self.checkpoints = folder / "checkpoints"
         self.rows, self.evaluations, self.reports = [], [], []
         self.incidents, self.total, self.credited, self.kept = [], {}, [], []
+        self.collapsed = {}
 
     def step_rows(self, rows):
         self.rows += rows
@@ -50,8 +51,12 @@ class Recorder:
     def totals(self, totals):
         self.total = {total.type: (total.count, total.detail) for total in totals}
 
-    def report(self, step, latest):
+    def evaluated(self, seed, until):
+        return [row for row in self.evaluations if row.seed == seed and row.step <= until]
+
+    def report(self, step, latest, collapsed):
         self.reports.append((step, {seed: dict(metrics) for seed, metrics in latest.items()}))
+        self.collapsed = dict(collapsed)
 
     def checkpoint(self, step):
         return self.checkpoints / f"checkpoint_{step:05d}"

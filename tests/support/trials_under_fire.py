@@ -48,7 +48,8 @@ def make_spec(results, **settings):
 class PlainOutlet(RayOutlet):
     """The real one, except that reports go into a file."""
 
-    def report(self, step, latest):
+    def report(self, step, latest, collapsed):
+        assert not collapsed
         with (self.spec.folder / "reports.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, "seeds": latest}) + "\n")
 

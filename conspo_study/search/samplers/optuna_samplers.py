@@ -133,7 +133,7 @@ class TPE(OptunaProposer):
     def _told(self, trial: Ended) -> FrozenTrial:
         if not trial.values:
             return self._trial(trial.params, OptunaState.FAIL)
-        if trial.state is TrialState.FINISHED:
+        if trial.state.has_result:
             return self._trial(trial.params, OptunaState.COMPLETE, trial.values)
         # Stopped trials rank behind all complete ones, those stopped later before those stopped
         # earlier. That ranking knows one direction only, and raises an error for several

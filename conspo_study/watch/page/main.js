@@ -74,7 +74,7 @@ function showHead() {
   }
   const best = store.trials.get(study.best);
   const done = Object.entries(study.counts).filter(([, n]) => n);
-  const ended = ["finished", "pruned", "failed"].reduce((sum, name) => sum + (study.counts[name] ?? 0), 0);
+  const ended = ["finished", "collapsed", "pruned", "failed"].reduce((sum, name) => sum + (study.counts[name] ?? 0), 0);
   const running = [...store.trials.values()].filter((trial) => trial.state === "running" && trial.left_s !== null);
   const driver = { running: "running", none: study.finished ? "finished" : "not running", dead: "driver died", silent: "driver does not respond", unreadable: "unknown: the lease file is unreadable" };
   const facts = [

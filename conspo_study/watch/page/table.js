@@ -44,6 +44,14 @@ function columns() {
       show: (t) => (t.decided === null ? "" : measured(t.decided)),
       right: true,
     },
+    any((t) => t.collapsed.shown) && {
+      key: "collapsed",
+      title: "collapsed",
+      hint: "seeds whose training ended by itself, or that ended below half of what the untrained policy had; they count with their last value",
+      of: (t) => t.collapsed.reasons.length,
+      show: (t) => el("span", { title: t.collapsed.reasons.join("\n") }, t.collapsed.shown),
+      right: true,
+    },
     ...paths.map((path) => ({
       key: path,
       title: short(path),

@@ -63,6 +63,7 @@ function heading({ row, problem, bars }) {
     `step ${row.step} of ${row.steps ?? "?"}`,
     row.left_s !== null && `about ${duration(row.left_s)} left`,
     row.wall_s !== null && `took ${duration(row.wall_s)}`,
+    row.collapsed.shown && `${row.collapsed.shown} seeds collapsed`,
     row.decided !== null && `${measured(row.decided)} without undecided responses`,
     row.tokens_per_s !== null && `${Math.round(row.tokens_per_s)} tokens/s`,
     Object.keys(bars).length > 0 && counted(Object.keys(bars).length, "pruning threshold"),
@@ -74,6 +75,7 @@ function heading({ row, problem, bars }) {
     el("h1", {}, row.id, " ", el("span", { class: "meta" }, row.of ? `confirms ${row.of}` : row.label)),
     el("p", { class: "facts" }, facts.map((fact) => el("span", {}, fact))),
     row.cause && el("p", { class: "alarm" }, row.cause),
+    row.collapsed.reasons.map((reason) => el("p", { class: "meta" }, reason)),
     problem && el("p", { class: "alarm" }, problem),
   );
 }

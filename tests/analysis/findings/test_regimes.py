@@ -7,7 +7,7 @@ import pytest
 from regime_results import BASE, OBJECTIVES, RATE, UNTRAINED, points, small, write_map
 from scipy.stats import t as student_t
 
-from analysis.findings.collapse import collapsed_seeds, untrained_values
+from analysis.findings.collapses import rate_of
 from analysis.findings.confirmation import confirmation_of
 from analysis.findings.confirmation_summary import confirmation_lines
 from analysis.findings.confirmation_table import confirmation_table
@@ -120,17 +120,12 @@ def test_less_of_a_metric_may_be_better(tmp_path):
 
 def test_a_seed_has_collapsed_if_it_ends_below_half_of_where_it_began(found):
     cell = found.cell("GRPO", 4)
-    assert untrained_values(cell.study, cell.run.id) == dict.fromkeys(range(100, 104), UNTRAINED)
+    assert min(cell.values.values()) < 0.5 * UNTRAINED
     assert cell.collapsed == (102,)
     assert cell.mean == fmean(cell.values.values()), "it counts in the mean"
     assert [c.objective for c in found.cells if c.collapsed] == ["GRPO"]
     row = found.cell("linear", 4).searched[1]
-    assert collapsed_seeds(cell.study, row) == (0, 1)
-
-
-def test_without_a_value_before_training_no_seed_has_fallen(folder):
-    study = load_study(folder)
-    assert untrained_values(study, "t9999") == {}
+    assert rate_of(cell.study, row).seeds == (0, 1)
 
 
 def test_boundary_cells_are_close_to_a_reference_or_collapsed_on_some_seeds(found, families):

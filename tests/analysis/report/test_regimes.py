@@ -100,7 +100,7 @@ def test_bad_input_is_answered_in_one_line(words, what, capsys, tmp_path, monkey
 
 
 def test_an_unknown_reference_is_answered_with_those_there_are(folder, tmp_path, capsys):
-    assert main(["map", str(folder), "--out", str(tmp_path), "--reference", "PPO"]) == 2
+    assert main(["map", str(folder), "--out", str(tmp_path), "--minus", "PPO"]) == 2
     assert "known: linear, GRPO, ConSPO tau 1" in capsys.readouterr().err
 
 
