@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.findings.metric_difference import MARGIN, size_of
 from analysis.load.published import BASE
 from analysis.statistics.bootstrap import Estimate, difference, probability_of_improvement
-from analysis.statistics.family_tests import Tested, Verdict, tested
+from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable, without_empty_columns
@@ -27,7 +27,7 @@ class MethodDifference:
     """Of the means over benchmarks; None when the two share nothing."""
     improvement: float | None
     """See `bootstrap.probability_of_improvement`."""
-    tested: Tested
+    tested: FamilyTest
     """As one of the family of all differences made together."""
     verdict: Verdict
 
@@ -59,7 +59,9 @@ def method_differences(
         raise KeyError(against)
     family = against if isinstance(against, Family) else _family(names, against)
     found = [_difference(scores, *pair) for pair in family.pairs]
-    tests = tested([one.contrast if one else None for one in found], family, margin_of(family))
+    tests = family_tests(
+        [one.contrast if one else None for one in found], family, margin_of(family)
+    )
     return [
         MethodDifference(
             method,

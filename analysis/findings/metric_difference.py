@@ -16,7 +16,7 @@ from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import visible
 from analysis.statistics.bootstrap import difference
 from analysis.statistics.contrast import Contrast
-from analysis.statistics.family_tests import Tested, Verdict, tested
+from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
 from analysis.statistics.intervals import (
     FEWEST_SEEDS,
     ONE_SEED,
@@ -56,7 +56,7 @@ class Judged:
 
     difference: MetricDifference | None
     """None where the two share no seed."""
-    tested: Tested
+    tested: FamilyTest
     verdict: Verdict
     family: Family
     margin: float | None
@@ -134,7 +134,7 @@ def judged(
 ) -> list[Judged]:
     """The differences of a family, in the order of its pairs, with what its tests show."""
     margin = family.margin or (MARGIN if share else None)
-    tests = tested([one.contrast if one else None for one in differences], family, margin)
+    tests = family_tests([one.contrast if one else None for one in differences], family, margin)
     return [
         Judged(
             one,

@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class FamilyTest:
     """One difference of a family."""
 
     contrast: Contrast | None
@@ -80,9 +80,9 @@ class Tested:
         return least * size, most * size
 
 
-def tested(
+def family_tests(
     contrasts: Sequence[Contrast | None], family: Family, margin: float | None
-) -> list[Tested]:
+) -> list[FamilyTest]:
     """The tests of a family, in the order of its pairs.
 
     contrasts: of each pair; None, or one without an error, where it is not known: it counts as a
@@ -98,7 +98,7 @@ def tested(
     close = [equivalence_p(one, margin) if one and margin else None for one in known]
     limits = [critical(family, one.freedom) if one else 0.0 for one in known]
     return [
-        Tested(one, p, equal, _around(one, limit) if one else None, limit)
+        FamilyTest(one, p, equal, _around(one, limit) if one else None, limit)
         for one, p, equal, limit in zip(known, adjusted, holm(close), limits, strict=True)
     ]
 
