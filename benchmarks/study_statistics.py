@@ -206,7 +206,7 @@ def promises_over_problems(runs: int) -> dict[str, Any]:
         for _ in range(3 * runs):
             a, b = study(rng, seeds, (0.0, 0.0))
             (test, _) = family_tests([contrast(a, b), None], family, None)
-            ends = test.detectable_range()
+            ends = test.detectable_range(seeds)
             if ends is not None:
                 stated["by the estimate"].append(test.detectable() or 0.0)
                 stated["now"].append(ends[1])

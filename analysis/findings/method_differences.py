@@ -37,6 +37,11 @@ class MethodDifference:
         return self.tested.adjusted
 
     @property
+    def detectable_range(self) -> tuple[float, float] | None:
+        """See `FamilyTest.detectable_range`."""
+        return self.tested.detectable_range(self.difference.seeds if self.difference else 0)
+
+    @property
     def reason(self) -> str:
         """Why there is no difference or no interval; empty where there are both."""
         return self.difference.no_interval if self.difference else "no shared seed or problem"
@@ -103,7 +108,7 @@ def differences_table(differences: Sequence[MethodDifference], author: str = "Ho
     for item in differences:
         found = item.difference
         points = [100 * x if x is not None else None for x in _ends(found)]
-        plausible = item.tested.detectable_range()
+        plausible = item.detectable_range
         rows.append(
             (
                 item.method,
@@ -134,7 +139,7 @@ def differences_frame(differences: Sequence[MethodDifference]) -> pd.DataFrame:
         found, test = item.difference, item.tested
         value, low, high = _ends(found)
         family = test.family_interval or (None, None)
-        plausible = test.detectable_range() or (None, None)
+        plausible = item.detectable_range or (None, None)
         records.append(
             {
                 "method": item.method,

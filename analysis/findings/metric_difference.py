@@ -72,9 +72,14 @@ class Judged:
         return f"equivalent within {size_of(self.margin, self.share)}"
 
     @property
+    def detectable_range(self) -> tuple[float, float] | None:
+        """See `FamilyTest.detectable_range`."""
+        return self.tested.detectable_range(len(self.difference.by_seed) if self.difference else 0)
+
+    @property
     def could_detect(self) -> str:
         """The difference that these seeds find with probability 80 % or more, as a clause."""
-        ends = self.tested.detectable_range()
+        ends = self.detectable_range
         if ends is None:
             return "too few seeds to know what they could have detected"
         low, high = (_amount(end, self.share) for end in ends)

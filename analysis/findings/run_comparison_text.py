@@ -90,7 +90,8 @@ def run_frame(comparison: RunComparison) -> pd.DataFrame:
         numbers: tuple[float | None, ...] = (None,) * len(_INFERRED)
         if (found := item.contrast) is not None:
             ends = *found.interval(), *found.interval(1 - comparison.alpha)
-            sizes = found.detectable(comparison.alpha), *found.detectable_range(comparison.alpha)
+            plausible = item.tested.detectable_range(min(item.seeds)) if item.tested else None
+            sizes = found.detectable(comparison.alpha), *(plausible or (None, None))
             equal = item.tested.equivalence if item.tested else None
             numbers = (*ends, found.p_value, item.adjusted, equal, *sizes)
         record |= dict(zip(_INFERRED, numbers, strict=True))
@@ -143,7 +144,7 @@ def _seeds(item: SettingDifference) -> str:
 
 def _detectable(item: SettingDifference) -> float | None:
     """The difference that is found with probability 80 % or more."""
-    ends = item.tested.detectable_range() if item.tested else None
+    ends = item.tested.detectable_range(min(item.seeds)) if item.tested else None
     return ends[1] if ends else None
 
 
@@ -178,7 +179,7 @@ def _sentence(comparison: RunComparison, item: SettingDifference) -> str:
 
 
 def _promise(item: SettingDifference) -> str:
-    ends = item.tested.detectable_range() if item.tested else None
+    ends = item.tested.detectable_range(min(item.seeds)) if item.tested else None
     if item.tested is None or ends is None:
         return ""
     return f"; can detect {ends[1]:.2g} ({item.tested.detectable():.2g}, {ends[0]:.2g} at best)"

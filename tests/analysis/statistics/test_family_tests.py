@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import dunnett
+from scipy.stats import chi2, dunnett
 
 from analysis.statistics.contrast import Contrast
 from analysis.statistics.equivalence import equivalence_p, simultaneous_intervals
@@ -47,7 +47,7 @@ def test_what_does_not_vary_is_undecided_and_counts_as_a_comparison() -> None:
     known = Contrast(0.03, 0.01, 8.0)
     found = family_tests([known, None, Contrast(0.5, 0.0, 1.0)], family(3), 0.02)
     assert [test.verdict(SEEDS) for test in found[1:]] == [Verdict.UNDECIDED] * 2
-    assert found[2].adjusted is None and found[2].detectable_range() is None
+    assert found[2].adjusted is None and found[2].detectable_range(SEEDS) is None
     assert found[0].adjusted == pytest.approx(3 * known.p_value)
 
 
@@ -96,10 +96,20 @@ def test_few_studies_call_detectable_what_they_would_mostly_miss(seeds: int) -> 
     low = {"estimate": 0, "range": 0}
     for values in shown:
         (test, _) = family_tests([mean_contrast(values), None], family(2), None)
-        ends = test.detectable_range()
+        ends = test.detectable_range(seeds)
         for name, stated in (("estimate", test.detectable()), ("range", ends[1])):
             low[name] += beyond(stated / error, seeds - 1, test.limit) < 0.5
     assert low["range"] / 500 < 0.05 and low["estimate"] / 500 > 0.2
+
+
+def test_problems_do_not_make_the_spread_of_seeds_better_known() -> None:
+    contrast = Contrast(0.01, 0.01, 60.0)
+    (test,) = family_tests([contrast], family(1), None)
+    (pooled, _) = family_tests([contrast, contrast], family(2, Correction.DUNNETT), None)
+    upper = [one.detectable_range(3)[1] / one.detectable() for one in (test, pooled)]
+    expected = [math.sqrt(df / chi2.ppf(0.1, df)) for df in (2, 2 * 8 / 5)]
+    assert upper == pytest.approx(expected)
+    assert test.detectable_range(2) is None
 
 
 def test_equivalence_is_claimed_in_5_percent_at_the_margin() -> None:
