@@ -81,9 +81,7 @@ def _declared(study: StudyResults) -> list[str]:
     ]
     lines += [f"Shown: {', '.join(decided)}."] if decided else []
     undecided = [one for one in found if one.verdict is Verdict.UNDECIDED and one.difference]
-    worst = max(
-        undecided, key=lambda one: (one.tested.detectable_range() or (0, 0))[1], default=None
-    )
+    worst = max(undecided, key=lambda one: (one.detectable_range or (0, 0))[1], default=None)
     if worst is not None:
         lines.append(f"Of those undecided, {worst.could_detect} at the least precise.")
     return lines

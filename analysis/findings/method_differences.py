@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.findings.metric_difference import MARGIN, size_of
 from analysis.load.published import BASE
 from analysis.statistics.bootstrap import Estimate, difference, probability_of_improvement
-from analysis.statistics.family_tests import Tested, Verdict, tested
+from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable, without_empty_columns
@@ -27,7 +27,7 @@ class MethodDifference:
     """Of the means over benchmarks; None when the two share nothing."""
     improvement: float | None
     """See `bootstrap.probability_of_improvement`."""
-    tested: Tested
+    tested: FamilyTest
     """As one of the family of all differences made together."""
     verdict: Verdict
 
@@ -35,6 +35,11 @@ class MethodDifference:
     def adjusted(self) -> float | None:
         """The p-value of the difference, corrected for all comparisons made together."""
         return self.tested.adjusted
+
+    @property
+    def detectable_range(self) -> tuple[float, float] | None:
+        """See `FamilyTest.detectable_range`."""
+        return self.tested.detectable_range(self.difference.seeds if self.difference else 0)
 
     @property
     def reason(self) -> str:
@@ -59,7 +64,9 @@ def method_differences(
         raise KeyError(against)
     family = against if isinstance(against, Family) else _family(names, against)
     found = [_difference(scores, *pair) for pair in family.pairs]
-    tests = tested([one.contrast if one else None for one in found], family, margin_of(family))
+    tests = family_tests(
+        [one.contrast if one else None for one in found], family, margin_of(family)
+    )
     return [
         MethodDifference(
             method,
@@ -101,7 +108,7 @@ def differences_table(differences: Sequence[MethodDifference], author: str = "Ho
     for item in differences:
         found = item.difference
         points = [100 * x if x is not None else None for x in _ends(found)]
-        plausible = item.tested.detectable_range()
+        plausible = item.detectable_range
         rows.append(
             (
                 item.method,
@@ -132,7 +139,7 @@ def differences_frame(differences: Sequence[MethodDifference]) -> pd.DataFrame:
         found, test = item.difference, item.tested
         value, low, high = _ends(found)
         family = test.family_interval or (None, None)
-        plausible = test.detectable_range() or (None, None)
+        plausible = item.detectable_range or (None, None)
         records.append(
             {
                 "method": item.method,

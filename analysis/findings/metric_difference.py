@@ -16,7 +16,7 @@ from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import visible
 from analysis.statistics.bootstrap import difference
 from analysis.statistics.contrast import Contrast
-from analysis.statistics.family_tests import Tested, Verdict, tested
+from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
 from analysis.statistics.intervals import (
     FEWEST_SEEDS,
     ONE_SEED,
@@ -56,7 +56,7 @@ class Judged:
 
     difference: MetricDifference | None
     """None where the two share no seed."""
-    tested: Tested
+    tested: FamilyTest
     verdict: Verdict
     family: Family
     margin: float | None
@@ -72,9 +72,14 @@ class Judged:
         return f"equivalent within {size_of(self.margin, self.share)}"
 
     @property
+    def detectable_range(self) -> tuple[float, float] | None:
+        """See `FamilyTest.detectable_range`."""
+        return self.tested.detectable_range(len(self.difference.by_seed) if self.difference else 0)
+
+    @property
     def could_detect(self) -> str:
         """The difference that these seeds find with probability 80 % or more, as a clause."""
-        ends = self.tested.detectable_range()
+        ends = self.detectable_range
         if ends is None:
             return "too few seeds to know what they could have detected"
         low, high = (_amount(end, self.share) for end in ends)
@@ -134,7 +139,7 @@ def judged(
 ) -> list[Judged]:
     """The differences of a family, in the order of its pairs, with what its tests show."""
     margin = family.margin or (MARGIN if share else None)
-    tests = tested([one.contrast if one else None for one in differences], family, margin)
+    tests = family_tests([one.contrast if one else None for one in differences], family, margin)
     return [
         Judged(
             one,

@@ -20,7 +20,7 @@ from analysis.findings.runs_at_step import RunsAtStep
 from analysis.load.text import visible
 from analysis.statistics.bootstrap import difference
 from analysis.statistics.contrast import Contrast
-from analysis.statistics.family_tests import Tested, Verdict, tested
+from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
 from analysis.statistics.intervals import (
     difference_contrast,
     paired_contrast,
@@ -59,7 +59,7 @@ class SettingDifference:
     """None where there is no interval."""
     reason: str = ""
     """Why there is none."""
-    tested: Tested | None = None
+    tested: FamilyTest | None = None
     """As one of the family; None before it is."""
 
     @property
@@ -131,7 +131,7 @@ def compare_runs(
         raise ValueError(f"--margin {margin:g} is not a positive number")
     margin = margin or (MARGIN if share else None)
     family = Family(tuple((item.setting, chosen) for item in found))
-    tests = tested([item.contrast for item in found], family, margin)
+    tests = family_tests([item.contrast for item in found], family, margin)
     differences = tuple(replace(item, tested=test) for item, test in zip(found, tests, strict=True))
     notes += _unpaired_notes(runs, chosen, differences, unpaired)
     bias = None

@@ -51,7 +51,7 @@ def run_table(comparison: RunComparison) -> TextTable:
                 number(item.value, _SIGNED),
                 interval(low, high, _SIGNED),
                 p_value(item.adjusted),
-                number(_detectable(comparison, item), ".2g"),
+                number(_detectable(item), ".2g"),
                 _finding(comparison, item),
             )
         )
@@ -90,7 +90,8 @@ def run_frame(comparison: RunComparison) -> pd.DataFrame:
         numbers: tuple[float | None, ...] = (None,) * len(_INFERRED)
         if (found := item.contrast) is not None:
             ends = *found.interval(), *found.interval(1 - comparison.alpha)
-            sizes = found.detectable(comparison.alpha), *found.detectable_range(comparison.alpha)
+            plausible = item.tested.detectable_range(min(item.seeds)) if item.tested else None
+            sizes = found.detectable(comparison.alpha), *(plausible or (None, None))
             equal = item.tested.equivalence if item.tested else None
             numbers = (*ends, found.p_value, item.adjusted, equal, *sizes)
         record |= dict(zip(_INFERRED, numbers, strict=True))
@@ -116,8 +117,8 @@ def run_lines(comparison: RunComparison) -> list[str]:
     if any(item.contrast for item in comparison.differences):
         lines.append(
             f"Can detect: the true difference that the test finds with probability "
-            f"{100 * POWER:.0f} % at {level}; in brackets its range, since few seeds know their "
-            "own spread badly."
+            f"{100 * POWER:.0f} % or more at {level}, for any spread that so few seeds leave "
+            "plausible (80 % limits); in brackets by the spread as estimated, and at best."
         )
     if comparison.margin is not None:
         within = size_of(comparison.margin, comparison.share)
@@ -141,8 +142,10 @@ def _seeds(item: SettingDifference) -> str:
     return f"{own}/{others}" if item.pairing is Pairing.NONE else own
 
 
-def _detectable(comparison: RunComparison, item: SettingDifference) -> float | None:
-    return item.contrast.detectable(comparison.alpha) if item.contrast else None
+def _detectable(item: SettingDifference) -> float | None:
+    """The difference that is found with probability 80 % or more."""
+    ends = item.tested.detectable_range(min(item.seeds)) if item.tested else None
+    return ends[1] if ends else None
 
 
 def _finding(comparison: RunComparison, item: SettingDifference) -> str:
@@ -169,12 +172,17 @@ def _sentence(comparison: RunComparison, item: SettingDifference) -> str:
     if found is None:
         return f"{shown}: no interval and no claim ({item.reason})."
     ends = interval(*found.interval(), _SIGNED)
-    size, plausible = found.detectable(comparison.alpha), found.detectable_range(comparison.alpha)
     return (
         f"{shown}, 95 % CI {ends}, Holm's p {p_value(item.adjusted)}: "
-        f"{_finding(comparison, item)}; can detect {size:.2g} ({plausible[0]:.2g} to "
-        f"{plausible[1]:.2g})."
+        f"{_finding(comparison, item)}{_promise(item)}."
     )
+
+
+def _promise(item: SettingDifference) -> str:
+    ends = item.tested.detectable_range(min(item.seeds)) if item.tested else None
+    if item.tested is None or ends is None:
+        return ""
+    return f"; can detect {ends[1]:.2g} ({item.tested.detectable():.2g}, {ends[0]:.2g} at best)"
 
 
 def _selection(comparison: RunComparison) -> list[str]:

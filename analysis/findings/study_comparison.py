@@ -15,7 +15,7 @@ from analysis.findings.undecided import undecided_notes
 from analysis.load.study import StudyResults
 from analysis.load.text import metric_label, visible
 from analysis.statistics.bootstrap import Estimate, difference
-from analysis.statistics.family_tests import Tested, Verdict, tested
+from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
 from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired_difference
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import ABSENT, interval, number, p_value
@@ -38,7 +38,7 @@ class TrialDifference:
     """Of the study's metric, from the log; None where no seed is shared."""
     scores: tuple[Scores | None, Scores | None] = (None, None)
     """Of B and of A by seed and problem."""
-    tested: Tested | None = None
+    tested: FamilyTest | None = None
     """As one of the family of all matches."""
     not_compared: str = ""
     """Why there is no difference, for people."""
@@ -90,7 +90,9 @@ def compare(a: StudyResults, b: StudyResults, margin: float | None = None) -> St
     matches = matched(a, b)
     raw = [_difference(a, b, match) for match in matches]
     family = Family(tuple((match.b.id, match.a.id) for match in matches))
-    tests = tested([one.estimate.contrast if one.estimate else None for one in raw], family, margin)
+    tests = family_tests(
+        [one.estimate.contrast if one.estimate else None for one in raw], family, margin
+    )
     differences = [replace(item, tested=test) for item, test in zip(raw, tests, strict=True)]
     searched = [one for one in differences if one.by_seed is not None and not one.match.a.of]
     return StudyComparison(
@@ -222,7 +224,7 @@ def _verdict(item: TrialDifference, comparison: StudyComparison) -> str:
     return f"{shown}: {_finding(item.tested, seeds, comparison)}"
 
 
-def _finding(test: Tested, seeds: int, comparison: StudyComparison) -> str:
+def _finding(test: FamilyTest, seeds: int, comparison: StudyComparison) -> str:
     """Of B: better, worse, equivalent within the margin, or undecided."""
     found = test.verdict(seeds, lower_is_better=comparison.a.direction == "min")
     if found is Verdict.EQUIVALENT and comparison.margin is not None:
@@ -239,7 +241,7 @@ def _together(found: Pooled, comparison: StudyComparison) -> str:
     shown = f"All {found.trials} matching trials together, B minus A: {found.value:+.3f} {over}"
     if found.contrast is None:
         return f"{shown}: no interval and no claim ({found.reason})."
-    (test,) = tested([found.contrast], Family((("B", "A"),)), comparison.margin)
+    (test,) = family_tests([found.contrast], Family((("B", "A"),)), comparison.margin)
     ends = interval(*found.contrast.interval(), "+.3f")
     shown += f", 95 % CI {ends}, p {p_value(test.adjusted)}"
     return f"{shown}: {_finding(test, found.seeds or found.pairs, comparison)}."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to import
 
-from conspo_study.statistics.power import ALPHA, POWER, detectable_shift, spread_range
+from conspo_study.statistics.power import ALPHA, POWER, detectable_shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,3 @@ class Contrast:
         """The smallest true difference that the test at level alpha finds with probability
         `target`, with this error."""
         return self.error * detectable_shift(self.freedom, alpha, target)
-
-    def detectable_range(self, alpha: float = ALPHA) -> tuple[float, float]:
-        """`detectable` for the least and the largest error that is plausible: few seeds know their
-        own spread badly (80 % limits)."""
-        least, most = spread_range(self.freedom)
-        size = self.detectable(alpha)
-        return least * size, most * size

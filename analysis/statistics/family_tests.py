@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class FamilyTest:
     """One difference of a family."""
 
     contrast: Contrast | None
@@ -52,6 +52,8 @@ class Tested:
     """Ends of the interval that holds for all differences of the family at once with 95 %."""
     limit: float
     """What |t| has to exceed for the first discovery of the family."""
+    pooling: float = 1.0
+    """Degrees of freedom of the error, in units of those of one difference by itself."""
 
     def verdict(self, seeds: int, *, lower_is_better: bool = False) -> Verdict:
         """seeds: fewest on either side."""
@@ -70,46 +72,58 @@ class Tested:
             return None
         return self.contrast.error * shift_beyond(self.contrast.freedom, self.limit, target)
 
-    def detectable_range(self) -> tuple[float, float] | None:
+    def detectable_range(self, seeds: int) -> tuple[float, float] | None:
         """`detectable` for the least and the largest error that is plausible: few seeds know their
-        own spread badly (80 % limits). Above the upper end, one study in ten promises too much."""
+        own spread badly (80 % limits). At the upper end the power is 80 % or more in nine studies
+        of ten.
+
+        seeds: fewest on either side. However many problems a bootstrap has, its error is known no
+        better than so many seeds tell: where they happen to agree, it finds degrees of freedom that
+        it does not have.
+        """
         size = self.detectable()
-        if size is None or self.contrast is None or self.contrast.freedom < FEWEST_FREEDOM:
+        if size is None or self.contrast is None:
             return None
-        least, most = spread_range(self.contrast.freedom)
+        freedom = min(self.contrast.freedom, self.pooling * (seeds - 1))
+        if freedom < FEWEST_FREEDOM:
+            return None
+        least, most = spread_range(freedom)
         return least * size, most * size
 
 
-def tested(
+def family_tests(
     contrasts: Sequence[Contrast | None], family: Family, margin: float | None
-) -> list[Tested]:
+) -> list[FamilyTest]:
     """The tests of a family, in the order of its pairs.
 
     contrasts: of each pair; None, or one without an error, where it is not known: it counts as a
     comparison and is not decided. margin: of equivalence, in units of the contrasts.
     """
     known = [one if one is not None and one.error > 0 else None for one in contrasts]
+    pooling = 1.0
     adjusted: list[float | None]
     if family.correction is Correction.DUNNETT:
-        known = _pooled(known)
+        pooling = pooled_freedom(1.0, sum(one is not None for one in known))
+        known = _pooled(known, pooling)
         adjusted = [_dunnett(one, family.size) if one else None for one in known]
     else:
         adjusted = holm([one.p_value if one else None for one in known])
     close = [equivalence_p(one, margin) if one and margin else None for one in known]
     limits = [critical(family, one.freedom) if one else 0.0 for one in known]
     return [
-        Tested(one, p, equal, _around(one, limit) if one else None, limit)
+        FamilyTest(one, p, equal, _around(one, limit) if one else None, limit, pooling)
         for one, p, equal, limit in zip(known, adjusted, holm(close), limits, strict=True)
     ]
 
 
-def _pooled(contrasts: Sequence[Contrast | None]) -> list[Contrast | None]:
-    """The contrasts with one error for all: the root of their mean variance."""
+def _pooled(contrasts: Sequence[Contrast | None], pooling: float) -> list[Contrast | None]:
+    """The contrasts with one error for all: the root of their mean variance, with `pooling` times
+    the degrees of freedom of one."""
     known = [one for one in contrasts if one is not None]
     if not known:
         return list(contrasts)
     error = (sum(one.error**2 for one in known) / len(known)) ** 0.5
-    freedom = pooled_freedom(min(one.freedom for one in known), len(known))
+    freedom = pooling * min(one.freedom for one in known)
     return [one and replace(one, error=error, freedom=freedom) for one in contrasts]
 
 

@@ -15,6 +15,7 @@ of freedom.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import gammaincinv, ndtr, stdtrit  # scipy.stats takes a second to import
@@ -22,9 +23,9 @@ from scipy.special import gammaincinv, ndtr, stdtrit  # scipy.stats takes a seco
 from conspo_study.statistics.family import Correction, Family
 from conspo_study.statistics.power import ALPHA, POWER, shift_beyond
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 _QUANTILES, _SHARES = (_NODES + 1) / 2, _WEIGHTS / 2
-_REACH = 9.0
+_REACH = 8.0
 _Z = _REACH * _NODES
 _DENSITY = _REACH * _WEIGHTS * np.exp(-_Z * _Z / 2) / math.sqrt(2 * math.pi)
 
@@ -51,10 +52,16 @@ def critical(family: Family, freedom: float, alpha: float = ALPHA) -> float:
     """
     if family.correction is Correction.HOLM or family.size == 1:
         return float(stdtrit(freedom, 1 - alpha / (2 * family.size)))
-    low, high = 0.0, float(stdtrit(freedom, 1 - alpha / (2 * family.size)))  # Bonferroni's
-    while high - low > 1e-9 * high:
+    return _dunnett_critical(family.size, freedom, alpha)
+
+
+@lru_cache(1024)
+def _dunnett_critical(comparisons: int, freedom: float, alpha: float) -> float:
+    low = float(stdtrit(freedom, 1 - alpha / 2))  # of a single comparison
+    high = float(stdtrit(freedom, 1 - alpha / (2 * comparisons)))  # Bonferroni's
+    while high - low > 1e-6 * high:
         middle = (low + high) / 2
-        above = dunnett_p(middle, family.size, freedom) > alpha
+        above = dunnett_p(middle, comparisons, freedom) > alpha
         low, high = (middle, high) if above else (low, middle)
     return high
 

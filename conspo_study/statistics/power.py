@@ -11,6 +11,7 @@ Of any other estimate with a standard error and its degrees of freedom, `rejecti
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import chdtri, gammaincinv, ndtr, stdtrit  # scipy.stats takes a second to import
@@ -63,6 +64,7 @@ def detectable_shift(freedom: float, alpha: float = ALPHA, target: float = POWER
     return shift_beyond(freedom, float(stdtrit(freedom, 1 - alpha / 2)), target)
 
 
+@lru_cache(1024)
 def shift_beyond(freedom: float, limit: float, target: float = POWER) -> float:
     """The smallest difference, in standard errors, at which |t| is above `limit` with probability
     `target`."""

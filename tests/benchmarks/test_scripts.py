@@ -118,6 +118,22 @@ def check_racing(result):
     assert result["power"]["5 seeds, 11 rivals"]["0.1"]["used"] > 0.95
 
 
+def check_study_statistics(result):
+    from study_statistics import TABLES
+
+    assert set(TABLES) <= result.keys() and 0.02 < result["paired sd"] < 0.05
+    power = result["power and false findings of ten methods"]
+    promised = power["plan promises, 5 seeds"]
+    assert promised["one t-test (before)"] < promised["Dunnett"] < promised["Holm"]
+    called = result["true power at what is called detectable"]
+    for row in called.values():
+        assert row["now"]["power below 0.5"] < 0.05 < row["own error alone"]["power below 0.5"]
+    assert set(result["differences that do not vary"]) == {
+        "8 answers, 2 seeds",
+        "8 answers, 3 seeds",
+    }
+
+
 MINIATURES = {
     "analysis_scale": (("--trials", "6", "--rows", "300"), check_analysis_scale),
     "gpu_check": (("--rehearse",), check_gpu_check),
@@ -131,6 +147,7 @@ MINIATURES = {
         (str(ANSWERS), "--mutations", "60", "--alone"),
         check_reward_integrity,
     ),
+    "study_statistics": (("--runs", "1"), check_study_statistics),
     "verifier": (
         ("--runs", "1", "--rollouts", "60", "--kinds", "megabyte of braces"),
         check_verifier,

@@ -14,10 +14,14 @@ from scipy.stats import ttest_ind, ttest_rel
 from analysis.findings.confirmation import confirmation_of
 from analysis.findings.confirmation_summary import confirmation_lines
 from analysis.findings.confirmation_table import confirmation_table
+from analysis.findings.metric_difference import metric_scores
 from analysis.findings.summary import summary_lines
 from analysis.load.study import load_study
 from analysis.report.writing import failure_notes, write_report
+from analysis.statistics.bootstrap import difference, estimate
 from analysis.statistics.intervals import difference_interval
+from conspo_study.records import EvalRow
+from conspo_study.results.rows import eval_path, write_eval_rows
 
 pytestmark = pytest.mark.usefixtures("few_figures", "unwritten")
 
@@ -86,6 +90,43 @@ def test_intervals_are_those_of_the_paired_t_test(confirmed: Path) -> None:
     numbers = list(winner.values.values())
     half = student_t.ppf(0.975, 2) * np.std(numbers, ddof=1) / np.sqrt(3)
     assert winner.interval.low == pytest.approx(np.mean(numbers) - half)
+
+
+def test_a_mean_over_stored_responses_has_an_interval_over_seeds_and_problems(
+    confirmed: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    for run in load_study(confirmed).table.confirmations:
+        for seed in FRESH:
+            rows = [
+                EvalRow(seed, 20, "chain/hard", f"p{k}", s, verdict, "7", 9, "stopped")
+                for k in range(30)
+                for s in range(4)
+                for verdict in ["correct" if rng.random() < 0.4 + 0.02 * k else "wrong"]
+            ]
+            write_eval_rows(eval_path(confirmed / "trials" / run.id, seed, 20), rows)
+    study = load_study(confirmed)
+    found = confirmation_of(study)
+    scores = metric_scores(study, found.winner.run)
+    expected = estimate(scores)
+    ends = found.winner.interval.low, found.winner.interval.high
+    assert ends == pytest.approx((expected.low, expected.high))
+    assert "over seeds and problems" in confirmation_lines(found)[0]
+    for anchor in found.anchors:
+        test = found.compared[anchor.search.id]
+        both = difference(scores, metric_scores(study, anchor.run))
+        assert test.tested.contrast == both.contrast and test.difference.problems == 30
+
+
+def test_seeds_that_do_not_vary_show_nothing(searched: Path, confirm: Any) -> None:
+    confirm(searched, ANCHOR, values(0.5, 0.5, 0.5))
+    confirm(searched, WINNER, values(0.75, 0.75, 0.75))
+    lines = confirmation_lines(confirmation_of(load_study(searched)))
+    assert "no interval from seeds that do not vary" in lines[0]
+    assert lines[1].endswith(
+        "+0.250, paired over 3 seeds: no interval and no claim (the values do not vary between "
+        "seeds)."
+    )
 
 
 def test_the_bias_is_the_winners_drop_beyond_that_of_the_anchors(confirmed: Path) -> None:
