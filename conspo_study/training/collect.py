@@ -140,10 +140,12 @@ class Collector:
     def settle(self) -> None:
         """Wait for the responses that were requested ahead, so that `save` can write them. Raises
         NonFiniteLogitsError as `collect` does."""
-        if self._ahead:
-            with self._ahead.clock.stage("generate"):
-                share = with_finite_logits(self.world, self._ahead.fetch)
-            self._ahead.fetch = lambda: share
+        request, self._ahead = self._ahead, None
+        if request:
+            with request.clock.stage("generate"):
+                share = with_finite_logits(self.world, request.fetch)
+            request.fetch = lambda: share
+            self._ahead = request
             gathered = self.world.gather(share)
             self._settled = [] if self.world.rank else list(chain.from_iterable(gathered))
 

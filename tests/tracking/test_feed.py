@@ -106,3 +106,15 @@ def test_a_damaged_log_is_refused_by_line(study):
     path.write_bytes(path.read_bytes().replace(b'"label":""', b'"label":"x"'))
     with pytest.raises(LogDamaged, match="line 2 is damaged"):
         feed.news()
+
+
+def test_the_run_of_a_seed_that_collapsed_ends_as_collapsed(study):
+    study.start("t0000")
+    study.report("t0000", 0, 0.4)
+    study.report("t0000", 4, 0.1)
+    study.end("t0000", step=4, values={"0": 0.1, "1": 0.6}, wall_s=9.0)
+    first, second = (news.ending for news in Feed(study.folder).news())
+    assert (first.state, first.value) == (TrialState.COLLAPSED, 0.1)
+    reason = "seed 0 collapsed from 0.400 untrained to 0.100"
+    assert first.sentence == f"collapsed at step 4: {reason}"
+    assert (second.state, second.sentence) == (TrialState.FINISHED, "finished at step 4")
