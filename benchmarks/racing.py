@@ -6,7 +6,7 @@ Trials with the same true mean are raced at one look, by the threshold from the 
 together and by the bar that is used, which also asks for a paired test against the best rival. In
 each case some of the J rivals and the newcomer are noisier than the rest. Then the power: how often
 a newcomer that is worse by so much is stopped where all are equally noisy. `--runs` are the looks
-of each case; 1,000 take some minutes.
+of each case; 1,000 take a minute or two.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ALPHA = 0.05
 QUIET, NOISY, SEED_LUCK = 0.005, (0.015, 0.03, 0.2), 0.05
 """Standard deviations of a value, and of what a seed brings to all trials."""
 EQUAL = 0.0125
+AGAIN = 5
 RIVALS, SEEDS, WORSE = (3, 11, 23), (2, 3, 5), (0.03, 0.06, 0.1)
 
 
@@ -40,7 +41,7 @@ def rates(
     noises: Sequence[float], noise: float, seeds: int, looks: int, worse: float = 0.0
 ) -> Rates:
     """Stops of a newcomer of this noise, worse by `worse`, among rivals of these noises."""
-    stream = random.Random(f"{noises} {noise} {seeds} {worse}")
+    stream = random.Random(f"{noises} {noise} {seeds} {worse} {looks}")
     alone = both = 0
     for _ in range(looks):
         lucks = [stream.gauss(0, SEED_LUCK) for _ in range(seeds)]
@@ -70,8 +71,15 @@ def main() -> None:
     print(f"equal means: stops in percent of {looks} looks, the worst case of each rule")
     for seeds in SEEDS:
         for trials in RIVALS:
-            found = [rates(*case, seeds, looks) for case in unequal(trials)]
-            worst = Rates(*(max(column) for column in zip(*found, strict=True)))
+            cases = list(unequal(trials))
+            found = [rates(*case, seeds, looks) for case in cases]
+            # The largest of many shares is too large by luck: it is measured again.
+            worst = Rates(
+                *(
+                    rates(*cases[column.index(max(column))], seeds, AGAIN * looks)[rule]
+                    for rule, column in enumerate(zip(*found, strict=True))
+                )
+            )
             result["worst"][f"{seeds} seeds, {trials} rivals"] = worst._asdict()
             print(
                 f"{seeds} seeds, {trials:2} rivals: {100 * worst.threshold:5.1f} by the threshold "

@@ -33,7 +33,7 @@ from conspo_study.results.retention import budget_bytes, making_room
 from conspo_study.search import Search
 from conspo_study.terminal.console import Console, Preparation
 from conspo_study.text import counted
-from conspo_study.training.prepare import prepare_policy
+from conspo_study.training.prepare import prepare_policies
 
 _MORE_NODES = (
     "Nodes that the cluster does not have yet are waited for, and asked for where it scales by "
@@ -128,7 +128,7 @@ def _make_cache() -> None:
         ) from error
 
 
-def _policy_of(policy: Future[Path]) -> None:
+def _policy_of(policy: Future[dict[int, Path]]) -> None:
     """Wait for the policy. Raises StudyError where it cannot be had."""
     try:
         policy.result()
@@ -137,17 +137,19 @@ def _policy_of(policy: Future[Path]) -> None:
 
 
 @contextmanager
-def _in_background(study: StudyDefinition, shown: Preparation) -> Iterator[Future[Path]]:
-    """The policy in preparation on one core while Ray starts on the others; never to come for a
+def _in_background(study: StudyDefinition, shown: Preparation) -> Iterator[Future[dict[int, Path]]]:
+    """The policies in preparation on one core while Ray starts on the others; never to come for a
     training function, which has none."""
-    policy: Future[Path] = Future()
+    policy: Future[dict[int, Path]] = Future()
     if study.function is not None:
         yield policy
         return
 
     def prepare() -> None:
         try:
-            policy.set_result(prepare_policy(study.built_in.policy, shown.warm_start))
+            again = study.confirm.seeds if study.confirm else ()
+            seeds = tuple(dict.fromkeys((*study.seeds, *again)))
+            policy.set_result(prepare_policies(study.built_in.policy, seeds, shown.warm_start))
         except BaseException as error:
             policy.set_exception(error)
 

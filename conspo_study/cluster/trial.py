@@ -75,7 +75,7 @@ def _train_built_in(spec: TrialSpec, config: RunConfig, bars: Bars) -> None:
 
     from conspo_study.policy.models import refuse_another_model
     from conspo_study.training.loop import train
-    from conspo_study.training.prepare import prepare_policy
+    from conspo_study.training.prepare import prepare_policies
     from conspo_study.update.world import World
 
     context = ray.train.get_context()
@@ -84,7 +84,7 @@ def _train_built_in(spec: TrialSpec, config: RunConfig, bars: Bars) -> None:
         config,
         spec.seeds,
         RayOutlet(spec, config),
-        policy_folder=prepare_policy(config.policy),
+        policy_folder=prepare_policies(config.policy, spec.seeds),
         checkpoints=spec.run_folder,
         bars=bars,
         world=World(

@@ -38,8 +38,10 @@ class PolicyConfig(Stage):
     file, or a model of the Hugging Face hub, `org/name` or `org/name@revision`."""
     warm_start_steps: int = Field(1200, ge=1)
     """Supervised training steps of the embedded model's warm start."""
-    warm_start_seed: int = Field(0, ge=0, lt=2**63)
-    """Random seed of the warm start, which all trials of a study share."""
+    warm_start_seed: Literal["seed"] | Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Random seed of the embedded model's warm start, which all trials of a study share; `seed`:
+    every seed of a trial begins with a warm start of its own, made with that seed, so that
+    conclusions hold over initial policies."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Data type of the model's matrix products. Weights, optimiser state, gradient sums,
     log-softmax and objective are always float32."""
@@ -74,6 +76,21 @@ class PolicyConfig(Stage):
                 "FlashAttention's kernels on a GPU in bfloat16: set policy.attention=sdpa"
             )
         return given
+
+    def at_seed(self, seed: int) -> PolicyConfig:
+        """The configuration of the policy that this seed of a trial begins with."""
+        if self.warm_start_seed != "seed":
+            return self
+        return self.model_copy(update={"warm_start_seed": seed})
+
+    @model_validator(mode="after")
+    def _only_the_embedded_model_has_a_warm_start(self) -> Self:
+        if self.warm_start_seed == "seed" and self.model != "embedded":
+            raise ValueError(
+                f"{self.model} has no warm start, so every seed begins with the same weights: "
+                "leave warm_start_seed away"
+            )
+        return self
 
     @model_validator(mode="after")
     def _adapters_are_on_something(self) -> Self:

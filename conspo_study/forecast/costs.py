@@ -20,6 +20,8 @@ EMBEDDED_RESPONSE_TOKENS = 15
 """Mean response length of the embedded model over a run."""
 TRIAL_OVERHEAD_S = 5.0
 """Seconds that a trial spends outside of its steps: processes, imports, collectives."""
+WARM_START_STEP_S = 0.05
+"""Seconds of a step of the embedded model's warm start on one core."""
 CHECKPOINTS_RUNNING = 3
 """Most checkpoints of a running trial: two complete ones, and the next being written. An ended
 trial keeps its last."""
@@ -64,7 +66,20 @@ def study_seconds(
         times += [seconds(again) or 0.0] * again.trials
         # Baselines are confirmed as soon as there is room, the winner when it is known.
         waits_for += [0] * (again.trials - 1) + [study.trials]
-    return max(finish_times(times, [0.0] * slots, waits_for))
+    return max(finish_times(times, [0.0] * slots, waits_for)) + warm_start_seconds(study)
+
+
+def warm_start_seconds(study: StudyDefinition) -> float:
+    """Time of the warm starts that come before all trials, where every seed has one of its own and
+    none is cached; 0 for the one that they share, which mostly comes with the package."""
+    policy = study.built_in.policy
+    if policy.warm_start_seed != "seed":
+        return 0.0
+    made = set(study.seeds) | set(study.confirm.seeds if study.confirm else ())
+    shipped = PolicyConfig()
+    if policy.warm_start_steps == shipped.warm_start_steps:
+        made -= {shipped.warm_start_seed}
+    return len(made) * policy.warm_start_steps * WARM_START_STEP_S
 
 
 def study_bytes(study: StudyDefinition, concurrent: int, budget: int) -> int | None:

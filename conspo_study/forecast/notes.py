@@ -9,6 +9,8 @@ from conspo_study.config.fields import NAME
 from conspo_study.definition import StudyDefinition
 from conspo_study.definition.batches import Batch
 from conspo_study.definition.space.census import census
+from conspo_study.forecast.costs import warm_start_seconds
+from conspo_study.text import duration
 
 UNLIKE_NOISE = (
     NAME,
@@ -35,6 +37,11 @@ def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
             else "there is no evaluation between its first allowed step and the last"
         )
         yield f"early stopping never stops a trial: {why}"
+    if (seconds := warm_start_seconds(study) if study.function is None else 0.0) > 0:
+        yield (
+            "every seed begins with a warm start of its own, made on one core before the trials "
+            f"and then cached: about {duration(seconds)} if none is"
+        )
     yield from racing_notes(study)
     yield from space_notes(study)
     yield from _comparison_notes(study)

@@ -79,12 +79,14 @@ def train(
     seeds: Sequence[int],
     outlet: Outlet,
     *,
-    policy_folder: Path,
+    policy_folder: Path | Mapping[int, Path],
     checkpoints: Path,
     bars: Bars | None = None,
     world: World | None = None,
 ) -> None:
     """Train one policy per seed, from `policy_folder`, for `config.train.steps` steps.
+
+    policy_folder: of all seeds, or by seed.
 
     Training ends early at the first evaluation that misses its bar, that of a seed when it
     collapses; a trial whose seeds have all collapsed trains nothing more. It continues from the
@@ -110,7 +112,11 @@ def train(
         rollout_engines(config, logs) as engine_of,
     ):
         judges = (judge, examiner)
-        runs = [SeedRun(config, seed, policy_folder, judges, engine_of, world) for seed in seeds]
+        if isinstance(policy_folder, Path):
+            policy_folder = dict.fromkeys(seeds, policy_folder)
+        runs = [
+            SeedRun(config, seed, policy_folder[seed], judges, engine_of, world) for seed in seeds
+        ]
         writers = world if world.sharded else World()
         store = CheckpointStore(checkpoints, shards | identity, writers)
         loop = _Loop(config, runs, outlet, store, bars, world)

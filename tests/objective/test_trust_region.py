@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from objective_batches import SHAPES, gradient, random_batch
+from study_fixtures import definition
 
 from conspo_study.config import ConfigError, config_hash, with_overrides
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.definition.presets import QUICK
+from conspo_study.definition.space import Choice, Range
 from conspo_study.objective import GroupBatch, Progress, objective_named
 from conspo_study.objective.direction import direction_metrics
 from conspo_study.objective.token_weights import token_weights
@@ -178,3 +180,13 @@ def test_the_options_are_off_and_leave_hashes_and_written_settings_alone():
 def test_refused_settings(settings, message):
     with pytest.raises(ConfigError, match=message):
         with_overrides(QUICK, settings)
+
+
+def test_the_options_can_be_searched_where_the_objective_has_them():
+    clips = Choice(values=(None, 0.03, 0.1))
+    limits = Range(low=1e-5, high=1e-2, log=True)
+    space = {"objective.clip_score": clips, "objective.kl_limit": limits}
+    assert definition(base=QUICK, space=space, anchors=()).space == space
+    grpo = with_overrides(QUICK, {"objective.name": "grpo"})
+    with pytest.raises(ValueError, match=r"clip_score.* of the objective grpo; it belongs"):
+        definition(base=grpo, space={"objective.clip_score": clips}, anchors=())
