@@ -148,6 +148,7 @@ def test_the_report_of_such_a_study_has_its_map_and_no_table_of_all_pairs(folder
     rows = manifest["tables"]["tables/map"]["rows"]
     assert rows[0]["row"] == "1 linear" and rows[0]["trials"] == ["map/c0000"]
     assert "6 strata" in report.summary[0]
+    assert not any("Paired difference" in line for line in report.summary), "of the best of all"
 
 
 def test_its_figures_are_among_those_of_the_study(folder):
