@@ -139,6 +139,7 @@ def test_without_boundary_cells_no_study_is_written(tmp_path):
         print_map([folder], tmp_path, again=tmp_path / "again.py")
 
 
+@pytest.mark.slow
 def test_the_report_of_such_a_study_has_its_map_and_no_table_of_all_pairs(folder):
     report = write_report(folder)
     tables = {table.name for table in report.tables}
