@@ -26,6 +26,7 @@ from analysis.load.study import StudyResults
 from analysis.load.text import visible
 from analysis.statistics.family_tests import Verdict
 from conspo_study.records import TrialState
+from conspo_study.results.strata import chosen_over
 from conspo_study.results.table import TrialRow
 from conspo_study.statistics.family import Family
 from conspo_study.text import counted
@@ -35,7 +36,8 @@ def detectable_lines(study: StudyResults) -> list[str]:
     """A sentence per main difference, or one for a declared family: the verdict, and the smallest
     detectable difference; empty before there is anything to compare."""
     lines = [*_confirmed(study), *_declared(study)]
-    return lines or _searched(study)
+    # The best of all strata is none of the differences that such a study is about.
+    return lines or ([] if chosen_over(study.definition) else _searched(study))
 
 
 def _confirmed(study: StudyResults) -> list[str]:

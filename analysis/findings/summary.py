@@ -18,6 +18,7 @@ from analysis.load.text import metric_label, visible
 from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired_difference
 from analysis.tables.numbers import interval
 from conspo_study.records import is_number
+from conspo_study.results.strata import chosen_over
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted
 
@@ -40,16 +41,23 @@ def summary_lines(study: StudyResults) -> list[str]:
         f"Best {'search ' if confirmation else ''}trial: {describe(study, best)}: "
         f"{metric_label(study.metric)} {mean_and_seeds(best.values)}."
     )
+    if not chosen_over(study.definition):  # the best of all strata is compared with none
+        lines += _to_reference(study, best, confirmation)
+    return [*lines, *_compromises(study), *collapse_notes(study), *undecided_notes(study)]
+
+
+def _to_reference(
+    study: StudyResults, best: TrialRow, confirmation: Confirmation | None
+) -> list[str]:
+    """The best trial's difference to its reference."""
     reference = reference_of(study, best)
     what = "baseline" if study.function else "trial without a margin"
     if reference is None:
-        lines.append(f"There is no finished {what} to compare it with.")
-    elif reference.id == best.id:
+        return [f"There is no finished {what} to compare it with."]
+    if reference.id == best.id:
         own = "is a baseline" if study.function else "uses no margin"
-        lines.append(f"The best trial {own}.")
-    else:
-        lines += _comparison(study, best, reference, confirmation)
-    return [*lines, *_compromises(study), *collapse_notes(study), *undecided_notes(study)]
+        return [f"The best trial {own}."]
+    return _comparison(study, best, reference, confirmation)
 
 
 def reference_of(study: StudyResults, best: TrialRow) -> TrialRow | None:

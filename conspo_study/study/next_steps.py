@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conspo_study.results.stored import read_study
+from conspo_study.results.strata import chosen_over
 from conspo_study.study.trust import OPTION, code_named
 from conspo_study.tracking.known import how_to_look
 
@@ -30,6 +31,7 @@ def after_the_end(
         ("watch", f"conspo watch {place}"),
         *([] if used_up else [more]),
         ("report again", f"conspo report {place}"),
+        *([("map", f"conspo map {place}")] if chosen_over(read_study(folder).definition) else []),
         ("compare", f"conspo compare {place} {typed(folder.parent)}/ANOTHER_STUDY"),
         *_looks(folder, track),
     )

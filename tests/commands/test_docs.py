@@ -97,13 +97,20 @@ def one_column(name):
     return small(anchors, **({"confirm": None} if name == "small" else {}))
 
 
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("maps")
+    for name in ("E1", "E4", "E8", "E16", "small"):
+        write_map(folder / f"regime_map_{name}", one_column(name), lambda *_: 0.5)
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, maps):
     """A working directory with the results and problems that the documentation speaks of."""
     for name in ("margin_sweep", "faster", "baselines", "table1", "ANOTHER_STUDY"):
         shutil.copytree(ROOT / "tests/assets/results_v2", tmp_path / "results" / name)
-    for name in ("E1", "E4", "E8", "E16", "small"):
-        write_map(tmp_path / f"results/regime_map_{name}", one_column(name), lambda *_: 0.5)
+    shutil.copytree(maps, tmp_path / "results", dirs_exist_ok=True)
     rows = {
         "aime2024": {"problem": "What is 1 + 1?", "answer": "2"},
         "train": {"problem": "1+1=?\n", "answer": "2"},

@@ -139,6 +139,7 @@ def test_without_boundary_cells_no_study_is_written(tmp_path):
         print_map([folder], tmp_path, again=tmp_path / "again.py")
 
 
+@pytest.mark.slow
 def test_the_report_of_such_a_study_has_its_map_and_no_table_of_all_pairs(folder):
     report = write_report(folder)
     tables = {table.name for table in report.tables}
@@ -148,6 +149,7 @@ def test_the_report_of_such_a_study_has_its_map_and_no_table_of_all_pairs(folder
     rows = manifest["tables"]["tables/map"]["rows"]
     assert rows[0]["row"] == "1 linear" and rows[0]["trials"] == ["map/c0000"]
     assert "6 strata" in report.summary[0]
+    assert not any("Paired difference" in line for line in report.summary), "of the best of all"
 
 
 def test_its_figures_are_among_those_of_the_study(folder):
