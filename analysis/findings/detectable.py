@@ -25,7 +25,6 @@ from analysis.findings.summary import reference_of
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
 from analysis.statistics.family_tests import Verdict
-from conspo_study.records import TrialState
 from conspo_study.results.strata import chosen_over
 from conspo_study.results.table import TrialRow
 from conspo_study.statistics.family import Family
@@ -93,7 +92,7 @@ def family_of_study(study: StudyResults, family: Family) -> list[Judged]:
     """The comparisons of labelled search trials, in the order of the family's pairs."""
     rows: dict[str, TrialRow] = {}
     for row in study.table.rows:
-        if row.label and row.state is TrialState.FINISHED:
+        if row.label and row.state.has_result:
             rows.setdefault(row.label, row)
     named = {label for pair in family.pairs for label in pair if label in rows}
     scores = {label: metric_scores(study, rows[label]) for label in sorted(named)}

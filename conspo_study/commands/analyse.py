@@ -84,8 +84,7 @@ class Compare(Verb):
     selected: Name = None
     """Setting that was chosen as the best of these: estimates its selection bias."""
     margin: Amount = None
-    """Differences below it count as none: the margin of equivalence, in units of the metric; else
-    0.02 of values between 0 and 1."""
+    """Differences below it count as none, in units of the metric; else 0.02 where it is a share."""
     unpaired: Flag = False
     """Do not pair seeds: Welch's test."""
     setting: Names = ()

@@ -89,7 +89,7 @@ def direction_lines(study: StudyDefinition) -> list[str]:
         "only the direction of the credits acts, since gradients are clipped and Adam divides by "
         f"their size; expected angles to conspo_linear in degrees ({size - size // 2} right and "
         f"{size // 2} wrong rollouts whose scores have sd {SPREAD:g} and a gap of {GAP:g} nats per "
-        f"token, as on the embedded task: an assumption; measured as credit_angle): {row}",
+        f"token, as on the embedded task: an assumption; logged as credit_angle): {row}",
         *_alike(settings, size, in_tau),
     ]
 

@@ -40,15 +40,16 @@ class Detectable:
     half: int | None
     """Number of seeds that detect half of it."""
 
-    def line(self) -> str:
-        """For people; of a known spread."""
+    def line(self, share: bool = False) -> str:
+        """For people; of a known spread. share: whether the metric is one, between 0 and 1."""
         if self.effect is None:
             return ONE_SEED
+        test = f"{counted(self.seeds, 'seed')} ({_test(self.family)}, power 80 %)"
+        if share and self.effect >= 1:
+            whose = _of(self.family).rstrip(",")
+            return f"no difference {whose} that an accuracy can have, over {test}"
         half = f"; half of it needs {self.half} seeds" if self.half else ""
-        return (
-            f"differences {_of(self.family)} from {self.effect:.3f} up, over "
-            f"{counted(self.seeds, 'seed')} ({_test(self.family)}, power 80 %){half}"
-        )
+        return f"differences {_of(self.family)} from {self.effect:.3f} up, over {test}{half}"
 
 
 def search_family(study: StudyDefinition) -> Family:

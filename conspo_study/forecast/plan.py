@@ -111,6 +111,8 @@ class Plan:
     """Memory of a worker of a searched trial; None for models of unknown size."""
     fit: tuple[str, ...]
     """What that memory means for a GPU; empty for a trial without one."""
+    share: bool
+    """Whether the study's metric is an accuracy, between 0 and 1."""
     noise: SamplingNoise | None
     """A lower bound on the differences that can be detected, where `spread` is unknown."""
     margin: tuple[str, ...]
@@ -181,7 +183,7 @@ class Plan:
         yield "seed-to-seed sd", _varies(self.spread)
         for name, stage in (("search", self.search), ("confirmation", confirm)):
             if stage is not None and (self.spread is not None or stage.seeds == 1):
-                yield "can detect", f"{name}: {stage.tests.line()}"
+                yield "can detect", f"{name}: {stage.tests.line(self.share)}"
             elif stage is not None and self.noise is not None:
                 yield "can detect", f"{name}: {self.noise.line(stage.seeds, stage.tests.family)}"
         for index, line in enumerate(self.margin):
@@ -265,6 +267,7 @@ def make_plan(
         gpu_bytes=gpu_bytes,
         memory=memory,
         fit=tuple(fit_lines(neediest, memory, gpu_bytes)) if memory and on_gpu else (),
+        share="/reward@" not in study.metric,
         noise=None if spread else sampling_noise(study),
         margin=tuple(margin_lines(study)),
         direction=tuple(direction_lines(study)),
@@ -309,6 +312,7 @@ def _function_plan(
         gpu_bytes=gpu_bytes,
         memory=None,
         fit=(),
+        share=False,
         noise=None,
         margin=(),
         direction=(),

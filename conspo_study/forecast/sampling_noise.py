@@ -37,8 +37,11 @@ class SamplingNoise:
         if effect is None:
             return ONE_SEED
         among = f" of {family.size} comparisons" if family.size > 1 else ""
+        shown = f"at best differences{among} from {effect:.3f} up"
+        if effect >= 1:
+            shown = f"no difference{among} that an accuracy can have"
         return (
-            f"at best differences{among} from {effect:.3f} up, over {counted(seeds, 'seed')}: "
+            f"{shown}, over {counted(seeds, 'seed')}: "
             f"sampling {self.problems:,} problems {counted(self.samples, 'time')} alone gives a "
             f"paired difference an sd of {self.sd:.3f} (assumed), and training adds to it"
         )

@@ -11,10 +11,10 @@ from typing import Any
 
 from conspo_study.files import finite, open_to_append, write_all, write_atomic
 from conspo_study.records import CreditRow, EvalRow
+from conspo_study.results.event_data import MOST_SEED, MOST_STEPS
 from conspo_study.results.names import EVALUATIONS, INNER
 from conspo_study.results.parquet import RowFiles
 from conspo_study.results.reading import stored_lines
-from conspo_study.results.table import MOST_SEED, MOST_STEPS
 from conspo_study.text import reason
 from conspo_study.untrusted import parse_json
 

@@ -20,6 +20,14 @@ from conspo_study.records import (
     TrialState,
     read_bar,
 )
+from conspo_study.results.event_data import (
+    by_seed,
+    collapses_of,
+    number_of,
+    numbers_of,
+    seed_of,
+    step_of,
+)
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.text import printable, setting_text
 
@@ -27,10 +35,6 @@ _CAUSES_OF_THE_MACHINE = (
     *("the trial's processes died", "the trial ended after step", "the workers died"),
     *("out of memory: ", "rollout "),
 )
-MOST_STEPS, MOST_SEED = 10**9, 2**63 - 1
-"""Largest step and seed that are read."""
-_SHOWN = 40
-"""Characters of a number that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +243,8 @@ class TableBuilder:
             label=str(data.get("label", "")),
             params=dict(data.get("params", {})),
             config_hash=str(data.get("config_hash", "")),
-            seeds=tuple(map(_seed, data.get("seeds", ()))),
-            bars={_step(step): read_bar(bar) for step, bar in data.get("bars", {}).items()},
+            seeds=tuple(map(seed_of, data.get("seeds", ()))),
+            bars={step_of(step): read_bar(bar) for step, bar in data.get("bars", {}).items()},
         )
         if known is not None:
             if _identity(known) != _identity(row):
@@ -306,39 +310,31 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
     return replace(
         row,
         state=TrialState(kind.value),
-        step=_step(data.get("step") or row.step),
-        values=_by_seed(data.get("values") or {}),
-        also={metric: _by_seed(values) for metric, values in (data.get("also") or {}).items()},
-        recorded_value=_number(data.get("value")),
+        step=step_of(data.get("step") or row.step),
+        values=by_seed(data.get("values") or {}),
+        also={metric: by_seed(values) for metric, values in (data.get("also") or {}).items()},
+        recorded_value=number_of(data.get("value")),
         cause=cause,
         machine=kind is EventKind.FAILED and _is_of_the_machine(data, cause),
-        collapses=_collapses(data) or row.collapses,
-        wall_s=_number(data.get("wall_s")),
+        collapses=collapses_of(data) or row.collapses,
+        wall_s=number_of(data.get("wall_s")),
     )
 
 
 def _reported(row: TrialRow, data: Mapping[str, Any]) -> TrialRow:
     # A report holds all that is up to date: what it lacks was measured at an earlier step only.
-    seeds = {_seed(seed): _numbers(metrics) for seed, metrics in data.get("seeds", {}).items()}
+    seeds = {seed_of(seed): numbers_of(metrics) for seed, metrics in data.get("seeds", {}).items()}
     return replace(
         row,
         state=TrialState.RUNNING,
-        step=_step(data["step"]) if "step" in data else row.step,
-        steps=_step(data["steps"]) if "steps" in data else row.steps,
-        metrics=_numbers(data.get("metrics", {})),
+        step=step_of(data["step"]) if "step" in data else row.step,
+        steps=step_of(data["steps"]) if "steps" in data else row.steps,
+        metrics=numbers_of(data.get("metrics", {})),
         seed_metrics=seeds,
-        collapses=_collapses(data),
+        collapses=collapses_of(data),
         untrained=_shared(seeds) if data.get("step") == 0 else row.untrained,
-        tokens_per_s=_number(data.get("tokens_per_s")),
+        tokens_per_s=number_of(data.get("tokens_per_s")),
     )
-
-
-def _collapses(data: Mapping[str, Any]) -> dict[int, Collapse]:
-    """The collapses that an event names."""
-    return {
-        _seed(seed): Collapse(_step(end["step"]), str(end.get("cause", "")))
-        for seed, end in (data.get("collapsed") or {}).items()
-    }
 
 
 def _shared(seeds: Mapping[int, Mapping[str, float]]) -> dict[int, Mapping[str, float]]:
@@ -364,34 +360,6 @@ def _counted(incidents: Mapping[str, int], data: Mapping[str, Any]) -> dict[str,
 def _is_of_the_machine(data: Mapping[str, Any], cause: str) -> bool:
     """Whether the machine made a trial fail; logs before version 0.3 say so by the cause alone."""
     return bool(data.get("machine", cause.startswith(_CAUSES_OF_THE_MACHINE)))
-
-
-def _by_seed(values: Mapping[str, Any]) -> dict[int, float]:
-    return {_seed(seed): float(value) for seed, value in values.items()}
-
-
-def _step(value: Any) -> int:
-    """Steps are counted and drawn: no study has as many as a mistaken number says."""
-    step = int(value)
-    if not 0 <= step <= MOST_STEPS:
-        raise ValueError(f"{str(value)[:_SHOWN]} is no step")
-    return step
-
-
-def _seed(value: Any) -> int:
-    seed = int(value)
-    if not -MOST_SEED <= seed <= MOST_SEED:
-        raise ValueError(f"{str(value)[:_SHOWN]} is no seed")
-    return seed
-
-
-def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """What can be averaged; a null says that a metric could not be measured."""
-    return {name: float(v) for name, v in metrics.items() if isinstance(v, int | float)}
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 def settings_of(row: TrialRow) -> str:

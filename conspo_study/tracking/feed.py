@@ -10,11 +10,12 @@ from typing import Any
 
 from conspo_study.records import EventKind, TrialState
 from conspo_study.results.collapse import collapse_rate
+from conspo_study.results.event_data import MOST_STEPS
 from conspo_study.results.names import CONFIG, LOG, STEPS, trial_folder
 from conspo_study.results.reading import stored_object
 from conspo_study.results.rows import eval_path
 from conspo_study.results.stored import StoredStudy, read_study
-from conspo_study.results.table import MOST_STEPS, TrialRow
+from conspo_study.results.table import TrialRow
 from conspo_study.results.tail import LineReader, LogFollower
 from conspo_study.text import reason
 from conspo_study.tracking.runs import Ending, Point, Run

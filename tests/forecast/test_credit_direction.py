@@ -85,7 +85,7 @@ def test_baselines_are_compared_with_their_margin_off_and_with_the_linear_object
         Anchor(label="GRPO", params={"objective.name": "grpo"}),
     )
     (line,) = direction_lines(definition(base=SIXTEEN, space={}, anchors=anchors, trials=3))
-    assert line.endswith("measured as credit_angle): tau 0.1: 58")
+    assert line.endswith("logged as credit_angle): tau 0.1: 58")
 
 
 def test_studies_of_one_setting_or_of_none_have_no_such_lines():
