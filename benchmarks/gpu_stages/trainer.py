@@ -17,8 +17,8 @@ import transformers
 
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import EMBEDDED
-from conspo_study.records import EvalRow
 from conspo_study.processes.fork_server import WITHOUT_RAY
+from conspo_study.records import EvalRow
 from conspo_study.training.loop import train
 from conspo_study.training.prepare import prepare_policy
 from gpu_stages.place import GIB, Found, Place
