@@ -18,6 +18,7 @@ import transformers
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import EMBEDDED
 from conspo_study.processes.fork_server import WITHOUT_RAY
+from conspo_study.records import EvalRow
 from conspo_study.training.loop import train
 from conspo_study.training.prepare import prepare_policy
 from gpu_stages.place import GIB, Found, Place
@@ -56,6 +57,9 @@ class Rows:
 
     def untrained(self, seed: int) -> None:
         return None
+
+    def evaluated(self, seed: int, until: int) -> list[EvalRow]:
+        return []
 
     def incident(self, incident: Any) -> None:
         self.incidents.append(f"{incident.type}: {incident.detail}")

@@ -88,8 +88,8 @@ def test_states_and_recovered_failures_are_counted():
     )
     found = shown(log)
     counts = {key[1]: value for key, value in found.items() if key[0] == "trials"}
-    none = dict.fromkeys(("waiting", "finished", "pruned", "collapsed"), 0)
-    assert counts == none | {"running": 1, "failed": 1}
+    ended = {"finished": 0, "collapsed": 0, "pruned": 0, "failed": 1}
+    assert counts == {"waiting": 0, "running": 1, **ended}
     assert found["incidents", "worker_restarted"] == 2
 
 
