@@ -15,7 +15,7 @@ from conspo_study.cluster.searcher import LoggedSearcher
 from conspo_study.cluster.trial import FAILURE, MACHINE
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.definition import Aim, Confirmation
-from conspo_study.records import Collapse, TrialState
+from conspo_study.records import Collapse, TrialState, read_bar
 from conspo_study.search import Search
 
 
@@ -156,6 +156,9 @@ def with_bars(folder):
         finish(searcher, tune_id)
     payload = searcher.suggest("c")
     assert payload["bars"].keys() == {"2"}
+    bar = read_bar(json.loads(json.dumps(payload["bars"]))["2"])  # as the trial's worker gets it
+    assert bar == searcher.search.log.table.row("t0002").bars[2]
+    assert bar.rival == {0: 0.5, 1: 0.6}
     return searcher
 
 
