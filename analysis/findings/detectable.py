@@ -83,7 +83,7 @@ def _declared(study: StudyResults) -> list[str]:
     lines += [f"Shown: {', '.join(decided)}."] if decided else []
     undecided = [one for one in found if one.verdict is Verdict.UNDECIDED and one.difference]
     worst = max(undecided, key=lambda one: (one.detectable_range or (0, 0))[1], default=None)
-    if worst is not None:
+    if worst is not None and worst.could_detect:
         lines.append(f"Of those undecided, {worst.could_detect} at the least precise.")
     return lines
 
@@ -145,4 +145,6 @@ def _budget(one: Judged, kind: str) -> str:
         return "one seed cannot show a difference of any size."
     if one.tested.contrast is None:
         return f"what {counted(seeds, kind)} could have detected cannot be told: {found.reason}."
+    if not one.could_detect:
+        return f"{counted(seeds, kind)} are too few to know what they could have detected."
     return f"with {counted(seeds, kind)}, {one.could_detect}."

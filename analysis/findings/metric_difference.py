@@ -78,10 +78,11 @@ class Judged:
 
     @property
     def could_detect(self) -> str:
-        """The difference that these seeds find with probability 80 % or more, as a clause."""
+        """The difference that these seeds find with probability 80 % or more, as a clause; empty
+        for too few seeds to know."""
         ends = self.detectable_range
         if ends is None:
-            return "too few seeds to know what they could have detected"
+            return ""
         low, high = (_amount(end, self.share) for end in ends)
         estimate = self.tested.detectable()
         assert estimate is not None
