@@ -16,7 +16,6 @@ NAME, TAU, SCHEDULE = "objective.name", "objective.tau", "objective.schedule"
 RATE, BATCHES, EPOCHS = "update.learning_rate", "update.mini_batches", "update.epochs_per_batch"
 E = {1: (1, 1), 4: (4, 1), 8: (4, 2), 16: (4, 4)}  # optimiser steps: mini-batches, epochs
 FACTORS = {"1/3": 1 / 3, "1": 1.0, "2": 2.0}  # multiples of the preset's learning rate
-
 OBJECTIVES = {name: METHODS[name] for name in ("GRPO", "DAPO", "DisCO", "CISPO", "GSPO")}
 OBJECTIVES["linear"] = {NAME: "conspo_linear"}
 for tau in (0.1, 0.3, 1.0, 3.0, 10.0):
@@ -26,7 +25,10 @@ for tau in (0.1, 0.3, 1.0, 3.0, 10.0):
             **{NAME: "conspo", TAU: tau, SCHEDULE: "constant"},
             **{"objective.margin_unit": "tau", "objective.margin": ratio},
         }
-# Further objectives, such as ConSPO with a trust region, go here: OBJECTIVES[label] = settings
+LIMITED = {  # trust regions, which the single step of E1 never meets
+    f"ConSPO tau 1 {name} {value:g}": {**OBJECTIVES["ConSPO tau 1"], f"objective.{name}": value}
+    for name, value in (("clip_score", 0.03), ("kl_limit", 1e-4))
+}
 
 
 def regime_map(base: RunConfig) -> Study:
@@ -39,7 +41,7 @@ def regime_map(base: RunConfig) -> Study:
             params={**objective, BATCHES: n, EPOCHS: m, RATE: float(f"{rate * FACTORS[x]:.3g}")},
         )
         for (e, (n, m)) in E.items()
-        for (name, objective) in OBJECTIVES.items()
+        for (name, objective) in (OBJECTIVES if e == 1 else OBJECTIVES | LIMITED).items()
         for x in FACTORS
     )
     return Study(
