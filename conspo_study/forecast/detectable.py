@@ -44,12 +44,14 @@ class Detectable:
         """For people; of a known spread. share: whether the metric is one, between 0 and 1."""
         if self.effect is None:
             return ONE_SEED
-        test = f"{counted(self.seeds, 'seed')} ({_test(self.family)}, power 80 %)"
+        seeds, test = counted(self.seeds, "seed"), f"{_test(self.family)}, power 80 %"
         if share and self.effect >= 1:
-            whose = _of(self.family).rstrip(",")
-            return f"no difference {whose} that an accuracy can have, over {test}"
+            needed = f"differences {_of(self.family)} would have to be larger than 1"
+            return f"nothing, over {seeds}: {needed} ({test})"
         half = f"; half of it needs {self.half} seeds" if self.half else ""
-        return f"differences {_of(self.family)} from {self.effect:.3f} up, over {test}{half}"
+        return (
+            f"differences {_of(self.family)} from {self.effect:.3f} up, over {seeds} ({test}){half}"
+        )
 
 
 def search_family(study: StudyDefinition) -> Family:

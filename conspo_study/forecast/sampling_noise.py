@@ -37,11 +37,12 @@ class SamplingNoise:
         if effect is None:
             return ONE_SEED
         among = f" of {family.size} comparisons" if family.size > 1 else ""
-        shown = f"at best differences{among} from {effect:.3f} up"
+        over = f"over {counted(seeds, 'seed')}"
+        shown = f"at best differences{among} from {effect:.3f} up, {over}"
         if effect >= 1:
-            shown = f"no difference{among} that an accuracy can have"
+            shown = f"nothing, {over}: differences{among} would have to be larger than 1"
         return (
-            f"{shown}, over {counted(seeds, 'seed')}: "
+            f"{shown}: "
             f"sampling {self.problems:,} problems {counted(self.samples, 'time')} alone gives a "
             f"paired difference an sd of {self.sd:.3f} (assumed), and training adds to it"
         )

@@ -243,6 +243,9 @@ def test_the_whole_plan_of_a_sweep_by_hand(name):
     # sqrt(2/6 / (problems x 4)); three seeds find 4.6248 times that with 80 % at half of 5 %, and
     # two find nothing at a tenth, for the ten pairs of five baselines.
     sd = math.sqrt(2 / 6 / (4 * problems))
-    assert "no difference of 10 comparisons that an accuracy can have, over 2 seeds" in said
+    assert (
+        "nothing, over 2 seeds: differences of 10 comparisons would have to be larger than 1"
+        in said
+    )
     assert f"at best differences of 2 comparisons from {4.6248 * sd:.3f} up, over 3 seeds" in said
     assert f"sampling {problems} problems 4 times alone gives a paired difference" in said
