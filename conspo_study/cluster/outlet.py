@@ -22,7 +22,6 @@ from conspo_study.results.rows import (
     eval_path,
     read_eval_rows,
     read_steps,
-    stored_evaluations,
     write_eval_rows,
 )
 
@@ -79,11 +78,6 @@ class RayOutlet:
 
     def untrained(self, seed: int) -> list[EvalRow] | None:
         return read_eval_rows(self._untrained_folder(seed)) or None
-
-    def evaluated(self, seed: int, until: int) -> list[EvalRow]:
-        stored = stored_evaluations(self.spec.folder)
-        chosen = [pair for pair in stored if pair[0] == seed and pair[1] <= until]
-        return read_eval_rows(self.spec.folder, chosen)
 
     def _untrained_folder(self, seed: int) -> Path:
         return names.untrained_folder(Path(self.spec.results), f"{self._untrained_hash}-{seed}")

@@ -26,7 +26,8 @@ class Report:
 
     def data(self) -> dict[str, Any]:
         """The report for the log, which is strict JSON: non-finite numbers become null."""
-        rates = [metrics.get("tokens_per_s") for metrics in self.seeds.values()]
+        training = [m for seed, m in self.seeds.items() if seed not in self.collapsed]
+        rates = [metrics.get("tokens_per_s") for metrics in training]
         known = [rate for rate in rates if is_number(rate)]
         return {
             "step": self.step,

@@ -43,7 +43,7 @@ class TrustRegionOptions(ObjectiveOptions):
         ):
             raise ValueError(
                 f"kl_penalty {self.kl_penalty:g} acts on KL above kl_limit, which is not set: set "
-                "kl_limit, or leave kl_penalty away"
+                "kl_limit, or leave kl_penalty out"
             )
         return self
 

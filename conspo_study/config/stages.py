@@ -88,7 +88,7 @@ class PolicyConfig(Stage):
         if self.warm_start_seed == "seed" and self.model != "embedded":
             raise ValueError(
                 f"{self.model} has no warm start, so every seed begins with the same weights: "
-                "leave warm_start_seed away"
+                "leave warm_start_seed out"
             )
         return self
 
@@ -138,8 +138,8 @@ class UpdateConfig(Stage):
     the first update, when both have the same weights; a larger one ends the trial. None: 0.1 where
     both compute in float32, 20 where one computes in half precision."""
     max_skipped_steps: int = Field(3, ge=1)
-    """Consecutive steps with a non-finite gradient after which a seed has collapsed, or fails if no
-    step was ever applied."""
+    """Consecutive steps with a non-finite gradient after which a seed has collapsed; before the
+    first optimiser step the trial fails."""
 
 
 class EvaluationConfig(Stage):

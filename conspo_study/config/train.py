@@ -38,8 +38,9 @@ class TrainConfig(Stage):
     """Maximum size of recorded groups per trial, in MB. Each such step has an equal share and
     records fewer groups if they do not fit."""
     max_steps_without_contrast: int = Field(40, ge=1)
-    """Consecutive steps without any group to learn from after which a seed has collapsed, or fails
-    if it never had one; steps on which all answers are correct do not count."""
+    """Consecutive steps without any group to learn from after which a seed has collapsed; before
+    the first optimiser step the trial fails. Steps on which all answers are correct do not
+    count."""
 
     @field_validator("gpus_per_worker")
     @classmethod

@@ -105,12 +105,12 @@ def _refusals(args: Any, rows: int) -> Iterable[Refusal]:
         value = getattr(args, name, exact)
         if value != exact:
             flag = "--" + name.replace("_", "-")
-            way = f"set {flag} {exact}" if isinstance(exact, str) else f"leave {flag} away"
+            way = f"set {flag} {exact}" if isinstance(exact, str) else f"leave {flag} out"
             yield Refusal(f"{flag} {value} {what}: {way}", None)
     for name, what in _OTHER_TERMS.items():
         if value := getattr(args, name, 0):
             flag = "--" + name.replace("_", "-")
-            yield Refusal(f"{flag} {value} {what}: leave it away or set it to 0", "other_terms")
+            yield Refusal(f"{flag} {value} {what}: leave it out or set it to 0", "other_terms")
     if (updates := _updates(args, rows)) > 1:
         yield Refusal(
             f"each batch of {rows} samples is used for {updates} optimiser steps, and credits are "

@@ -40,8 +40,9 @@ def least_of(values: Tensor) -> Least:
 
 def angle_of(x: Tensor, y: Tensor) -> Angle:
     """The angle between two vectors, in parts."""
-    x, d = x.double(), y.double() - x.double()
-    return Angle(float((x * x).sum()), float((d * d).sum()), float((x * d).sum()))
+    x, y = x.double(), y.double()
+    d = y - x
+    return Angle(*(float((a * b).sum()) for a, b in ((x, x), (y, y), (x, y), (d, d), (x, d))))
 
 
 def of_the_step(batch: GroupBatch, value: float) -> Mean:

@@ -51,7 +51,7 @@ def on_trusted_scores(
         metrics["score_clip_fraction"] = mean_of(clipped_B)
     output = contrast(scores_B)
     loss = output.loss
-    if options.kl_limit is not None:
+    if options.kl_limit is not None and options.limits_kl:
         with torch.no_grad():
             sizes_B = credits(scores_B.detach()).abs()
             if clipped_B is not None:

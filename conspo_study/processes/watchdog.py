@@ -35,10 +35,12 @@ def watching(
     may see the end of what it asks: it is waited for, up to `LAST_ANSWER` ticks, and not heard.
     """
     done, answered, first = threading.Event(), threading.Event(), threading.Lock()
-    silence = ["it does not answer"]
+    silence, ending = ["it does not answer"], threading.Lock()
 
     def say(what: str) -> None:
-        if not done.is_set() and first.acquire(blocking=False):
+        with ending:
+            heard = not done.is_set() and first.acquire(blocking=False)
+        if heard:
             lost(what)
 
     def ask() -> None:
@@ -68,5 +70,6 @@ def watching(
     try:
         yield
     finally:
-        done.set()
+        with ending:
+            done.set()
         asking.join(LAST_ANSWER * tick_s)

@@ -98,24 +98,29 @@ class Correlation:
 
 @dataclass(frozen=True, slots=True)
 class Angle:
-    """The angle between two vectors x and x + d in degrees, from sums over their entries; None
-    where one of them is 0.
+    """The angle between two vectors x and y in degrees, from sums over their entries and those of
+    d = y - x; None where one of them is 0.
 
-    Of vectors that are nearly equal the sums of d keep the digits that a cosine near 1 would lose.
+    Of vectors that are nearly equal the sums of d keep the digits that a cosine near 1 would lose;
+    of vectors of unlike length the product xy keeps what d loses.
     """
 
     xx: float
+    yy: float
+    xy: float
     dd: float
     xd: float
 
     def __add__(self, other: Angle, /) -> Angle:
-        return Angle(self.xx + other.xx, self.dd + other.dd, self.xd + other.xd)
+        return Angle(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def value(self) -> float | None:
-        x, d = math.sqrt(self.xx), math.sqrt(self.dd)
-        if not x > 0 or not self.xx + 2 * self.xd + self.dd > 0:
+        x, y, d = math.sqrt(self.xx), math.sqrt(self.yy), math.sqrt(self.dd)
+        if not x > 0 or not y > 0:
             return None
+        if d > x / 2:  # far from equal
+            return math.degrees(math.acos(max(-1.0, min(1.0, self.xy / x / y))))
         # The area that x spans with x + d is the one that it spans with d.
         sine = 0.0
         if d > 0:

@@ -58,10 +58,10 @@ def collapse_rate(row: TrialRow, metric: str, direction: str) -> CollapseRate:
 def _collapsed(row: TrialRow, metric: str, direction: str) -> Iterator[tuple[int, str]]:
     for seed in row.seeds:
         collapse = row.collapses.get(seed)
-        start = row.untrained.get(seed, {}).get(metric, 0.0)
+        start = row.untrained.get(seed, {}).get(metric, 0.0) if direction == "max" else 0.0
         value = row.values.get(seed)
         if collapse is not None:
             cause = printable(first_line(collapse.cause))
             yield seed, f"seed {seed} collapsed at step {collapse.step}: {cause}"
-        elif direction == "max" and value is not None and value < SHARE * start:
+        elif value is not None and start > 0 and value < SHARE * start:
             yield seed, f"seed {seed} collapsed from {start:.3f} untrained to {value:.3f}"

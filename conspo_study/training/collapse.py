@@ -4,8 +4,8 @@ A seed collapses when its gradients stay non-finite, its policy's logits are non
 answers leave nothing to learn from for `train.max_steps_without_contrast` steps. That is a result:
 how often a method does it is what its users want to know. The seed stops there, its policy is
 evaluated once more, as at the end of training, and every later evaluation of the trial repeats
-these answers: its policy no longer changes. A policy that cannot be evaluated keeps its last
-evaluation. The other seeds train on.
+these answers: its policy no longer changes. A policy whose logits are non-finite answers nothing,
+so all of its responses count as responses without an answer. The other seeds train on.
 
 Before the first optimiser step nothing has been trained that could collapse: a task without any
 contrast, or a model whose logits are non-finite, is a mis-set study, and an error.
@@ -14,10 +14,12 @@ contrast, or a model whose logits are non-finite, is a mis-set study, and an err
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
-from conspo_study.records import Collapse, EvalRow, Problem
+from conspo_study.config import RunConfig
+from conspo_study.records import GREEDY, Collapse, EvalRow, FinishStatus, Problem, Verdict
 from conspo_study.text import one_line
 from conspo_study.update.errors import COLLAPSES, NonFiniteLogitsError
 from conspo_study.update.world import World
@@ -36,15 +38,21 @@ def collapse_at(step: int, error: Exception, updates: int) -> Collapse:
     return Collapse(step, f"{COLLAPSES[type(error)]}: {one_line(error)}")
 
 
-def with_finite_logits(world: World, draw: Callable[[], Drawn]) -> Drawn:
+def with_finite_logits(
+    world: World,
+    draw: Callable[[], Drawn],
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Drawn:
     """The result of `draw()` on this worker. Raises NonFiniteLogitsError on all workers when it
-    raises FloatingPointError on one. Collective."""
+    raises FloatingPointError on one. Collective. waiting: entered to wait for the others."""
     broken = ""
     try:
         drawn = draw()
     except FloatingPointError as error:
-        broken = str(error)
-    if found := next(filter(None, world.gather(broken)), ""):
+        broken = str(error) or type(error).__name__
+    with waiting():
+        problems = world.gather(broken)
+    if found := next(filter(None, problems), ""):
         raise NonFiniteLogitsError(found)
     return drawn
 
@@ -58,9 +66,23 @@ def repeated(
     return [replace(row, step=step) for row in rows if (row.problem_set, row.problem_id) in wanted]
 
 
-def last_of_each_set(rows: Sequence[EvalRow]) -> list[EvalRow]:
-    """The rows of the last evaluation of each set."""
-    last: dict[str, int] = {}
-    for row in rows:
-        last[row.problem_set] = max(row.step, last.get(row.problem_set, 0))
-    return [row for row in rows if row.step == last[row.problem_set]]
+def unanswered(
+    config: RunConfig, seed: int, due: Mapping[str, Sequence[Problem]], step: int
+) -> list[EvalRow]:
+    """The rows of an evaluation of the problems `due` by set, of a policy that answers nothing."""
+    settings = config.evaluation
+    nothing = EvalRow(
+        *(seed, step, "", "", 0),
+        verdict=Verdict.NO_ANSWER.value,
+        answer="",
+        response_tokens=0,
+        status=FinishStatus.TRUNCATED.value,
+        reward=0.0 if config.evaluation_reward.graded else None,
+    )
+    greedy = [GREEDY] if settings.greedy else []
+    return [
+        replace(nothing, problem_set=name, problem_id=problem, sample=sample)
+        for name in sorted(due)
+        for problem in sorted(problem.id for problem in due[name])
+        for sample in (*greedy, *range(settings.samples_for(name)))
+    ]

@@ -105,10 +105,11 @@ class Collector:
         counts = GroupCounts()
         parts: dict[str, Part] = {}
         reading = kept_positions(self.config, step)
+        waiting = partial(clock.stage, "wait")
         for attempt in range(settings.refill_rounds + 1):
             draw = partial(self._draw, step, attempt, updates, clock.device)
             with clock.apart():
-                request, rollouts = with_finite_logits(self.world, draw)
+                request, rollouts = with_finite_logits(self.world, draw, waiting)
             clock.include(request.clock)
             with clock.stage("reward"):
                 judgements = self._judge(request.problems, request.prompts, rollouts)
@@ -132,7 +133,7 @@ class Collector:
         if settings.ahead and following < self.config.train.steps:
             begin = partial(self._request, following, 0, updates, clock.device)
             with clock.apart():
-                self._ahead = with_finite_logits(self.world, begin)
+                self._ahead = with_finite_logits(self.world, begin, waiting)
         with clock.stage("wait"):
             totals = [GroupCounts(*each) for each in self.world.gather(astuple(counts))]
         return RolloutBatch(groups[: self.share], samples, sum(totals[1:], totals[0]), parts)
@@ -143,7 +144,8 @@ class Collector:
         request, self._ahead = self._ahead, None
         if request:
             with request.clock.stage("generate"):
-                share = with_finite_logits(self.world, request.fetch)
+                waiting = partial(request.clock.stage, "wait")
+                share = with_finite_logits(self.world, request.fetch, waiting)
             request.fetch = lambda: share
             self._ahead = request
             gathered = self.world.gather(share)

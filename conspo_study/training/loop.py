@@ -23,7 +23,7 @@ from conspo_study.results.incidents import Incident, IncidentType
 from conspo_study.reward import Judge, make_judge
 from conspo_study.training.allocator import keep_freed_memory
 from conspo_study.training.bars import Bars
-from conspo_study.training.collapse import collapse_at, last_of_each_set, repeated
+from conspo_study.training.collapse import collapse_at, repeated, unanswered
 from conspo_study.training.engines import rollout_engines
 from conspo_study.training.seed_run import SeedRun
 from conspo_study.training.step_result import StepResult
@@ -58,9 +58,6 @@ class Outlet(Protocol):
 
     def untrained(self, seed: int) -> list[EvalRow] | None:
         """The evaluation at step 0, if another trial of the same policy and seed has made it."""
-
-    def evaluated(self, seed: int, until: int) -> list[EvalRow]:
-        """All evaluations of a seed up to step `until` that were handed to `evaluation`."""
 
     def incident(self, incident: Incident) -> None:
         """A failure that the trial recovered from."""
@@ -174,7 +171,8 @@ class _Loop:
             evaluated = _due(step, self.config.evaluation.every, steps)
             if evaluated:
                 self._evaluate(step)
-            saved = _due(step, every.checkpoint_every, steps)
+            # Nothing changes any more once all seeds have collapsed.
+            saved = _due(step, every.checkpoint_every, steps) and (before > 0 or step == steps)
             if saved:
                 self._checkpoint(step)
             collapsed = len(self.training) < before
@@ -250,15 +248,14 @@ class _Loop:
         return repeated(self._answers(run), run.due(step), step)
 
     def _answers(self, run: SeedRun) -> list[EvalRow]:
-        """The answers of a collapsed policy to all that is evaluated at the end of training; where
-        it cannot give any, those of its last evaluation of each set."""
+        """The answers of a collapsed policy to all that is evaluated at the end of training."""
         if run.seed not in self.answers:
             assert run.collapse is not None
+            last = self.config.train.steps
             try:
-                found = run.evaluate(self.config.train.steps)
+                found = run.evaluate(last)
             except NonFiniteLogitsError:
-                stored = self.outlet.evaluated(run.seed, run.collapse.step) if self.main else []
-                found = self.world.gather(last_of_each_set(stored))[0]
+                found = unanswered(self.config, run.seed, run.due(last), last)
             self.answers[run.seed] = found
         return self.answers[run.seed]
 

@@ -122,4 +122,7 @@ def test_the_angle_of_two_vectors():
     assert angle([1.0, 0.0], [-2.0, 0.0]) == pytest.approx(180)
     assert angle([3.0, 0.0], [0.0, 2.0]) == pytest.approx(90)
     assert angle([1.0, 1.0], [7.0, 7.0]) == 0
+    for small in (1e-8, 1e-15):  # of vectors of unlike length, in either order
+        assert angle([1.0, 0.0], [small, small]) == pytest.approx(45)
+        assert angle([small, small], [1.0, 0.0]) == pytest.approx(45)
     assert angle([1.0, 0.0], [1.0, 1e-9]) == pytest.approx(math.degrees(1e-9), rel=1e-6)

@@ -141,6 +141,7 @@ def test_a_part_of_a_step_must_say_its_kl():
     with pytest.raises(ValueError, match="conspo limits the KL divergence of the whole step"):
         run("conspo", part, kl_limit=0.1)
     assert math.isfinite(run("conspo", part, clip_score=0.1).loss)
+    assert math.isfinite(run("conspo", part, kl_limit=0.1, kl_penalty=0.0).loss), "nothing acts"
 
 
 def test_the_angle_counts_dropped_credits_as_zero():

@@ -47,6 +47,13 @@ def test_there_is_no_rule_by_value_without_a_start_or_where_less_is_better(direc
     assert again.seeds == (1,)
 
 
+@pytest.mark.parametrize(
+    ("value", "untrained"), [(-0.6, None), (-0.6, -1.0), (-0.1, 0.0), (0.0, 0.0)]
+)
+def test_a_metric_that_begins_at_nothing_or_below_has_no_rule_by_value(value, untrained):
+    assert collapse_rate(row((value,), untrained), METRIC, "max").seeds == ()
+
+
 def test_while_a_trial_runs_only_stopped_seeds_have_collapsed():
     running = TrialRow(
         "t0000",

@@ -51,9 +51,6 @@ class Recorder:
     def totals(self, totals):
         self.total = {total.type: (total.count, total.detail) for total in totals}
 
-    def evaluated(self, seed, until):
-        return [row for row in self.evaluations if row.seed == seed and row.step <= until]
-
     def report(self, step, latest, collapsed):
         self.reports.append((step, {seed: dict(metrics) for seed, metrics in latest.items()}))
         self.collapsed = dict(collapsed)

@@ -130,6 +130,6 @@ def _of_the_batches(args: Any, options: ObjectiveOptions) -> list[str]:
     if options.limits_kl and steps > 1:
         problems.append(
             f"{options.name} limits the KL of a whole update, which a micro-batch cannot know: set "
-            "gradient_accumulation_steps=1, or kl_penalty=0"
+            "gradient_accumulation_steps=1, or kl_penalty=0 (conspo: leave kl_limit out)"
         )
     return problems
