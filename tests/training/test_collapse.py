@@ -3,8 +3,10 @@
 import json
 import math
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -18,12 +20,15 @@ from conspo_study.records import Verdict
 from conspo_study.rollout.transformers_engine import TransformersEngine
 from conspo_study.training import seed_run
 from conspo_study.training.bars import Bars
+from conspo_study.training.clock import Clock
+from conspo_study.training.collapse import with_finite_logits
 from conspo_study.training.collect import Collector
 from conspo_study.training.loop import train
 from conspo_study.training.prepare import prepare_policy
 from conspo_study.training.seed_run import SeedRun
 from conspo_study.update.errors import DivergedError, NoContrastError, NonFiniteLogitsError
 from conspo_study.update.step import Updater
+from conspo_study.update.world import World
 
 HARD = "eval/chain/hard/avg@2"
 SURE = with_overrides(CONFIG, {"evaluation.every": 2, "rollout.prompts_per_step": 8})
@@ -286,6 +291,27 @@ def test_workers_agree_that_a_seed_has_collapsed(tmp_path, tiny_policy, monkeypa
     assert set(recorders[0].collapsed) == {0}
     assert recorders[0].reports[-1][0] == 4
     assert [row["seed"] for row in recorders[0].rows if row["step"] == 4] == [1]
+
+
+def test_waiting_for_a_slower_worker_is_counted_as_waiting():
+    def work(world):
+        clock = Clock()
+        with clock.apart():
+            drawn = with_finite_logits(
+                world, lambda: time.sleep(0.2 * world.rank), partial(clock.stage, "wait")
+            )
+        return drawn, clock.seconds
+
+    (_, first), (_, second) = run_threads(2, work)
+    assert first["wait"] > 0.15 > second["wait"]
+
+
+def test_an_error_without_a_text_is_one():
+    def broken():
+        raise FloatingPointError
+
+    with pytest.raises(NonFiniteLogitsError, match="FloatingPointError"):
+        with_finite_logits(World(), broken)
 
 
 def one_at_a_time(work):
