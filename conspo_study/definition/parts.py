@@ -90,6 +90,6 @@ class Confirmation(Stage):
     overrides: dict[str, PlainValue] = Field(default_factory=lambda: dict(FRESH_PROBLEMS))
     """Dotted settings of the evaluation that differ from the study's."""
 
-    def names(self, label: str) -> bool:
+    def confirms(self, label: str) -> bool:
         """Whether the baseline of this label is confirmed, winner or not."""
         return not self.best_over if self.anchors is None else label in self.anchors

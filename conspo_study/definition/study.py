@@ -214,12 +214,22 @@ class StudyDefinition(Stage):
         if len(set(self.seeds)) != len(self.seeds):
             yield "seeds must be distinct: a repeated seed gives no further observation"
         yield from _seed_problems(self.seeds)
+        yield from self._warm_start_problems()
         if len(self.anchors) > self.trials:
             baselines = counted(len(self.anchors), "baseline")
             trials = counted(self.trials, "trial")
             yield f"{baselines} (anchors) always run, but the budget is {trials}"
         if self.trials > len(self.anchors) and not self.space:
             yield "the space is empty: lower trials to the number of baselines (anchors)"
+
+    def _warm_start_problems(self) -> Iterator[str]:
+        seeds = (*self.seeds, *(self.confirm.seeds if self.confirm else ()))
+        own = self.function is None and self.built_in.policy.warm_start_seed == "seed"
+        if own and (least := min(seeds)) < 0:
+            yield (
+                f"policy.warm_start_seed=seed makes a warm start with every seed, which must be 0 "
+                f"or more: change seed {least}"
+            )
 
     def _anchor_problems(self) -> Iterator[str]:
         labels = [anchor.label for anchor in self.anchors]

@@ -235,7 +235,7 @@ class Search:
             return None
         confirmed = {row.of for row in table.confirmations}
         for row in table.rows:
-            wanted = confirm.names(row.label)
+            wanted = confirm.confirms(row.label)
             if row.label and wanted and row.id not in confirmed:
                 return self._confirmed(row, table, confirm.seeds)
         for stratum in strata_of(table.rows, confirm.best_over) if confirm.best_over else ():

@@ -108,6 +108,15 @@ def test_hashes_and_refusals():
         with_overrides(QUICK, {"policy.warm_start_seed": -1})
 
 
+def test_seeds_of_warm_starts_are_not_negative():
+    base = with_overrides(QUICK, OWN)
+    with pytest.raises(ValueError, match="must be 0 or more: change seed -5"):
+        definition(base=base, seeds=(0, -5))
+    with pytest.raises(ValueError, match="change seed -1"):
+        definition(base=base, confirm=Confirmation(seeds=(-1,)))
+    definition(seeds=(0, -5))
+
+
 def test_the_plan_counts_the_warm_starts_of_all_seeds():
     changes = {"metric": "eval/chain/hard/avg@8", "confirm": Confirmation(seeds=(7, 8, 9))}
     shared = definition(base=EMBEDDED, **changes)
