@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.findings.regime_differences import Family
+from analysis.findings.regime_differences import MapFamily
 from analysis.findings.regimes import Cell, RegimeMap
 from analysis.findings.trial_settings import objective_settings
 from conspo_study.records import is_number
@@ -14,7 +14,7 @@ ANGLE = "credit_angle"
 """Metric of a training step: degrees between its credits and those of the linear objective."""
 
 
-def difference_frame(found: RegimeMap, family: Family) -> pd.DataFrame:
+def difference_frame(found: RegimeMap, family: MapFamily) -> pd.DataFrame:
     """A row per cell: objective, e, value (None for what is not measured), verdict (`reference`
     for the reference's own), collapsed, n."""
     records = []
@@ -33,7 +33,7 @@ def difference_frame(found: RegimeMap, family: Family) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def angle_frame(found: RegimeMap, family: Family) -> pd.DataFrame:
+def angle_frame(found: RegimeMap, family: MapFamily) -> pd.DataFrame:
     """A row per cell of a likelihood objective with a temperature: objective, e, tau, ratio
     (M/tau), angle (degrees, mean over the training steps and seeds of its run), value, low, high
     (the difference to the reference). Empty where no run has logged the angle.

@@ -8,14 +8,14 @@ from functools import partial
 from analysis.figures.data_regimes import ANGLE, angle_frame, difference_frame
 from analysis.figures.draw_regimes import angle_figure, difference_map, rate_map
 from analysis.figures.entry import FigureEntry
-from analysis.findings.regime_differences import Family
+from analysis.findings.regime_differences import MapFamily
 from analysis.findings.regime_tables import searched_frame
 from analysis.findings.regimes import RegimeMap
 from analysis.load.text import metric_label, visible
 from analysis.tables.numbers import number
 
 
-def regime_figures(found: RegimeMap, families: Sequence[Family]) -> Iterator[FigureEntry | str]:
+def regime_figures(found: RegimeMap, families: Sequence[MapFamily]) -> Iterator[FigureEntry | str]:
     """A map for every reference, values by what was chosen over, and the credit angle; or the
     reason why one cannot be drawn."""
     for family in families:
@@ -25,7 +25,7 @@ def regime_figures(found: RegimeMap, families: Sequence[Family]) -> Iterator[Fig
         yield _angles(found, families[0])
 
 
-def _differences(found: RegimeMap, family: Family) -> FigureEntry | str:
+def _differences(found: RegimeMap, family: MapFamily) -> FigureEntry | str:
     name = visible(family.reference)
     frame = difference_frame(found, family)
     if frame["value"].isna().all():
@@ -68,7 +68,7 @@ def _rates(found: RegimeMap) -> FigureEntry | str:
     return FigureEntry("map_by_rate", "Values by what is chosen over", caption, trials, draw)
 
 
-def _angles(found: RegimeMap, family: Family) -> FigureEntry | str:
+def _angles(found: RegimeMap, family: MapFamily) -> FigureEntry | str:
     frame = angle_frame(found, family)
     if frame.empty:
         return (

@@ -19,7 +19,7 @@ BOUNDARY = 1.5
 REFERENCES = ("linear", "GRPO")
 """What cells are compared with unless something else is named."""
 
-Verdict = Literal["better", "worse", "equivalent", "undecided", "not measured"]
+MapVerdict = Literal["better", "worse", "equivalent", "undecided", "not measured"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class CellDifference:
     seeds: int
     problems: int
     """0 where only the values by seed are known."""
-    verdict: Verdict
+    verdict: MapVerdict
     reason: str = ""
     """Why there is no interval."""
 
 
 @dataclass(frozen=True)
-class Family:
+class MapFamily:
     """All comparisons with one reference: their intervals hold together."""
 
     reference: str
@@ -56,7 +56,7 @@ class Family:
         """None for a reference's own cell."""
         return next((found for found in self.differences if found.cell is cell), None)
 
-    def having(self, verdict: Verdict) -> tuple[CellDifference, ...]:
+    def having(self, verdict: MapVerdict) -> tuple[CellDifference, ...]:
         """The differences that came to this verdict."""
         return tuple(found for found in self.differences if found.verdict == verdict)
 
@@ -66,7 +66,7 @@ class Family:
         return 1 - (1 - CONFIDENCE) / max(1, self.size)
 
 
-def family_of(found: RegimeMap, reference: str, margin: float | None = None) -> Family:
+def family_of(found: RegimeMap, reference: str, margin: float | None = None) -> MapFamily:
     """Every other cell minus the reference at the same E.
 
     margin: by default 0.02 for an accuracy. `better` and `worse`: the interval leaves out 0.
@@ -96,12 +96,12 @@ def family_of(found: RegimeMap, reference: str, margin: float | None = None) -> 
         few = seeds < FEWEST_SEEDS and value is not None
         verdict = "undecided" if few else _verdict(value, low, high, margin, found.better)
         differences.append(CellDifference(cell, value, low, high, seeds, problems, verdict, reason))
-    return Family(name, margin, len(cells), tuple(differences))
+    return MapFamily(name, margin, len(cells), tuple(differences))
 
 
 def families_of(
     found: RegimeMap, references: Sequence[str] = (), margin: float | None = None
-) -> tuple[Family, ...]:
+) -> tuple[MapFamily, ...]:
     """A family for each reference: by default `linear` and `GRPO` as far as the map has them, else
     its first objective. Raises ValueError as `family_of`."""
     known = {name.casefold() for name in found.objectives}
@@ -110,7 +110,7 @@ def families_of(
     return tuple(family_of(found, name, margin) for name in chosen)
 
 
-def boundary_cells(found: RegimeMap, families: Sequence[Family]) -> tuple[Cell, ...]:
+def boundary_cells(found: RegimeMap, families: Sequence[MapFamily]) -> tuple[Cell, ...]:
     """The cells to run again on more seeds: closer to a reference than one and a half margins, or
     collapsed on some of their seeds and not on others. Those that ran again already are not."""
     close = {
@@ -142,7 +142,7 @@ def _contrast(cell: Cell, reference: Cell | None) -> tuple[Contrast | float | No
 
 def _verdict(
     value: float | None, low: float | None, high: float | None, margin: float, better: int
-) -> Verdict:
+) -> MapVerdict:
     if value is None:
         return "not measured"
     if low is None or high is None:

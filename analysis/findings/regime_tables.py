@@ -14,8 +14,8 @@ from analysis.findings.metric_difference import size_of
 from analysis.findings.regime_differences import (
     BOUNDARY,
     CellDifference,
-    Family,
-    Verdict,
+    MapFamily,
+    MapVerdict,
     boundary_cells,
 )
 from analysis.findings.regimes import Cell, RegimeMap
@@ -29,7 +29,7 @@ _MOST_NAMED = 40
 """Cells that one sentence names."""
 
 
-def cells_frame(found: RegimeMap, families: Sequence[Family]) -> pd.DataFrame:
+def cells_frame(found: RegimeMap, families: Sequence[MapFamily]) -> pd.DataFrame:
     """One row per cell, unrounded: objective, e, study, trial, run (that its values are of), one
     column per setting that was chosen over, mean, low, high (95 %, over seeds and problems), n,
     problems, collapsed, search_value, search_n, change (search_value minus mean), and for every
@@ -68,7 +68,7 @@ def cells_frame(found: RegimeMap, families: Sequence[Family]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def cells_table(found: RegimeMap, families: Sequence[Family]) -> TextTable:
+def cells_table(found: RegimeMap, families: Sequence[MapFamily]) -> TextTable:
     """The cells as text; differences in points where the metric is an accuracy."""
     titles = ["E", "objective", *(path.rpartition(".")[2] for path in found.chosen_over)]
     titles += [metric_label(found.metric), "95 % CI", "n", "collapsed"]
@@ -114,15 +114,15 @@ def searched_frame(found: RegimeMap) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def map_lines(found: RegimeMap, families: Sequence[Family]) -> list[str]:
+def map_lines(found: RegimeMap, families: Sequence[MapFamily]) -> list[str]:
     """The findings in sentences."""
     compared = (line for family in families for line in _family(found, family))
     return [*_setup(found), *compared, *_ends_of(found), *_boundary(found, families)]
 
 
-def findings_table(found: RegimeMap, families: Sequence[Family]) -> TextTable:
+def findings_table(found: RegimeMap, families: Sequence[MapFamily]) -> TextTable:
     """Every comparison that came to a verdict, a line each, the most certain kinds first."""
-    order: tuple[Verdict, ...] = ("better", "worse", "equivalent")
+    order: tuple[MapVerdict, ...] = ("better", "worse", "equivalent")
     rows = [
         (
             f"at E {one.cell.steps}, {visible(one.cell.objective)} is {_is(verdict, family)}",
@@ -140,7 +140,7 @@ def findings_table(found: RegimeMap, families: Sequence[Family]) -> TextTable:
     return TextTable(titles, tuple(rows))
 
 
-def _is(verdict: Verdict, family: Family) -> str:
+def _is(verdict: MapVerdict, family: MapFamily) -> str:
     joined = "equivalent to" if verdict == "equivalent" else f"{verdict} than"
     return f"{joined} {visible(family.reference)}"
 
@@ -160,7 +160,7 @@ def _setup(found: RegimeMap) -> Iterator[str]:
         yield f"Values are over {' or '.join(map(str, seeds))} {fresh}, collapsed ones included."
 
 
-def _family(found: RegimeMap, family: Family) -> Iterator[str]:
+def _family(found: RegimeMap, family: MapFamily) -> Iterator[str]:
     size, margin = family.size, size_of(family.margin, found.share)
     reference = visible(family.reference)
     counts = [
@@ -173,7 +173,7 @@ def _family(found: RegimeMap, family: Family) -> Iterator[str]:
         f"seeds and problems; its intervals hold together with 95 % (each has {family.each:.3%}). "
         f"Equivalent: within {margin}. {', '.join(counts) or 'None measured'}."
     )
-    told: tuple[Verdict, ...] = ("better", "worse", "equivalent")
+    told: tuple[MapVerdict, ...] = ("better", "worse", "equivalent")
     for verdict in told:
         having = family.having(verdict)
         if having:
@@ -210,7 +210,7 @@ def _ends_of(found: RegimeMap) -> Iterator[str]:
             yield f"{visible(cell.name)}: {cell.chosen.id} is not confirmed yet, or failed again."
 
 
-def _boundary(found: RegimeMap, families: Sequence[Family]) -> Iterator[str]:
+def _boundary(found: RegimeMap, families: Sequence[MapFamily]) -> Iterator[str]:
     cells = boundary_cells(found, families)
     again = sum(cell.before is not None for cell in found.cells)
     if again:

@@ -6,7 +6,7 @@ import pprint
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.findings.regime_differences import Family, boundary_cells
+from analysis.findings.regime_differences import MapFamily, boundary_cells
 from analysis.findings.regimes import Cell, RegimeMap
 
 SEEDS = 20
@@ -43,7 +43,7 @@ if __name__ == "__main__":
 """
 
 
-def boundary_study(found: RegimeMap, families: Sequence[Family]) -> tuple[str, int]:
+def boundary_study(found: RegimeMap, families: Sequence[MapFamily]) -> tuple[str, int]:
     """The text of the file, and the number of cells that it runs again, references not counted.
 
     All settings are the map's, those of its confirmation included. Raises ValueError where no cell

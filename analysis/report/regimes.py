@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.findings.regime_differences import Family, families_of
+from analysis.findings.regime_differences import MapFamily, families_of
 from analysis.findings.regime_tables import (
     cells_frame,
     cells_table,
@@ -84,7 +84,7 @@ def print_map(
 
 
 def _table(
-    found: RegimeMap, families: Sequence[Family], folder: Path, refer: Reference
+    found: RegimeMap, families: Sequence[MapFamily], folder: Path, refer: Reference
 ) -> ReportTable:
     table, frame = cells_table(found, families), cells_frame(found, families)
     sentences = map_lines(found, families)
@@ -102,7 +102,7 @@ def _table(
     return ReportTable(MAP, title, table, tuple(sentences), tuple(rows), tuple(paths))
 
 
-def _findings(found: RegimeMap, families: Sequence[Family], sentences: Sequence[str]) -> str:
+def _findings(found: RegimeMap, families: Sequence[MapFamily], sentences: Sequence[str]) -> str:
     """The findings as Markdown: the sentences, and a line per comparison with a verdict."""
     studies = ", ".join(markdown_text(study.folder.name) for study in found.studies)
     listed = "".join(f"- {markdown_text(line, 4000)}\n" for line in sentences)
@@ -112,7 +112,7 @@ def _findings(found: RegimeMap, families: Sequence[Family], sentences: Sequence[
 
 
 def _figures(
-    found: RegimeMap, families: Sequence[Family], folder: Path
+    found: RegimeMap, families: Sequence[MapFamily], folder: Path
 ) -> tuple[list[Path], list[str], list[str]]:
     from analysis.figures.entry import FigureEntry
     from analysis.figures.gallery import failure
