@@ -51,6 +51,8 @@ class MapFamily:
     """Comparisons that were declared, measured or not: the intervals allow for all of them."""
     differences: tuple[CellDifference, ...]
     """One for every cell that is no reference, in the order of the map."""
+    stages: int = 1
+    """2 once boundary cells ran again: cells had two chances, and each has half of the error."""
 
     def of(self, cell: Cell) -> CellDifference | None:
         """None for a reference's own cell."""
@@ -63,11 +65,14 @@ class MapFamily:
     @property
     def each(self) -> float:
         """Confidence of a single interval."""
-        return 1 - (1 - CONFIDENCE) / max(1, self.size)
+        return 1 - (1 - CONFIDENCE) / self.stages / max(1, self.size)
 
 
 def family_of(found: RegimeMap, reference: str, margin: float | None = None) -> MapFamily:
     """Every other cell minus the reference at the same E.
+
+    Once boundary cells ran again, the intervals are those of two stages, each with half of the 5 %:
+    what was far in the first stage is kept, and what was near has a second chance.
 
     margin: by default 0.02 for an accuracy. `better` and `worse`: the interval leaves out 0.
     `equivalent`: it lies within the margin, whether or not it leaves out 0. On fewer than three
@@ -85,18 +90,21 @@ def family_of(found: RegimeMap, reference: str, margin: float | None = None) -> 
     margin = MARGIN if margin is None else margin
     cells = [cell for cell in found.cells if cell.objective != name]
     pairs = [_contrast(cell, found.cell(name, cell.steps)) for cell in cells]
-    known_ones = [contrast for contrast, _, _, _ in pairs if isinstance(contrast, Contrast)]
-    # Comparisons that could not be made were declared all the same.
-    share = (1 - CONFIDENCE) * len(known_ones) / max(1, len(cells))
-    ends = iter(simultaneous_intervals(known_ones, 1 - share))
+    stages = 2 if any(cell.before is not None for cell in found.cells) else 1
+    intervals = simultaneous_intervals(
+        [contrast if isinstance(contrast, Contrast) else None for contrast, _, _, _ in pairs],
+        1 - (1 - CONFIDENCE) / stages,
+    )
     differences = []
-    for cell, (contrast, seeds, problems, reason) in zip(cells, pairs, strict=True):
+    for cell, (contrast, seeds, problems, reason), ends in zip(
+        cells, pairs, intervals, strict=True
+    ):
         value = contrast.value if isinstance(contrast, Contrast) else contrast
-        low, high = next(ends) if isinstance(contrast, Contrast) else (None, None)
+        low, high = ends or (None, None)
         few = seeds < FEWEST_SEEDS and value is not None
         verdict = "undecided" if few else _verdict(value, low, high, margin, found.better)
         differences.append(CellDifference(cell, value, low, high, seeds, problems, verdict, reason))
-    return MapFamily(name, margin, len(cells), tuple(differences))
+    return MapFamily(name, margin, len(cells), tuple(differences), stages)
 
 
 def families_of(

@@ -168,10 +168,11 @@ def _family(found: RegimeMap, family: MapFamily) -> Iterator[str]:
         for verdict in ("better", "worse", "equivalent", "undecided", "not measured")
         if family.having(verdict)
     ]
+    stages = "" if family.stages == 1 else ", over both stages, of which each has half of the 5 %"
     yield (
         f"Minus {reference} at the same E: a family of {counted(size, 'comparison')}, paired over "
-        f"seeds and problems; its intervals hold together with 95 % (each has {family.each:.3%}). "
-        f"Equivalent: within {margin}. {', '.join(counts) or 'None measured'}."
+        f"seeds and problems; its intervals hold together with 95 %{stages} (each has "
+        f"{family.each:.3%}). Equivalent: within {margin}. {', '.join(counts) or 'None measured'}."
     )
     told: tuple[MapVerdict, ...] = ("better", "worse", "equivalent")
     for verdict in told:
@@ -214,7 +215,11 @@ def _boundary(found: RegimeMap, families: Sequence[MapFamily]) -> Iterator[str]:
     cells = boundary_cells(found, families)
     again = sum(cell.before is not None for cell in found.cells)
     if again:
-        yield f"{counted(again, 'cell')} ran again on further seeds, which alone count there."
+        yield (
+            f"{counted(again, 'cell')}, references included, ran again on further seeds, which "
+            "alone count there; the other cells are compared with their references on the earlier "
+            "seeds. Differences that were kept because they were large are biased away from 0."
+        )
     if cells:
         near = " or ".join(
             dict.fromkeys(size_of(BOUNDARY * f.margin, found.share) for f in families)

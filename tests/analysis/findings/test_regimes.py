@@ -231,7 +231,19 @@ def test_further_seeds_replace_a_cell_and_leave_the_others_their_pairs(folder, t
     assert cell.collapsed == () and cell.before.collapsed == (102,)
     linear = family_of(found, "linear")
     assert linear.of(cell).seeds == 6, "with the reference as it ran again"
-    assert linear.of(found.cell("ConSPO tau 1", 4)).seeds == 4, "with the reference as it was"
+    kept = linear.of(found.cell("ConSPO tau 1", 4))
+    assert kept.seeds == 4, "with the reference as it was"
+    scores = found.cell("ConSPO tau 1", 4).scores, found.cell("linear", 4).before.scores
+    paired = difference(*scores).contrast
+    half = student_t.ppf(1 - 0.025 / 2 / 4, paired.freedom) * paired.error
+    assert kept.high - kept.value == pytest.approx(half), "each stage has half of the 5 %"
+    assert linear.each == pytest.approx(1 - 0.05 / 2 / 4)
+    lines = map_lines(found, [linear])
+    assert any("over both stages, of which each has half" in line for line in lines)
+    told = next(line for line in lines if "ran again" in line)
+    assert told.startswith("2 cells, references included, ran again on further seeds")
+    assert "compared with their references on the earlier seeds" in told
+    assert told.endswith("kept because they were large are biased away from 0.")
     assert cell not in boundary_cells(found, [linear])
 
 
