@@ -33,12 +33,15 @@ def _differences(found: RegimeMap, family: MapFamily) -> FigureEntry | str:
             f"No map of differences to {name}: no cell and its reference have both been measured."
         )
     scale = 100.0 if found.share else 1.0
-    margin = f"{number(scale * family.margin, '.3g')}{' points' if found.share else ''}"
+    margin = ""
+    if family.margin is not None:
+        margin = f"{number(scale * family.margin, '.3g')}{' points' if found.share else ''}"
+    hatched = f" Hatched: it lies within {margin}." if margin else ""
     caption = (
         f"{metric_label(found.metric)} minus that of {name} at the same E, each at its own best of "
         f"{', '.join(found.chosen_over) or 'nothing'}, paired over seeds and problems. Colour: the "
-        f"simultaneous 95 % interval ({family.size} comparisons) leaves out 0. Hatched: it lies "
-        f"within {margin}. White: undecided. A cross with a fraction: seeds that collapsed."
+        f"simultaneous 95 % interval ({family.size} comparisons) leaves out 0.{hatched} "
+        f"White: undecided. A cross with a fraction: seeds that collapsed."
     )
     draw = partial(
         difference_map,

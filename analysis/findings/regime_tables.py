@@ -161,7 +161,12 @@ def _setup(found: RegimeMap) -> Iterator[str]:
 
 
 def _family(found: RegimeMap, family: MapFamily) -> Iterator[str]:
-    size, margin = family.size, size_of(family.margin, found.share)
+    size, margin = family.size, family.margin
+    equal = "No margin of equivalence, so no cell is called equivalent"
+    if margin is not None:
+        equal = f"Equivalent: within {size_of(margin, found.share)}"
+    verb = "was" if len(family.late) == 1 else "were"
+    late = f" Its {' and its '.join(family.late)} {verb} chosen when the map was made."
     reference = visible(family.reference)
     counts = [
         f"{len(family.having(verdict))} {verdict}"
@@ -172,7 +177,8 @@ def _family(found: RegimeMap, family: MapFamily) -> Iterator[str]:
     yield (
         f"Minus {reference} at the same E: a family of {counted(size, 'comparison')}, paired over "
         f"seeds and problems; its intervals hold together with 95 %{stages} (each has "
-        f"{family.each:.3%}). Equivalent: within {margin}. {', '.join(counts) or 'None measured'}."
+        f"{family.each:.3%}). {equal}. {', '.join(counts) or 'None measured'}."
+        f"{late if family.late else ''}"
     )
     told: tuple[MapVerdict, ...] = ("better", "worse", "equivalent")
     for verdict in told:
@@ -221,13 +227,12 @@ def _boundary(found: RegimeMap, families: Sequence[MapFamily]) -> Iterator[str]:
             "seeds. Differences that were kept because they were large are biased away from 0."
         )
     if cells:
-        near = " or ".join(
-            dict.fromkeys(size_of(BOUNDARY * f.margin, found.share) for f in families)
-        )
+        margins = dict.fromkeys(f.margin for f in families if f.margin is not None)
+        near = " or ".join(size_of(BOUNDARY * margin, found.share) for margin in margins)
+        near = near and f"closer than {near} to a reference, or "
         yield (
-            f"{counted(len(cells), 'cell')} on a boundary (closer than {near} to a reference, or "
-            "collapsed on some seeds only): conspo map --again FILE.py writes the study that runs "
-            "them on further seeds."
+            f"{counted(len(cells), 'cell')} on a boundary ({near}collapsed on some seeds only): "
+            "conspo map --again FILE.py writes the study that runs them on further seeds."
         )
 
 

@@ -1,12 +1,15 @@
 """The map: cells at their own best, paired differences, families, collapse, boundaries."""
 
 import math
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
 from regime_results import BASE, OBJECTIVES, RATE, UNTRAINED, points, small, write_map
 from scipy.stats import t as student_t
 
+from analysis.figures.gallery_regimes import regime_figures
+from analysis.figures.style import style
 from analysis.findings.collapses import rate_of
 from analysis.findings.confirmation import confirmation_of
 from analysis.findings.confirmation_summary import confirmation_lines
@@ -23,7 +26,7 @@ from analysis.findings.regimes import regime_map
 from analysis.load.study import load_study
 from analysis.statistics.bootstrap import difference
 from conspo_study.config import with_overrides
-from conspo_study.definition import Confirmation
+from conspo_study.definition import Comparisons, Confirmation
 
 LEVELS = {
     # objective, E -> accuracy at the lower and at the higher rate
@@ -106,6 +109,51 @@ def test_verdicts_follow_the_simultaneous_intervals(found, families):
     wide = family_of(found, "linear", margin=0.9)
     assert wide.of(found.cell("ConSPO tau 1", 1)).verdict == "equivalent"
     assert {one.verdict for one in wide.differences} >= {"equivalent"}
+
+
+def test_a_metric_that_is_no_share_has_a_map_without_equivalence(tmp_path):
+    study = load_study(write_map(tmp_path / "map", small(), level, problems=40))
+    found = regime_map([replace(study, metric="eval/chain/hard/length")])
+    linear = family_of(found, "linear")
+    assert linear.margin is None
+    assert linear.of(found.cell("ConSPO tau 1", 1)).verdict == "better"
+    assert not linear.having("equivalent")
+    assert boundary_cells(found, [linear]) == (), "no margin to be close by"
+    lines = map_lines(found, [linear])
+    assert any("No margin of equivalence, so no cell is called equivalent." in x for x in lines)
+    share = regime_map([study])
+    lines = map_lines(share, [replace(family_of(share, "linear"), margin=None)])
+    assert any(x.startswith("1 cell on a boundary (collapsed on some seeds only)") for x in lines)
+    entries = [one for one in regime_figures(found, [linear]) if not isinstance(one, str)]
+    assert "Hatched" not in entries[0].caption
+    with style():
+        drawn = entries[0].draw()
+    assert not any("within" in text.get_text() for text in drawn.legends[0].get_texts())
+
+
+def test_the_margin_is_the_studys_own_and_a_later_choice_is_told(tmp_path):
+    compare = Comparisons(reference=points()[0].label, equivalence=0.05)
+    folder = write_map(tmp_path / "map", small(compare=compare), level, problems=40)
+    found = regime_map([load_study(folder)])
+    linear = family_of(found, "linear")
+    assert (linear.margin, linear.late) == (0.05, ())
+    assert family_of(found, "linear", 0.05).late == ()
+    assert not any("when the map was made" in line for line in map_lines(found, [linear]))
+    for family, what in (
+        (family_of(found, "linear", 0.02), "Its margin was chosen when the map was made."),
+        (family_of(found, "ConSPO tau 1"), "Its reference was chosen when the map was made."),
+        (family_of(found, "ConSPO tau 1", 0.1), "Its reference and its margin were chosen when "),
+    ):
+        assert any(what in line for line in map_lines(found, [family]))
+    plain = load_study(
+        write_map(tmp_path / "e8", small(points(steps=(8,)), name="e8"), lambda *_: 0.5)
+    )
+    assert family_of(regime_map([load_study(folder), plain]), "linear").margin == 0.05
+    other = compare.model_copy(update={"reference": "linear, E8, lr 0.0001", "equivalence": 0.1})
+    eight = small(points(steps=(8,)), name="other", compare=other)
+    both = [load_study(folder), load_study(write_map(tmp_path / "other", eight, lambda *_: 0.5))]
+    with pytest.raises(ValueError, match=r"different margins, 0.05, 0.1: choose with --margin"):
+        family_of(regime_map(both), "linear")
 
 
 def test_less_of_a_metric_may_be_better(tmp_path):

@@ -90,6 +90,8 @@ def test_the_command_writes_tables_figures_and_findings(folder, tmp_path, capsys
         ([], "name a results directory"),
         (["a", "b"], "add --out"),
         (["a", "--margin", "0"], "positive"),
+        (["a", "--margin", "nan"], "positive"),
+        (["a", "--margin", "inf"], "positive"),
         (["missing"], "missing"),
     ],
 )
