@@ -141,6 +141,40 @@ def test_without_boundary_cells_no_study_is_written(tmp_path):
         print_map([folder], tmp_path, again=tmp_path / "again.py")
 
 
+def two_studies(tmp_path, second, **changes):
+    """`linear` from one study, GRPO, which is no different, from another."""
+    first = small(points({"linear": OBJECTIVES["linear"]}, steps=(4,), rates=(1e-4,)), name="one")
+    other = small(second, name="two", **changes)
+    folders = [write_map(tmp_path / s.name, s, lambda *_: 0.5) for s in (first, other)]
+    found = regime_map([load_study(folder) for folder in folders])
+    return found, families_of(found, ["linear"])
+
+
+GRPO_ALONE = points({"GRPO": OBJECTIVES["GRPO"]}, steps=(4,), rates=(1e-4,))
+
+
+def test_a_reference_of_other_settings_is_refused_as_a_cell_is(tmp_path):
+    other = with_overrides(BASE, {"rollout.group_size": BASE.rollout.group_size * 2})
+    with pytest.raises(ValueError, match="different settings: write a boundary study of each"):
+        boundary_study(*two_studies(tmp_path, GRPO_ALONE, base=other))
+
+
+def test_one_label_for_two_settings_is_refused(tmp_path):
+    eight = {name: OBJECTIVES[name] for name in ("linear", "GRPO")}
+    linear, grpo = points(eight, steps=(8,), rates=(1e-4,))
+    clash = linear.model_copy(update={"label": "linear, E4, lr 0.0001"})
+    with pytest.raises(ValueError, match="two studies call different settings 'linear, E4"):
+        boundary_study(*two_studies(tmp_path, (*GRPO_ALONE, clash, grpo)))
+
+
+def test_plugins_of_all_studies_are_loaded(tmp_path):
+    found, families = two_studies(tmp_path, GRPO_ALONE)
+    for study, plugins in zip(found.studies, (["a.py"], ["b.py", "a.py"]), strict=True):
+        study.definition["plugins"] = plugins
+    text, cells = boundary_study(found, families)
+    assert cells == 1 and "plugins=('a.py', 'b.py')" in text
+
+
 @pytest.mark.slow
 def test_the_report_of_such_a_study_has_its_map_and_no_table_of_all_pairs(folder):
     report = write_report(folder)
