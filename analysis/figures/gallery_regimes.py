@@ -39,7 +39,7 @@ def _differences(found: RegimeMap, family: MapFamily) -> FigureEntry | str:
     hatched = f" Hatched: it lies within {margin}." if margin else ""
     caption = (
         f"{metric_label(found.metric)} minus that of {name} at the same E, each at its own best of "
-        f"{', '.join(found.chosen_over) or 'nothing'}, paired over seeds and problems. Colour: the "
+        f"{', '.join(found.chosen_over) or 'nothing'}, {family.paired}. Colour: the "
         f"simultaneous 95 % interval ({family.size} comparisons) leaves out 0.{hatched} "
         f"White: undecided. A cross with a fraction: seeds that collapsed."
     )
@@ -80,7 +80,8 @@ def _angles(found: RegimeMap, family: MapFamily) -> FigureEntry | str:
     caption = (
         f"Difference to {visible(family.reference)} against the angle between a run's credits and "
         "those of the linear objective, mean over its steps and seeds, with simultaneous 95 % "
-        f"intervals ({family.size} comparisons), cut off where they leave the axis."
+        f"intervals ({family.size} comparisons), cut off where they leave the axis. "
+        "Without cells in a trust region."
     )
     scale = 100.0 if found.share else 1.0
     draw = partial(angle_figure, frame, reference=visible(family.reference), scale=scale)

@@ -66,6 +66,17 @@ class MapFamily:
         return tuple(found for found in self.differences if found.verdict == verdict)
 
     @property
+    def paired(self) -> str:
+        """What the cells are paired over, as a clause: seeds alone where nothing else is known."""
+        measured = [one for one in self.differences if one.value is not None]
+        alone = sum(one.problems == 0 for one in measured)
+        if alone and alone == len(measured):
+            return "paired over seeds alone"
+        return (
+            f"paired over seeds and problems{f' ({alone} of them over seeds alone)' * (alone > 0)}"
+        )
+
+    @property
     def each(self) -> float:
         """Confidence of a single interval."""
         return 1 - (1 - CONFIDENCE) / self.stages / max(1, self.size)

@@ -141,8 +141,10 @@ def findings_table(found: RegimeMap, families: Sequence[MapFamily]) -> TextTable
 
 
 def _is(verdict: MapVerdict, family: MapFamily) -> str:
-    joined = "equivalent to" if verdict == "equivalent" else f"{verdict} than"
-    return f"{joined} {visible(family.reference)}"
+    reference = visible(family.reference)
+    if verdict == "equivalent":
+        return f"equivalent to {reference}, if no seed collapses"
+    return f"{verdict} than {reference}"
 
 
 def _setup(found: RegimeMap) -> Iterator[str]:
@@ -175,8 +177,8 @@ def _family(found: RegimeMap, family: MapFamily) -> Iterator[str]:
     ]
     stages = "" if family.stages == 1 else ", over both stages, of which each has half of the 5 %"
     yield (
-        f"Minus {reference} at the same E: a family of {counted(size, 'comparison')}, paired over "
-        f"seeds and problems; its intervals hold together with 95 %{stages} (each has "
+        f"Minus {reference} at the same E: a family of {counted(size, 'comparison')}, "
+        f"{family.paired}; its intervals hold together with 95 %{stages} (each has "
         f"{family.each:.3%}). {equal}. {', '.join(counts) or 'None measured'}."
         f"{late if family.late else ''}"
     )
@@ -202,6 +204,10 @@ def _ends_of(found: RegimeMap) -> Iterator[str]:
     if fallen:
         named = "; ".join(map(_collapse, fallen[:_MOST_NAMED]))
         yield f"Collapsed seeds (95 % interval of the rate, Clopper-Pearson): {named}."
+    whole = sorted({len(cell.values) for cell in found.cells if cell.values and not cell.collapsed})
+    if whole:
+        none = ", ".join(f"none in {n} leaves a rate up to {100 * _most(n):.0f} %" for n in whole)
+        yield f"Intervals know nothing of collapses that did not occur: {none} (95 %)."
     changes = [cell.change for cell in found.cells if cell.change is not None]
     if changes:
         yield (
@@ -241,6 +247,11 @@ def _collapse(cell: Cell) -> str:
     low = 0.0 if fallen == 0 else float(betaincinv(fallen, n - fallen + 1, 0.025))
     high = 1.0 if fallen == n else float(betaincinv(fallen + 1, n - fallen, 0.975))
     return f"{visible(cell.name)} {fallen} of {n} {interval(low, high, '.2f')}"
+
+
+def _most(seeds: int) -> float:
+    """The largest rate of collapse that leaves all of so many seeds whole in 5 % of studies."""
+    return 1 - 0.05 ** (1 / seeds)
 
 
 def _collapses(cell: Cell) -> str:

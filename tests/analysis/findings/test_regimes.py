@@ -24,7 +24,7 @@ from analysis.findings.regime_tables import (
 )
 from analysis.findings.regimes import regime_map
 from analysis.load.study import load_study
-from analysis.statistics.bootstrap import difference
+from analysis.statistics.bootstrap import difference, estimate
 from conspo_study.config import with_overrides
 from conspo_study.definition import Comparisons, Confirmation
 
@@ -210,6 +210,16 @@ def test_sentences_carry_intervals_and_the_size_of_the_family(found, families):
     fallen = next(line for line in lines if line.startswith("Collapsed seeds"))
     assert "GRPO at E 4 1 of 4 [0.01, 0.81]" in fallen, "Clopper-Pearson"
     assert any("conspo map --again" in line for line in lines)
+    unseen = next(line for line in lines if line.startswith("Intervals know nothing"))
+    assert unseen == (
+        "Intervals know nothing of collapses that did not occur: none in 4 leaves a rate up to "
+        "53 % (95 %)."
+    )
+    wide = family_of(found, "linear", margin=0.9)
+    assert any(
+        line.startswith("Equivalent to linear, if no seed collapses (family of 4): ")
+        for line in map_lines(found, [wide])
+    )
     told = findings_table(found, families)
     assert ("at E 1, ConSPO tau 1 is better than linear") in [row[0] for row in told.rows]
     assert all(row[-1].startswith("4 (minus ") for row in told.rows)
@@ -260,7 +270,17 @@ def test_a_study_that_chose_nothing_is_mapped_as_it_is(tmp_path):
     assert {cell.change for cell in found.cells} == {None}
     assert found.chosen_over == ()
     assert family_of(found, "LINEAR").reference == "linear"
-    assert families_of(found)[0].differences[0].problems == 0, "no responses are stored here"
+    linear = families_of(found)[0]
+    assert linear.differences[0].problems == 0, "no responses are stored here"
+    assert linear.paired == "paired over seeds alone"
+    assert any(
+        "4 comparisons, paired over seeds alone; its" in x for x in map_lines(found, [linear])
+    )
+    mixed = replace(linear.differences[0], problems=40), *linear.differences[1:]
+    some = replace(linear, differences=mixed)
+    assert some.paired == "paired over seeds and problems (3 of them over seeds alone)"
+    caption = next(iter(regime_figures(found, [some]))).caption
+    assert "(3 of them over seeds alone). Colour" in caption
 
 
 def test_further_seeds_replace_a_cell_and_leave_the_others_their_pairs(folder, tmp_path):
@@ -337,3 +357,13 @@ def test_a_confirmation_in_progress_is_told(tmp_path):
     assert sum(bool(cell.values) for cell in found.cells) == 3
     assert any("is not confirmed yet" in line for line in map_lines(found, families_of(found)))
     assert "3 confirmed" in confirmation_lines(confirmation_of(loaded))[0]
+
+
+def test_an_interval_of_scores_ends_where_scores_do(tmp_path):
+    """One of four seeds fell from 1: Student's interval would reach far above 1."""
+    fallen = small(points({"linear": OBJECTIVES["linear"]}, steps=(1,), rates=(1e-4,)))
+    study = write_map(tmp_path / "map", fallen, lambda _, seed: 0.1 if seed == 101 else 1 - 1e-9)
+    cell = regime_map([load_study(study)]).cells[0]
+    low, high = cell.interval
+    assert 0.0 <= low < cell.mean < high == 1.0
+    assert estimate(cell.scores).high > 1.0

@@ -64,6 +64,21 @@ def test_the_frames_hold_what_is_drawn(found):
     assert list(angles["tau"]) == [1.0, 1.0] and set(angles["ratio"]) == {0.0}
 
 
+def test_cells_in_a_trust_region_are_not_among_the_angles_of_plain_ones(tmp_path):
+    plain = OBJECTIVES["ConSPO tau 1"]
+    limited = {
+        f"ConSPO tau 1 {name}": {**plain, f"objective.{name}": value}
+        for name, value in (("clip_score", 0.03), ("kl_limit", 1e-4))
+    }
+    named = {"linear": OBJECTIVES["linear"], "ConSPO tau 1": plain, **limited}
+    study = small(points(named, steps=(4,), rates=(1e-4,)))
+    folder = write_map(tmp_path / "map", study, lambda *_: 0.5, angle=lambda _: 25.0)
+    found = regime_map([load_study(folder)])
+    linear = families_of(found)[0]
+    assert list(angle_frame(found, linear)["objective"]) == ["ConSPO tau 1"]
+    assert "Without cells in a trust region." in list(regime_figures(found, [linear]))[-1].caption
+
+
 def test_a_metric_that_was_not_logged_is_told(tmp_path):
     study = load_study(write_map(tmp_path / "plain", small(points(steps=(1,))), level))
     told = [entry for entry in regime_figures(regime_map([study]), ()) if isinstance(entry, str)]
@@ -79,6 +94,7 @@ def test_the_command_writes_tables_figures_and_findings(folder, tmp_path, capsys
     names = sorted(path.name for path in (out / "tables").iterdir())
     assert names == ["map.csv", "map.md", "map.tex", "map_searched.csv"]
     findings = (out / "findings.md").read_text("utf-8")
+    assert "of this study alone" not in findings
     assert "family of 4" in findings and "## Comparisons with a verdict" in findings
     printed = capsys.readouterr().out
     assert "6 cells: 3 objectives at E 1, 4" in printed and "findings.md" in printed
@@ -180,6 +196,8 @@ def test_the_report_of_such_a_study_has_its_map_and_no_table_of_all_pairs(folder
     report = write_report(folder)
     tables = {table.name for table in report.tables}
     assert tables == {"trials", "confirmation", "map"}
+    own = next(table for table in report.tables if table.name == "map")
+    assert own.sentences[-1].startswith("These are families of this study alone: if it is a piece")
     assert any(note.startswith("Tables of methods are left out") for note in report.notes)
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     rows = manifest["tables"]["tables/map"]["rows"]
