@@ -206,7 +206,9 @@ def _ends_of(found: RegimeMap) -> Iterator[str]:
         yield f"Collapsed seeds (95 % interval of the rate, Clopper-Pearson): {named}."
     whole = sorted({len(cell.values) for cell in found.cells if cell.values and not cell.collapsed})
     if whole:
-        none = ", ".join(f"none in {n} leaves a rate up to {100 * _most(n):.0f} %" for n in whole)
+        none = ", ".join(
+            f"none in {n} seeds leaves a rate up to {100 * _most(n):.0f} %" for n in whole
+        )
         yield f"Intervals know nothing of collapses that did not occur: {none} (95 %)."
     changes = [cell.change for cell in found.cells if cell.change is not None]
     if changes:
@@ -251,7 +253,7 @@ def _collapse(cell: Cell) -> str:
 
 def _most(seeds: int) -> float:
     """The largest rate of collapse that leaves all of so many seeds whole in 5 % of studies."""
-    return 1 - 0.05 ** (1 / seeds)
+    return float(1 - 0.05 ** (1 / seeds))
 
 
 def _collapses(cell: Cell) -> str:

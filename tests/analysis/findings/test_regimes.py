@@ -212,8 +212,8 @@ def test_sentences_carry_intervals_and_the_size_of_the_family(found, families):
     assert any("conspo map --again" in line for line in lines)
     unseen = next(line for line in lines if line.startswith("Intervals know nothing"))
     assert unseen == (
-        "Intervals know nothing of collapses that did not occur: none in 4 leaves a rate up to "
-        "53 % (95 %)."
+        "Intervals know nothing of collapses that did not occur: none in 4 seeds leaves a rate up "
+        "to 53 % (95 %)."
     )
     wide = family_of(found, "linear", margin=0.9)
     assert any(
