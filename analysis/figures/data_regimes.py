@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.findings.regime_differences import Family
+from analysis.findings.regime_differences import MapFamily
 from analysis.findings.regimes import Cell, RegimeMap
 from analysis.findings.trial_settings import objective_settings
 from conspo_study.records import is_number
@@ -13,8 +13,11 @@ from conspo_study.records import is_number
 ANGLE = "credit_angle"
 """Metric of a training step: degrees between its credits and those of the linear objective."""
 
+TRUST_REGION = ("clip_score", "kl_limit")
+"""Settings of an objective that limit how far a rollout batch takes it."""
 
-def difference_frame(found: RegimeMap, family: Family) -> pd.DataFrame:
+
+def difference_frame(found: RegimeMap, family: MapFamily) -> pd.DataFrame:
     """A row per cell: objective, e, value (None for what is not measured), verdict (`reference`
     for the reference's own), collapsed, n."""
     records = []
@@ -33,10 +36,11 @@ def difference_frame(found: RegimeMap, family: Family) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def angle_frame(found: RegimeMap, family: Family) -> pd.DataFrame:
+def angle_frame(found: RegimeMap, family: MapFamily) -> pd.DataFrame:
     """A row per cell of a likelihood objective with a temperature: objective, e, tau, ratio
     (M/tau), angle (degrees, mean over the training steps and seeds of its run), value, low, high
-    (the difference to the reference). Empty where no run has logged the angle.
+    (the difference to the reference). Cells in a trust region are left out: their temperature and
+    margin are those of a cell without one. Empty where no run has logged the angle.
 
     Raises StudyUnreadable naming a damaged file.
     """
@@ -45,7 +49,10 @@ def angle_frame(found: RegimeMap, family: Family) -> pd.DataFrame:
         one = family.of(cell)
         if one is None or one.value is None or cell.run is None:
             continue
-        settings = objective_settings(cell.study.configs.get(cell.run.id, {}), cell.run.params)
+        config = cell.study.configs.get(cell.run.id, {})
+        if any(config.get("objective", {}).get(limit) is not None for limit in TRUST_REGION):
+            continue
+        settings = objective_settings(config, cell.run.params)
         angle = _angle(cell)
         if angle is None or not is_number(settings["tau"]) or settings["ratio"] is None:
             continue

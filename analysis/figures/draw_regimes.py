@@ -74,10 +74,10 @@ def difference_map(
         bar.outline.set_visible(False)
     else:
         axes.set_title(what, loc="left", fontsize=7)
-    handles = [
-        Patch(facecolor=_EQUIVALENT, hatch="////", edgecolor=FAINT, lw=0, label=f"within {margin}"),
-        Patch(facecolor="white", edgecolor=FAINT, lw=0.6, label="undecided"),
-    ]
+    handles = [Patch(facecolor="white", edgecolor=FAINT, lw=0.6, label="undecided")]
+    if margin:
+        hatched: dict[str, Any] = {"facecolor": _EQUIVALENT, "hatch": "////", "edgecolor": FAINT}
+        handles.insert(0, Patch(lw=0, label=f"within {margin}", **hatched))
     if frame["collapsed"].any():
         cross = Line2D([], [], color=INK, marker="x", ls="", ms=4, mew=0.9)
         cross.set_label("seeds that collapsed, of all")

@@ -8,14 +8,14 @@ from functools import partial
 from analysis.figures.data_regimes import ANGLE, angle_frame, difference_frame
 from analysis.figures.draw_regimes import angle_figure, difference_map, rate_map
 from analysis.figures.entry import FigureEntry
-from analysis.findings.regime_differences import Family
+from analysis.findings.regime_differences import MapFamily
 from analysis.findings.regime_tables import searched_frame
 from analysis.findings.regimes import RegimeMap
 from analysis.load.text import metric_label, visible
 from analysis.tables.numbers import number
 
 
-def regime_figures(found: RegimeMap, families: Sequence[Family]) -> Iterator[FigureEntry | str]:
+def regime_figures(found: RegimeMap, families: Sequence[MapFamily]) -> Iterator[FigureEntry | str]:
     """A map for every reference, values by what was chosen over, and the credit angle; or the
     reason why one cannot be drawn."""
     for family in families:
@@ -25,7 +25,7 @@ def regime_figures(found: RegimeMap, families: Sequence[Family]) -> Iterator[Fig
         yield _angles(found, families[0])
 
 
-def _differences(found: RegimeMap, family: Family) -> FigureEntry | str:
+def _differences(found: RegimeMap, family: MapFamily) -> FigureEntry | str:
     name = visible(family.reference)
     frame = difference_frame(found, family)
     if frame["value"].isna().all():
@@ -33,12 +33,15 @@ def _differences(found: RegimeMap, family: Family) -> FigureEntry | str:
             f"No map of differences to {name}: no cell and its reference have both been measured."
         )
     scale = 100.0 if found.share else 1.0
-    margin = f"{number(scale * family.margin, '.3g')}{' points' if found.share else ''}"
+    margin = ""
+    if family.margin is not None:
+        margin = f"{number(scale * family.margin, '.3g')}{' points' if found.share else ''}"
+    hatched = f" Hatched: it lies within {margin}." if margin else ""
     caption = (
         f"{metric_label(found.metric)} minus that of {name} at the same E, each at its own best of "
-        f"{', '.join(found.chosen_over) or 'nothing'}, paired over seeds and problems. Colour: the "
-        f"simultaneous 95 % interval ({family.size} comparisons) leaves out 0. Hatched: it lies "
-        f"within {margin}. White: undecided. A cross with a fraction: seeds that collapsed."
+        f"{', '.join(found.chosen_over) or 'nothing'}, {family.paired}. Colour: the "
+        f"simultaneous 95 % interval ({family.size} comparisons) leaves out 0.{hatched} "
+        f"White: undecided. A cross with a fraction: seeds that collapsed."
     )
     draw = partial(
         difference_map,
@@ -68,7 +71,7 @@ def _rates(found: RegimeMap) -> FigureEntry | str:
     return FigureEntry("map_by_rate", "Values by what is chosen over", caption, trials, draw)
 
 
-def _angles(found: RegimeMap, family: Family) -> FigureEntry | str:
+def _angles(found: RegimeMap, family: MapFamily) -> FigureEntry | str:
     frame = angle_frame(found, family)
     if frame.empty:
         return (
@@ -77,7 +80,8 @@ def _angles(found: RegimeMap, family: Family) -> FigureEntry | str:
     caption = (
         f"Difference to {visible(family.reference)} against the angle between a run's credits and "
         "those of the linear objective, mean over its steps and seeds, with simultaneous 95 % "
-        f"intervals ({family.size} comparisons), cut off where they leave the axis."
+        f"intervals ({family.size} comparisons), cut off where they leave the axis. "
+        "Without cells in a trust region."
     )
     scale = 100.0 if found.share else 1.0
     draw = partial(angle_figure, frame, reference=visible(family.reference), scale=scale)

@@ -14,8 +14,8 @@ from analysis.findings.metric_difference import size_of
 from analysis.findings.regime_differences import (
     BOUNDARY,
     CellDifference,
-    Family,
-    Verdict,
+    MapFamily,
+    MapVerdict,
     boundary_cells,
 )
 from analysis.findings.regimes import Cell, RegimeMap
@@ -29,7 +29,7 @@ _MOST_NAMED = 40
 """Cells that one sentence names."""
 
 
-def cells_frame(found: RegimeMap, families: Sequence[Family]) -> pd.DataFrame:
+def cells_frame(found: RegimeMap, families: Sequence[MapFamily]) -> pd.DataFrame:
     """One row per cell, unrounded: objective, e, study, trial, run (that its values are of), one
     column per setting that was chosen over, mean, low, high (95 %, over seeds and problems), n,
     problems, collapsed, search_value, search_n, change (search_value minus mean), and for every
@@ -68,7 +68,7 @@ def cells_frame(found: RegimeMap, families: Sequence[Family]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def cells_table(found: RegimeMap, families: Sequence[Family]) -> TextTable:
+def cells_table(found: RegimeMap, families: Sequence[MapFamily]) -> TextTable:
     """The cells as text; differences in points where the metric is an accuracy."""
     titles = ["E", "objective", *(path.rpartition(".")[2] for path in found.chosen_over)]
     titles += [metric_label(found.metric), "95 % CI", "n", "collapsed"]
@@ -114,15 +114,15 @@ def searched_frame(found: RegimeMap) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def map_lines(found: RegimeMap, families: Sequence[Family]) -> list[str]:
+def map_lines(found: RegimeMap, families: Sequence[MapFamily]) -> list[str]:
     """The findings in sentences."""
     compared = (line for family in families for line in _family(found, family))
     return [*_setup(found), *compared, *_ends_of(found), *_boundary(found, families)]
 
 
-def findings_table(found: RegimeMap, families: Sequence[Family]) -> TextTable:
+def findings_table(found: RegimeMap, families: Sequence[MapFamily]) -> TextTable:
     """Every comparison that came to a verdict, a line each, the most certain kinds first."""
-    order: tuple[Verdict, ...] = ("better", "worse", "equivalent")
+    order: tuple[MapVerdict, ...] = ("better", "worse", "equivalent")
     rows = [
         (
             f"at E {one.cell.steps}, {visible(one.cell.objective)} is {_is(verdict, family)}",
@@ -140,9 +140,11 @@ def findings_table(found: RegimeMap, families: Sequence[Family]) -> TextTable:
     return TextTable(titles, tuple(rows))
 
 
-def _is(verdict: Verdict, family: Family) -> str:
-    joined = "equivalent to" if verdict == "equivalent" else f"{verdict} than"
-    return f"{joined} {visible(family.reference)}"
+def _is(verdict: MapVerdict, family: MapFamily) -> str:
+    reference = visible(family.reference)
+    if verdict == "equivalent":
+        return f"equivalent to {reference}, if no seed collapses"
+    return f"{verdict} than {reference}"
 
 
 def _setup(found: RegimeMap) -> Iterator[str]:
@@ -160,20 +162,27 @@ def _setup(found: RegimeMap) -> Iterator[str]:
         yield f"Values are over {' or '.join(map(str, seeds))} {fresh}, collapsed ones included."
 
 
-def _family(found: RegimeMap, family: Family) -> Iterator[str]:
-    size, margin = family.size, size_of(family.margin, found.share)
+def _family(found: RegimeMap, family: MapFamily) -> Iterator[str]:
+    size, margin = family.size, family.margin
+    equal = "No margin of equivalence, so no cell is called equivalent"
+    if margin is not None:
+        equal = f"Equivalent: within {size_of(margin, found.share)}"
+    verb = "was" if len(family.late) == 1 else "were"
+    late = f" Its {' and its '.join(family.late)} {verb} chosen when the map was made."
     reference = visible(family.reference)
     counts = [
         f"{len(family.having(verdict))} {verdict}"
         for verdict in ("better", "worse", "equivalent", "undecided", "not measured")
         if family.having(verdict)
     ]
+    stages = "" if family.stages == 1 else ", over both stages, of which each has half of the 5 %"
     yield (
-        f"Minus {reference} at the same E: a family of {counted(size, 'comparison')}, paired over "
-        f"seeds and problems; its intervals hold together with 95 % (each has {family.each:.3%}). "
-        f"Equivalent: within {margin}. {', '.join(counts) or 'None measured'}."
+        f"Minus {reference} at the same E: a family of {counted(size, 'comparison')}, "
+        f"{family.paired}; its intervals hold together with 95 %{stages} (each has "
+        f"{family.each:.3%}). {equal}. {', '.join(counts) or 'None measured'}."
+        f"{late if family.late else ''}"
     )
-    told: tuple[Verdict, ...] = ("better", "worse", "equivalent")
+    told: tuple[MapVerdict, ...] = ("better", "worse", "equivalent")
     for verdict in told:
         having = family.having(verdict)
         if having:
@@ -195,6 +204,12 @@ def _ends_of(found: RegimeMap) -> Iterator[str]:
     if fallen:
         named = "; ".join(map(_collapse, fallen[:_MOST_NAMED]))
         yield f"Collapsed seeds (95 % interval of the rate, Clopper-Pearson): {named}."
+    whole = sorted({len(cell.values) for cell in found.cells if cell.values and not cell.collapsed})
+    if whole:
+        none = ", ".join(
+            f"none in {n} seeds leaves a rate up to {100 * _most(n):.0f} %" for n in whole
+        )
+        yield f"Intervals know nothing of collapses that did not occur: {none} (95 %)."
     changes = [cell.change for cell in found.cells if cell.change is not None]
     if changes:
         yield (
@@ -210,19 +225,22 @@ def _ends_of(found: RegimeMap) -> Iterator[str]:
             yield f"{visible(cell.name)}: {cell.chosen.id} is not confirmed yet, or failed again."
 
 
-def _boundary(found: RegimeMap, families: Sequence[Family]) -> Iterator[str]:
+def _boundary(found: RegimeMap, families: Sequence[MapFamily]) -> Iterator[str]:
     cells = boundary_cells(found, families)
     again = sum(cell.before is not None for cell in found.cells)
     if again:
-        yield f"{counted(again, 'cell')} ran again on further seeds, which alone count there."
-    if cells:
-        near = " or ".join(
-            dict.fromkeys(size_of(BOUNDARY * f.margin, found.share) for f in families)
-        )
         yield (
-            f"{counted(len(cells), 'cell')} on a boundary (closer than {near} to a reference, or "
-            "collapsed on some seeds only): conspo map --again FILE.py writes the study that runs "
-            "them on further seeds."
+            f"{counted(again, 'cell')}, references included, ran again on further seeds, which "
+            "alone count there; the other cells are compared with their references on the earlier "
+            "seeds. Differences that were kept because they were large are biased away from 0."
+        )
+    if cells:
+        margins = dict.fromkeys(f.margin for f in families if f.margin is not None)
+        near = " or ".join(size_of(BOUNDARY * margin, found.share) for margin in margins)
+        near = near and f"closer than {near} to a reference, or "
+        yield (
+            f"{counted(len(cells), 'cell')} on a boundary ({near}collapsed on some seeds only): "
+            "conspo map --again FILE.py writes the study that runs them on further seeds."
         )
 
 
@@ -231,6 +249,11 @@ def _collapse(cell: Cell) -> str:
     low = 0.0 if fallen == 0 else float(betaincinv(fallen, n - fallen + 1, 0.025))
     high = 1.0 if fallen == n else float(betaincinv(fallen + 1, n - fallen, 0.975))
     return f"{visible(cell.name)} {fallen} of {n} {interval(low, high, '.2f')}"
+
+
+def _most(seeds: int) -> float:
+    """The largest rate of collapse that leaves all of so many seeds whole in 5 % of studies."""
+    return float(1 - 0.05 ** (1 / seeds))
 
 
 def _collapses(cell: Cell) -> str:

@@ -73,13 +73,15 @@ class Cell:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the mean, over seeds and problems; over seeds where these are all there
-        is; None for a single seed, or without variation."""
+        """95 % interval of the mean, over seeds and problems, as far as scores can lie; over seeds
+        where these are all there is; None for a single seed, or without variation."""
         found: Estimate | None = estimate(self.scores) if self.scores else None
         if found is not None:
-            return None if found.low is None or found.high is None else (found.low, found.high)
+            if found.low is None or found.high is None:
+                return None
+            return max(0.0, found.low), min(1.0, found.high)
         over = mean_interval(list(self.values.values()))
-        return None if over is None or over.low == over.high else (over.low, over.high)
+        return None if over is None else (over.low, over.high)
 
     @property
     def change(self) -> float | None:

@@ -6,7 +6,7 @@ import pprint
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.findings.regime_differences import Family, boundary_cells
+from analysis.findings.regime_differences import MapFamily, boundary_cells
 from analysis.findings.regimes import Cell, RegimeMap
 
 SEEDS = 20
@@ -43,41 +43,62 @@ if __name__ == "__main__":
 """
 
 
-def boundary_study(found: RegimeMap, families: Sequence[Family]) -> tuple[str, int]:
+def boundary_study(found: RegimeMap, families: Sequence[MapFamily]) -> tuple[str, int]:
     """The text of the file, and the number of cells that it runs again, references not counted.
 
     All settings are the map's, those of its confirmation included. Raises ValueError where no cell
-    is on a boundary, where a study runs a training function, and where the studies' settings
-    differ.
+    is on a boundary, where a study runs a training function, and where the studies of the cells
+    and of their references differ in settings, or call different settings by one label.
     """
     cells = boundary_cells(found, families)
     if not cells:
         raise ValueError("no cell is on a boundary: there is nothing to run again")
-    bases = [_base(cell) for cell in cells]
+    again = _with_references(found, families, cells)
+    bases = [_base(cell) for cell in again]
     if any(base != bases[0] for base in bases):
         raise ValueError("the studies have different settings: write a boundary study of each")
-    study = cells[0].study
-    wanted = {id(cell) for cell in cells}
-    columns = {cell.steps for cell in cells}
-    names = {family.reference for family in families}
-    points = {
-        cell.chosen.label or f"{cell.name}": dict(cell.chosen.params)
-        for cell in found.cells
-        if cell.chosen is not None
-        and (id(cell) in wanted or (cell.objective in names and cell.steps in columns))
-    }
+    study = again[0].study
+    plugins = [str(p) for cell in again for p in cell.study.definition.get("plugins") or ()]
     used = {seed for one in found.studies for row in one.table.all_rows for seed in row.seeds}
     text = _FILE.format(
         seeds=SEEDS,
         first=max(used) + 1,
         base=pprint.pformat(bases[0], width=96, sort_dicts=False),
-        points=pprint.pformat(points, width=96, sort_dicts=False),
+        points=pprint.pformat(_points(again), width=96, sort_dicts=False),
         name=f"{study.name.partition('_E')[0]}_boundaries"[:64],
-        plugins=tuple(map(str, study.definition.get("plugins") or ())),
+        plugins=tuple(dict.fromkeys(plugins)),
         metric=found.metric,
         direction=study.direction,
     )
     return text, len(cells)
+
+
+def _with_references(
+    found: RegimeMap, families: Sequence[MapFamily], cells: Sequence[Cell]
+) -> list[Cell]:
+    """These cells and the references of their columns, as far as something was chosen for them."""
+    wanted = {id(cell) for cell in cells}
+    columns = {cell.steps for cell in cells}
+    names = {family.reference for family in families}
+    return [
+        cell
+        for cell in found.cells
+        if cell.chosen is not None
+        and (id(cell) in wanted or (cell.objective in names and cell.steps in columns))
+    ]
+
+
+def _points(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+    """The settings chosen for each, by label."""
+    points: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        assert cell.chosen is not None
+        label, params = cell.chosen.label or cell.name, dict(cell.chosen.params)
+        if points.setdefault(label, params) != params:
+            raise ValueError(
+                f"two studies call different settings {label!r}: write a boundary study of each"
+            )
+    return points
 
 
 def _base(cell: Cell) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.findings.regime_differences import Family, families_of
+from analysis.findings.regime_differences import MapFamily, families_of
 from analysis.findings.regime_tables import (
     cells_frame,
     cells_table,
@@ -26,13 +26,17 @@ from conspo_study.files import make_folders, write_atomic
 from conspo_study.text import counted, speak_plainly
 
 FINDINGS, MAP = "findings.md", "map"
+OWN_FAMILY = (
+    "These are families of this study alone: if it is a piece of a map, conspo map reads the "
+    "pieces together, and only their family is the result."
+)
 
 
 def map_report(study: StudyResults, folder: Path, refer: Reference) -> ReportTable:
     """The table of a study's own map. Raises ValueError where it makes none."""
     found = regime_map([study])
     families = families_of(found)
-    return _table(found, families, folder, refer)
+    return _table(found, families, folder, refer, (OWN_FAMILY,))
 
 
 def print_map(
@@ -84,10 +88,14 @@ def print_map(
 
 
 def _table(
-    found: RegimeMap, families: Sequence[Family], folder: Path, refer: Reference
+    found: RegimeMap,
+    families: Sequence[MapFamily],
+    folder: Path,
+    refer: Reference,
+    notes: Sequence[str] = (),
 ) -> ReportTable:
     table, frame = cells_table(found, families), cells_frame(found, families)
-    sentences = map_lines(found, families)
+    sentences = [*map_lines(found, families), *notes]
     over = ", ".join(found.chosen_over)
     title = f"Map: objectives by E{f', each at its own best {over}' if over else ''}"
     paths = write_text_table(table, frame, title, sentences, folder / MAP)
@@ -102,7 +110,7 @@ def _table(
     return ReportTable(MAP, title, table, tuple(sentences), tuple(rows), tuple(paths))
 
 
-def _findings(found: RegimeMap, families: Sequence[Family], sentences: Sequence[str]) -> str:
+def _findings(found: RegimeMap, families: Sequence[MapFamily], sentences: Sequence[str]) -> str:
     """The findings as Markdown: the sentences, and a line per comparison with a verdict."""
     studies = ", ".join(markdown_text(study.folder.name) for study in found.studies)
     listed = "".join(f"- {markdown_text(line, 4000)}\n" for line in sentences)
@@ -112,7 +120,7 @@ def _findings(found: RegimeMap, families: Sequence[Family], sentences: Sequence[
 
 
 def _figures(
-    found: RegimeMap, families: Sequence[Family], folder: Path
+    found: RegimeMap, families: Sequence[MapFamily], folder: Path
 ) -> tuple[list[Path], list[str], list[str]]:
     from analysis.figures.entry import FigureEntry
     from analysis.figures.gallery import failure

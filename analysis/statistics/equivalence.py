@@ -36,14 +36,15 @@ def equivalent(contrast: Contrast, margin: float, alpha: float = ALPHA) -> bool:
 
 
 def simultaneous_intervals(
-    contrasts: Sequence[Contrast], confidence: float = 0.95
-) -> list[tuple[float, float]]:
+    contrasts: Sequence[Contrast | None], confidence: float = 0.95
+) -> list[tuple[float, float] | None]:
     """Two-sided intervals, one a contrast, that all hold at once with probability `confidence`.
 
-    Bonferroni's: each holds at 1 - (1 - confidence) / m, at any dependence between them.
+    Bonferroni's: each holds at 1 - (1 - confidence) / m, at any dependence between them. None, a
+    comparison that could not be made, is one of the m all the same.
     """
     share = (1 - confidence) / max(1, len(contrasts))
-    return [contrast.interval(1 - share) for contrast in contrasts]
+    return [one.interval(1 - share) if one else None for one in contrasts]
 
 
 def _check(margin: float) -> None:

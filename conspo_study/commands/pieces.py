@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from conspo_study.definition import StudyDefinition
+from conspo_study.definition import Comparisons, StudyDefinition
 from conspo_study.definition.study import LONGEST_NAME
 from conspo_study.records import StudyError
 
@@ -18,8 +18,9 @@ def piece_of(declared: StudyDefinition, only: Sequence[Sequence[str]]) -> dict[s
     """The fields of the definition that change when only some anchors run.
 
     only: groups of parts; an anchor stays if its label has a part of every group, in whatever case.
-    The budget falls by the anchors that go, and the name says what stays. Raises StudyError where
-    no anchor stays, naming the parts that there are.
+    The budget falls by the anchors that go, the name says what stays, and what is compared are the
+    declared comparisons of those. Raises StudyError where no anchor stays, naming the parts that
+    there are, and where anchors stay without what they are compared with.
     """
     groups = [{part.casefold() for part in group} for group in only]
     known = dict.fromkeys(part for anchor in declared.anchors for part in parts_of(anchor.label))
@@ -43,7 +44,27 @@ def piece_of(declared: StudyDefinition, only: Sequence[Sequence[str]]) -> dict[s
     if declared.confirm is not None and declared.confirm.anchors is not None:
         labels = [anchor.label for anchor in kept if anchor.label in declared.confirm.anchors]
         changes["confirm"] = {**declared.confirm.model_dump(mode="json"), "anchors": labels}
+    if declared.compare is not None:
+        changes["compare"] = _compared(declared.compare, [anchor.label for anchor in kept])
     return changes
+
+
+def _compared(declared: Comparisons, labels: Sequence[str]) -> dict[str, Any] | None:
+    """The comparisons of the anchors that stay; None for the reference alone."""
+    reference = declared.reference
+    if reference not in labels:
+        raise StudyError(f"--only: the study compares with {reference!r}: name it, too")
+    if list(labels) == [reference]:
+        return None
+    against = declared.against
+    if against is not None:
+        against = tuple(label for label in against if label in labels)
+        if not against:
+            raise StudyError(
+                f"--only: the study compares {reference!r} with {', '.join(declared.against or ())}"
+                f" alone: name one of these, too, or only {reference!r}"
+            )
+    return {**declared.model_dump(mode="json"), "against": against}
 
 
 def parts_of(label: str) -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
-
-import tyro
+from typing import TYPE_CHECKING
 
 from conspo_study.commands import exits
 from conspo_study.commands.analyse import Folders
-from conspo_study.commands.options import Names, OptionalPath, joined
+from conspo_study.commands.options import Amount, Names, OptionalPath, joined
 from conspo_study.commands.verb import Verb
 from conspo_study.records import StudyError
 
@@ -35,8 +34,8 @@ class Map(Verb):
     """Folder to write to; several studies need one. Else the results directory."""
     minus: Names = ()
     """Objectives to compare the others with; else linear and GRPO."""
-    margin: Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint="")] = None
-    """Differences below it do not matter; else 0.02 (2 points) of an accuracy."""
+    margin: Amount = None
+    """Differences below it do not matter; else the study's own, or 0.02 of an accuracy."""
     again: OptionalPath = None
     """Also write a study file that runs the boundary cells on further seeds."""
 
@@ -47,7 +46,7 @@ class Map(Verb):
             raise StudyError("name a results directory: conspo map results/regime_map")
         if self.out is None and len(self.folders) > 1:
             raise StudyError("several studies need a folder for their map: add --out FOLDER")
-        if self.margin is not None and self.margin <= 0:
+        if self.margin is not None and not 0 < self.margin < math.inf:
             raise StudyError("--margin is a positive number, such as 0.02")
         made = print_map(
             self.folders,

@@ -52,22 +52,24 @@ class Setting(NamedTuple):
 LINEAR = Setting(math.inf, 0.0)
 
 
-def credits(setting: Setting, size: int) -> list[float]:
-    """Credits of a typical group of `size` rollouts: the correct ones, then the wrong ones."""
+def credits(setting: Setting, size: int) -> tuple[list[float], float]:
+    """Credits of a typical group of `size` rollouts, the correct ones, then the wrong ones, divided
+    by a factor; and the logarithm of that factor, for which small temperatures leave no number."""
     wrong, right = size // 2 or 1, size - size // 2
     if math.isinf(setting.tau):
-        return [1 / right] * right + [-1 / wrong] * wrong
+        return [1 / right] * right + [-1 / wrong] * wrong, 0.0
     tau = setting.tau
     low, high = _scores(wrong, 0.0), _scores(right, GAP)
     top = max(low) / tau
     total = top + math.log(sum(math.exp(score / tau - top) for score in low))
-    pushes = [_sigmoid(total - (score - setting.margin) / tau) / right for score in high]
-    return pushes + [-sum(pushes) * math.exp(score / tau - total) for score in low]
+    logs = [_log_sigmoid(total - (score - setting.margin) / tau) for score in high]
+    pushes = [math.exp(log - max(logs)) / right for log in logs]
+    return pushes + [-sum(pushes) * math.exp(score / tau - total) for score in low], max(logs)
 
 
 def angle(one: Setting, other: Setting, size: int) -> float:
     """Degrees between the credits of two settings in a typical group of `size` rollouts."""
-    x, y = credits(one, size), credits(other, size)
+    (x, _), (y, _) = credits(one, size), credits(other, size)
     xy = math.fsum(a * b for a, b in zip(x, y, strict=True))
     return math.degrees(math.acos(min(1.0, xy / math.hypot(*x) / math.hypot(*y))))
 
@@ -177,5 +179,5 @@ def _scores(count: int, mean: float) -> list[float]:
     return [normal.inv_cdf((k + 0.5) / count) for k in range(count)]
 
 
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
+def _log_sigmoid(x: float) -> float:
+    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))

@@ -4,7 +4,7 @@ import pytest
 from study_fixtures import TAU, definition
 
 from conspo_study.commands.pieces import piece_of
-from conspo_study.definition import Anchor, Confirmation, StudyDefinition
+from conspo_study.definition import Anchor, Comparisons, Confirmation, StudyDefinition
 from conspo_study.records import StudyError
 
 LABELS = ("GRPO, E1, lr x1", "GRPO, E16, lr x1", "linear, E1, lr x1", "linear, E16, lr x2")
@@ -48,3 +48,40 @@ def test_a_piece_without_anchors_is_refused_and_the_parts_are_named(only, what):
     with pytest.raises(StudyError, match=what) as caught:
         piece_of(study(), only)
     assert "GRPO, E1, lr x1, E16, linear, lr x2" in str(caught.value)
+
+
+def compared(against=None, **fields):
+    compare = Comparisons(reference=LABELS[2], against=against, equivalence=0.03)
+    return study(compare=compare, **fields)
+
+
+def test_a_piece_keeps_the_declared_comparisons_of_what_stays():
+    declared = compared((LABELS[0], LABELS[1]))
+    changes = piece_of(declared, [("E1",)])
+    piece = StudyDefinition.model_validate({**declared.frozen(), **changes})
+    kept = Comparisons(reference=LABELS[2], against=(LABELS[0],), equivalence=0.03)
+    assert piece.compare == kept
+    every = compared()
+    piece = StudyDefinition.model_validate({**every.frozen(), **piece_of(every, [("E1",)])})
+    assert piece.compare == every.compare
+    assert "compare" not in piece_of(study(), [("E1",)])
+
+
+def test_the_reference_alone_is_compared_with_nothing():
+    declared = compared((LABELS[0],))
+    changes = piece_of(declared, [("linear",), ("E1",)])
+    piece = StudyDefinition.model_validate({**declared.frozen(), **changes})
+    assert [anchor.label for anchor in piece.anchors] == [LABELS[2]]
+    assert piece.compare is None
+
+
+@pytest.mark.parametrize(
+    ("only", "what"),
+    [
+        ("GRPO", "--only: the study compares with 'linear, E1, lr x1': name it, too"),
+        ("linear", "compares 'linear, E1, lr x1' with GRPO, E1, lr x1 alone: name one of these"),
+    ],
+)
+def test_a_piece_without_what_it_compares_is_refused(only, what):
+    with pytest.raises(StudyError, match=what):
+        piece_of(compared((LABELS[0],)), [(only,)])

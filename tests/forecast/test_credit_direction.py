@@ -31,20 +31,28 @@ def shipped(name, base=QUICK):
 @pytest.mark.parametrize("setting", [Setting(0.03, 0.0), Setting(1.0, 0.4), Setting(10.0, 200.0)])
 @pytest.mark.parametrize("size", [2, 5, 16])
 def test_the_credits_are_the_objectives_own(setting, size):
-    values, right = credits(setting, size), size - size // 2
+    (values, factor), right = credits(setting, size), size - size // 2
     z = torch.distributions.Normal(0.0, 0.28)
     places = [(k + 0.5) / n for n in (right, size // 2) for k in range(n)]
     scores = z.icdf(torch.tensor(places, dtype=torch.float64))
     scores[:right] += 0.56
     correct = [True] * right + [False] * (size // 2)
     batch = GroupBatch.of(scores, scores, [1] * size, [size], correct)
+    values = [value * math.exp(factor) for value in values]
     assert values == pytest.approx(score_credits(batch, scores, *setting).tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("size", "tau"), [(2, 5e-4), (4, 1e-4), (6, 1e-5)])
+def test_credits_that_are_too_small_for_numbers_have_a_direction(size, tau):
+    """The hardest pair has all of the credit: one correct and one wrong rollout of n."""
+    one_pair = math.degrees(math.acos(1 / math.sqrt(size / 2)))
+    assert angle(Setting(tau, 0.0), LINEAR, size) == pytest.approx(one_pair, abs=1e-3)
 
 
 def test_angles_grow_as_the_temperature_falls():
     angles = [angle(Setting(tau, 0.0), LINEAR, 16) for tau in (30, 10, 3, 1, 0.3, 0.1, 0.03)]
     assert angles == pytest.approx([0.35, 1.05, 3.5, 10.5, 32.5, 58.0, 64.3], rel=0.01)
-    x, y = (np.array(credits(Setting(0.3, margin), 16)) for margin in (0.0, 6.0))
+    x, y = (np.array(credits(Setting(0.3, margin), 16)[0]) for margin in (0.0, 6.0))
     cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
     turned = angle(Setting(0.3, 0.0), Setting(0.3, 6.0), 16)
     assert turned == pytest.approx(math.degrees(math.acos(cosine))) == pytest.approx(10.1, abs=0.1)

@@ -41,7 +41,7 @@ def test_e_counts_optimiser_steps_and_rates_are_multiples_of_the_presets(whole):
     assert rates == {1e-4, 3e-4, 6e-4}
 
 
-def test_the_pieces_are_the_rows_of_the_map(whole):
+def test_the_pieces_are_the_columns_of_the_map(whole):
     pieces = [piece_of(whole, [(f"E{steps}",)]) for steps in (1, 4, 8, 16)]
     studies = [StudyDefinition.model_validate({**whole.frozen(), **piece}) for piece in pieces]
     assert [len(study.anchors) for study in studies] == [63, 69, 69, 69]

@@ -1,12 +1,15 @@
 """The map: cells at their own best, paired differences, families, collapse, boundaries."""
 
 import math
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
 from regime_results import BASE, OBJECTIVES, RATE, UNTRAINED, points, small, write_map
 from scipy.stats import t as student_t
 
+from analysis.figures.gallery_regimes import regime_figures
+from analysis.figures.style import style
 from analysis.findings.collapses import rate_of
 from analysis.findings.confirmation import confirmation_of
 from analysis.findings.confirmation_summary import confirmation_lines
@@ -21,9 +24,9 @@ from analysis.findings.regime_tables import (
 )
 from analysis.findings.regimes import regime_map
 from analysis.load.study import load_study
-from analysis.statistics.bootstrap import difference
+from analysis.statistics.bootstrap import difference, estimate
 from conspo_study.config import with_overrides
-from conspo_study.definition import Confirmation
+from conspo_study.definition import Comparisons, Confirmation
 
 LEVELS = {
     # objective, E -> accuracy at the lower and at the higher rate
@@ -108,6 +111,51 @@ def test_verdicts_follow_the_simultaneous_intervals(found, families):
     assert {one.verdict for one in wide.differences} >= {"equivalent"}
 
 
+def test_a_metric_that_is_no_share_has_a_map_without_equivalence(tmp_path):
+    study = load_study(write_map(tmp_path / "map", small(), level, problems=40))
+    found = regime_map([replace(study, metric="eval/chain/hard/length")])
+    linear = family_of(found, "linear")
+    assert linear.margin is None
+    assert linear.of(found.cell("ConSPO tau 1", 1)).verdict == "better"
+    assert not linear.having("equivalent")
+    assert boundary_cells(found, [linear]) == (), "no margin to be close by"
+    lines = map_lines(found, [linear])
+    assert any("No margin of equivalence, so no cell is called equivalent." in x for x in lines)
+    share = regime_map([study])
+    lines = map_lines(share, [replace(family_of(share, "linear"), margin=None)])
+    assert any(x.startswith("1 cell on a boundary (collapsed on some seeds only)") for x in lines)
+    entries = [one for one in regime_figures(found, [linear]) if not isinstance(one, str)]
+    assert "Hatched" not in entries[0].caption
+    with style():
+        drawn = entries[0].draw()
+    assert not any("within" in text.get_text() for text in drawn.legends[0].get_texts())
+
+
+def test_the_margin_is_the_studys_own_and_a_later_choice_is_told(tmp_path):
+    compare = Comparisons(reference=points()[0].label, equivalence=0.05)
+    folder = write_map(tmp_path / "map", small(compare=compare), level, problems=40)
+    found = regime_map([load_study(folder)])
+    linear = family_of(found, "linear")
+    assert (linear.margin, linear.late) == (0.05, ())
+    assert family_of(found, "linear", 0.05).late == ()
+    assert not any("when the map was made" in line for line in map_lines(found, [linear]))
+    for family, what in (
+        (family_of(found, "linear", 0.02), "Its margin was chosen when the map was made."),
+        (family_of(found, "ConSPO tau 1"), "Its reference was chosen when the map was made."),
+        (family_of(found, "ConSPO tau 1", 0.1), "Its reference and its margin were chosen when "),
+    ):
+        assert any(what in line for line in map_lines(found, [family]))
+    plain = load_study(
+        write_map(tmp_path / "e8", small(points(steps=(8,)), name="e8"), lambda *_: 0.5)
+    )
+    assert family_of(regime_map([load_study(folder), plain]), "linear").margin == 0.05
+    other = compare.model_copy(update={"reference": "linear, E8, lr 0.0001", "equivalence": 0.1})
+    eight = small(points(steps=(8,)), name="other", compare=other)
+    both = [load_study(folder), load_study(write_map(tmp_path / "other", eight, lambda *_: 0.5))]
+    with pytest.raises(ValueError, match=r"different margins, 0.05, 0.1: choose with --margin"):
+        family_of(regime_map(both), "linear")
+
+
 def test_less_of_a_metric_may_be_better(tmp_path):
     study = small(direction="min")
     one = regime_map([load_study(write_map(tmp_path / "min", study, level, problems=40))])
@@ -162,6 +210,16 @@ def test_sentences_carry_intervals_and_the_size_of_the_family(found, families):
     fallen = next(line for line in lines if line.startswith("Collapsed seeds"))
     assert "GRPO at E 4 1 of 4 [0.01, 0.81]" in fallen, "Clopper-Pearson"
     assert any("conspo map --again" in line for line in lines)
+    unseen = next(line for line in lines if line.startswith("Intervals know nothing"))
+    assert unseen == (
+        "Intervals know nothing of collapses that did not occur: none in 4 seeds leaves a rate up "
+        "to 53 % (95 %)."
+    )
+    wide = family_of(found, "linear", margin=0.9)
+    assert any(
+        line.startswith("Equivalent to linear, if no seed collapses (family of 4): ")
+        for line in map_lines(found, [wide])
+    )
     told = findings_table(found, families)
     assert ("at E 1, ConSPO tau 1 is better than linear") in [row[0] for row in told.rows]
     assert all(row[-1].startswith("4 (minus ") for row in told.rows)
@@ -212,7 +270,17 @@ def test_a_study_that_chose_nothing_is_mapped_as_it_is(tmp_path):
     assert {cell.change for cell in found.cells} == {None}
     assert found.chosen_over == ()
     assert family_of(found, "LINEAR").reference == "linear"
-    assert families_of(found)[0].differences[0].problems == 0, "no responses are stored here"
+    linear = families_of(found)[0]
+    assert linear.differences[0].problems == 0, "no responses are stored here"
+    assert linear.paired == "paired over seeds alone"
+    assert any(
+        "4 comparisons, paired over seeds alone; its" in x for x in map_lines(found, [linear])
+    )
+    mixed = replace(linear.differences[0], problems=40), *linear.differences[1:]
+    some = replace(linear, differences=mixed)
+    assert some.paired == "paired over seeds and problems (3 of them over seeds alone)"
+    caption = next(iter(regime_figures(found, [some]))).caption
+    assert "(3 of them over seeds alone). Colour" in caption
 
 
 def test_further_seeds_replace_a_cell_and_leave_the_others_their_pairs(folder, tmp_path):
@@ -231,7 +299,19 @@ def test_further_seeds_replace_a_cell_and_leave_the_others_their_pairs(folder, t
     assert cell.collapsed == () and cell.before.collapsed == (102,)
     linear = family_of(found, "linear")
     assert linear.of(cell).seeds == 6, "with the reference as it ran again"
-    assert linear.of(found.cell("ConSPO tau 1", 4)).seeds == 4, "with the reference as it was"
+    kept = linear.of(found.cell("ConSPO tau 1", 4))
+    assert kept.seeds == 4, "with the reference as it was"
+    scores = found.cell("ConSPO tau 1", 4).scores, found.cell("linear", 4).before.scores
+    paired = difference(*scores).contrast
+    half = student_t.ppf(1 - 0.025 / 2 / 4, paired.freedom) * paired.error
+    assert kept.high - kept.value == pytest.approx(half), "each stage has half of the 5 %"
+    assert linear.each == pytest.approx(1 - 0.05 / 2 / 4)
+    lines = map_lines(found, [linear])
+    assert any("over both stages, of which each has half" in line for line in lines)
+    told = next(line for line in lines if "ran again" in line)
+    assert told.startswith("2 cells, references included, ran again on further seeds")
+    assert "compared with their references on the earlier seeds" in told
+    assert told.endswith("kept because they were large are biased away from 0.")
     assert cell not in boundary_cells(found, [linear])
 
 
@@ -277,3 +357,13 @@ def test_a_confirmation_in_progress_is_told(tmp_path):
     assert sum(bool(cell.values) for cell in found.cells) == 3
     assert any("is not confirmed yet" in line for line in map_lines(found, families_of(found)))
     assert "3 confirmed" in confirmation_lines(confirmation_of(loaded))[0]
+
+
+def test_an_interval_of_scores_ends_where_scores_do(tmp_path):
+    """One of four seeds fell from 1: Student's interval would reach far above 1."""
+    fallen = small(points({"linear": OBJECTIVES["linear"]}, steps=(1,), rates=(1e-4,)))
+    study = write_map(tmp_path / "map", fallen, lambda _, seed: 0.1 if seed == 101 else 1 - 1e-9)
+    cell = regime_map([load_study(study)]).cells[0]
+    low, high = cell.interval
+    assert 0.0 <= low < cell.mean < high == 1.0
+    assert estimate(cell.scores).high > 1.0

@@ -64,6 +64,21 @@ def test_the_frames_hold_what_is_drawn(found):
     assert list(angles["tau"]) == [1.0, 1.0] and set(angles["ratio"]) == {0.0}
 
 
+def test_cells_in_a_trust_region_are_not_among_the_angles_of_plain_ones(tmp_path):
+    plain = OBJECTIVES["ConSPO tau 1"]
+    limited = {
+        f"ConSPO tau 1 {name}": {**plain, f"objective.{name}": value}
+        for name, value in (("clip_score", 0.03), ("kl_limit", 1e-4))
+    }
+    named = {"linear": OBJECTIVES["linear"], "ConSPO tau 1": plain, **limited}
+    study = small(points(named, steps=(4,), rates=(1e-4,)))
+    folder = write_map(tmp_path / "map", study, lambda *_: 0.5, angle=lambda _: 25.0)
+    found = regime_map([load_study(folder)])
+    linear = families_of(found)[0]
+    assert list(angle_frame(found, linear)["objective"]) == ["ConSPO tau 1"]
+    assert "Without cells in a trust region." in list(regime_figures(found, [linear]))[-1].caption
+
+
 def test_a_metric_that_was_not_logged_is_told(tmp_path):
     study = load_study(write_map(tmp_path / "plain", small(points(steps=(1,))), level))
     told = [entry for entry in regime_figures(regime_map([study]), ()) if isinstance(entry, str)]
@@ -79,6 +94,7 @@ def test_the_command_writes_tables_figures_and_findings(folder, tmp_path, capsys
     names = sorted(path.name for path in (out / "tables").iterdir())
     assert names == ["map.csv", "map.md", "map.tex", "map_searched.csv"]
     findings = (out / "findings.md").read_text("utf-8")
+    assert "of this study alone" not in findings
     assert "family of 4" in findings and "## Comparisons with a verdict" in findings
     printed = capsys.readouterr().out
     assert "6 cells: 3 objectives at E 1, 4" in printed and "findings.md" in printed
@@ -90,6 +106,8 @@ def test_the_command_writes_tables_figures_and_findings(folder, tmp_path, capsys
         ([], "name a results directory"),
         (["a", "b"], "add --out"),
         (["a", "--margin", "0"], "positive"),
+        (["a", "--margin", "nan"], "positive"),
+        (["a", "--margin", "inf"], "positive"),
         (["missing"], "missing"),
     ],
 )
@@ -139,11 +157,47 @@ def test_without_boundary_cells_no_study_is_written(tmp_path):
         print_map([folder], tmp_path, again=tmp_path / "again.py")
 
 
+def two_studies(tmp_path, second, **changes):
+    """`linear` from one study, GRPO, which is no different, from another."""
+    first = small(points({"linear": OBJECTIVES["linear"]}, steps=(4,), rates=(1e-4,)), name="one")
+    other = small(second, name="two", **changes)
+    folders = [write_map(tmp_path / s.name, s, lambda *_: 0.5) for s in (first, other)]
+    found = regime_map([load_study(folder) for folder in folders])
+    return found, families_of(found, ["linear"])
+
+
+GRPO_ALONE = points({"GRPO": OBJECTIVES["GRPO"]}, steps=(4,), rates=(1e-4,))
+
+
+def test_a_reference_of_other_settings_is_refused_as_a_cell_is(tmp_path):
+    other = with_overrides(BASE, {"rollout.group_size": BASE.rollout.group_size * 2})
+    with pytest.raises(ValueError, match="different settings: write a boundary study of each"):
+        boundary_study(*two_studies(tmp_path, GRPO_ALONE, base=other))
+
+
+def test_one_label_for_two_settings_is_refused(tmp_path):
+    eight = {name: OBJECTIVES[name] for name in ("linear", "GRPO")}
+    linear, grpo = points(eight, steps=(8,), rates=(1e-4,))
+    clash = linear.model_copy(update={"label": "linear, E4, lr 0.0001"})
+    with pytest.raises(ValueError, match="two studies call different settings 'linear, E4"):
+        boundary_study(*two_studies(tmp_path, (*GRPO_ALONE, clash, grpo)))
+
+
+def test_plugins_of_all_studies_are_loaded(tmp_path):
+    found, families = two_studies(tmp_path, GRPO_ALONE)
+    for study, plugins in zip(found.studies, (["a.py"], ["b.py", "a.py"]), strict=True):
+        study.definition["plugins"] = plugins
+    text, cells = boundary_study(found, families)
+    assert cells == 1 and "plugins=('a.py', 'b.py')" in text
+
+
 @pytest.mark.slow
 def test_the_report_of_such_a_study_has_its_map_and_no_table_of_all_pairs(folder):
     report = write_report(folder)
     tables = {table.name for table in report.tables}
     assert tables == {"trials", "confirmation", "map"}
+    own = next(table for table in report.tables if table.name == "map")
+    assert own.sentences[-1].startswith("These are families of this study alone: if it is a piece")
     assert any(note.startswith("Tables of methods are left out") for note in report.notes)
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     rows = manifest["tables"]["tables/map"]["rows"]

@@ -43,6 +43,8 @@ def test_simultaneous_intervals_are_bonferronis():
         assert ends == pytest.approx(contrast.interval(0.975))
     assert simultaneous_intervals(contrasts[:1], 0.9) == [contrasts[0].interval(0.9)]
     assert simultaneous_intervals([]) == []
+    missing = simultaneous_intervals([contrasts[0], None])
+    assert missing == [contrasts[0].interval(0.975), None], "it was declared all the same"
 
 
 def test_simultaneous_intervals_hold_together_as_often_as_they_say():
