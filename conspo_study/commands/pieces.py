@@ -24,8 +24,8 @@ def piece_of(declared: StudyDefinition, only: Sequence[Sequence[str]]) -> dict[s
     """
     groups = [{part.casefold() for part in group} for group in only]
     known = dict.fromkeys(part for anchor in declared.anchors for part in parts_of(anchor.label))
-    folded = {part.casefold() for part in known}
-    unknown = [part for group in only for part in group if part.casefold() not in folded]
+    spelling = {part.casefold(): part for part in known}
+    unknown = [part for group in only for part in group if part.casefold() not in spelling]
     kept = [
         anchor
         for anchor in declared.anchors
@@ -37,7 +37,7 @@ def piece_of(declared: StudyDefinition, only: Sequence[Sequence[str]]) -> dict[s
             f"--only: {what} in its label; parts of labels here: {', '.join(known) or 'none'}"
         )
     changes: dict[str, Any] = {
-        "name": _name(declared.name, only),
+        "name": _name(declared.name, [spelling[p.casefold()] for group in only for p in group]),
         "anchors": [anchor.model_dump(mode="json") for anchor in kept],
         "trials": declared.trials - len(declared.anchors) + len(kept),
     }
@@ -72,6 +72,6 @@ def parts_of(label: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in label.split(","))
 
 
-def _name(name: str, only: Sequence[Sequence[str]]) -> str:
-    words = (re.sub(r"[^A-Za-z0-9.]+", "-", part) for group in only for part in group)
+def _name(name: str, parts: Sequence[str]) -> str:
+    words = (re.sub(r"[^A-Za-z0-9.]+", "-", part) for part in parts)
     return "_".join([name, *words])[:LONGEST_NAME].rstrip("-._")

@@ -29,6 +29,10 @@ def test_a_piece_has_the_anchors_of_one_part_and_a_name_of_its_own():
     assert [anchor.label for anchor in piece.anchors] == labels(changes)
 
 
+def test_a_piece_has_one_name_however_it_is_typed():
+    assert piece_of(study(), [("e16",), ("LINEAR",)])["name"] == "test_E16_linear"
+
+
 def test_parts_of_one_group_add_and_groups_restrict():
     assert labels(piece_of(study(), [("E1", "e16")])) == list(LABELS)
     assert labels(piece_of(study(), [("LINEAR",), ("lr x2", "lr x1"), ("E16",)])) == [LABELS[3]]
