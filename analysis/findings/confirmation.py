@@ -11,12 +11,12 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
+from analysis.findings.final_scores import final_scores
 from analysis.findings.metric_difference import (
     Judged,
     is_share,
     judged,
     metric_difference,
-    metric_scores,
 )
 from analysis.findings.study_family import declared_family
 from analysis.load.study import StudyResults
@@ -66,11 +66,11 @@ class Confirmed:
 
     @cached_property
     def scores(self) -> Scores | None:
-        """The study's metric by fresh seed and problem; None where no responses are stored."""
+        """The study's metric by fresh seed and problem; None where no responses that give it
+        are stored."""
         if self.run is None or not self.values:
             return None
-        found = metric_scores(self.study, self.run)
-        return found if found and set(found.seeds) == set(self.values) else None
+        return final_scores(self.study, self.run)
 
     @cached_property
     def interval(self) -> Interval | None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import Counter
 
 from analysis.findings.confirmation import confirmation_of
+from analysis.findings.final_scores import final_scores
 from analysis.findings.metric_difference import (
     Judged,
     is_share,
     judged,
     metric_difference,
-    metric_scores,
     size_of,
 )
 from analysis.findings.naming import describe
@@ -95,7 +95,7 @@ def family_of_study(study: StudyResults, family: Family) -> list[Judged]:
         if row.label and row.state.has_result:
             rows.setdefault(row.label, row)
     named = {label for pair in family.pairs for label in pair if label in rows}
-    scores = {label: metric_scores(study, rows[label]) for label in sorted(named)}
+    scores = {label: final_scores(study, rows[label]) for label in sorted(named)}
     differences = [
         metric_difference(
             rows[setting].values, rows[reference].values, (scores[setting], scores[reference])

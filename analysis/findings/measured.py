@@ -210,7 +210,12 @@ def _outcomes(responses: pd.DataFrame, metric: str) -> Outcomes:
     return greedy_outcomes(responses) if metric == "greedy" else sampled_outcomes(responses)
 
 
-def _values(outcomes: Outcomes, metric: str) -> Floats:
+def metric_values(outcomes: Outcomes, metric: str) -> Floats:
+    """The metric by seed, step and problem, in the order of the outcomes.
+
+    metric: `avg` (over all samples there are), `pass@K`, `maj@K` or `greedy`; greedy outcomes go
+    with the last. Raises ValueError for an unknown one.
+    """
     kind, _, k = metric.partition("@")
     if metric in ("avg", "greedy"):
         return outcomes.avg()
@@ -231,7 +236,7 @@ def _labels(outcomes: Outcomes, metric: str) -> dict[str, str]:
 
 def _measured(origin: str, outcomes: Outcomes, seeds: Sequence[int], metric: str) -> Measured:
     """outcomes: of one step."""
-    keys = outcomes.keys.assign(value=_values(outcomes, metric))
+    keys = outcomes.keys.assign(value=metric_values(outcomes, metric))
     sets = {str(name): found for name, found in keys.groupby("problem_set", sort=False)}
     valued = [set(found.loc[found["value"].notna(), "seed"]) for found in sets.values()]
     complete = [seed for seed in seeds if valued and all(seed in having for having in valued)]
@@ -272,7 +277,7 @@ def _best(outcomes: Outcomes, last: Scores, metric: str) -> dict[str, float]:
 
     last: the scores at the last step.
     """
-    means = set_means(outcomes, _values(outcomes, metric))
+    means = set_means(outcomes, metric_values(outcomes, metric))
     means["problem_set"] = [benchmark_name(str(name)) for name in means["problem_set"]]
     wide = means.pivot(index=["seed", "step"], columns="problem_set", values="value")
     whole = wide[list(last.benchmarks)].dropna()

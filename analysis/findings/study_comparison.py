@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from analysis.findings.collapses import collapse_notes
+from analysis.findings.final_scores import final_scores
 from analysis.findings.matching import Match, definition_differences, differing_data, matched
 from analysis.findings.metric_difference import (
     MARGIN,
     MetricDifference,
     is_share,
     metric_difference,
-    metric_scores,
     size_of,
 )
 from analysis.findings.naming import describe
@@ -201,7 +201,7 @@ def _difference(a: StudyResults, b: StudyResults, match: Match) -> TrialDifferen
         return TrialDifference(match, None, not_compared=reason)
     if not match.b.values.keys() & match.a.values.keys():
         return TrialDifference(match, None, not_compared="they share no seed")
-    scores = metric_scores(b, match.b), metric_scores(a, match.a)
+    scores = final_scores(b, match.b), final_scores(a, match.a)
     found = metric_difference(match.b.values, match.a.values, scores)
     return TrialDifference(match, found, scores)
 
