@@ -75,10 +75,19 @@ class Confirmed:
     @cached_property
     def interval(self) -> Interval | None:
         """95 % interval of the mean: over seeds and problems (the two-level bootstrap) where the
-        responses are stored, else Student's over seeds; None for fewer than two."""
+        responses are stored and support one, else Student's over seeds; None for fewer than two."""
+        return self._of_responses or mean_interval(list(self.values.values()))
+
+    @property
+    def over_problems(self) -> bool:
+        """Whether `interval` is over seeds and problems."""
+        return self._of_responses is not None
+
+    @cached_property
+    def _of_responses(self) -> Interval | None:
         found = estimate(self.scores) if self.scores else None
         if found is None or found.low is None or found.high is None:
-            return mean_interval(list(self.values.values()))
+            return None
         low, high = (min(1.0, max(0.0, end)) for end in (found.low, found.high))
         return Interval(found.value, low, high, found.seeds)
 

@@ -123,6 +123,25 @@ def test_a_mean_over_stored_responses_has_an_interval_over_seeds_and_problems(
         assert test.tested.contrast == both.contrast and test.difference.problems == 30
 
 
+def test_an_interval_over_seeds_alone_says_so(searched: Path, confirm: Any) -> None:
+    """Responses to a single problem have none over problems."""
+    run = confirm(searched, WINNER, values(0.25, 0.5, 0.75))
+    for seed, right in zip(FRESH, (1, 2, 3), strict=True):
+        rows = [
+            EvalRow(seed, 20, "chain/hard", "p", s, verdict, "7", 9, "stopped")
+            for s, verdict in enumerate(["correct"] * right + ["wrong"] * (4 - right))
+        ]
+        write_eval_rows(eval_path(searched / "trials" / run, seed, 20), rows)
+    for of in (ANCHOR, OTHER):
+        confirm(searched, of, values(0.5, 0.5, 0.6))
+    found = confirmation_of(load_study(searched))
+    assert found.winner.scores is not None and not found.winner.over_problems
+    half = student_t.ppf(0.975, 2) * 0.25 / np.sqrt(3)
+    assert found.winner.interval.high == pytest.approx(0.5 + half)
+    said = confirmation_lines(found)[0]
+    assert "over seeds" in said and "and problems." not in said
+
+
 def test_seeds_that_do_not_vary_show_nothing(searched: Path, confirm: Any) -> None:
     confirm(searched, ANCHOR, values(0.5, 0.5, 0.5))
     confirm(searched, WINNER, values(0.75, 0.75, 0.75))
