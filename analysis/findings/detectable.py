@@ -62,8 +62,11 @@ def _declared(study: StudyResults) -> list[str]:
     found = family_of_study(study, family)
     if not any(one.difference for one in found):
         return []
-    verdicts = Counter(str(one.verdict) for one in found)
-    shown = ", ".join(f"{verdicts[name]} {name}" for name in Verdict if verdicts[name])
+    measured = [one for one in found if one.difference]
+    verdicts = Counter(str(one.verdict) for one in measured)
+    told = [f"{verdicts[name]} {name}" for name in Verdict if verdicts[name]]
+    told += [f"{len(found) - len(measured)} not measured"] if len(measured) < len(found) else []
+    shown = ", ".join(told)
     margin = next((one.margin for one in found if one.margin), None)
     within = (
         f" (equivalent: within {size_of(margin, found[0].share)})"
