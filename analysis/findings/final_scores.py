@@ -37,10 +37,11 @@ def final_scores(study: StudyResults, row: TrialRow) -> Scores | None:
         return None  # the metric is none of those that responses give
     if not len(values):
         return None
-    wide = outcomes.keys.assign(value=values, asked=True).pivot(
-        index="seed", columns="problem_id", values=["value", "asked"]
+    keys = outcomes.keys.assign(value=values, asked=1.0)
+    wide, asked = (
+        keys.pivot(index="seed", columns="problem_id", values=name) for name in ("value", "asked")
     )
-    return _of(wide["value"].astype(float), wide["asked"].notna(), place, row)
+    return _of(wide, asked.notna(), place, row)
 
 
 def _of(wide: pd.DataFrame, asked: pd.DataFrame, place: str, row: TrialRow) -> Scores | None:

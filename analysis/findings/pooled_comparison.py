@@ -63,10 +63,10 @@ def pooled(
     seeds = sorted(set(by_seed[0]).intersection(*by_seed[1:]))
     if not seeds:
         return None
-    means = [fmean(one[seed] for one in by_seed) for seed in seeds]
+    values = [fmean(one[seed] for one in by_seed) for seed in seeds]
     involved = [one[seed] for one in by_seed for seed in seeds]
-    contrast, reason = usable(mean_contrast(means) if len(means) > 1 else None, involved)
-    return Pooled(len(by_seed), fmean(means), contrast, reason, len(seeds), 0)
+    contrast, reason = usable(mean_contrast(values) if len(values) > 1 else None, involved)
+    return Pooled(len(by_seed), fmean(values), contrast, reason, len(seeds), 0)
 
 
 def _mean(trials: Sequence[Scores]) -> Scores | None:
