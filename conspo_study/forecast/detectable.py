@@ -2,7 +2,7 @@
 
 Paired t-tests over seeds, at the level that the correction leaves the first discovery. Where
 responses are stored the report is over problems, too: with three seeds that finds smaller
-differences; how settings differ from problem to problem costs up to seven points of power.
+differences; how settings differ from problem to problem costs up to nine points of power.
 """
 
 from __future__ import annotations
