@@ -5,6 +5,8 @@
 Gradient scales differ by method (Dr. GRPO's by T/L, DisCO's penalty by 1000), so one learning rate
 for all favours some. Compare each method's best, and see how wide its good range is. What is tested
 is the comparison of `baselines.py`: ConSPO and the others at the preset's learning rate.
+
+Two seeds rank the settings and decide nothing: `--seeds 0,1,2` for verdicts.
 """
 
 from conspo_study import EQUAL_CONDITIONS, METHODS, Anchor, Comparisons, RunConfig, Study, main

@@ -4,6 +4,8 @@
 
 At constant rollouts the cost of a step is the same and prompts are traded for contrast; at constant
 prompts a larger group costs proportionally more.
+
+Two seeds rank the settings and decide nothing: `--seeds 0,1,2` for verdicts.
 """
 
 from conspo_study import Anchor, Comparisons, RunConfig, Study, main

@@ -4,6 +4,8 @@
 
 The two that do not vary keep the preset's values. With the paper's setting that is tau 10, M 0.01,
 alpha 0.3; on the embedded model it is a temperature at which the contrast can act.
+
+Two seeds rank the settings and decide nothing: `--seeds 0,1,2` for verdicts.
 """
 
 from conspo_study import Anchor, Comparisons, ConSPOOptions, RunConfig, Study, main

@@ -5,6 +5,8 @@
 Scores are mean log-probabilities per token. Where tau is far above their gaps, credit is that of
 the plain difference of mean scores; far below, only the closest pairs of a group count. All are
 compared with the largest tau, which has no contrast left.
+
+Two seeds rank the settings and decide nothing: `--seeds 0,1,2` for verdicts.
 """
 
 from conspo_study import Anchor, Comparisons, RunConfig, Study, main

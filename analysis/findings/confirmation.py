@@ -11,12 +11,12 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
+from analysis.findings.final_scores import final_scores
 from analysis.findings.metric_difference import (
     Judged,
     is_share,
     judged,
     metric_difference,
-    metric_scores,
 )
 from analysis.findings.study_family import declared_family
 from analysis.load.study import StudyResults
@@ -66,19 +66,28 @@ class Confirmed:
 
     @cached_property
     def scores(self) -> Scores | None:
-        """The study's metric by fresh seed and problem; None where no responses are stored."""
+        """The study's metric by fresh seed and problem; None where no responses that give it
+        are stored."""
         if self.run is None or not self.values:
             return None
-        found = metric_scores(self.study, self.run)
-        return found if found and set(found.seeds) == set(self.values) else None
+        return final_scores(self.study, self.run)
 
     @cached_property
     def interval(self) -> Interval | None:
         """95 % interval of the mean: over seeds and problems (the two-level bootstrap) where the
-        responses are stored, else Student's over seeds; None for fewer than two."""
+        responses are stored and support one, else Student's over seeds; None for fewer than two."""
+        return self._of_responses or mean_interval(list(self.values.values()))
+
+    @property
+    def over_problems(self) -> bool:
+        """Whether `interval` is over seeds and problems."""
+        return self._of_responses is not None
+
+    @cached_property
+    def _of_responses(self) -> Interval | None:
         found = estimate(self.scores) if self.scores else None
         if found is None or found.low is None or found.high is None:
-            return mean_interval(list(self.values.values()))
+            return None
         low, high = (min(1.0, max(0.0, end)) for end in (found.low, found.high))
         return Interval(found.value, low, high, found.seeds)
 

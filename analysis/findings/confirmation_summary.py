@@ -90,7 +90,7 @@ def _precision(trial: Confirmed) -> str:
     if found is None:
         why = "from a single seed" if len(trial.values) < 2 else "from seeds that do not vary"
         return f"; no interval {why}{missing}"
-    over = f" over seeds{' and problems' if trial.scores else ''}"
+    over = f" over seeds{' and problems' if trial.over_problems else ''}"
     return f", 95 % CI {interval(found.low, found.high, '.3f')}{over}{missing}"
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import Counter
 
 from analysis.findings.confirmation import confirmation_of
+from analysis.findings.final_scores import final_scores
 from analysis.findings.metric_difference import (
     Judged,
     is_share,
     judged,
     metric_difference,
-    metric_scores,
     size_of,
 )
 from analysis.findings.naming import describe
@@ -62,8 +62,11 @@ def _declared(study: StudyResults) -> list[str]:
     found = family_of_study(study, family)
     if not any(one.difference for one in found):
         return []
-    verdicts = Counter(str(one.verdict) for one in found)
-    shown = ", ".join(f"{verdicts[name]} {name}" for name in Verdict if verdicts[name])
+    measured = [one for one in found if one.difference]
+    verdicts = Counter(str(one.verdict) for one in measured)
+    told = [f"{verdicts[name]} {name}" for name in Verdict if verdicts[name]]
+    told += [f"{len(found) - len(measured)} not measured"] if len(measured) < len(found) else []
+    shown = ", ".join(told)
     margin = next((one.margin for one in found if one.margin), None)
     within = (
         f" (equivalent: within {size_of(margin, found[0].share)})"
@@ -95,7 +98,7 @@ def family_of_study(study: StudyResults, family: Family) -> list[Judged]:
         if row.label and row.state.has_result:
             rows.setdefault(row.label, row)
     named = {label for pair in family.pairs for label in pair if label in rows}
-    scores = {label: metric_scores(study, rows[label]) for label in sorted(named)}
+    scores = {label: final_scores(study, rows[label]) for label in sorted(named)}
     differences = [
         metric_difference(
             rows[setting].values, rows[reference].values, (scores[setting], scores[reference])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,11 @@ from analysis.statistics.scores import Floats, ProblemScores, Scores
 from conspo_study.results.rows import read_eval_table
 from conspo_study.results.table import TrialRow
 from conspo_study.text import first_line
+
+_UNEVEN = (
+    "its evaluations have different numbers of problems: the best is the largest of means that "
+    "vary differently"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class Measured:
     """Missing values and their reasons, and how many seeds collapsed."""
     best: Mapping[str, float] = field(default_factory=dict)
     """By benchmark, at each seed's best evaluation instead of its last: the mean over seeds. Empty
-    unless asked for."""
+    unless asked for, and where only the last one measured all benchmarks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +141,10 @@ def measured(trials: Sequence[Trial], metric: str = "avg", *, best: bool = False
             methods[trial.method] = replace(one, notes=notes_of)
             if best and one.scores is not None:
                 after = responses[(responses["step"] > 0) & responses["seed"].isin(trial.row.seeds)]
-                chosen = _best(_outcomes(after, metric), one.scores, metric)
-                methods[trial.method] = replace(methods[trial.method], best=chosen)
+                chosen, said = _best(_outcomes(after, metric), one.scores, metric)
+                methods[trial.method] = replace(
+                    methods[trial.method], best=chosen, notes=(*notes_of, *said)
+                )
         else:
             methods[trial.method] = Measured(trial.origin, None, notes=(_state(trial.row),))
         for seed, start in responses[responses["step"] == 0].groupby("seed"):
@@ -210,7 +218,12 @@ def _outcomes(responses: pd.DataFrame, metric: str) -> Outcomes:
     return greedy_outcomes(responses) if metric == "greedy" else sampled_outcomes(responses)
 
 
-def _values(outcomes: Outcomes, metric: str) -> Floats:
+def metric_values(outcomes: Outcomes, metric: str) -> Floats:
+    """The metric by seed, step and problem, in the order of the outcomes.
+
+    metric: `avg` (over all samples there are), `pass@K`, `maj@K` or `greedy`; greedy outcomes go
+    with the last. Raises ValueError for an unknown one.
+    """
     kind, _, k = metric.partition("@")
     if metric in ("avg", "greedy"):
         return outcomes.avg()
@@ -231,7 +244,7 @@ def _labels(outcomes: Outcomes, metric: str) -> dict[str, str]:
 
 def _measured(origin: str, outcomes: Outcomes, seeds: Sequence[int], metric: str) -> Measured:
     """outcomes: of one step."""
-    keys = outcomes.keys.assign(value=_values(outcomes, metric))
+    keys = outcomes.keys.assign(value=metric_values(outcomes, metric))
     sets = {str(name): found for name, found in keys.groupby("problem_set", sort=False)}
     valued = [set(found.loc[found["value"].notna(), "seed"]) for found in sets.values()]
     complete = [seed for seed in seeds if valued and all(seed in having for having in valued)]
@@ -266,19 +279,30 @@ def _decided(outcomes: Outcomes, seeds: Sequence[int]) -> dict[str, float]:
     return found
 
 
-def _best(outcomes: Outcomes, last: Scores, metric: str) -> dict[str, float]:
+def _best(
+    outcomes: Outcomes, last: Scores, metric: str
+) -> tuple[dict[str, float], tuple[str, ...]]:
     """By benchmark: the mean over seeds at the evaluation where a seed's average over benchmarks
-    was best. Evaluations that lack a benchmark do not count.
+    was best; and what is to be said of it. Evaluations that lack a benchmark do not count.
 
-    last: the scores at the last step.
+    last: the scores at the last step. Nothing where the last is the only one.
     """
-    means = set_means(outcomes, _values(outcomes, metric))
+    means = set_means(outcomes, metric_values(outcomes, metric))
     means["problem_set"] = [benchmark_name(str(name)) for name in means["problem_set"]]
     wide = means.pivot(index=["seed", "step"], columns="problem_set", values="value")
     whole = wide[list(last.benchmarks)].dropna()
     whole = whole[whole.index.get_level_values("seed").isin(last.seeds)]
-    rows = whole.mean(axis=1).groupby(level="seed").idxmax()
-    return {str(name): float(value) for name, value in whole.loc[rows].mean().items()}
+    by_seed = whole.mean(axis=1).groupby(level="seed")
+    if by_seed.size().max() < 2:
+        return {}, ("only the last evaluation measured all benchmarks",)
+    found = {str(name): float(value) for name, value in whole.loc[by_seed.idxmax()].mean().items()}
+    return found, (_UNEVEN,) if _uneven(outcomes, whole.index) else ()
+
+
+def _uneven(outcomes: Outcomes, evaluations: pd.Index[Any]) -> bool:
+    """Whether a set has more problems in one of the evaluations, (seed, step), than in another."""
+    sizes = outcomes.keys.groupby(["seed", "step", "problem_set"]).size().unstack("problem_set")
+    return bool((sizes.loc[evaluations].nunique() > 1).any())
 
 
 def _matrix(found: pd.DataFrame, seeds: Sequence[int]) -> ProblemScores:

@@ -16,6 +16,9 @@ from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable, without_empty_columns
 from conspo_study.statistics.family import Family, study_family
 
+AVERAGE = "the average over benchmarks"
+"""What differs unless the studies' metric is among the scores."""
+
 
 @dataclass(frozen=True, slots=True)
 class MethodDifference:
@@ -85,7 +88,7 @@ def margin_of(family: Family) -> float:
     return family.margin or MARGIN
 
 
-def paired_text(family: Family, metric: str = "the average over benchmarks") -> str:
+def paired_text(family: Family, metric: str = AVERAGE) -> str:
     """What the table of a family's differences holds, in sentences. metric: what differs."""
     author = family.correction.author
     return (

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from analysis.findings.confirmation import confirmation_of
 from analysis.findings.measured import Measurements, Trial, benchmark_name, measured
+from analysis.findings.method_differences import AVERAGE
 from analysis.findings.metric_difference import is_share
 from analysis.findings.study_family import declared_family
 from analysis.load.text import metric_label
 from analysis.statistics.scores import Scores
 from conspo_study.statistics.family import Family, study_family, winner_family
-
-_AVERAGE = "the average over benchmarks"
 
 
 def methods_family(trials: Sequence[Trial]) -> Family:
@@ -35,11 +35,18 @@ def methods_family(trials: Sequence[Trial]) -> Family:
             return winner_family(named[winner], baselines, declared)
         return study_family(methods, None)
     named = {trial.row.label: trial.method for trial in trials}
+    if len(named) < len(trials):  # one trial under two names
+        return study_family(methods, None)
     pairs = tuple(
         (named.get(setting, setting), named.get(reference, reference))
         for setting, reference in declared.pairs
     )
     return Family(pairs, declared.correction, declared.margin, declared.declared)
+
+
+def of_accuracy(family: Family) -> Family:
+    """The same comparisons, of average accuracy: a declared margin is of the study's metric."""
+    return replace(family, margin=None)
 
 
 def in_the_metric(trials: Sequence[Trial], ours: Measurements) -> tuple[str, Mapping[str, Scores]]:
@@ -50,11 +57,11 @@ def in_the_metric(trials: Sequence[Trial], ours: Measurements) -> tuple[str, Map
     """
     studies = {trial.study.metric: trial.study for trial in trials}
     if len(studies) > 1 or not all(map(is_share, studies.values())):
-        return _AVERAGE, ours.scores
+        return AVERAGE, ours.scores
     (metric,) = studies
     problems, _, kind = metric.removeprefix("eval/").rpartition("/")
     name = benchmark_name(problems)
     scores = ours.scores if kind.startswith("avg@") else measured(trials, kind).scores
     if not scores or any(name not in found.benchmarks for found in scores.values()):
-        return _AVERAGE, ours.scores
+        return AVERAGE, ours.scores
     return metric_label(metric), {method: found.only(name) for method, found in scores.items()}

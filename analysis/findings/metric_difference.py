@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.findings.measured import Trial, benchmark_name, measured
-from analysis.load.study import StudyResults, StudyUnreadable
+from analysis.load.study import StudyResults
 from analysis.load.text import visible
 from analysis.statistics.bootstrap import difference
 from analysis.statistics.contrast import Contrast
@@ -25,7 +24,6 @@ from analysis.statistics.intervals import (
 )
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import interval, p_value
-from conspo_study.results.table import TrialRow
 from conspo_study.statistics.family import Family
 from conspo_study.statistics.power import POWER
 from conspo_study.text import counted
@@ -91,21 +89,6 @@ class Judged:
             f"{100 * POWER:.0f} % or more ({_amount(estimate, self.share)} by the spread as "
             f"estimated, {low} at best)"
         )
-
-
-def metric_scores(study: StudyResults, row: TrialRow) -> Scores | None:
-    """The study's metric by seed and problem at the trial's last step; None where the responses
-    are missing or do not give the metric. Raises StudyUnreadable for damaged ones."""
-    problems, _, kind = study.metric.removeprefix("eval/").rpartition("/")
-    name = benchmark_name(problems)
-    try:
-        found = measured([Trial(row.id, study, row)], "avg" if kind.startswith("avg@") else kind)
-    except StudyUnreadable:
-        raise
-    except ValueError:
-        return None  # the metric is none of those that responses give
-    scores = found.scores.get(row.id)
-    return scores.only(name) if scores and name in scores.benchmarks else None
 
 
 def metric_difference(

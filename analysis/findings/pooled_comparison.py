@@ -28,27 +28,25 @@ class Pooled:
     reason: str
     """Why there is no contrast."""
     seeds: int
-    """On which all these trials are compared; 0 where pairs of trial and seed count singly."""
+    """On which all these trials are compared."""
     problems: int
     """0 where they are taken as fixed."""
-    pairs: int
-    """Of trial and seed."""
 
 
 def pooled(
     by_seed: Sequence[Mapping[int, float]],
     scores: Sequence[tuple[Scores | None, Scores | None]],
 ) -> Pooled | None:
-    """None for fewer than two trials.
+    """None for fewer than two trials, and where no seed is common to all of them.
 
     by_seed: of every trial, B minus A. scores: of B and A, by seed and problem. Where all trials
     have scores on shared seeds and problems, the mean over trials is one method with the two-level
     bootstrap: what trials of one seed or answers to one problem have in common does not count
-    several times. Else every pair of trial and seed is one observation of a paired t-test.
+    several times. Else the mean over trials of every common seed is one observation of a paired
+    t-test: what the trials of a seed have in common counts once, however many trials there are.
     """
     if len(by_seed) < 2:
         return None
-    pairs = sum(map(len, by_seed))
     sides = [[one for one in side if one is not None] for side in zip(*scores, strict=True)]
     if all(len(side) == len(by_seed) for side in sides):
         means = [_mean(side) for side in sides]
@@ -61,11 +59,14 @@ def pooled(
                 found.no_interval,
                 found.seeds,
                 found.problems,
-                pairs,
             )
-    values = [value for one in by_seed for value in one.values()]
-    contrast, reason = usable(mean_contrast(values) if len(values) > 1 else None, values)
-    return Pooled(len(by_seed), fmean(values), contrast, reason, 0, 0, pairs)
+    seeds = sorted(set(by_seed[0]).intersection(*by_seed[1:]))
+    if not seeds:
+        return None
+    values = [fmean(one[seed] for one in by_seed) for seed in seeds]
+    involved = [one[seed] for one in by_seed for seed in seeds]
+    contrast, reason = usable(mean_contrast(values) if len(values) > 1 else None, involved)
+    return Pooled(len(by_seed), fmean(values), contrast, reason, len(seeds), 0)
 
 
 def _mean(trials: Sequence[Scores]) -> Scores | None:

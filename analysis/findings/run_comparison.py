@@ -33,6 +33,9 @@ from conspo_study.statistics.family import Family
 from conspo_study.statistics.power import ALPHA
 from conspo_study.text import counted
 
+_LEAST_OF_SHARES = 0.1
+"""Values of which none reaches it are not taken for shares: a KL of 0.001 is none."""
+
 
 class Pairing(StrEnum):
     """How a difference was taken."""
@@ -85,7 +88,7 @@ class RunComparison:
     margin: float | None = None
     """Differences below it count as none, in units of the metric; None: nothing is equivalent."""
     share: bool = False
-    """Whether all values lie between 0 and 1."""
+    """Whether the values are shares, as far as they tell; see `compare_runs`."""
 
     @property
     def alpha(self) -> float:
@@ -111,9 +114,10 @@ def compare_runs(
     """Compare every setting with the reference, by default the first.
 
     unpaired: treat seeds of two settings as unrelated. selected: the setting that was chosen as
-    the best of these. margin: differences below it count as none; by default 0.02 of values that
-    all lie between 0 and 1. Raises ValueError for a setting that is not there, for a single
-    one, and for a margin that is not positive.
+    the best of these. margin: differences below it count as none; by default 0.02 of shares, which
+    are values that all lie between 0 and 1 and reach 0.1: a loss or a divergence may be tiny, and
+    differ by less than two points where one is ten times the other. Raises ValueError for a
+    setting that is not there, for a single one, and for a margin that is not positive.
     """
     settings = list(runs.values)
     if len(settings) < 2:
@@ -126,7 +130,8 @@ def compare_runs(
         notes.append(f"The reference is {visible(settings[0], 60)}, the first; --reference NAME.")
     chosen = _known(reference or settings[0], settings, "--reference")
     found = [_difference(runs, name, chosen, unpaired) for name in settings if name != chosen]
-    share = all(0 <= v <= 1 for values in runs.values.values() for v in values.values())
+    told = [value for values in runs.values.values() for value in values.values()]
+    share = all(0 <= value <= 1 for value in told) and max(told, default=0) >= _LEAST_OF_SHARES
     if margin is not None and not 0 < margin < math.inf:
         raise ValueError(f"--margin {margin:g} is not a positive number")
     margin = margin or (MARGIN if share else None)
@@ -138,9 +143,8 @@ def compare_runs(
     if selected is not None:
         _known(selected, settings, "--selected")
         bias = left_out_bias(runs.values, lower_is_better=lower_is_better)
-    told = tuple(notes)
     return RunComparison(
-        runs, chosen, differences, lower_is_better, told, selected, bias, margin, share
+        runs, chosen, differences, lower_is_better, tuple(notes), selected, bias, margin, share
     )
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from analysis.findings.collapses import collapse_notes
+from analysis.findings.final_scores import final_scores
 from analysis.findings.matching import Match, definition_differences, differing_data, matched
-from analysis.findings.metric_difference import MARGIN, is_share, metric_scores, size_of
+from analysis.findings.metric_difference import (
+    MARGIN,
+    MetricDifference,
+    is_share,
+    metric_difference,
+    size_of,
+)
 from analysis.findings.naming import describe
 from analysis.findings.pooled_comparison import Pooled, pooled
+from analysis.findings.study_family import declared_family
 from analysis.findings.undecided import undecided_notes
 from analysis.load.study import StudyResults
 from analysis.load.text import metric_label, visible
-from analysis.statistics.bootstrap import Estimate, difference
 from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
-from analysis.statistics.intervals import FEWEST_SEEDS, PairedDifference, paired_difference
+from analysis.statistics.intervals import FEWEST_SEEDS
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable, without_empty_columns
@@ -31,11 +39,8 @@ class TrialDifference:
     """The trial of B minus that of A, on the seeds and problems that both have."""
 
     match: Match
-    estimate: Estimate | None
-    """Of the study's metric, from the stored responses; None where these are missing, share
-    nothing, or do not give the metric."""
-    by_seed: PairedDifference | None
-    """Of the study's metric, from the log; None where no seed is shared."""
+    difference: MetricDifference | None
+    """Of the study's metric; None where no seed is shared."""
     scores: tuple[Scores | None, Scores | None] = (None, None)
     """Of B and of A by seed and problem."""
     tested: FamilyTest | None = None
@@ -51,8 +56,7 @@ class TrialDifference:
     @property
     def reason(self) -> str:
         """Why there is no difference or no interval; empty where there are both."""
-        responses = self.estimate.no_interval if self.estimate else "no shared stored responses"
-        return self.not_compared or responses
+        return self.not_compared or (self.difference.reason if self.difference else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,12 @@ class StudyComparison:
     unmatched: tuple[str, ...]
     """Trials without a partner, in words."""
     together: Pooled | None
-    """All matching search trials in one test; None for fewer than two."""
+    """All matching search trials in one test; None for fewer than two, and without a seed that all
+    of them share."""
     margin: float | None
     """Differences below it count as none, in units of the metric."""
+    notes: tuple[str, ...] = ()
+    """What was decided, in sentences."""
 
 
 class NotComparable(ValueError):
@@ -79,22 +86,25 @@ class NotComparable(ValueError):
 def compare(a: StudyResults, b: StudyResults, margin: float | None = None) -> StudyComparison:
     """Match the trials of two studies and compare them, one by one and all together.
 
-    margin: differences below it count as none; by default two points of a share. Raises
-    NotComparable when the studies were measured on different problems or by different
-    metrics.
+    margin: differences below it count as none; by default what the studies declare, if they do
+    not contradict each other, else two points of a share. Raises NotComparable when the studies
+    were measured on different problems or by different metrics.
     """
     _check_comparable(a, b)
     if margin is not None and not 0 < margin < math.inf:
         raise NotComparable(f"--margin {margin:g} is not a positive number")
+    declared = {found for study in (a, b) if (found := declared_family(study).margin)}
+    notes = () if margin or len(declared) < 2 else (_two_margins(a, b),)
+    if margin is None and len(declared) == 1:
+        (margin,) = declared
     margin = margin or (MARGIN if is_share(a) else None)
     matches = matched(a, b)
     raw = [_difference(a, b, match) for match in matches]
     family = Family(tuple((match.b.id, match.a.id) for match in matches))
-    tests = family_tests(
-        [one.estimate.contrast if one.estimate else None for one in raw], family, margin
-    )
+    contrasts = [one.difference.contrast if one.difference else None for one in raw]
+    tests = family_tests(contrasts, family, margin)
     differences = [replace(item, tested=test) for item, test in zip(raw, tests, strict=True)]
-    searched = [one for one in differences if one.by_seed is not None and not one.match.a.of]
+    searched = [one for one in differences if one.difference and not one.match.a.of]
     return StudyComparison(
         a,
         b,
@@ -102,10 +112,11 @@ def compare(a: StudyResults, b: StudyResults, margin: float | None = None) -> St
         tuple(differences),
         tuple(_unmatched(a, b, matches)),
         pooled(
-            [one.by_seed.by_seed for one in searched if one.by_seed is not None],
+            [one.difference.by_seed for one in searched if one.difference],
             [one.scores for one in searched],
         ),
         margin,
+        notes,
     )
 
 
@@ -124,6 +135,7 @@ def comparison_lines(comparison: StudyComparison) -> list[str]:
         lines.append(
             "The data of training functions are not hashed: whether they are the same is not known."
         )
+    lines += comparison.notes
     if not comparison.differences:
         lines.append("No trial of A has a partner in B: nothing is compared.")
     for item in comparison.differences:
@@ -140,7 +152,10 @@ def comparison_lines(comparison: StudyComparison) -> list[str]:
 
 
 def comparison_table(comparison: StudyComparison) -> TextTable:
-    """One row per match; differences of the metric as logged, and over problems from responses."""
+    """One row per match; differences of the metric as logged, and over problems from responses.
+
+    Without responses the interval and p are Student's over seeds.
+    """
     metric = metric_label(comparison.a.metric)
     logged = ("A", "B", "matched by", f"{metric} A", f"{metric} B", "B - A", "seeds")
     judged = ("B - A by problem", "95 % CI", "p", "p (Holm)", "problems", "reason")
@@ -174,7 +189,7 @@ def _difference(a: StudyResults, b: StudyResults, match: Match) -> TrialDifferen
     for study, row in sides:
         if not row.state.has_result:
             reason = f"{row.id} of {study.name} is {row.state}"
-            return TrialDifference(match, None, None, not_compared=reason)
+            return TrialDifference(match, None, not_compared=reason)
     settings = [study.configs.get(row.id, {}).get("evaluation", {}) for study, row in sides]
     differing = [
         name
@@ -183,13 +198,24 @@ def _difference(a: StudyResults, b: StudyResults, match: Match) -> TrialDifferen
     ]
     if differing:
         reason = f"they were measured differently: evaluation.{', evaluation.'.join(differing)}"
-        return TrialDifference(match, None, None, not_compared=reason)
-    by_seed = paired_difference(match.b.values, match.a.values)
-    if by_seed is None:
-        return TrialDifference(match, None, None, not_compared="they share no seed")
-    scores = metric_scores(b, match.b), metric_scores(a, match.a)
-    found = difference(scores[0], scores[1]) if scores[0] and scores[1] else None
-    return TrialDifference(match, found, by_seed, scores)
+        return TrialDifference(match, None, not_compared=reason)
+    if not match.b.values.keys() & match.a.values.keys():
+        return TrialDifference(match, None, not_compared="they share no seed")
+    scores = final_scores(b, match.b), final_scores(a, match.a)
+    found = metric_difference(match.b.values, match.a.values, scores)
+    return TrialDifference(match, found, scores)
+
+
+def _two_margins(a: StudyResults, b: StudyResults) -> str:
+    margins = [declared_family(study).margin for study in (a, b)]
+    told = " and ".join(
+        f"{name} {size_of(margin or 0, is_share(a))}"
+        for name, margin in zip("AB", margins, strict=True)
+    )
+    by = f"{size_of(MARGIN, True)} are used" if is_share(a) else "none is used"
+    return (
+        f"The studies declare different margins of equivalence, {told}: {by}; --margin names one."
+    )
 
 
 def _unmatched(a: StudyResults, b: StudyResults, matches: Sequence[Match]) -> list[str]:
@@ -205,19 +231,16 @@ def _unmatched(a: StudyResults, b: StudyResults, matches: Sequence[Match]) -> li
 
 
 def _verdict(item: TrialDifference, comparison: StudyComparison) -> str:
-    if item.by_seed is None:
-        return f"no difference: {item.reason}"
-    seeds = len(item.by_seed.by_seed)
-    shared = counted(seeds, "shared seed")
-    if not any(item.by_seed.by_seed.values()):
-        return f"equal on {shared}"
-    found = item.estimate
+    found = item.difference
     if found is None:
-        return f"{item.by_seed.mean:+.3f} on {shared}: no interval ({item.reason})"
-    shown = f"{found.value:+.3f} on {shared} and {counted(found.problems, 'problem')}"
-    if found.low is None or item.tested is None or item.adjusted is None:
+        return f"no difference: {item.reason}"
+    seeds = len(found.by_seed)
+    if not any(found.by_seed.values()):
+        return f"equal on {counted(seeds, 'shared seed')}"
+    shown = f"{found.value:+.3f} {_over(seeds, found.problems)}"
+    if found.contrast is None or item.tested is None or item.adjusted is None:
         return f"{shown}: no interval and no claim ({item.reason})"
-    ends = interval(found.low, found.high, "+.3f")
+    ends = interval(*found.contrast.interval(), "+.3f")
     shown += f", 95 % CI {ends}, Holm's p {p_value(item.adjusted)}"
     if seeds < FEWEST_SEEDS:
         return f"{shown}: too few seeds for a claim"
@@ -233,34 +256,39 @@ def _finding(test: FamilyTest, seeds: int, comparison: StudyComparison) -> str:
 
 
 def _together(found: Pooled, comparison: StudyComparison) -> str:
-    over = (
-        f"on {counted(found.seeds, 'shared seed')} and {counted(found.problems, 'problem')}"
-        if found.seeds
-        else f"over {counted(found.pairs, 'pair')} of trial and seed"
+    shown = (
+        f"All {found.trials} matching search trials together, B minus A: {found.value:+.3f} "
+        f"{_over(found.seeds, found.problems)}"
     )
-    shown = f"All {found.trials} matching trials together, B minus A: {found.value:+.3f} {over}"
     if found.contrast is None:
         return f"{shown}: no interval and no claim ({found.reason})."
     (test,) = family_tests([found.contrast], Family((("B", "A"),)), comparison.margin)
     ends = interval(*found.contrast.interval(), "+.3f")
     shown += f", 95 % CI {ends}, p {p_value(test.adjusted)}"
-    return f"{shown}: {_finding(test, found.seeds or found.pairs, comparison)}."
+    return f"{shown}: {_finding(test, found.seeds, comparison)}."
+
+
+def _over(seeds: int, problems: int) -> str:
+    shared = f"on {counted(seeds, 'shared seed')}"
+    return f"{shared} and {counted(problems, 'problem')}" if problems else shared
 
 
 def _row(item: TrialDifference) -> tuple[str, ...]:
-    match, by_seed, found = item.match, item.by_seed, item.estimate
+    match, found = item.match, item.difference
+    contrast = found.contrast if found else None
+    problems = found.problems if found else 0
     return (
         match.a.id,
         match.b.id,
         match.by,
         number(match.a.value, ".3f"),
         number(match.b.value, ".3f"),
-        number(by_seed.mean if by_seed else None, "+.3f"),
-        str(len(by_seed.by_seed)) if by_seed else ABSENT,
-        number(found.value if found else None, "+.3f"),
-        interval(found.low, found.high, "+.3f") if found else ABSENT,
-        p_value(found.p_value if found else None),
+        number(fmean(found.by_seed.values()) if found else None, "+.3f"),
+        str(len(found.by_seed)) if found else ABSENT,
+        number(found.value if found and problems else None, "+.3f"),
+        interval(*contrast.interval(), "+.3f") if contrast else ABSENT,
+        p_value(contrast.p_value if contrast else None),
         p_value(item.adjusted),
-        str(found.problems) if found else ABSENT,
+        str(problems or ABSENT),
         item.reason,
     )

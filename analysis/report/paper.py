@@ -16,6 +16,7 @@ from analysis.findings.method_differences import (
     method_differences,
     paired_text,
 )
+from analysis.findings.method_family import methods_family, of_accuracy
 from analysis.findings.paper_tables import TABLES, measured_table, published_table, side_by_side
 from analysis.load.published import BASE
 from analysis.load.study import load_study
@@ -47,16 +48,20 @@ def write_method_tables(
 
     stem: their path without an ending; `-differences` is added for the second, which needs two
     methods. number: of the paper's table whose order of methods is used. reference: the method that
-    the others are compared with, instead of every pair. Raises as `measured`, and ValueError for a
-    reference that has no scores.
+    the others are compared with, instead of what `methods_family` gives. Raises as `measured`, and
+    ValueError for a reference that has no scores.
     """
     ours = measured(trials, metric)
     paths = write_paper_table(measured_table(ours, number, intervals=True), stem)
     methods = [name for name in ours.scores if name != BASE]
     if reference is not None and reference not in methods:
         raise ValueError(f"no scores of {reference!r}; known methods: {', '.join(methods)}")
-    family = study_family(methods, None if reference is None else {"reference": reference})
-    table = differences_table(method_differences(ours.scores, family))
+    family = of_accuracy(
+        methods_family(trials)
+        if reference is None
+        else study_family(methods, {"reference": reference})
+    )
+    table = differences_table(method_differences(ours.scores, family), family.correction.author)
     if table.rows:
         paths.append(stem.with_name(f"{stem.name}-differences.md"))
         text = f"{markdown_text(paired_text(family), 2000)}\n\n{to_markdown(table)}"

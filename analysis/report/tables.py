@@ -12,12 +12,13 @@ from analysis.findings.confirmation_table import confirmation_frame, confirmatio
 from analysis.findings.frames import trials_frame
 from analysis.findings.measured import Trial, measured
 from analysis.findings.method_differences import (
+    AVERAGE,
     differences_frame,
     differences_table,
     method_differences,
     paired_text,
 )
-from analysis.findings.method_family import in_the_metric, methods_family
+from analysis.findings.method_family import in_the_metric, methods_family, of_accuracy
 from analysis.findings.paper_tables import measured_table
 from analysis.findings.trials_table import trials_table
 from analysis.load.published import BASE
@@ -78,9 +79,10 @@ def method_reports(
     tables = [ReportTable(name, title, table, table.notes, tuple(rows), tuple(paths))]
     family = methods_family(trials)
     metric, scores = in_the_metric(trials, ours)
-    differences = method_differences(
-        scores, family, lower_is_better=trials[0].study.direction == "min"
-    )
+    lower = trials[0].study.direction == "min"
+    if metric == AVERAGE:  # the studies' direction and margin are those of another metric
+        family, lower = of_accuracy(family), False
+    differences = method_differences(scores, family, lower_is_better=lower)
     if differences:
         name, title = f"{name}-differences", f"{title}: paired differences"
         text = differences_table(differences, family.correction.author)

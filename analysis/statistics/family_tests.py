@@ -77,12 +77,12 @@ class FamilyTest:
         own spread badly (80 % limits). At the upper end the power is 80 % or more in nine studies
         of ten.
 
-        seeds: fewest on either side. However many problems a bootstrap has, its error is known no
-        better than so many seeds tell: where they happen to agree, it finds degrees of freedom that
-        it does not have.
+        seeds: fewest on either side; None for too few for a verdict. However many problems a
+        bootstrap has, its error is known no better than so many seeds tell: where they happen to
+        agree, it finds degrees of freedom that it does not have.
         """
         size = self.detectable()
-        if size is None or self.contrast is None:
+        if size is None or self.contrast is None or seeds < FEWEST_SEEDS:
             return None
         freedom = min(self.contrast.freedom, self.pooling * (seeds - 1))
         if freedom < FEWEST_FREEDOM:

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.statistics.contrast import Contrast
+from conspo_study.statistics.paired_spread import FEWEST_SEEDS as FEWEST_SEEDS
 
-FEWEST_SEEDS = 3
-"""Fewer seeds support no claim: their interval is wide and depends much on normality."""
 ONE_SEED = "a single seed"
 NO_SPREAD = "the values do not vary between seeds"
 """Reasons for having no interval."""

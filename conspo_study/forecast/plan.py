@@ -37,7 +37,7 @@ from conspo_study.policy.models import EMBEDDED
 from conspo_study.results.folder import disk_problem
 from conspo_study.results.retention import BUDGET, budget_bytes
 from conspo_study.statistics.family import Family
-from conspo_study.statistics.paired_spread import PairedSpread
+from conspo_study.statistics.paired_spread import FEWEST_SEEDS, PairedSpread
 from conspo_study.text import counted, duration, size_text
 
 WIDTH = 96
@@ -57,13 +57,13 @@ class Stage:
 
     trials: int
     seeds: int
-    tests: Detectable
-    """What its comparisons can show."""
+    tests: Detectable | None
+    """What its comparisons can show; None where nothing is compared."""
 
     @property
     def detectable(self) -> float | None:
         """Smallest difference that is detected with 80 % power; None if unknown."""
-        return self.tests.effect
+        return self.tests.effect if self.tests else None
 
     @property
     def runs(self) -> int:
@@ -182,9 +182,11 @@ class Plan:
             yield ("" if index else "main memory"), line
         yield "seed-to-seed sd", _varies(self.spread)
         for name, stage in (("search", self.search), ("confirmation", confirm)):
-            if stage is not None and (self.spread is not None or stage.seeds == 1):
+            if stage is None or stage.tests is None:
+                continue
+            if self.spread is not None or stage.seeds < FEWEST_SEEDS:
                 yield "can detect", f"{name}: {stage.tests.line(self.share)}"
-            elif stage is not None and self.noise is not None:
+            elif self.noise is not None:
                 yield "can detect", f"{name}: {self.noise.line(stage.seeds, stage.tests.family)}"
         for index, line in enumerate(self.margin):
             yield ("" if index else "the margin"), line
@@ -328,8 +330,9 @@ def _at_once(study: StudyDefinition, slots: int, again: Batch | None) -> int:
     return min(slots, wanted + (again.trials if again else 0))
 
 
-def _stage(batch: Batch, spread: PairedSpread | None, family: Family) -> Stage:
-    return Stage(batch.trials, batch.seeds, detectable(family, spread, batch.seeds))
+def _stage(batch: Batch, spread: PairedSpread | None, family: Family | None) -> Stage:
+    tests = detectable(family, spread, batch.seeds) if family else None
+    return Stage(batch.trials, batch.seeds, tests)
 
 
 def _assumed_spread(study: StudyDefinition) -> PairedSpread | None:

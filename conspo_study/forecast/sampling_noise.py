@@ -3,7 +3,8 @@
 Both settings answer the same n problems k times each. Given success probabilities p of the
 problems, an accuracy has the variance mean(p (1 - p)) / (n k), and a difference of two twice that.
 With p uniform between 0 and 1 the mean is 1/6. What training adds from seed to seed is unknown
-before two seeds have run, and comes on top.
+before two seeds have run, and comes on top. The bound holds for every test, whatever it knows of
+the noise: it takes the standard error as known.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import math
 from dataclasses import dataclass
 
 from conspo_study.definition import StudyDefinition
-from conspo_study.forecast.detectable import detectable
 from conspo_study.forecast.responses import problems_of
 from conspo_study.policy.models import EMBEDDED
 from conspo_study.statistics.family import ONE_COMPARISON, Family
-from conspo_study.statistics.paired_spread import ONE_SEED, PairedSpread
+from conspo_study.statistics.paired_spread import FEWEST_SEEDS, ONE_SEED, TOO_FEW
 from conspo_study.text import counted
 
 _MEAN_VARIANCE = 1 / 6
@@ -33,9 +33,11 @@ class SamplingNoise:
 
     def line(self, seeds: int, family: Family = ONE_COMPARISON) -> str:
         """The differences that so many seeds can show at best, by the tests of a family."""
-        effect = detectable(family, PairedSpread(self.sd, "sampling"), seeds).effect
-        if effect is None:
-            return ONE_SEED
+        from conspo_study.statistics.family_power import least_shift  # scipy is slow to import
+
+        if seeds < FEWEST_SEEDS:
+            return ONE_SEED if seeds < 2 else TOO_FEW
+        effect = self.sd / math.sqrt(seeds) * least_shift(family)
         among = f" of {family.size} comparisons" if family.size > 1 else ""
         over = f"over {counted(seeds, 'seed')}"
         shown = f"at best differences{among} from {effect:.3f} up, {over}"

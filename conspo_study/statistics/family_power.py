@@ -18,7 +18,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import gammaincinv, ndtr, stdtrit  # scipy.stats takes a second to import
+from scipy.special import gammaincinv, ndtr, ndtri, stdtrit  # scipy.stats takes a second to import
 
 from conspo_study.statistics.family import Correction, Family
 from conspo_study.statistics.power import ALPHA, POWER, shift_beyond
@@ -26,6 +26,8 @@ from conspo_study.statistics.power import ALPHA, POWER, shift_beyond
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 _QUANTILES, _SHARES = (_NODES + 1) / 2, _WEIGHTS / 2
 _REACH = 8.0
+_KNOWN = 1e6
+"""Degrees of freedom of a standard error that is as good as known."""
 _Z = _REACH * _NODES
 _DENSITY = _REACH * _WEIGHTS * np.exp(-_Z * _Z / 2) / math.sqrt(2 * math.pi)
 
@@ -77,3 +79,9 @@ def family_shift(
     if family.correction is Correction.DUNNETT:
         freedom = pooled_freedom(freedom, family.size)
     return shift_beyond(freedom, critical(family, freedom, alpha), target)
+
+
+def least_shift(family: Family) -> float:
+    """`family_shift` of a standard error that is known: no test of the family finds less, however
+    many degrees of freedom its data have."""
+    return critical(family, _KNOWN) + float(ndtri(POWER))

@@ -9,6 +9,10 @@ from statistics import fmean
 
 ONE_SEED = "one seed has no spread: no difference can be told from luck"
 """Reason for giving no spread for a single seed."""
+FEWEST_SEEDS = 3
+"""Fewer seeds support no verdict: their interval is wide and depends much on normality."""
+TOO_FEW = "two seeds decide nothing: a verdict needs three"
+"""What so few can show."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,15 @@ def check_study_statistics(result):
     power = result["power and false findings of ten methods"]
     promised = power["plan promises, 5 seeds"]
     assert promised["one t-test (before)"] < promised["Dunnett"] < promised["Holm"]
+    (nothing,) = (cells for row, cells in power.items() if row.startswith("3 seeds, equal"))
+    assert {name: list(told) for name, told in nothing.items()} == {
+        "each at 5 %, uncorrected": ["finds what is not there"],
+        "each at 5 % / 55, as one of every pair and the base (before)": [],
+        "reference, Holm (now)": ["finds what is not there"],
+        "reference, Dunnett (now)": ["finds what is not there"],
+    }
+    selected = result["'detected' without a confirmation"]
+    assert all(list(cells) == ["before"] for cells in selected.values()), "measured alone"
     called = result["true power at what is called detectable"]
     for row in called.values():
         assert row["now"]["power below 0.5"] < 0.05 < row["own error alone"]["power below 0.5"]

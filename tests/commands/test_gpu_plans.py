@@ -51,7 +51,7 @@ def test_on_80_gib_all_weights_are_trained_and_the_sweep_can_run(capsys):
         "main memory about 10.7 GB of main memory beside the GPU",
         "on GPUs as fast as an H100 (assumed), for 33 runs",
         "the model itself is fetched first: about 3.09 GB",
-        "can detect search: nothing, over 2 seeds: differences of 10 comparisons would have",
+        "can detect search: two seeds decide nothing: a verdict needs three",
         f"{MODEL} is not on this machine: it is fetched (about 3.09 GB) and looked at when the "
         f"study starts; to do so before: hf download {MODEL}",
         "math-train, math500: fetched from the hub when the study starts",

@@ -74,13 +74,27 @@ def test_a_confirmation_compares_the_winner_with_each_baseline():
     assert "confirmation: differences of the winner to each of 4 baselines from" in text
 
 
+def test_the_winner_may_be_a_baseline_that_is_not_confirmed():
+    """Of four baselines two are confirmed: if a third wins, it is compared with both."""
+    confirm = Confirmation(seeds=(10, 11, 12, 13), anchors=("a", "b"))
+    assert confirmation_family(study(confirm=confirm)).size == 2
+    every = Confirmation(seeds=(10, 11, 12, 13), anchors=("d", "c", "b", "a"))
+    assert confirmation_family(study(confirm=every)).size == 3
+    assert confirmation_family(study(confirm=Confirmation(seeds=(10, 11), anchors=()))) is None
+
+
 def test_seeds_that_can_show_nothing_promise_nothing():
-    """Two seeds find 11.5 times the spread of one pair, 69 times of Holm's first of six."""
+    """Three seeds find 8.0 times the spread of one pair by Holm's first of six; two decide
+    nothing."""
     wide = PairedSpread(0.05, "measured")
     said = [
         " ".join(" ".join(make_plan(study(seeds=seeds), 2, 0, spread=wide).lines()).split())
         for seeds in ((0, 1), (0, 1, 2))
     ]
-    assert "search: nothing, over 2 seeds: differences of every two of the baselines" in said[0]
-    assert "would have to be larger than 1 (paired t-test" in said[0]
+    assert "search: two seeds decide nothing: a verdict needs three" in said[0]
     assert "6 comparisons, from 0.40" in said[1]
+    wide = PairedSpread(0.2, "measured")
+    plan = make_plan(study(seeds=(0, 1, 2)), 2, 0, spread=wide)
+    said = " ".join(" ".join(plan.lines()).split())
+    assert "search: nothing, over 3 seeds: differences of every two of the baselines" in said
+    assert "would have to be larger than 1 (paired t-test" in said

@@ -56,10 +56,10 @@ def test_every_preset_for_one_gpu_is_documented():
 def test_what_seeds_can_show_is_what_the_plan_says():
     text = " ".join((DOCS / "one_gpu.md").read_text("utf-8").split())
     noise = SamplingNoise((2 / 6 / 1200) ** 0.5, 300, 4)
-    found = [re.search(r"from ([\d.]+) up", noise.line(seeds))[1] for seeds in (2, 3, 5)]
+    found = [re.search(r"from ([\d.]+) up", noise.line(seeds))[1] for seeds in (3, 5)]
     assert f"a standard deviation of {noise.sd:.3f}, " in text
-    assert f"must exceed {float(found[0]):.2f} to be found" in text
-    assert f"(`--seeds 0,1,2`) {found[1]}, with five {found[2]}" in text
+    assert f"(`--seeds 0,1,2`) must exceed {found[0]} at the very least" in text
+    assert f"with five {found[1]}" in text
 
 
 PAPER = {

@@ -18,7 +18,7 @@ from conspo_study.records import TrialState
 from conspo_study.results.retention import BUDGET
 from conspo_study.results.spread import measured_spread
 from conspo_study.results.table import TrialRow
-from conspo_study.statistics.paired_spread import ONE_SEED, PairedSpread
+from conspo_study.statistics.paired_spread import ONE_SEED, TOO_FEW, PairedSpread
 from conspo_study.statistics.power import detectable_effect
 from conspo_study.text import size_text
 
@@ -165,12 +165,13 @@ def test_the_size_of_a_model_is_read_from_its_files(tmp_path):
 
 
 def test_the_detectable_effect_follows_from_the_spread_and_the_seeds():
-    study = embedded(confirm=Confirmation(seeds=tuple(range(10, 18))))
+    confirm = Confirmation(seeds=tuple(range(10, 18)))
+    study = embedded(seeds=(0, 1, 2), confirm=confirm)
     plan = make_plan(study, 2, 0, spread=SPREAD)
-    assert plan.search.detectable == pytest.approx(detectable_effect(0.02, 2))
+    assert plan.search.detectable == pytest.approx(detectable_effect(0.02, 3))
     assert plan.confirmation.detectable == pytest.approx(detectable_effect(0.02, 8, 0.05 / 2))
     said = text(plan)
-    assert "search: differences of two settings from 0.231 up, over 2 seeds" in said
+    assert "search: differences of two settings from 0.065 up, over 3 seeds" in said
     assert "differences of the winner to each of 2 baselines from 0.027 up, over 8 seeds" in said
     assert "0.020 of a paired difference (measured)" in said
 
@@ -190,6 +191,19 @@ def test_one_seed_detects_nothing_and_says_so():
     plan = make_plan(embedded(seeds=(0,), confirm=Confirmation(seeds=(1,))), 2, 0)
     assert plan.search.detectable is None and plan.confirmation.detectable is None
     assert text(plan).count(ONE_SEED) == 2
+
+
+def test_two_seeds_promise_no_verdict_whatever_their_spread():
+    """Reports decide nothing on two seeds, so a plan promises nothing."""
+    for study in (embedded(seeds=(0, 1)), definition(base=QUICK, seeds=(0, 1))):
+        plan = make_plan(study, 2, 0)
+        assert plan.search.detectable is None and text(plan).count(f"search: {TOO_FEW}") == 1
+
+
+def test_a_confirmation_that_compares_nothing_promises_nothing():
+    plan = make_plan(embedded(confirm=Confirmation(seeds=(7, 8, 9), anchors=())), 2, 0)
+    assert plan.confirmation.tests is None and plan.confirmation.detectable is None
+    assert "confirmation: " not in text(plan).partition("can detect")[2]
 
 
 def test_early_stopping_that_cannot_stop_is_a_note_and_no_problem():

@@ -1,14 +1,18 @@
 """The bound on what seeds can show is the luck of sampling, as a simulation has it."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 from study_fixtures import definition
 
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import EMBEDDED, PRESETS
 from conspo_study.forecast.sampling_noise import sampling_noise
-from conspo_study.statistics.paired_spread import ONE_SEED
-from conspo_study.statistics.power import detectable_effect
+from conspo_study.statistics.family import Family
+from conspo_study.statistics.family_power import family_shift, least_shift
+from conspo_study.statistics.paired_spread import ONE_SEED, TOO_FEW
 
 LAB = PRESETS["lab/qwen2.5-0.5b-gsm8k"]
 
@@ -53,7 +57,18 @@ def test_what_is_known_better_or_no_accuracy_has_none():
     assert noise(LAB, metric="eval/gsm8k/pass@4") is None
 
 
-def test_one_seed_shows_nothing():
-    assert noise(LAB).line(1) == ONE_SEED
+def test_seeds_that_are_too_few_show_nothing():
+    assert noise(LAB).line(1) == ONE_SEED and noise(LAB).line(2) == TOO_FEW
+
+
+@pytest.mark.parametrize("comparisons", [1, 10])
+def test_the_bound_is_below_what_any_test_can_find(comparisons):
+    """As with a known standard error: a bootstrap over problems has more than two degrees of
+    freedom on three seeds, so Student's would be no bound."""
     found = noise(LAB)
-    assert f"from {detectable_effect(found.sd, 3):.3f} up, over 3 seeds" in found.line(3)
+    family = Family(tuple((str(index), "reference") for index in range(comparisons)))
+    quantiles = stats.norm.ppf(1 - 0.025 / comparisons) + stats.norm.ppf(0.8)
+    bound = found.sd / math.sqrt(3) * quantiles
+    assert f"from {bound:.3f} up, over 3 seeds" in found.line(3, family)
+    assert least_shift(family) == pytest.approx(quantiles, rel=1e-4)
+    assert least_shift(family) < family_shift(family, 20)

@@ -14,7 +14,7 @@ from scipy.stats import ttest_ind, ttest_rel
 from analysis.findings.confirmation import confirmation_of
 from analysis.findings.confirmation_summary import confirmation_lines
 from analysis.findings.confirmation_table import confirmation_table
-from analysis.findings.metric_difference import metric_scores
+from analysis.findings.final_scores import final_scores
 from analysis.findings.summary import summary_lines
 from analysis.load.study import load_study
 from analysis.report.writing import failure_notes, write_report
@@ -93,29 +93,53 @@ def test_intervals_are_those_of_the_paired_t_test(confirmed: Path) -> None:
 
 
 def test_a_mean_over_stored_responses_has_an_interval_over_seeds_and_problems(
-    confirmed: Path,
+    searched: Path, confirm: Any
 ) -> None:
     rng = np.random.default_rng(0)
-    for run in load_study(confirmed).table.confirmations:
-        for seed in FRESH:
-            rows = [
+    for of in (ANCHOR, OTHER, WINNER):
+        answers = {
+            seed: [
                 EvalRow(seed, 20, "chain/hard", f"p{k}", s, verdict, "7", 9, "stopped")
                 for k in range(30)
                 for s in range(4)
                 for verdict in ["correct" if rng.random() < 0.4 + 0.02 * k else "wrong"]
             ]
-            write_eval_rows(eval_path(confirmed / "trials" / run.id, seed, 20), rows)
-    study = load_study(confirmed)
+            for seed in FRESH
+        }
+        right = {s: sum(row.verdict == "correct" for row in rows) for s, rows in answers.items()}
+        run = confirm(searched, of, {seed: count / 120 for seed, count in right.items()})
+        for seed, rows in answers.items():
+            write_eval_rows(eval_path(searched / "trials" / run, seed, 20), rows)
+    study = load_study(searched)
     found = confirmation_of(study)
-    scores = metric_scores(study, found.winner.run)
+    scores = final_scores(study, found.winner.run)
     expected = estimate(scores)
     ends = found.winner.interval.low, found.winner.interval.high
     assert ends == pytest.approx((expected.low, expected.high))
     assert "over seeds and problems" in confirmation_lines(found)[0]
     for anchor in found.anchors:
         test = found.compared[anchor.search.id]
-        both = difference(scores, metric_scores(study, anchor.run))
+        both = difference(scores, final_scores(study, anchor.run))
         assert test.tested.contrast == both.contrast and test.difference.problems == 30
+
+
+def test_an_interval_over_seeds_alone_says_so(searched: Path, confirm: Any) -> None:
+    """Responses to a single problem have none over problems."""
+    run = confirm(searched, WINNER, values(0.25, 0.5, 0.75))
+    for seed, right in zip(FRESH, (1, 2, 3), strict=True):
+        rows = [
+            EvalRow(seed, 20, "chain/hard", "p", s, verdict, "7", 9, "stopped")
+            for s, verdict in enumerate(["correct"] * right + ["wrong"] * (4 - right))
+        ]
+        write_eval_rows(eval_path(searched / "trials" / run, seed, 20), rows)
+    for of in (ANCHOR, OTHER):
+        confirm(searched, of, values(0.5, 0.5, 0.6))
+    found = confirmation_of(load_study(searched))
+    assert found.winner.scores is not None and not found.winner.over_problems
+    half = student_t.ppf(0.975, 2) * 0.25 / np.sqrt(3)
+    assert found.winner.interval.high == pytest.approx(0.5 + half)
+    said = confirmation_lines(found)[0]
+    assert "over seeds" in said and "and problems." not in said
 
 
 def test_seeds_that_do_not_vary_show_nothing(searched: Path, confirm: Any) -> None:

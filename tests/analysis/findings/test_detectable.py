@@ -44,7 +44,7 @@ def test_a_declared_family_is_summed_up(make_study: Make, trial: Any, define: An
     study = make_study(trials, seeds=[0, 1, 2], problems=40)
     define(study, compare={"reference": "a", "correction": "holm"})
     lines = detectable_lines(load_study(study))
-    assert lines[0] == "3 comparisons with a (Holm): 1 worse, 2 undecided."
+    assert lines[0] == "3 comparisons with a (Holm): 1 worse, 1 undecided, 1 not measured."
     assert lines[1] == "Shown: b worse."
     assert lines[2].startswith("Of those undecided, a true difference of 0.")
 

@@ -104,9 +104,20 @@ def test_the_best_evaluation_of_every_seed_is_found(methods: Path) -> None:
     (name, one), *_ = ((n, m) for n, m in found.methods.items() if m.origin.endswith(trial))
     last = one.scores.by_seed("chain/hard")
     assert one.best["chain/hard"] == pytest.approx((1.0 + last[1]) / 2)
+    assert found.methods["ConSPO"].best == {}, "it has no evaluation but the last"
+    assert found.methods["ConSPO"].notes == ("only the last evaluation measured all benchmarks",)
+    assert one.notes == ()
     assert plain.methods[name].best == {} and plain.methods[name].scores.cells == pytest.approx(
         one.scores.cells
     )
+
+
+def test_a_best_of_means_over_different_problems_says_so(methods: Path) -> None:
+    for seed in (0, 1):
+        rows = responses(seed, 2, dict.fromkeys(SETS, 0.5), problems=3)
+        write_eval_rows(eval_path(methods / "trials" / "t0000", seed, 2), rows)
+    found = measured(labelled(load_study(methods)), best=True).methods["GRPO"]
+    assert found.best and found.notes[-1].startswith("its evaluations have different numbers of")
 
 
 @pytest.mark.parametrize("metric", ["pass@2", "maj@3", "greedy"])

@@ -40,6 +40,21 @@ def holm_by_hand(p_values):
     return adjusted
 
 
+def test_tiny_values_are_not_taken_for_shares():
+    """A KL of 0.001 and one nine times as large are not equivalent within two points."""
+    low = {seed: 0.0010 + 0.0001 * seed for seed in range(5)}
+    high = {seed: 0.0085 + 0.0004 * (seed % 3) for seed in range(5)}
+    comparison = compare_runs(runs({"a": low, "b": high}), lower_is_better=True)
+    assert comparison.margin is None and not comparison.share
+    assert not any("quivalent" in line for line in run_lines(comparison))
+    assert comparison.verdict(comparison.differences[0]) == "worse"
+    shares = {
+        name: {s: 50 * v for s, v in of.items()} for name, of in {"a": low, "b": high}.items()
+    }
+    assert compare_runs(runs(shares)).margin == 0.02
+    assert compare_runs(runs({"a": low, "b": high}), margin=0.001).margin == 0.001
+
+
 def test_five_settings_and_five_seeds_are_compared_as_scipy_does(read):
     values = five_by_five()
     frame = run_frame(compare_runs(read(table(values))))
