@@ -1,4 +1,4 @@
-"""How often racing stops a trial that is as good as the best, under equal and unequal noise.
+"""Rates at which racing stops trials as good as the best, under equal and unequal noise.
 
     python benchmarks/racing.py [--runs 1000] [--json out.json]
 

@@ -1,4 +1,4 @@
-"""What the seeds of a study's main differences could have shown.
+"""Differences that the seeds of a study could have detected.
 
 Every difference is judged by its own standard error, and the headline is the difference that is
 found with probability 80 % or more even if the seeds happened to vary little (the upper 80 % limit

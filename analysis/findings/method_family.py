@@ -1,4 +1,4 @@
-"""Which methods of a table are compared, and by what."""
+"""The comparisons between the methods of a table, and the scores that they are made by."""
 
 from __future__ import annotations
 

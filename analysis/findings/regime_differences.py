@@ -8,10 +8,10 @@ from typing import Literal
 
 from analysis.findings.metric_difference import MARGIN, metric_difference
 from analysis.findings.regimes import Cell, RegimeMap
+from analysis.findings.study_family import declared_family
 from analysis.statistics.contrast import Contrast
 from analysis.statistics.equivalence import simultaneous_intervals
 from analysis.statistics.intervals import FEWEST_SEEDS
-from conspo_study.records import is_number
 
 CONFIDENCE = 0.95
 BOUNDARY = 1.5
@@ -156,9 +156,8 @@ def boundary_cells(found: RegimeMap, families: Sequence[MapFamily]) -> tuple[Cel
 
 def _usual_margins(found: RegimeMap) -> list[float]:
     """Those that the studies declare, ascending; else 0.02 of an accuracy, none of others."""
-    compared = (study.definition.get("compare") for study in found.studies)
-    margins = [one.get("equivalence") for one in compared if isinstance(one, dict)]
-    declared = {float(margin) for margin in margins if is_number(margin) and margin > 0}
+    margins = (declared_family(study).margin for study in found.studies)
+    declared = {margin for margin in margins if margin}
     return sorted(declared) or ([MARGIN] if found.share else [])
 
 

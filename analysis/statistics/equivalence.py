@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from scipy.special import stdtr  # scipy.stats takes a second to import
 
 from analysis.statistics.contrast import Contrast
-from conspo_study.statistics.power import ALPHA
 
 
 def equivalence_p(contrast: Contrast, margin: float) -> float:
@@ -28,11 +27,6 @@ def equivalence_p(contrast: Contrast, margin: float) -> float:
         return 1.0
     room = (margin - abs(contrast.value)) / contrast.error
     return float(stdtr(contrast.freedom, -room))
-
-
-def equivalent(contrast: Contrast, margin: float, alpha: float = ALPHA) -> bool:
-    """Whether the two one-sided tests at level alpha show the difference to lie within `margin`."""
-    return equivalence_p(contrast, margin) < alpha
 
 
 def simultaneous_intervals(

@@ -5,10 +5,10 @@ A help text is one line of source: tyro keeps the line breaks of longer ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
@@ -38,34 +38,21 @@ def joined(lists: Iterable[Sequence[T]]) -> tuple[T, ...]:
     return tuple(item for items in lists for item in items)
 
 
-_NAMES = PrimitiveConstructorSpec(
-    nargs="*",
-    metavar="NAME[,NAME...]",
-    instance_from_str=split,
-    is_instance=lambda value: isinstance(value, tuple),
-    str_from_instance=lambda names: [str(name) for name in names],
-)
-_PARTS = PrimitiveConstructorSpec(
-    nargs="*",
-    metavar="PART[,PART...]",
-    instance_from_str=split,
-    is_instance=lambda value: isinstance(value, tuple),
-    str_from_instance=lambda names: [str(name) for name in names],
-)
-_SEEDS = PrimitiveConstructorSpec(
-    nargs="*",
-    metavar="N[,N...]",
-    instance_from_str=parse_seeds,
-    is_instance=lambda value: isinstance(value, tuple),
-    str_from_instance=lambda seeds: [str(seed) for seed in seeds],
-)
-_ASSIGNMENTS = PrimitiveConstructorSpec(
-    nargs="*",
-    metavar="SETTING=VALUE",
-    instance_from_str=tuple,
-    is_instance=lambda value: isinstance(value, tuple),
-    str_from_instance=lambda texts: [str(text) for text in texts],
-)
+def _several(metavar: str, read: Callable[[list[str]], tuple[T, ...]]) -> Any:
+    """How an option of several values is read and shown."""
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda values: [str(value) for value in values],
+    )
+
+
+_NAMES = _several("NAME[,NAME...]", split)
+_PARTS = _several("PART[,PART...]", split)
+_SEEDS = _several("N[,N...]", parse_seeds)
+_ASSIGNMENTS = _several("SETTING=VALUE", tuple)
 """Not split at commas: a value may be a list."""
 
 Names = Annotated[tuple[Annotated[tuple[str, ...], _NAMES], ...], tyro.conf.UseAppendAction, _QUIET]

@@ -1,4 +1,4 @@
-"""Which seeds of a trial collapsed: one rule, for tables, comparisons, pages and the terminal.
+"""The collapsed seeds of a trial: one rule, for tables, comparisons, pages and the terminal.
 
 A seed has collapsed if its training ended by itself (`TrialRow.collapses`), or if it ended with
 less than `SHARE` of what its untrained policy had of the same metric at step 0: a method that

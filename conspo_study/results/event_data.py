@@ -1,4 +1,4 @@
-"""What the events of a log hold, parsed and bounded: a log may be damaged or somebody else's."""
+"""Parses the numbers in a log's events, within bounds: a log may be damaged or foreign."""
 
 from __future__ import annotations
 

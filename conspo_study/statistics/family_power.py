@@ -1,4 +1,4 @@
-"""What a family of comparisons can detect, and the critical values of its test.
+"""Detectable differences of a family of comparisons, and the critical values of its test.
 
 Holm's first step is Bonferroni's: |t| is held against the two-sided t-test at 5 % / m. Dunnett's
 test holds all |t_j| against the quantile of their maximum. With equal variances, differences to one

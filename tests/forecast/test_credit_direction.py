@@ -1,4 +1,4 @@
-"""Which temperatures and margins can differ at all, said before a study runs."""
+"""Angles between temperatures and margins, told before a study runs."""
 
 import importlib.util
 import math

@@ -1,4 +1,4 @@
-"""Which seeds collapsed: those that stopped by themselves, and those that lost half and more."""
+"""Collapsed seeds: those that stopped by themselves, and those that lost half and more."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What could have been detected is the plan's arithmetic on a difference's own noise."""
+"""Detectable differences: the plan's arithmetic on a difference's own noise."""
 
 import math
 from collections.abc import Callable
