@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import numpy as np
 import pandas as pd
 
@@ -75,9 +77,5 @@ def angle_frame(found: RegimeMap, family: MapFamily) -> pd.DataFrame:
 def _angle(cell: Cell) -> float | None:
     """Mean over steps for every seed, and over seeds."""
     assert cell.run is not None
-    steps = cell.study.steps_of([cell.run.id])
-    if ANGLE not in steps:
-        return None
-    known = pd.to_numeric(steps[ANGLE], errors="coerce")
-    by_seed = known.groupby(steps["seed"]).mean().dropna()
-    return float(by_seed.mean()) if len(by_seed) else None
+    by_seed = cell.study.step_means(cell.run.id, ANGLE)
+    return fmean(by_seed.values()) if by_seed else None

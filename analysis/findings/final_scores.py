@@ -28,6 +28,19 @@ def final_scores(study: StudyResults, row: TrialRow) -> Scores | None:
     place, _, kind = study.metric.removeprefix("eval/").rpartition("/")
     if not study.metric.startswith("eval/") or not row.values:
         return None
+    digest = study.digest
+    keys = _measured(study, row, place, kind) if digest is None else digest.scores_of(row.id, place)
+    if keys is None or keys.empty:
+        return None
+    wide, asked = (
+        keys.assign(asked=1.0).pivot(index="seed", columns="problem_id", values=name)
+        for name in ("score", "asked")
+    )
+    return _of(wide, asked.notna(), place, row)
+
+
+def _measured(study: StudyResults, row: TrialRow, place: str, kind: str) -> pd.DataFrame | None:
+    """Columns seed, problem_id and score, from the responses to a problem set."""
     rows = study.evaluations_of([row.id], _COLUMNS, [row.step]).drop(columns="trial")
     rows = rows[rows["problem_set"] == place]
     outcomes = greedy_outcomes(rows) if kind == "greedy" else sampled_outcomes(rows)
@@ -35,13 +48,7 @@ def final_scores(study: StudyResults, row: TrialRow) -> Scores | None:
         values = metric_values(outcomes, "avg" if kind.startswith("avg@") else kind)
     except ValueError:
         return None  # the metric is none of those that responses give
-    if not len(values):
-        return None
-    keys = outcomes.keys.assign(value=values, asked=1.0)
-    wide, asked = (
-        keys.pivot(index="seed", columns="problem_id", values=name) for name in ("value", "asked")
-    )
-    return _of(wide, asked.notna(), place, row)
+    return outcomes.keys.assign(score=values)
 
 
 def _of(wide: pd.DataFrame, asked: pd.DataFrame, place: str, row: TrialRow) -> Scores | None:

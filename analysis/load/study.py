@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from analysis.load.digest import Digest, read_digest
 from analysis.load.evaluations import read_evaluations
 from analysis.load.text import visible
 from conspo_study.records import EventKind, set_name
@@ -112,6 +113,27 @@ class StudyResults:
         except ValueError as error:
             raise StudyUnreadable(str(error)) from error
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["trial", "seed", "step"])
+
+    def step_means(self, trial: str, metric: str) -> Mapping[int, float]:
+        """Mean of a metric over the training steps that have it, by seed; seeds without one are
+        left out. Of a digest, only those metrics that it keeps. Raises StudyUnreadable as
+        `steps_of`."""
+        if self.digest is not None:
+            return self.digest.means.get(trial, {}).get(metric, {})
+        steps = self.steps_of([trial])
+        if metric not in steps:
+            return {}
+        known = pd.to_numeric(steps[metric], errors="coerce").groupby(steps["seed"]).mean().dropna()
+        return {int(str(seed)): float(value) for seed, value in known.items()}
+
+    @cached_property
+    def digest(self) -> Digest | None:
+        """What stands for the files of the trials; None where they are there. Raises
+        StudyUnreadable naming a damaged file."""
+        try:
+            return read_digest(self.folder)
+        except (OSError, ValueError) as error:
+            raise StudyUnreadable(str(error)) from error
 
     @cached_property
     def evaluations(self) -> pd.DataFrame:

@@ -3,11 +3,12 @@
 `write_report` and `write_reports` write tables, figures, a page and a manifest; `print_reports`
 also prints them. `print_map` maps studies that confirm the best of each stratum. `print_comparison`
 compares two studies, `print_run_comparison` the runs of any trainer, `write_paper` writes the
-paper's tables.
+paper's tables; `write_digest` a small copy of a finished study.
 """
 
 from analysis.report.compare import print_comparison
 from analysis.report.compare_runs import print_run_comparison
+from analysis.report.digest import write_digest
 from analysis.report.paper import write_paper
 from analysis.report.printing import print_report, print_reports
 from analysis.report.regimes import print_map
@@ -19,6 +20,7 @@ __all__ = [
     "print_report",
     "print_reports",
     "print_run_comparison",
+    "write_digest",
     "write_paper",
     "write_report",
     "write_reports",

@@ -15,22 +15,32 @@ from conspo_study.commands.verb import Verb
 from conspo_study.records import StudyError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conspo_study.terminal.console import Console
 
 
 @dataclass(frozen=True)
 class Export(Verb):
-    """Write the search as a file for optuna-dashboard.
+    """Write the search as a file for optuna-dashboard, or a small copy of a finished study.
 
-    The file is never read back.
+        conspo export results/joint_search
+        conspo export results/regime_map_E16 --digest supplement/E16
+
+    The file for optuna-dashboard is never read back. A digest is a results directory without
+    responses, curves and checkpoints: a map and comparisons come out of it as out of the study.
     """
 
     folder: Folder
     """Results directory of the study."""
     sqlite: OptionalPath = None
     """File to write; optuna.sqlite3 in the results directory unless given."""
+    digest: OptionalPath = None
+    """New folder to write a digest to, instead of that file."""
 
     def run(self, console: Console) -> int:
+        if self.digest is not None:
+            return self._write_digest(console, self.digest)
         from conspo_study.results.export import export_sqlite
         from conspo_study.results.folder import read_definition, refuse_links
         from conspo_study.results.log import read_log
@@ -44,6 +54,14 @@ class Export(Verb):
             f"wrote {path}: {count} trials; look at them with: optuna-dashboard "
             f"{shlex.quote(f'sqlite:///{path}')}"
         )
+        return exits.OK
+
+    def _write_digest(self, console: Console, out: Path) -> int:
+        from analysis.report import write_digest
+
+        if self.sqlite is not None:
+            raise StudyError("--sqlite and --digest write different things: name one")
+        console.line(f"wrote {out}: {write_digest(self.folder, out)}")
         return exits.OK
 
 

@@ -16,6 +16,8 @@ QUARANTINE = "quarantine.jsonl"
 """Rows of problem sets that take no part in the study, and why."""
 PLUGINS = "plugins"
 """Folder with a copy of the study's own code."""
+DIGEST, SCORES = "digest.json", "scores.parquet"
+"""Of a digest, a small copy of a finished study: what replaces the files of its trials."""
 TRACKING = "tracking"
 """Folder of what trackers were sent, what their processes said, and what they keep."""
 

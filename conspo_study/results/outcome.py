@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import TrialState
-from conspo_study.results.names import CONFIG, FAILURE, STEPS, trial_folder, trials_folder
+from conspo_study.results.names import (
+    CONFIG,
+    DIGEST,
+    FAILURE,
+    STEPS,
+    trial_folder,
+    trials_folder,
+)
 from conspo_study.results.reading import stored_lines
 from conspo_study.results.rows import stored_evaluations
 from conspo_study.results.table import StudyTable, TrialRow
@@ -41,11 +48,13 @@ def failure_lines(folder: Path, table: StudyTable) -> list[str]:
 def missing_lines(
     folder: Path, table: StudyTable, definition: Mapping[str, Any], count_rows: bool = False
 ) -> list[str]:
-    """A line for each trial that lacks files of which the log speaks.
+    """A line for each trial that lacks files of which the log speaks; one for all of a digest.
 
     definition: as in `study.json`; what is missing of it is not asked for. count_rows: whether to
     read the rows of training steps, too, and count them.
     """
+    if (folder / DIGEST).exists():
+        return ["A digest: responses, curves and checkpoints are in the study that it was made of"]
     begun = [row for row in table.all_rows if row.state is not TrialState.WAITING]
     trials = trials_folder(folder)
     if begun and not any(trial_folder(folder, row.id).is_dir() for row in begun):

@@ -21,7 +21,15 @@ from conspo_study.records import StudyError
 from conspo_study.records.nested import flattened
 from conspo_study.results.code import code_changes, code_identity
 from conspo_study.results.folder import read_definition
-from conspo_study.results.names import DEFINITION, LEASE, LOG, PLUGINS, QUARANTINE, SNAPSHOT
+from conspo_study.results.names import (
+    DEFINITION,
+    DIGEST,
+    LEASE,
+    LOG,
+    PLUGINS,
+    QUARANTINE,
+    SNAPSHOT,
+)
 from conspo_study.results.snapshot import snapshot
 from conspo_study.results.stored import SCHEMA
 from conspo_study.results.table import StudyTable
@@ -130,6 +138,11 @@ def claim(
     # Names that come and go are differences of the definition.
     changes = (*of_definition, *of_data)
     claimed = Claim(folder, study, data, stored, table, changes, plugins, retried)
+    if not claimed.done and (folder / DIGEST).exists():
+        raise StudyError(
+            f"{folder} is a digest, a small copy of a finished study without the files of its "
+            "trials: continue the study itself"
+        )
     if not claimed.done and "code" in stored:
         of_code = code_changes(stored["code"], code_identity(plugins=plugins.hashes))
         claimed = replace(claimed, changes=(*changes, *of_code))
