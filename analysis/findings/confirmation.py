@@ -11,7 +11,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from analysis.findings.final_scores import final_scores
+from analysis.findings.final_scores import final_scores, score_interval
 from analysis.findings.metric_difference import (
     Judged,
     is_share,
@@ -20,7 +20,6 @@ from analysis.findings.metric_difference import (
 )
 from analysis.findings.study_family import declared_family
 from analysis.load.study import StudyResults
-from analysis.statistics.bootstrap import estimate
 from analysis.statistics.intervals import (
     Interval,
     PairedDifference,
@@ -72,10 +71,10 @@ class Confirmed:
             return None
         return final_scores(self.study, self.run)
 
-    @cached_property
+    @property
     def interval(self) -> Interval | None:
-        """95 % interval of the mean: over seeds and problems (the two-level bootstrap) where the
-        responses are stored and support one, else Student's over seeds; None for fewer than two."""
+        """95 % interval of the mean: over seeds and problems where the responses are stored and
+        support one, else Student's over seeds; None for fewer than two."""
         return self._of_responses or mean_interval(list(self.values.values()))
 
     @property
@@ -85,11 +84,7 @@ class Confirmed:
 
     @cached_property
     def _of_responses(self) -> Interval | None:
-        found = estimate(self.scores) if self.scores else None
-        if found is None or found.low is None or found.high is None:
-            return None
-        low, high = (min(1.0, max(0.0, end)) for end in (found.low, found.high))
-        return Interval(found.value, low, high, found.seeds)
+        return score_interval(self.scores)
 
     @property
     def selected_on(self) -> Mapping[int, float]:

@@ -9,6 +9,8 @@ import pandas as pd
 from analysis.findings.measured import metric_values
 from analysis.load.study import StudyResults
 from analysis.statistics.accuracy import greedy_outcomes, sampled_outcomes
+from analysis.statistics.bootstrap import estimate
+from analysis.statistics.intervals import Interval
 from analysis.statistics.scores import ProblemScores, Scores
 from conspo_study.results.table import TrialRow
 
@@ -66,3 +68,12 @@ def _of(wide: pd.DataFrame, asked: pd.DataFrame, place: str, row: TrialRow) -> S
     )
     problems = tuple(map(str, wide.columns))
     return Scores(seeds, {place: ProblemScores(problems, filled.to_numpy(dtype=float))})
+
+
+def score_interval(scores: Scores | None) -> Interval | None:
+    """95 % interval of the mean over seeds and problems (the two-level bootstrap), as far as scores
+    can lie; None without scores, and where these support none."""
+    found = estimate(scores) if scores else None
+    if found is None or found.low is None or found.high is None:
+        return None
+    return Interval(found.value, max(0.0, found.low), min(1.0, found.high), found.seeds)

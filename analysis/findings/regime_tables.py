@@ -36,8 +36,7 @@ def cells_frame(found: RegimeMap, families: Sequence[MapFamily]) -> pd.DataFrame
     reference minus_<reference>, its _low, _high (simultaneous), _seeds and _verdict."""
     records = []
     for cell in found.cells:
-        low, high = cell.interval or (None, None)
-        chosen = cell.chosen
+        ends, chosen = cell.interval, cell.chosen
         record: dict[str, Any] = {
             "objective": cell.objective,
             "e": cell.steps,
@@ -46,8 +45,8 @@ def cells_frame(found: RegimeMap, families: Sequence[MapFamily]) -> pd.DataFrame
             "run": cell.run.id if cell.run else "",
             **{path: _setting(cell, path) for path in found.chosen_over},
             "mean": cell.mean,
-            "low": low,
-            "high": high,
+            "low": ends.low if ends else None,
+            "high": ends.high if ends else None,
             "n": len(cell.values),
             "problems": _problems(cell),
             "collapsed": len(cell.collapsed),
@@ -77,10 +76,10 @@ def cells_table(found: RegimeMap, families: Sequence[MapFamily]) -> TextTable:
     titles += ["search minus confirmed"]
     rows = []
     for cell in found.cells:
-        low, high = cell.interval or (None, None)
+        ends = cell.interval
         row = [str(cell.steps), visible(cell.objective)]
         row += [_shown(_setting(cell, path)) for path in found.chosen_over]
-        row += [number(cell.mean, ".3f"), interval(low, high, ".3f")]
+        row += [number(cell.mean, ".3f"), interval(ends.low, ends.high, ".3f") if ends else ABSENT]
         row += [str(len(cell.values) or ABSENT), _collapses(cell)]
         for family in families:
             one = family.of(cell)

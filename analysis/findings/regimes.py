@@ -14,12 +14,11 @@ from functools import cached_property
 from statistics import fmean
 
 from analysis.findings.collapses import rate_of
-from analysis.findings.final_scores import final_scores
+from analysis.findings.final_scores import final_scores, score_interval
 from analysis.findings.metric_difference import is_share
 from analysis.findings.naming import describe
 from analysis.load.study import StudyResults
-from analysis.statistics.bootstrap import Estimate, estimate
-from analysis.statistics.intervals import mean_interval
+from analysis.statistics.intervals import Interval, mean_interval
 from analysis.statistics.scores import Scores
 from conspo_study.results.strata import Stratum, chosen_over, strata_of
 from conspo_study.results.table import TrialRow
@@ -72,16 +71,10 @@ class Cell:
         return final_scores(self.study, self.run) if self.run else None
 
     @cached_property
-    def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the mean, over seeds and problems, as far as scores can lie; over seeds
-        where these are all there is; None for a single seed, or without variation."""
-        found: Estimate | None = estimate(self.scores) if self.scores else None
-        if found is not None:
-            if found.low is None or found.high is None:
-                return None
-            return max(0.0, found.low), min(1.0, found.high)
-        over = mean_interval(list(self.values.values()))
-        return None if over is None else (over.low, over.high)
+    def interval(self) -> Interval | None:
+        """95 % interval of the mean: over seeds and problems, over seeds where these are all there
+        is; None for a single seed, or without variation."""
+        return score_interval(self.scores) or mean_interval(list(self.values.values()))
 
     @property
     def change(self) -> float | None:

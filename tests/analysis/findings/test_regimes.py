@@ -79,7 +79,7 @@ def test_every_cell_is_at_its_own_best_and_has_the_values_of_its_confirmation(fo
         assert tuple(cell.values) == (100, 101, 102, 103)
         assert cell.scores.by_seed("chain/hard") == pytest.approx(dict(cell.values))
         assert cell.change == pytest.approx(cell.chosen.value - fmean(cell.values.values()))
-        assert cell.interval[0] < cell.mean < cell.interval[1]
+        assert cell.interval.low < cell.mean < cell.interval.high
 
 
 def test_differences_are_paired_over_seeds_and_problems_at_the_same_e(found, families):
@@ -364,6 +364,6 @@ def test_an_interval_of_scores_ends_where_scores_do(tmp_path):
     fallen = small(points({"linear": OBJECTIVES["linear"]}, steps=(1,), rates=(1e-4,)))
     study = write_map(tmp_path / "map", fallen, lambda _, seed: 0.1 if seed == 101 else 1 - 1e-9)
     cell = regime_map([load_study(study)]).cells[0]
-    low, high = cell.interval
+    low, high = cell.interval.low, cell.interval.high
     assert 0.0 <= low < cell.mean < high == 1.0
     assert estimate(cell.scores).high > 1.0
