@@ -16,7 +16,7 @@ FLOORS = (
     {"config", "processes", "untrusted", "extras"},
     {"policy"},
     {"data", "rollout", "reward", "objective", "update", "evaluation", "results"},
-    {"definition"},
+    {"definition", "doctor"},
     {
         *("training", "search", "forecast", "terminal", "watch", "tracking", "analysis"),
         "integrations",
@@ -30,7 +30,7 @@ FLOORS = (
 FLOOR = {wing: floor for floor, wings in enumerate(FLOORS) for wing in wings}
 READERS = {"watch", "tracking", "analysis"}
 """They read what is stored, whatever wrote it."""
-READ = {"records", "results", "statistics", "text", "files", "untrusted", "extras"}
+READ = {"records", "results", "statistics", "doctor", "text", "files", "untrusted", "extras"}
 ROOMS = ("load", "statistics", "tables", "findings", "figures", "report")
 """Of `analysis`, in the same order."""
 LOOSE = 6

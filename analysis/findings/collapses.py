@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analysis.findings.diagnoses import earliest
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
 from conspo_study.results.collapse import CollapseRate, collapse_rate
@@ -22,23 +23,24 @@ def rate_of(study: StudyResults, row: TrialRow) -> CollapseRate:
 
 
 def collapse_notes(study: StudyResults) -> list[str]:
-    """A line for each trial with collapsed seeds, confirmations first; most first."""
+    """A line for each trial with collapsed seeds, and what set in first (`conspo_study.doctor`);
+    confirmations first, most first."""
     found = [(row, rate_of(study, row)) for row in study.table.all_rows]
     some = sorted(
         ((row, rate) for row, rate in found if rate.seeds),
         key=lambda item: (not item[0].of, -item[1].rate, item[0].id),
     )
-    notes = [_note(row, rate) for row, rate in some[:_MOST]]
+    notes = [_note(row, rate, earliest(study, row)) for row, rate in some[:_MOST]]
     more = len(some) - _MOST
     return notes + ([f"{counted(more, 'more trial')} with collapsed seeds."] if more > 0 else [])
 
 
-def _note(row: TrialRow, rate: CollapseRate) -> str:
+def _note(row: TrialRow, rate: CollapseRate, first: str) -> str:
     more = len(rate.reasons) - _MOST_SEEDS
     reasons = [*rate.reasons[:_MOST_SEEDS], *([f"{more} more"] if more > 0 else [])]
     name = f"{row.id} ({row.label})" if row.label else row.id
     return visible(f"{name}: {rate.sentence}, which count with their last value: ", 300) + (
-        visible("; ".join(reasons), 600) + "."
+        visible("; ".join(reasons), 600) + (f". What set in first: {first}." if first else ".")
     )
 
 

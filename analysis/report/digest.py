@@ -47,8 +47,9 @@ def write_digest(folder: Path, out: Path) -> str:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StudyError(f"{out} exists and is not empty: choose another folder")
     out.mkdir(parents=True, exist_ok=True)
-    for name in (DEFINITION, SNAPSHOT):
-        write_atomic(out / name, stored_bytes(folder / name))
+    write_atomic(out / DEFINITION, stored_bytes(folder / DEFINITION))
+    if (folder / SNAPSHOT).exists():
+        write_atomic(out / SNAPSHOT, stored_bytes(folder / SNAPSHOT))
     write_atomic(out / LOG, b"".join(_lines(study)))
     means = {row.id: found for row in study.table.all_rows if (found := _means(study, row))}
     write_json_atomic(out / DIGEST, {"version": VERSION, "step_means": means})

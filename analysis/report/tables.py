@@ -9,6 +9,12 @@ from analysis.findings.collapses import compared_rates, rate_of
 from analysis.findings.confirmation import Confirmation, Confirmed
 from analysis.findings.confirmation_summary import confirmation_lines
 from analysis.findings.confirmation_table import confirmation_frame, confirmation_table
+from analysis.findings.diagnoses import (
+    advice_lines,
+    diagnoses,
+    diagnoses_frame,
+    diagnoses_table,
+)
 from analysis.findings.frames import trials_frame
 from analysis.findings.measured import Trial, measured
 from analysis.findings.method_differences import (
@@ -27,6 +33,9 @@ from analysis.report.contents import Reference, ReportTable, TracedRow
 from analysis.tables.paper_formats import write_paper_table
 from analysis.tables.text_formats import write_text_table
 
+DIAGNOSES = "findings"
+"""The table of what went wrong."""
+
 
 def trials_report(
     study: StudyResults, folder: Path, sentences: Sequence[str], refer: Reference
@@ -37,6 +46,18 @@ def trials_report(
     paths = write_text_table(table, frame, title, sentences, folder / "trials")
     rows = [TracedRow(trial, (refer(study, trial),)) for trial in frame["trial"]]
     return ReportTable("trials", title, table, tuple(sentences), tuple(rows), tuple(paths))
+
+
+def diagnosis_report(study: StudyResults, folder: Path, refer: Reference) -> ReportTable | None:
+    """What the doctor found in the trials; None where all is well."""
+    found = diagnoses(study)
+    if not found:
+        return None
+    table, frame, sentences = diagnoses_table(found), diagnoses_frame(found), advice_lines(found)
+    title = f"{study.name}: what went wrong in training"
+    paths = write_text_table(table, frame, title, sentences, folder / DIAGNOSES)
+    rows = [TracedRow(one.trial.id, (refer(study, one.trial.id),)) for one in found]
+    return ReportTable(DIAGNOSES, title, table, tuple(sentences), tuple(rows), tuple(paths))
 
 
 def confirmation_report(confirmation: Confirmation, folder: Path, refer: Reference) -> ReportTable:

@@ -20,13 +20,18 @@ from analysis.report.figures import write_figures
 from analysis.report.manifest import manifest
 from analysis.report.page import report_page
 from analysis.report.regimes import map_report
-from analysis.report.tables import confirmation_report, method_reports, trials_report
+from analysis.report.tables import (
+    confirmation_report,
+    diagnosis_report,
+    method_reports,
+    trials_report,
+)
 from conspo_study.files import make_folders, write_atomic, write_json_atomic
 from conspo_study.records import TrialState
 from conspo_study.results.folder import refuse_links
 from conspo_study.results.outcome import failure_lines, missing_lines
 from conspo_study.results.own_code import missing_code_lines
-from conspo_study.text import first_line
+from conspo_study.text import counted, first_line
 
 PAGE, MANIFEST = "report.html", "manifest.json"
 
@@ -116,6 +121,10 @@ def _study_report(
         except ValueError as error:
             notes.append(f"No table map: {visible(str(error), 400)}.")
     written += _method_tables([study], tables, refer, notes)
+    if (diagnosed := diagnosis_report(study, tables, refer)) is not None:
+        written.append(diagnosed)
+        trials = counted(len(diagnosed.rows), "trial")
+        notes.append(f"Training went wrong in {trials}: the table findings says how and when.")
     drawn, skipped, failed = write_figures(study, figures, refer, tell)
     if study.problem:
         failed.append(f"Without a definition, this report uses the log alone: {study.problem}.")

@@ -17,7 +17,7 @@ from conspo_study import __version__
 from conspo_study.commands import exits
 from conspo_study.commands.analyse import Compare, Paper, Report
 from conspo_study.commands.data import Data
-from conspo_study.commands.look import List, Status, Watch
+from conspo_study.commands.look import Doctor, List, Status, Watch
 from conspo_study.commands.new_study import Init
 from conspo_study.commands.parsing import COMPLETION, fail, parse
 from conspo_study.commands.plan import Plan
@@ -35,6 +35,7 @@ VERBS: Mapping[str, type[Verb]] = {
     "status": Status,
     "ls": List,
     "watch": Watch,
+    "doctor": Doctor,
     "report": Report,
     "compare": Compare,
     "map": Map,

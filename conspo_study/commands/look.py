@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from conspo_study.commands import exits
-from conspo_study.commands.options import Count, Flag
+from conspo_study.commands.options import Count, Flag, Names, joined
 from conspo_study.commands.typed_paths import Folder
 from conspo_study.commands.verb import Verb
 from conspo_study.records import StudyError
@@ -40,6 +40,31 @@ class Status(Verb):
             print(json.dumps(status.as_json(), indent=1))
         else:
             console.lines(status.lines())
+        return exits.OK
+
+
+@dataclass(frozen=True)
+class Doctor(Verb):
+    """Name what went wrong in the training of trials.
+
+        conspo doctor results/margin_sweep
+        conspo doctor results/margin_sweep --trials t0003
+
+    Entropy collapse, dead groups, drifting lengths and others, each with the step at which it set
+    in, the numbers that say so, and what usually helps. Works on a running study, too.
+    """
+
+    folder: Folder
+    """Results directory of the study."""
+    trials: Names = ()
+    """Trials to examine; else all."""
+    json: Flag = False
+    """Print one JSON list, for machines."""
+
+    def run(self, console: Console) -> int:
+        from analysis.report import print_diagnoses
+
+        print_diagnoses(self.folder, joined(self.trials), as_json=self.json)
         return exits.OK
 
 

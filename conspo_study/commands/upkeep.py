@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Export(Verb):
-    """Write the search as a file for optuna-dashboard, or a small copy of a finished study.
+    """Write a file for optuna-dashboard, or a digest of a study.
 
         conspo export results/joint_search
         conspo export results/regime_map_E16 --digest supplement/E16

@@ -78,6 +78,17 @@ class Curves:
             },
         }
 
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that have any metric, ascending."""
+        return sorted({seed for values in self._values.values() for seed in values})
+
+    def points(self, metric: str, seed: int) -> list[tuple[int, float]]:
+        """Step and value of a seed's metric, where it is finite."""
+        values = self._values.get(metric, {}).get(seed, ())
+        pairs = zip(self.steps, values, strict=False)  # a series ends where it was last measured
+        return [(step, value) for step, value in pairs if math.isfinite(value)]
+
 
 def thinned(values: Sequence[float], points: int) -> list[int]:
     """Indices of about `points` of the values: both ends, and the lowest and highest value of each

@@ -132,14 +132,17 @@ class StudyView:
         return known | view.about()
 
     def trial_curves(self, trial: str, points: int, version: int) -> dict[str, Any]:
-        """Curves of all metrics of one trial; without curves if nothing changed since `version`.
-        Raises KeyError like `trial`."""
+        """Curves of all metrics of one trial, and what went wrong in them as `findings`; without
+        both if nothing changed since `version`. Raises KeyError like `trial`."""
         with self._turn.taken():
             log = self._read()
             row, reported = log.builder.row(trial), deepcopy(log.curves.get(trial))
-            every = read_stored(self.folder).evaluated_every
+            stored = read_stored(self.folder)
             view = self._open(trial)
-        return view.curves(points, version, reported, row.steps, every)
+        answer = view.curves(points, version, reported, row.steps, stored.evaluated_every)
+        if answer["curves"]:
+            answer["findings"] = view.findings(row, stored.metric, stored.direction)
+        return answer
 
     def responses(self, trial: str, question: Mapping[str, str]) -> dict[str, Any]:
         """A page of a trial's responses; see `find_responses`. Raises KeyError like `trial`,

@@ -5,13 +5,16 @@ The files are untrusted, and may be written while they are read."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from conspo_study.doctor import examine
 from conspo_study.results.kept import stored_rollouts
 from conspo_study.results.names import CONFIG, INCIDENTS, STEPS
 from conspo_study.results.reading import stored_bytes, stored_object
 from conspo_study.results.rows import stored_evaluations
+from conspo_study.results.table import TrialRow
 from conspo_study.results.tail import LineReader
 from conspo_study.text import reason
 from conspo_study.untrusted import LineTooLong, parse_json
@@ -75,6 +78,27 @@ class TrialView:
                     elif name not in shown:
                         shown[name] = reported.shown(name, points)
             return answer | {"curves": {name: curve for name, curve in shown.items() if curve}}
+
+    def findings(self, row: TrialRow, metric: str, direction: str) -> list[dict[str, Any]]:
+        """What went wrong in the training steps that `curves` has read; see `conspo_study.doctor`.
+
+        metric, direction: the study's.
+        """
+        with self._turn.taken():
+            config, _ = self._object(CONFIG)
+            steps = self._steps
+            seeds = {seed: partial(steps.points, seed=seed) for seed in steps.seeds}
+            found = examine(row, seeds, config.get("config", {}), metric, direction)
+            return [
+                {
+                    "name": one.name,
+                    "step": one.step,
+                    "seeds": one.seeds,
+                    "evidence": {str(seed): sign.evidence for seed, sign in one.symptoms.items()},
+                    "advice": one.advice,
+                }
+                for one in found
+            ]
 
     def responses(self, question: Mapping[str, str]) -> dict[str, Any]:
         """A page of the trial's responses; see `find_responses`."""

@@ -180,6 +180,24 @@ def test_charts_of_a_trial_share_cursor_and_zoom(study, watch, browser):
 
 @in_browser
 @pytest.mark.slow
+def test_what_went_wrong_in_a_trial_is_named(study, watch, browser):
+    url = f"{watch(study).link}#/trial/t0000"
+    browser.open(url)
+    browser.wait("document.querySelectorAll('canvas').length === 3")
+    assert "What went wrong" not in text_of(browser.document)
+    with (study / "trials/t0000/steps.jsonl").open("a") as file:
+        for step in range(21, 41):
+            file.write(json.dumps({"seed": 0, "step": step, "truncated_fraction": 0.5}) + "\n")
+    browser.open("about:blank")
+    browser.open(url)
+    browser.wait("document.body.innerText.includes('What went wrong')")
+    text = text_of(browser.document)
+    for words in ("truncation", "1 of 2", "truncated_fraction 0.5", "rollout.max_new_tokens"):
+        assert words in text, words
+
+
+@in_browser
+@pytest.mark.slow
 def test_what_a_model_wrote_is_shown_as_text(study, watch, browser):
     browser.open(f"{watch(study).link}#/trial/t0000")
     browser.wait("document.querySelector('.responses')?.textContent")

@@ -122,6 +122,20 @@ def test_rows_that_are_added_torn_or_damaged_are_read_as_far_as_they_are_rows(st
     assert "line 43 of steps.jsonl is malformed" in now["problem"]
 
 
+def test_findings_come_with_the_curves_that_they_are_of(study, watch):
+    page, path = watch(study), study / "trials/t0002/steps.jsonl"
+    assert page.ask("trial/t0002/curves")["findings"] == []
+    with path.open("a") as file:
+        for step in range(21, 41):
+            row = {"seed": 1, "step": step, "truncated_fraction": 0.5 if step > 30 else 0.0}
+            file.write(json.dumps(row) + "\n")
+    told = page.ask("trial/t0002/curves")
+    (found,) = told["findings"]
+    assert (found["name"], found["step"], found["seeds"]) == ("truncation", 33, "1 of 2")
+    assert "0.5" in found["evidence"]["1"] and "max_new_tokens" in found["advice"]
+    assert "findings" not in page.ask(f"trial/t0002/curves?version={told['version']}")
+
+
 def test_responses_come_by_page_and_filter(study, watch):
     page = watch(study)
     found = page.ask("trial/t0000/responses?limit=5&offset=5")

@@ -1,9 +1,10 @@
-// The page of one trial: settings, seeds, events, incidents, curves and responses.
+// The page of one trial: settings, seeds, events, incidents, findings, curves and responses.
 
 import { ask } from "./api.js";
 import { LineChart, logSwitch, meanOf, ZOOM } from "./chart.js";
 import { GREY, seedColour } from "./colours.js";
 import { card, el, swatch } from "./dom.js";
+import { findingsCard } from "./findings.js";
 import { counted, duration, measured, plain } from "./format.js";
 import { responsesCard } from "./responses.js";
 import { on, store } from "./store.js";
@@ -17,10 +18,10 @@ const FIRST = 12;
 export async function trialPage(app, id, signal) {
   const path = `trial/${encodeURIComponent(id)}`;
   let about = await ask(path, {}, signal);
-  const facts = el("div");
+  const [facts, findings] = [el("div"), el("div")];
   const charts = allCurves(about.row.seeds);
   const responses = responsesCard(path, about.stored, signal);
-  app.replaceChildren(el("p", {}, el("a", { href: "#/" }, "← all trials")), facts, charts.node, responses.node);
+  app.replaceChildren(el("p", {}, el("a", { href: "#/" }, "← all trials")), facts, findings, charts.node, responses.node);
 
   let [configuration, configured] = [null, ""];
   const show = () => {
@@ -36,7 +37,10 @@ export async function trialPage(app, id, signal) {
   let version = -1;
   const fetchCurves = async () => {
     const answer = await ask(`${path}/curves`, { points: POINTS, version }, signal);
-    if (answer.version !== version) charts.update(answer);
+    if (answer.version !== version) {
+      charts.update(answer);
+      findings.replaceChildren(...findingsCard(answer.findings ?? []));
+    }
     version = answer.version;
   };
   show();
