@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -36,10 +38,10 @@ def diagnoses(study: StudyResults, rows: Sequence[TrialRow] | None = None) -> li
 
 
 def _findings(study: StudyResults, row: TrialRow) -> tuple[Finding, ...]:
-    steps = study.steps_of([row.id])
-    seeds = {
-        int(str(seed)): metrics_of(rows.to_dict("records")) for seed, rows in steps.groupby("seed")
-    }
+    rows: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for step in study.step_rows(row.id):
+        rows[int(step["seed"])].append(step)
+    seeds = {seed: metrics_of(steps) for seed, steps in rows.items()}
     return examine(row, seeds, study.configs.get(row.id, {}), study.metric, study.direction)
 
 

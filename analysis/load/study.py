@@ -104,15 +104,16 @@ class StudyResults:
 
         Raises StudyUnreadable naming a damaged line.
         """
+        rows = [{**step, "trial": trial} for trial in trials for step in self.step_rows(trial)]
+        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["trial", "seed", "step"])
+
+    def step_rows(self, trial: str) -> list[dict[str, Any]]:
+        """The rows of `steps.jsonl` of a trial, by seed and step. Raises StudyUnreadable naming a
+        damaged line."""
         try:
-            rows = [
-                {**step, "trial": trial}
-                for trial in trials
-                for step in read_steps(self.trial_folder(trial) / STEPS)
-            ]
+            return read_steps(self.trial_folder(trial) / STEPS)
         except ValueError as error:
             raise StudyUnreadable(str(error)) from error
-        return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["trial", "seed", "step"])
 
     def step_means(self, trial: str, metric: str) -> Mapping[int, float]:
         """Mean of a metric over the training steps that have it, by seed; seeds without one are

@@ -96,7 +96,7 @@ def entropy_collapse(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
         return low and share is not None and share < SOLVED
 
     first = onset(points, certain)
-    return first and _from_to("entropy", points[0], first, first.step)
+    return None if first is None else _from_to("entropy", points[0], first, first.step)
 
 
 def entropy_rise(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
@@ -109,7 +109,7 @@ def entropy_rise(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
         return point.value > max(ENTROPY_RISE * low, low + ENTROPY_MORE)
 
     first = onset(points, risen)
-    return first and _from_to("entropy", lowest[first.step], first, first.step)
+    return None if first is None else _from_to("entropy", lowest[first.step], first, first.step)
 
 
 def dead_groups(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
@@ -140,7 +140,11 @@ def length_drift(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
     if not usual:
         return None
     first = onset(later, lambda point: not 1 / LENGTH_DRIFT <= point.value / usual <= LENGTH_DRIFT)
-    return first and _from_to("response_length", Point(best.step, usual), first, first.step)
+    return (
+        None
+        if first is None
+        else _from_to("response_length", Point(best.step, usual), first, first.step)
+    )
 
 
 def truncation(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
@@ -165,7 +169,7 @@ def mismatch_drift(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
         return None
     start = points[0]
     first = onset(points, lambda one: one.value > max(MISMATCH, MISMATCH_GROWTH * start.value))
-    return first and _from_to("mismatch_kl", start, first, first.step)
+    return None if first is None else _from_to("mismatch_kl", start, first, first.step)
 
 
 def clip_saturation(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:

@@ -1,4 +1,4 @@
-"""The findings of a trial: over its seeds, in the order in which they set in, collapses included."""
+"""The findings of a trial: over its seeds, in the order in which they set in, with collapses."""
 
 from conspo_study.doctor import COLLAPSED, examine, metrics_of
 from conspo_study.records import Collapse, TrialState
