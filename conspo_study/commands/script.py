@@ -47,21 +47,27 @@ def main(
     description: str | None = None,
     defaults: Mapping[str, Any] | None = None,
     *,
+    embedded: Mapping[str, Any] | None = None,
     report: Report = print_report,
 ) -> int:
     """Parse the command line, run the study, report; returns the process's exit status.
 
-    `defaults` are the study's own changes to the preset, which `--set` overrides. Bad input ends
-    with one message on standard error and status 2 before any work starts.
+    `defaults` are the study's own changes to the preset, which `--set` overrides; `embedded` are
+    more of them for the preset `embedded` alone, such as a learning rate, which fits no other
+    model. Bad input ends with one message on standard error and status 2 before any work starts.
     """
     refuse_while_importing()
     handover = handed_over.get()
-    if handover is None:
+    if handover is not None:
+        handover.begun = True
+        options = handover.options
+    else:
         options = parse(StudyOptions, sys.argv[1:], description=description or "")
-        return run_study(build, options, defaults or {}, report)
-    handover.begun = True
-    handover.status = run_study(build, handover.options, defaults or {}, report)
-    return handover.status
+    own = {**(defaults or {}), **((embedded or {}) if options.preset == "embedded" else {})}
+    status = run_study(build, options, own, report)
+    if handover is not None:
+        handover.status = status
+    return status
 
 
 def run_study(

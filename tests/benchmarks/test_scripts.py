@@ -13,10 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 ANSWERS = ROOT / "tests" / "assets" / "answers_of_many_kinds.jsonl"
 LIMIT_S = 1800
-SHARED = {"harness", "reward_attacks", "study_runs", "step_job", "trl_grpo"}
+SHARED = {"harness", "ill_parts", "reward_attacks", "study_runs", "step_job", "trl_grpo"}
 """Modules that scripts import or start."""
 LEFT_OUT = {
     "data_parallel": "trains for minutes through Ray",
+    "doctor": "trains for minutes through Ray",
     "engines": "needs vLLM",
     "full_step": "has tests of its own",
     "matmul_floor": "has tests of its own",
