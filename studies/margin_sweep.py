@@ -4,52 +4,56 @@
     python studies/margin_sweep.py --dry-run        what it would do
     python studies/margin_sweep.py --resume         after an interruption
 
-Only margin / tau enters the gradient, so the sweep is over that ratio, crossed with tau. Anchors
-that always run: the published setting, and for each temperature no margin and a large one. The
-winner and two of them are then measured again on fresh seeds and problems.
+Only margin / tau enters the gradient: the sweep is over that ratio, crossed with tau. It acts where
+data are stale, so that the embedded model takes 16 optimiser steps on each rollout batch.
 """
 
 from conspo_study import Anchor, Choice, Confirmation, RunConfig, Study, When, main
 
-TAU, MARGIN = "objective.tau", "objective.margin"
+NAME, TAU, MARGIN = "objective.name", "objective.tau", "objective.margin"
 SCHEDULE, ALPHA = "objective.schedule", "objective.alpha"
+BATCHES, EPOCHS, RATE = "update.mini_batches", "update.epochs_per_batch", "update.learning_rate"
 RATIOS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+POINTS = {"tau 0.1, no margin": (0.1, 0.0), "tau 0.1, margin 20": (0.1, 20.0)}
+SHORT = {"train.steps": 24, "evaluation.every": 12, "evaluation.final_problems": 300}
+STALE = {BATCHES: 4, EPOCHS: 4, RATE: 1e-4, **SHORT}
 
 
-def anchor(label: str, tau: float, margin: float) -> Anchor:
+def anchor(label: str, tau: float, margin: float, **others: object) -> Anchor:
     """A setting with the published schedule: cosine over the first 30 % of training."""
-    rising = {SCHEDULE: "cosine", ALPHA: 0.3} if margin else {}
-    return Anchor(label=label, params={TAU: tau, MARGIN: margin, **rising})
+    others |= {SCHEDULE: "cosine", ALPHA: 0.3} if margin else {}
+    return Anchor(label=label, params={TAU: tau, MARGIN: margin, **others})
 
 
 def margin_sweep(base: RunConfig) -> Study:
     """Margin, schedule and warm-up at three temperatures; margins in units of tau."""
+    rising = When(path=SCHEDULE, values=("cosine", "linear"))
+    schedules = ("cosine", "linear", "constant")
+    fresh = {BATCHES: 1, EPOCHS: 1, RATE: 3 * base.update.learning_rate}
+    stale = base.update.mini_batches * base.update.epochs_per_batch > 1
+    again = [anchor(f"{label}, fresh data", *point, **fresh) for label, point in POINTS.items()]
     return Study(
         name="margin_sweep",
         base=base,
         space={
             TAU: Choice(values=(0.1, 0.3, 1.0)),
             MARGIN: Choice(values=(0.0, *RATIOS)),
-            SCHEDULE: Choice(
-                values=("cosine", "linear", "constant"), when=When(path=MARGIN, values=RATIOS)
-            ),
-            ALPHA: Choice(
-                values=(0.1, 0.3, 1.0), when=When(path=SCHEDULE, values=("cosine", "linear"))
-            ),
+            SCHEDULE: Choice(values=schedules, when=When(path=MARGIN, values=RATIOS)),
+            ALPHA: Choice(values=(0.1, 0.3, 1.0), when=rising),
         },
         anchors=(
-            anchor("paper", tau=10.0, margin=0.001),
-            anchor("tau 0.1, no margin", tau=0.1, margin=0.0),
-            anchor("tau 0.1, margin 20", tau=0.1, margin=20.0),
-            anchor("tau 1, no margin", tau=1.0, margin=0.0),
-            anchor("tau 1, margin 1", tau=1.0, margin=1.0),
+            Anchor(label="linear", params={NAME: "conspo_linear"}),
+            Anchor(label="GRPO", params={NAME: "grpo"}),
+            *(anchor(label, *point) for label, point in POINTS.items()),
+            anchor("tau 1, no margin", 1.0, 0.0),
+            *(again if stale else ()),
         ),
         trials=12,
         seeds=(0, 1),
         metric=base.evaluation.main_metric,
-        confirm=Confirmation(seeds=(1000, 1001, 1002), anchors=("paper", "tau 1, no margin")),
+        confirm=Confirmation(seeds=(1000, 1001, 1002), anchors=tuple(POINTS)),
     )
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(margin_sweep, __doc__, {"objective.margin_unit": "tau"}))
+    raise SystemExit(main(margin_sweep, __doc__, {"objective.margin_unit": "tau"}, embedded=STALE))

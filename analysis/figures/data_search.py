@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.frames import WITH_RESULT, trials_frame
-from analysis.findings.trial_settings import other_params
+from analysis.findings.trial_settings import other_params, other_settings
 from analysis.load.study import StudyResults
 
 OBJECTIVE_SETTINGS = ("objective", "tau", "ratio", "schedule", "alpha")
 FEWEST_TRIALS = 8
 """With fewer, a share of the variance says nothing."""
+MOST_GROUPS = 3
+"""Groups of trials with equal settings beside their objective's that figures tell apart."""
 _SHUFFLES = 500
 _BINS = 4
 _ABSENT = "absent"
@@ -36,6 +38,19 @@ def search_frame(study: StudyResults) -> tuple[pd.DataFrame, list[str]]:
     known = (*OBJECTIVE_SETTINGS, *other_params(study))
     settings = [name for name in known if _distinct(frame[name]) > 1]
     return frame.reset_index(drop=True), settings
+
+
+def most_alike(study: StudyResults, frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The trials of the largest group that shares all settings but those of the objective, and these
+    settings as text: where a study has a few such groups, as at two learning rates, one figure must
+    not mix them. All trials, and no text, where a search varies other settings from trial to trial.
+    """
+    others = {row.id: other_settings(study, row) for row in study.table.rows}
+    group = frame["trial"].map(others)
+    sizes = group[frame["usable"]].value_counts()
+    if not 1 < len(sizes) <= MOST_GROUPS:
+        return frame, ""
+    return frame[group == sizes.index[0]], f" Trials at {sizes.index[0]}."
 
 
 def slices(frame: pd.DataFrame, settings: Sequence[str], along: str) -> list[pd.DataFrame]:

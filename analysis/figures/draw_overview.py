@@ -26,47 +26,91 @@ _MOST_TAUS = 7
 
 
 def accuracy_against_margin(
-    points: pd.DataFrame, *, metric: str, seeds: int, initial: float | None
+    points: pd.DataFrame,
+    *,
+    metric: str,
+    seeds: int,
+    initial: float | None,
+    baselines: pd.DataFrame | None = None,
 ) -> Figure:
-    """Final metric against M/tau; one colour per tau, one marker per schedule.
+    """Final metric against M/tau; one colour per tau, one marker per schedule, one panel for each
+    value of the column `other`.
 
     A pruned trial has no final value: what it had at its last step is no point of this axis, where
     slow starters would look like failures. A cross at the lower edge stands for it.
 
     points: see `frames.margin_points`, at least one row. metric: its label. seeds: how many each
-    trial was planned with. initial: the metric before training, drawn as a dashed line.
+    trial was planned with. initial: the metric before training, drawn as a dashed line. baselines:
+    see `frames.baselines_without_margin`, drawn as lines with their names.
     """
-    figure = Figure(figsize=(PAGE_IN, 0.46 * PAGE_IN))
-    axes = figure.subplots()
     taus = sorted(points["tau"].unique())
     # The commonest first: it stays in place, rarer ones move aside.
     found = points["schedule"].value_counts().index
     schedules = sorted(found, key=lambda name: name != NO_MARGIN)
     tau_colour = dict(zip(taus, colours(len(taus)), strict=True))
     marker = {name: MARKERS.get(name, "P") for name in schedules}
-    _margin_axis(axes, points["ratio"])
+    others = list(points["other"].value_counts().index)
+    figure = Figure(figsize=(PAGE_IN, 0.46 * PAGE_IN))
+    panels = figure.subplots(1, len(others), sharey=True, squeeze=False)[0]
+    for axes, other in zip(panels, others, strict=True):
+        own = points[points["other"] == other]
+        _margin_panel(axes, own, tau_colour, marker, points["ratio"])
+        if initial is not None:
+            axes.axhline(initial, color=FAINT, linestyle="--", linewidth=1, zorder=1)
+        _value_axis(axes, points["value"][points["state"] != TrialState.PRUNED])
+        if baselines is not None:
+            _baseline_lines(axes, baselines[baselines["other"] == other])
+        _baseline_names(axes, own[own["state"] != TrialState.PRUNED])
+        if len(others) > 1:
+            axes.set_title(other, fontsize=8)
+    panels[0].set_ylabel(f"{metric} after training")
+    figure.supxlabel("target margin in units of tau, M/tau (0: no margin)", fontsize="medium")
+    note = _seed_note("markers", "ticks", seeds)
+    panels[0].set_title(
+        note, loc="left", color=FAINT, fontsize=7, y=1.08 if len(others) > 1 else None
+    )
+    _margin_legend(figure, tau_colour, marker, points, initial)
+    return figure
+
+
+def _margin_panel(
+    axes: Axes,
+    points: pd.DataFrame,
+    tau_colour: Mapping[float, Any],
+    marker: Mapping[str, str],
+    ratios: pd.Series[float],
+) -> None:
+    """The trials of one panel. ratios: of all panels."""
+    _margin_axis(axes, ratios)
     pruned = points["state"] == TrialState.PRUNED
-    dodge = _DODGE_PT if len(taus) <= _MOST_TAUS else 0.0
-    for index, tau in enumerate(taus):
-        shift = (index - (len(taus) - 1) / 2) * dodge
-        for schedule in schedules:
+    dodge = _DODGE_PT if len(tau_colour) <= _MOST_TAUS else 0.0
+    for index, (tau, colour) in enumerate(tau_colour.items()):
+        shift = (index - (len(tau_colour) - 1) / 2) * dodge
+        for schedule, shape in marker.items():
             selected = points[
                 (points["tau"] == tau) & (points["schedule"].isin([schedule, NO_MARGIN]))
             ]
             ended, stopped = selected[~pruned[selected.index]], selected[pruned[selected.index]]
-            _draw_trials(axes, ended, schedule, tau_colour[tau], marker[schedule], shift)
+            _draw_trials(axes, ended, schedule, colour, shape, shift)
             own = stopped.loc[stopped["schedule"] == schedule, "ratio"]
-            _draw_stopped(axes, own, tau_colour[tau], shift)
+            _draw_stopped(axes, own, colour, shift)
             shift += 0.0 if schedule == NO_MARGIN else _DODGE_PT / 2
-    if initial is not None:
-        axes.axhline(initial, color=FAINT, linestyle="--", linewidth=1, zorder=1)
-    axes.set_xlabel("target margin in units of tau, M/tau (0: no margin)")
-    axes.set_ylabel(f"{metric} after training")
-    _value_axis(axes, points["value"][~pruned])
-    _baseline_names(axes, points[~pruned])
-    axes.set_title(_seed_note("markers", "ticks", seeds), loc="left", color=FAINT, fontsize=7)
-    _margin_legend(figure, tau_colour, marker, points, initial)
-    return figure
+
+
+def _baseline_lines(axes: Axes, baselines: pd.DataFrame) -> None:
+    """A thin line with a name for each, the names at the right end and clear of one another."""
+    height = 0.0
+    for row in baselines.sort_values("value").to_dict("records"):
+        axes.axhline(row["value"], color=INK, linewidth=0.8, alpha=0.6, zorder=1)
+        height = max(height + 0.045, row["value"])
+        axes.text(
+            *(0.99, height, visible(row["label"], 30)),
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="bottom",
+            fontsize=7,
+            color=INK,
+        )
 
 
 def learning_curves(

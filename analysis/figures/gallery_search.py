@@ -9,7 +9,9 @@ import pandas as pd
 
 from analysis.figures.data_search import (
     FEWEST_TRIALS,
+    MOST_GROUPS,
     importance,
+    most_alike,
     search_frame,
     setting_label,
     slices,
@@ -25,7 +27,12 @@ from analysis.figures.draw_search import (
 from analysis.figures.draw_settings import group_size_costs, sensitivity, tau_margin_map
 from analysis.figures.entry import FigureEntry
 from analysis.figures.legends import seed_range
-from analysis.findings.frames import evaluation_curves, initial_value, margin_points
+from analysis.findings.frames import (
+    baselines_without_margin,
+    evaluation_curves,
+    initial_value,
+    margin_points,
+)
 from analysis.findings.pareto import front_of
 from analysis.load.study import StudyResults
 from analysis.load.text import axis_label, metric_label
@@ -36,17 +43,21 @@ KNOBS = ("tau", "margin", "ratio", "alpha")
 
 _MOST_AXES = 9
 _FEWEST_POINTS = 4
+_FEWEST_IN_PANEL = 2
 
 
 def margin_figure(study: StudyResults) -> FigureEntry | str:
     """The metric after training against M/tau."""
-    points = margin_points(study)
+    points, baselines = margin_points(study), baselines_without_margin(study)
+    if not points.empty and not _panels(points):
+        points, baselines = points.assign(other=""), baselines.assign(other="")
     if points.empty:
         return "No figure of margin and temperature: no trial with a margin setting has ended."
     ended = {
         row.id for row in study.table.rows if row.state.has_result or row.state is TrialState.PRUNED
     }
-    left_out = ended - set(points["trial"])
+    baselines = baselines[baselines["other"].isin(points["other"])]
+    left_out = ended - set(points["trial"]) - set(baselines["trial"])
     label = metric_label(study.metric)
     absent = f" Not in the figure: {', '.join(sorted(left_out))}." if left_out else ""
     stopped = points[points["state"] == TrialState.PRUNED].drop_duplicates("trial")
@@ -54,22 +65,31 @@ def margin_figure(study: StudyResults) -> FigureEntry | str:
         at = ", ".join(f"{row.trial} at step {row.step}" for row in stopped.itertuples())
         absent += f" Pruned, and so without a value after training (crosses): {at}."
     caption = f"{label} of {points['trial'].nunique()} trials against M/tau.{absent}"
+    if len(baselines):
+        absent = f" Lines: {', '.join(baselines['label'])}, which have no margin.{absent}"
     draw = partial(
         accuracy_against_margin,
         points,
         metric=axis_label(study.metric),
         seeds=len(study.seeds),
         initial=initial_value(study),
+        baselines=baselines,
     )
-    trials = tuple(dict.fromkeys(points["trial"]))
+    trials = tuple(dict.fromkeys([*points["trial"], *baselines["trial"]]))
     return FigureEntry("accuracy_against_margin", "Margin and temperature", caption, trials, draw)
+
+
+def _panels(points: pd.DataFrame) -> bool:
+    """Whether the other settings that vary make panels: few, each of several trials."""
+    sizes = points.groupby("other")["trial"].nunique()
+    return bool(len(sizes) <= MOST_GROUPS and sizes.min() >= _FEWEST_IN_PANEL) or len(sizes) == 1
 
 
 def sensitivities(study: StudyResults) -> FigureEntry | str:
     """Figure 3 of the paper on this study's trials."""
     frame, settings = search_frame(study)
     # The tau of an objective without a margin is another quantity.
-    frame = frame[frame["ratio"].notna()]
+    frame, at = most_alike(study, frame[frame["ratio"].notna()])
     usable = frame[frame["usable"]]
     columns = [name for name in KNOBS if usable[name].nunique() > 1]
     if not columns or len(usable) < _FEWEST_POINTS:
@@ -78,7 +98,7 @@ def sensitivities(study: StudyResults) -> FigureEntry | str:
     joined = any(lines.values())
     caption = (
         f"{metric_label(study.metric)} against {', '.join(map(setting_label, columns))}. "
-        f"{_bars(frame)} Hollow: stopped early or a seed is missing. "
+        f"{_bars(frame)} Hollow: stopped early or a seed is missing.{at} "
         + (
             "Lines join trials that differ in that setting alone."
             if joined
@@ -92,14 +112,14 @@ def sensitivities(study: StudyResults) -> FigureEntry | str:
 
 def margin_map(study: StudyResults) -> FigureEntry | str:
     """tau against M/tau."""
-    frame, _ = search_frame(study)
+    frame, at = most_alike(study, search_frame(study)[0])
     usable = frame[frame["usable"] & frame["ratio"].notna() & frame["tau"].notna()]
     few = len(usable) < _FEWEST_POINTS
     if few or usable["tau"].nunique() < 2 or usable["ratio"].nunique() < 2:
         return "No map of tau and M/tau: fewer than four finished trials that vary both."
     caption = (
         f"{metric_label(study.metric)} by tau and M/tau of {len(usable)} finished trials. A cell "
-        "with several is their mean; they differ in schedule, warm-up or other settings."
+        f"with several is their mean; they differ in schedule, warm-up or other settings.{at}"
     )
     draw = partial(tau_margin_map, frame, metric=axis_label(study.metric))
     return FigureEntry("tau_margin_map", "tau and M/tau", caption, tuple(usable["trial"]), draw)

@@ -8,7 +8,13 @@ from typing import Any
 import pandas as pd
 
 from analysis.findings.collapses import rate_of
-from analysis.findings.trial_settings import NO_MARGIN, objective_settings, other_params, setting
+from analysis.findings.trial_settings import (
+    NO_MARGIN,
+    objective_settings,
+    other_params,
+    other_settings,
+    setting,
+)
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
 from conspo_study.records import TrialState, is_number
@@ -75,8 +81,8 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
 def margin_points(study: StudyResults) -> pd.DataFrame:
     """One row per seed of every finished or pruned trial whose M/tau is known.
 
-    Columns: trial, label, state, step, tau, ratio, schedule, seed, value, complete (whether all
-    seeds of the trial have a value).
+    Columns: trial, label, state, step, tau, ratio, schedule, other (the other settings that vary
+    between trials, as text), seed, value, complete (whether all seeds of the trial have a value).
     """
     records = []
     for row in study.table.rows:
@@ -93,6 +99,7 @@ def margin_points(study: StudyResults) -> pd.DataFrame:
                     "tau": settings["tau"],
                     "ratio": settings["ratio"],
                     "schedule": settings["schedule"] or NO_MARGIN,
+                    "other": other_settings(study, row),
                     "seed": seed,
                     "value": value,
                     "complete": not row.missing_seeds,
@@ -100,6 +107,26 @@ def margin_points(study: StudyResults) -> pd.DataFrame:
                 for seed, value in row.values.items()
             ]
     return pd.DataFrame(records)
+
+
+def baselines_without_margin(study: StudyResults) -> pd.DataFrame:
+    """One row per labelled trial with a result whose objective has no margin to set, as GRPO:
+    trial, label, other (as in `margin_points`), value (mean over all its seeds)."""
+    records = [
+        {
+            "trial": row.id,
+            "label": visible(row.label),
+            "other": other_settings(study, row),
+            "value": row.value,
+        }
+        for row in study.table.rows
+        if row.label
+        and row.state.has_result
+        and row.value is not None
+        and not row.missing_seeds
+        and objective_settings(study.configs.get(row.id, {}), row.params)["ratio"] is None
+    ]
+    return pd.DataFrame(records, columns=["trial", "label", "other", "value"])
 
 
 def initial_value(study: StudyResults) -> float | None:

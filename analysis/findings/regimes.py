@@ -17,14 +17,12 @@ from analysis.findings.collapses import rate_of
 from analysis.findings.final_scores import final_scores, score_interval
 from analysis.findings.metric_difference import is_share
 from analysis.findings.naming import describe
+from analysis.findings.trial_settings import optimiser_steps
 from analysis.load.study import StudyResults
 from analysis.statistics.intervals import Interval, mean_interval
 from analysis.statistics.scores import Scores
 from conspo_study.results.strata import Stratum, chosen_over, strata_of
 from conspo_study.results.table import TrialRow
-
-STEPS = ("update.mini_batches", "update.epochs_per_batch")
-"""Settings whose product is E, the number of optimiser steps per rollout batch."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,7 @@ def _names(strata: Sequence[tuple[StudyResults, Stratum]]) -> list[tuple[str, in
     for study, stratum in strata:
         row = stratum.rows[0]
         first = row.label.partition(",")[0].strip()
-        named.append((first or describe(study, row), _steps(study, row)))
+        named.append((first or describe(study, row), optimiser_steps(study, row)))
     counts = Counter(named)
     whole = [
         (stratum.rows[0].label if counts[name] > 1 and stratum.rows[0].label else name[0], name[1])
@@ -203,14 +201,6 @@ def _names(strata: Sequence[tuple[StudyResults, Stratum]]) -> list[tuple[str, in
             "whose first parts differ"
         )
     return whole
-
-
-def _steps(study: StudyResults, row: TrialRow) -> int:
-    steps = 1
-    for path in STEPS:
-        value = study.setting(row, path)
-        steps *= value if isinstance(value, int) and value > 0 else 1
-    return steps
 
 
 def _check_alike(cells: Sequence[Cell]) -> None:

@@ -13,6 +13,9 @@ from conspo_study.text import setting_text
 NO_MARGIN = "no margin"
 """The schedule of a trial without a margin, in frames and figures."""
 
+STEPS = ("update.mini_batches", "update.epochs_per_batch")
+"""Settings whose product is E, the number of optimiser steps per rollout batch."""
+
 _OBJECTIVE = ("name", "tau", "margin", "margin_unit", "schedule", "alpha")
 
 
@@ -54,6 +57,31 @@ def other_params(study: StudyResults) -> list[str]:
     if not all(_ratio_tells_margin(study, row) for row in study.table.rows):
         known -= {"objective.margin", "objective.margin_unit"}
     return [path for path in study.varying if path not in known]
+
+
+def other_settings(study: StudyResults, row: TrialRow) -> str:
+    """The values of `other_params` in a trial, as `E 16, learning rate 0.0001`; empty where none
+    varies. E are the optimiser steps per rollout batch."""
+    paths = other_params(study)
+    shown = []
+    if any(path in STEPS for path in paths):
+        paths = [path for path in paths if path not in STEPS]
+        shown.append(f"E {optimiser_steps(study, row)}")
+    for path in paths:
+        value = setting(study, row, path)
+        if value is not None:
+            name = path.rpartition(".")[2].replace("_", " ")
+            shown.append(f"{name} {setting_text(value)}")
+    return ", ".join(shown)
+
+
+def optimiser_steps(study: StudyResults, row: TrialRow) -> int:
+    """E, the optimiser steps of a trial per rollout batch."""
+    steps = 1
+    for path in STEPS:
+        value = study.setting(row, path)
+        steps *= value if isinstance(value, int) and value > 0 else 1
+    return steps
 
 
 def shown_path(path: str) -> str:

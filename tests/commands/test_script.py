@@ -29,7 +29,7 @@ def run(run_script, monkeypatch):
         (("--set", "nonsense"), "'nonsense' is not of the form stage.field=value"),
         (("--set", "objective.tau=1"), "objective.tau: this study searches it"),
         (("--preset", "huge"), "unknown preset 'huge'; known: embedded, lab/llama-3.2-1b"),
-        (("--trials", "2"), "5 baselines (anchors) always run, but the budget is 2 trials"),
+        (("--trials", "2"), "7 baselines (anchors) always run, but the budget is 2 trials"),
         (("--seeds", "1", "1"), "seeds must be distinct"),
         (("--set", "train.cpus_per_worker=4096"), "a trial needs 4096 CPU cores"),
         (("--set", "train.gpus_per_worker=1"), "a trial needs 1 GPU, there are 0"),
@@ -97,7 +97,7 @@ def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(run, tmp_pat
     assert result.returncode == 0
     assert "rollout.group_size = 8" in result.stdout
     assert "64 = prompts_per_step x group_size" in result.stdout
-    assert "14 (5 baselines, 9 searched) x 2 seeds = 28 runs" in result.stdout
+    assert "14 (7 baselines, 7 searched) x 2 seeds = 28 runs" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
 

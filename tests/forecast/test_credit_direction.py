@@ -109,7 +109,7 @@ def test_studies_of_one_setting_or_of_none_have_no_such_lines():
     ("name", "said"),
     [
         ("temperature_sweep", ["tau 10, 30: within 2 degrees of conspo_linear: these will behave"]),
-        ("margin_sweep", ["tau 10: within 2 degrees of conspo_linear, whatever the margin: it"]),
+        ("margin_sweep", []),
         ("ablation", ["the margins of this study change the credits by less than 2 degrees at t"]),
         ("joint_search", ["tau 10: within 2 degrees of conspo_linear, whatever the margin: it wi"]),
         ("contrast", []),
