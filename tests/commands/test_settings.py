@@ -68,7 +68,7 @@ def test_a_setting_is_shown_with_what_it_takes(capsys):
 
 def test_what_objectives_have_in_common_is_told_once(capsys):
     text = shown(capsys, "objective.clip_low")
-    assert "of        dapo, dr_grpo, grpo\n" in text and "default   0.0003\n" in text
+    assert "of        dapo, dr_grpo, grpo, maxrl, rloo\n" in text and "default   0.0003\n" in text
 
 
 @pytest.mark.parametrize(
