@@ -1,6 +1,6 @@
 """DPPO (arXiv 2602.04879): a limit to the divergence of each token's probability, not to its ratio.
 
-    l_it = -w_it A_i log pi_theta(o_it),   w = min(rho, ratio_cap) where valid, else 0, held constant
+    l_it = -w_it A_i log pi_theta(o_it),   w = min(rho, ratio_cap) where valid, else 0, constant
 
 With p and p_old the probabilities of the sampled token, against all others together,
 
