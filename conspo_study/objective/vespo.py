@@ -22,6 +22,7 @@ from conspo_study.objective.aggregation import token_mean
 from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.output import ObjectiveOutput, mean_of, peak_of
 from conspo_study.objective.registry import register
+from conspo_study.records import Part
 
 
 @register(VESPOOptions)
@@ -31,7 +32,10 @@ def vespo(batch: GroupBatch, options: VESPOOptions, _: Progress) -> ObjectiveOut
     phi_B = sequence_weights(batch, advantages_B >= 0, options)
     coefficient_B = phi_B.to(advantages_B.dtype) * advantages_B
     loss = token_mean(batch, -coefficient_B[batch.rollout_T] * batch.logprobs_T)
-    metrics = {"sequence_weight": mean_of(phi_B), "sequence_weight_max": peak_of(phi_B)}
+    metrics: dict[str, Part] = {
+        "sequence_weight": mean_of(phi_B),
+        "sequence_weight_max": peak_of(phi_B),
+    }
     return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)
 
 
