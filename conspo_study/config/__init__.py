@@ -26,6 +26,12 @@ from conspo_study.config.objectives import (
     options_named,
     register_options,
 )
+from conspo_study.config.objectives_policy_gradient import (
+    DPPOOptions,
+    DROOptions,
+    ReinforceOptions,
+    VESPOOptions,
+)
 from conspo_study.config.objectives_ratio import (
     AdvantageOptions,
     CISPOOptions,
@@ -34,6 +40,9 @@ from conspo_study.config.objectives_ratio import (
     GMPOOptions,
     GRPOOptions,
     GSPOOptions,
+    LUSPOOptions,
+    MaxRLOptions,
+    RLOOOptions,
     SAPOOptions,
 )
 from conspo_study.config.objectives_score import (
@@ -65,6 +74,8 @@ __all__ = [
     "ConfigError",
     "ContrastiveOptions",
     "DAPOOptions",
+    "DPPOOptions",
+    "DROOptions",
     "DataConfig",
     "DisCOOptions",
     "DrGRPOOptions",
@@ -73,8 +84,12 @@ __all__ = [
     "GMPOOptions",
     "GRPOOptions",
     "GSPOOptions",
+    "LUSPOOptions",
+    "MaxRLOptions",
     "ObjectiveOptions",
     "PolicyConfig",
+    "RLOOOptions",
+    "ReinforceOptions",
     "RewardConfig",
     "RolloutConfig",
     "RunConfig",
@@ -82,6 +97,7 @@ __all__ = [
     "TrainConfig",
     "TrustRegionOptions",
     "UpdateConfig",
+    "VESPOOptions",
     "config_hash",
     "flatten",
     "is_built_in",

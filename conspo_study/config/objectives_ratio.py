@@ -1,5 +1,7 @@
 """Options of the objectives that weight importance ratios by group advantages.
 
+For those that weigh log-likelihoods see `objectives_policy_gradient`.
+
 `clip_low` and `clip_high` are always distances from ratio 1; limits of another kind have other
 names (`ratio_cap`, `log_clip`), because implementations use one name for both.
 """
@@ -89,6 +91,46 @@ class GSPOOptions(AdvantageOptions):
     """Lower clip range: sequence ratios below 1 - clip_low are clipped."""
     clip_high: float = Field(4e-4, gt=0)
     """Upper clip range: sequence ratios above 1 + clip_high are clipped."""
+
+
+@register_options
+class LUSPOOptions(AdvantageOptions):
+    """LUSPO (arXiv 2602.05261): GSPO without the division by the response length."""
+
+    name: Literal["luspo"] = "luspo"
+    """Length-unbiased sequence policy optimisation."""
+    clip_low: float = Field(2e-3, gt=0, le=1)
+    """Lower clip range: sequence ratios below 1 - clip_low are clipped."""
+    clip_high: float = Field(2.5e-3, gt=0)
+    """Upper clip range: sequence ratios above 1 + clip_high are clipped."""
+
+
+@register_options
+class RLOOOptions(ObjectiveOptions):
+    """RLOO (arXiv 2402.14740): the mean reward of the other rollouts as baseline."""
+
+    contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
+    name: Literal["rloo"] = "rloo"
+    """REINFORCE leave-one-out, in PPO's clipped surrogate."""
+    clip_low: float = Field(0.2, gt=0, le=1)
+    """Lower clip range: token ratios below 1 - clip_low are clipped."""
+    clip_high: float = Field(0.2, gt=0)
+    """Upper clip range: token ratios above 1 + clip_high are clipped."""
+
+
+@register_options
+class MaxRLOptions(ObjectiveOptions):
+    """MaxRL (arXiv 2602.02710): advantages divided by the group's mean reward."""
+
+    contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
+    name: Literal["maxrl"] = "maxrl"
+    """Maximum-likelihood reinforcement learning, in PPO's clipped surrogate."""
+    mean_epsilon: float = Field(1e-6, ge=0)
+    """Constant added to the group's mean reward, in units of the reward."""
+    clip_low: float = Field(0.2, gt=0, le=1)
+    """Lower clip range: token ratios below 1 - clip_low are clipped."""
+    clip_high: float = Field(0.2, gt=0)
+    """Upper clip range: token ratios above 1 + clip_high are clipped."""
 
 
 @register_options

@@ -18,8 +18,11 @@ _DRIFTS = (-0.4, 0.4, -1e6, 1e6)
 ones reach any limit that lets a smaller one pass."""
 
 
-def is_score_based(options: ObjectiveOptions) -> bool:
+def is_score_based(options: ObjectiveOptions, *, corrected: bool = False) -> bool:
     """Whether d loss / d log pi of a token is d loss / d s / T, whatever the old policy thinks.
+
+    corrected: also where a batch has importance weights of its tokens, which objectives on scores
+    ignore and REINFORCE does not.
 
     Compares, on two ragged groups far from the policy that sampled, the weights of the tokens with
     those of one-token responses that have the same scores.
@@ -30,7 +33,11 @@ def is_score_based(options: ObjectiveOptions) -> bool:
         shape = (sum(_LENGTHS),)
         logprobs_T = -2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 0.1
         noise_T = 0.3 * torch.randn(shape, generator=generator, dtype=torch.float64)
-        batch = GroupBatch.of(logprobs_T, logprobs_T - drift - noise_T, _LENGTHS, _SIZES, _CORRECT)
+        old_T = logprobs_T - drift - noise_T
+        correction_T = torch.rand(shape, generator=generator) if corrected else None
+        batch = GroupBatch.of(
+            logprobs_T, old_T, _LENGTHS, _SIZES, _CORRECT, correction_T=correction_T
+        )
         scores_B = batch.rollout_mean(logprobs_T)
         single = score_batch(scores_B, _SIZES, _CORRECT, [float(c) for c in _CORRECT])
         for progress in (Progress(0, 10), Progress(9, 10)):

@@ -1,4 +1,4 @@
-"""Advantages of rollouts within their group, with or without division by a standard deviation.
+"""Advantages of rollouts within their group: a reward minus a baseline, on some scale.
 
 Papers write "std" without saying which. Every implementation that divides by it uses ddof 1 and
 adds its own epsilon (verl 1e-6, TRL 1e-4, OpenRLHF 1e-9); prime-rl does not divide at all. The
@@ -29,6 +29,25 @@ def normalised_advantages(batch: GroupBatch, options: AdvantageOptions) -> Tenso
     return (centered_B / scale_B).to(batch.logprobs_T.dtype)
 
 
+def leave_one_out_advantages(batch: GroupBatch) -> Tensor:
+    """r minus the mean r of the other rollouts = G/(G - 1) (r - mean r), in that precision: [B]."""
+    scale_Q = batch.sizes_Q / (batch.sizes_Q - 1).double()
+    return (_centered(batch) * scale_Q[batch.group_B]).to(batch.logprobs_T.dtype)
+
+
+def mean_normalised_advantages(batch: GroupBatch, epsilon: float) -> tuple[Tensor, Tensor]:
+    """(r - mean r) / (mean r + epsilon) within each group, in that precision: [B].
+
+    0 in a group whose mean reward is not above 0, where the quotient would turn signs around; which
+    groups those are, as bools: [Q].
+    """
+    mean_Q = _means(batch)
+    silent_Q = mean_Q <= 0
+    scale_Q = torch.where(silent_Q, 0.0, 1 / (mean_Q + epsilon))
+    advantages_B = _centered(batch) * scale_Q[batch.group_B]
+    return advantages_B.to(batch.logprobs_T.dtype), silent_Q
+
+
 def advantage_metrics(advantages_B: Tensor) -> dict[str, Part]:
     """Over rollouts: the mean advantage, which is 0 when groups are whole, its mean size, ends."""
     return {
@@ -41,6 +60,8 @@ def advantage_metrics(advantages_B: Tensor) -> dict[str, Part]:
 
 def _centered(batch: GroupBatch) -> Tensor:
     # float64: a std of rewards close to each other would otherwise lose its digits.
-    rewards_B = batch.rewards_B.to(torch.float64)
-    mean_Q = batch.group_sum(rewards_B) / batch.sizes_Q
-    return rewards_B - mean_Q[batch.group_B]
+    return batch.rewards_B.to(torch.float64) - _means(batch)[batch.group_B]
+
+
+def _means(batch: GroupBatch) -> Tensor:
+    return batch.group_sum(batch.rewards_B.to(torch.float64)) / batch.sizes_Q

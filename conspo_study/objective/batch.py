@@ -69,7 +69,8 @@ class GroupBatch:
     correction_T: Tensor | None
     """Constant weight of each token's loss, such as the truncated ratio of trainer to sampler;
     None is 1. Only losses that are sums over tokens can be weighted so: GRPO, DAPO, Dr. GRPO,
-    CISPO and SAPO read it, objectives on sequence ratios or scores ignore it."""
+    CISPO, SAPO, DPPO, RLOO, MaxRL, REINFORCE and DRO. VESPO multiplies its sequence ratio by the
+    product of a rollout's; objectives on other sequence ratios or on scores ignore it."""
 
     @classmethod
     def of(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from conspo_study.config import CISPOOptions
 from conspo_study.objective.advantages import advantage_metrics, normalised_advantages
+from conspo_study.objective.aggregation import token_mean
 from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.output import ObjectiveOutput, mean_of
 from conspo_study.objective.registry import register
@@ -25,7 +26,8 @@ def cispo(batch: GroupBatch, options: CISPOOptions, _: Progress) -> ObjectiveOut
     ratio_T = batch.ratio_T.detach()
     weight_T = ratio_T.clamp(options.ratio_floor, options.ratio_cap)
     loss_T = batch.corrected(-weight_T * advantages_B[batch.rollout_T] * batch.logprobs_T)
-    loss = loss_T.sum() / batch.totals.tokens
     # All tokens count, as in verl and SkyRL; TRL counts those with a positive advantage only.
     metrics = {"cap_hit": mean_of(ratio_T > options.ratio_cap)}
-    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)
+    return ObjectiveOutput(
+        token_mean(batch, loss_T), metrics | advantage_metrics(advantages_B), advantages_B
+    )

@@ -15,10 +15,9 @@ what the objectives of a comparison share.
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from conspo_study.config import DAPOOptions
 from conspo_study.objective.advantages import advantage_metrics, normalised_advantages
+from conspo_study.objective.aggregation import group_token_mean, token_mean
 from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.clipping import clip_metrics, token_surrogate
 from conspo_study.objective.output import ObjectiveOutput
@@ -37,14 +36,3 @@ def dapo(batch: GroupBatch, options: DAPOOptions, _: Progress) -> ObjectiveOutpu
         loss = group_token_mean(batch, loss_T)
     metrics = clip_metrics(batch.ratio_T, advantages_B[batch.rollout_T], low, high)
     return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)
-
-
-def token_mean(batch: GroupBatch, loss_T: Tensor) -> Tensor:
-    """Every token of the step weighs the same: long responses weigh more than short ones."""
-    return loss_T.sum() / batch.totals.tokens
-
-
-def group_token_mean(batch: GroupBatch, loss_T: Tensor) -> Tensor:
-    """Every group weighs the same, and so does every token of a group."""
-    tokens_Q = batch.group_sum(batch.lengths_B)
-    return (batch.group_sum(batch.rollout_sum(loss_T)) / tokens_Q).sum() / batch.totals.groups

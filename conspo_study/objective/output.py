@@ -20,7 +20,8 @@ class ObjectiveOutput:
     """Metrics of this objective alone, for example its margin or its clip fraction, in parts that
     add up over workers to the value of one worker with all groups."""
     advantages_B: Tensor | None = None
-    """Factor of the ratios of each rollout: [B]; None for an objective without advantages."""
+    """Factor of the ratios, or log-likelihoods, of each rollout: [B]; None for an objective without
+    advantages."""
 
 
 def mean_of(values: Tensor) -> Mean:

@@ -14,6 +14,7 @@ import torch
 
 from conspo_study.config import SAPOOptions
 from conspo_study.objective.advantages import advantage_metrics, normalised_advantages
+from conspo_study.objective.aggregation import sequence_mean
 from conspo_study.objective.batch import GroupBatch, Progress
 from conspo_study.objective.output import ObjectiveOutput, mean_of
 from conspo_study.objective.registry import register
@@ -28,6 +29,7 @@ def sapo(batch: GroupBatch, options: SAPOOptions, _: Progress) -> ObjectiveOutpu
     tau_T = torch.full_like(advantages_T, negative).masked_fill(advantages_T > 0, positive)
     gate_T = torch.sigmoid(tau_T * (batch.ratio_T - 1))
     loss_T = batch.corrected(-advantages_T * 4 / tau_T * gate_T)
-    loss = batch.rollout_mean(loss_T).sum() / batch.totals.rollouts
     metrics = {"gate_weight": mean_of((4 * gate_T * (1 - gate_T)).detach())}
-    return ObjectiveOutput(loss, metrics | advantage_metrics(advantages_B), advantages_B)
+    return ObjectiveOutput(
+        sequence_mean(batch, loss_T), metrics | advantage_metrics(advantages_B), advantages_B
+    )

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from needed_settings import needed_overrides
 
 from conspo_study.commands.command_line import main
 from conspo_study.commands.settings_reference import groups
@@ -29,7 +30,8 @@ def ours():
 def test_every_setting_is_in_it_with_a_text():
     paths = {setting.path for group in groups() for setting in group.settings}
     for name in ours():
-        settings = flatten(with_overrides(RunConfig(), {"objective.name": name}))
+        changed = {"objective.name": name, **needed_overrides(name)}
+        settings = flatten(with_overrides(RunConfig(), changed))
         assert paths | {"objective.name"} >= settings.keys()
     assert all(setting.text for group in groups() for setting in group.settings)
 
@@ -66,7 +68,7 @@ def test_a_setting_is_shown_with_what_it_takes(capsys):
 
 def test_what_objectives_have_in_common_is_told_once(capsys):
     text = shown(capsys, "objective.clip_low")
-    assert "of        dapo, dr_grpo, grpo\n" in text and "default   0.0003\n" in text
+    assert "of        dapo, dr_grpo, grpo, maxrl, rloo\n" in text and "default   0.0003\n" in text
 
 
 @pytest.mark.parametrize(

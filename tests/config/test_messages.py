@@ -66,7 +66,7 @@ def test_what_people_type_is_taken_as_the_setting_needs_it(assignment, value):
         ("evaluation.max_tokens=8", "did you mean evaluation.max_new_tokens?"),
         ("rollout.max_completion_length=8", "did you mean rollout.max_new_tokens?"),
         ("objective.temperature=1", "did you mean objective.tau?"),
-        ("objective.beta=1", "did you mean objective.kl_penalty?"),
+        ("objective.beta=1", "unknown setting of the objective conspo; it belongs to dro"),
         ("objective.cap=1", "objective.ratio_cap is a setting of cispo"),
         (
             "objective.clip_high=1",

@@ -186,10 +186,32 @@ def test_an_objective_of_ones_own_that_reads_rewards_has_credits():
     np.testing.assert_allclose(found, [0.1, -0.1, 0, 0], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["grpo", "dapo", "dr_grpo", "gspo", "conspo_clipped_ratio"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("grpo", "dapo", "dr_grpo", "gspo", "conspo_clipped_ratio"),
+        *("dppo", "rloo", "maxrl", "vespo", "luspo"),
+        {"name": "dro", "beta": 0.05},
+    ],
+)
 def test_an_objective_on_ratios_is_refused(name):
-    with pytest.raises(ValueError, match=f"{name} has no credits with these settings"):
+    shown = name["name"] if isinstance(name, dict) else name
+    with pytest.raises(ValueError, match=f"{shown} has no credits with these settings"):
         credits([-1.0, -2.0], [1, 0], [0, 0], name)
+
+
+def test_reinforce_has_credits_which_are_its_advantages():
+    scores, rewards, group = [-1.0, -2.0, -3.0, -4.0], [0.5, 0.1, 0.2, 0.2], [0, 0, 1, 1]
+    options = {"name": "reinforce", "scale": "none"}
+    found = credits(scores, [1, 1, 0, 0], group, options, rewards=rewards)
+    # -Q dL/ds = Q (r - mean r) / B with B = 2: the second group's rewards are alike.
+    np.testing.assert_allclose(found, [0.1, -0.1, 0, 0], rtol=1e-12)
+
+
+def test_importance_weights_of_tokens_make_reinforce_no_objective_on_scores():
+    reinforce, conspo = objective_options("reinforce"), objective_options("conspo")
+    assert is_score_based(reinforce) and not is_score_based(reinforce, corrected=True)
+    assert is_score_based(conspo, corrected=True)
 
 
 @pytest.mark.parametrize("name", ["conspo", "conspo_linear"])

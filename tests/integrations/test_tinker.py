@@ -42,6 +42,14 @@ CASES = [
     ("gmpo", {}),
     ("cispo", {}),
     ("sapo", {}),
+    ("dppo", {}),
+    ("dppo", {"divergence": "kl"}),
+    ("vespo", {}),
+    ("luspo", {}),
+    ("rloo", {}),
+    ("maxrl", {}),
+    ("reinforce", {}),
+    ("dro", {"beta": 0.05}),
 ]
 
 

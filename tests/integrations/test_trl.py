@@ -66,6 +66,13 @@ def test_the_gradient_is_exact_in_shuffled_micro_batches(rows, tmp_path):
         ("gspo", {}, {"loss_type": "grpo"}),
         ("cispo", {}, {"loss_type": "cispo", "epsilon_high": 5.0}),
         ("sapo", {}, {"loss_type": "dr_grpo"}),
+        ("dppo", {"divergence": "kl"}, {"loss_type": "dapo"}),
+        ("vespo", {}, {"loss_type": "vespo"}),
+        ("luspo", {}, {"loss_type": "luspo"}),
+        ("rloo", {}, {"loss_type": "grpo"}),
+        ("maxrl", {}, {"loss_type": "dapo"}),
+        ("reinforce", {}, {"loss_type": "dr_grpo"}),
+        ("dro", {"beta": 0.05}, {"loss_type": "cispo"}),
     ],
 )
 def test_every_objective_has_its_gradient_under_every_loss_of_trl(name, settings, loss, tmp_path):

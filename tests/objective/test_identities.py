@@ -25,11 +25,13 @@ def assert_equal(actual, expected, atol=1e-14):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_on_policy_six_methods_are_two(shape):
+def test_on_policy_ten_methods_are_two(shape):
     batch = random_batch(shape, on_policy=True)
-    for name in ("gspo", "gmpo", "sapo"):
+    for name in ("gspo", "gmpo", "sapo", "reinforce"):
         assert_equal(weights(name, batch), weights("grpo", batch))
-    assert_equal(weights("cispo", batch), weights("dapo", batch))
+    for name, options in (("cispo", {}), ("dppo", {}), ("vespo", {}), ("dro", {"beta": 3.0})):
+        assert_equal(weights(name, batch, **options), weights("dapo", batch))
+    assert_equal(weights("dppo", batch, divergence="kl"), weights("dapo", batch))
 
 
 @pytest.mark.parametrize("shape", ONE_GROUP)
@@ -89,6 +91,55 @@ def test_dapo_is_grpo_when_all_responses_are_equally_long():
         weights("dr_grpo", batch, max_response_length=4),
         weights("grpo", batch, **POPULATION) * math.sqrt(3) / 4,
     )
+
+
+@pytest.mark.parametrize("shape", ONE_GROUP)
+def test_rloo_and_maxrl_differ_by_the_pass_rate(shape):
+    batch = random_batch(shape)
+    size, p = len(batch.lengths_B), float(batch.correct_B.double().mean())
+    maxrl = weights("maxrl", batch, mean_epsilon=0.0)
+    assert_equal(maxrl, weights("rloo", batch) * (size - 1) / (size * p))
+
+
+def test_rloo_is_dr_grpo_times_g_over_g_minus_1_when_all_responses_are_equally_long():
+    batch = random_batch("one positive")
+    assert_equal(weights("rloo", batch), 4 / 3 * weights("dr_grpo", batch, max_response_length=4))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_reinforce_is_grpo_on_policy_wherever_the_old_policy_is(shape):
+    batch = random_batch(shape, drift=0.2)
+    on_policy = replace(batch, old_logprobs_T=batch.logprobs_T.detach())
+    assert_equal(weights("reinforce", batch), weights("grpo", on_policy))
+
+
+@pytest.mark.parametrize("shape", ONE_GROUP)
+def test_reinforce_without_a_scale_is_the_linear_score_difference_times_p_1_minus_p(shape):
+    batch = random_batch(shape)
+    p = float(batch.correct_B.double().mean())
+    linear = weights("conspo_linear", batch)
+    assert_equal(weights("reinforce", batch, scale="none"), p * (1 - p) * linear)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dro_adds_beta_times_the_log_ratio_to_every_token(shape):
+    batch = random_batch(shape, drift=0.1)
+    d_T = batch.log_ratio_T.detach()
+    off, on = (weights("dro", batch, beta=beta) for beta in (1e-12, 1.5))
+    assert_equal(on - off, 1.5 * d_T / len(d_T), atol=1e-11)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dppo_without_limits_is_cispo(shape):
+    batch = random_batch(shape, drift=-0.3)
+    wide = {"delta_low": 1e9, "delta_high": 1e9, "ratio_cap": 1.2}
+    assert_equal(weights("dppo", batch, **wide), weights("cispo", batch, ratio_cap=1.2))
+
+
+def test_luspo_is_gspo_times_the_length_where_it_is_the_same_for_all():
+    batch = random_batch("one positive")
+    same = {"clip_low": 0.1, "clip_high": 0.1}
+    assert_equal(weights("luspo", batch, **same), 4 * weights("gspo", batch, **same))
 
 
 def test_the_two_aggregations_of_dapo_are_one_for_a_single_group():

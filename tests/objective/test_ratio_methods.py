@@ -21,7 +21,9 @@ def pair(log_ratio_correct, log_ratio_wrong):
     return GroupBatch.of((old + moved).requires_grad_(), old, [1, 1], [2], [True, False])
 
 
-@pytest.mark.parametrize("name", ["grpo", "dapo", "dr_grpo", "gmpo", "gspo"])
+@pytest.mark.parametrize(
+    "name", ["grpo", "dapo", "dr_grpo", "gmpo", "gspo", "luspo", "rloo", "maxrl"]
+)
 def test_a_clip_stops_the_push_in_the_direction_of_the_advantage_only(name):
     stopped = pair(2.0, -2.0)
     assert gradient(run(name, stopped).loss, stopped).tolist() == [0, 0]
@@ -46,7 +48,7 @@ def test_sapo_fades_with_the_distance_from_ratio_1():
 
 
 def test_clip_fractions_count_each_side_and_wide_clips_count_nothing():
-    for name in ("grpo", "dapo", "dr_grpo"):
+    for name in ("grpo", "dapo", "dr_grpo", "rloo", "maxrl"):
         metrics = run(name, pair(2.0, 0.0)).metrics
         assert metrics["clip_fraction_high"].value == 0.5
         assert metrics["clip_fraction_low"].value == 0
@@ -58,7 +60,8 @@ def test_clip_fractions_count_each_side_and_wide_clips_count_nothing():
 
 
 def test_metrics_of_sequence_clip_cap_and_gate():
-    assert run("gspo", pair(0.1, 0.0)).metrics["sequence_clip_fraction"].value == 0.5
+    for name in ("gspo", "luspo"):
+        assert run(name, pair(0.1, 0.0)).metrics["sequence_clip_fraction"].value == 0.5
     assert run("cispo", pair(0.0, 2.0)).metrics["cap_hit"].value == 0.5
     assert run("sapo", pair(0.0, 0.0)).metrics["gate_weight"].value == 1
     assert run("sapo", pair(3.0, 0.0)).metrics["gate_weight"].value == pytest.approx(0.5, abs=1e-6)

@@ -124,7 +124,7 @@ def test_an_installed_package_gives_an_objective_its_name(place):
 
 def test_our_own_are_of_no_module_outside():
     names = [name for name, options in OPTIONS.items() if "conspo_study" in options.__module__]
-    assert "conspo" in names and len(names) == 11
+    assert "conspo" in names and len(names) == 18
     assert {module_of_objective(name) for name in names} == {None}
 
 
@@ -182,7 +182,8 @@ def test_the_page_documents_every_objective_with_every_option_and_default():
         text = sections[f"`{name}`"] + sections["Advantages and ratios"]
         for field, info in options.model_fields.items():
             if field not in ObjectiveOptions.model_fields:
-                assert f"| `{field}` | {_shown(info.default)} |" in text, f"{name}.{field}"
+                shown = "required" if info.is_required() else _shown(info.default)
+                assert f"| `{field}` | {shown} |" in text, f"{name}.{field}"
 
 
 def _shown(default):

@@ -40,20 +40,37 @@ SETTINGS = {
     "gspo": [{}, {"clip_low": 0.1, "clip_high": 0.05}],
     "cispo": [{}, {"ratio_cap": 1.2}, {"ratio_cap": 1.1, "ratio_floor": 0.9}],
     "sapo": [{}, {"gate_tau_positive": 3.0, "gate_tau_negative": 0.5}],
+    "dppo": [
+        {},
+        {"divergence": "kl"},
+        {"delta_low": 0.05, "delta_high": 0.02, "ratio_cap": 1.1},
+        {"divergence": "kl", "delta_low": 0.002, "delta_high": 0.01, "std_ddof": 0},
+    ],
+    "rloo": [{}, {"clip_low": 0.1, "clip_high": 0.05}],
+    "maxrl": [{}, {"mean_epsilon": 0.1, "clip_low": 0.1, "clip_high": 0.05}],
+    "reinforce": [{}, {"scale": "none"}, {"std_ddof": 0, "std_epsilon": 0.01}],
+    "dro": [{"beta": 0.05}, {"beta": 2.0}],
+    "vespo": [
+        {},
+        {"k_positive": 0.5, "lambda_positive": 1.0, "k_negative": 0.1, "lambda_negative": 0.2},
+    ],
+    "luspo": [{}, {"clip_low": 0.1, "clip_high": 0.05}],
 }
 CASES = [(name, settings) for name, several in SETTINGS.items() for settings in several]
 IDS = [f"{name}-{number}" for name, several in SETTINGS.items() for number in range(len(several))]
 
 
 def batches() -> list[GroupBatch]:
-    """Every shape, on both sides of DisCO's limit, and one with all that a caller may add."""
+    """Every shape, on both sides of DisCO's limit, one with all that a caller may add, and one of
+    graded rewards whose means have either sign."""
     plain = [random_batch(shape, drift=drift) for shape in SHAPES for drift in (-0.2, 0.2)]
     generator = torch.Generator().manual_seed(1)
     extras = {
         "rewards": torch.rand(8, generator=generator).tolist(),
         "correction_T": 2 * torch.rand(35, generator=generator, dtype=torch.float64),
     }
-    return [*plain, random_batch("ragged", **extras)]
+    below_zero = {"rewards": [-0.5, 0.3, -0.9, 0.1, -0.2, 0.8, -0.1, 0.2]}
+    return [*plain, random_batch("ragged", **extras), random_batch("ragged", **below_zero)]
 
 
 def check(objective: Objective, name: str, settings: dict[str, object]) -> None:

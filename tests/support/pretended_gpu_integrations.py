@@ -5,6 +5,7 @@ Prints what a mistake about devices would have ended.
 
 import pretended_gpu
 import torch
+from needed_settings import needed
 from pretended_gpu import PretendedGpu
 
 from conspo_study.config import OPTIONS, ConSPOOptions
@@ -33,7 +34,7 @@ def advantages(device, name):
     old = (-torch.rand(6, 4, generator=generator)).to(device)
     mask = (torch.arange(4) < torch.tensor([3, 1, 4, 2, 4, 0])[:, None]).to(device)
     rewards = torch.tensor([[1.0], [0.0], [0.0], [1.0], [0.0], [1.0]]).to(device)
-    options = OPTIONS[name]()
+    options = OPTIONS[name](**needed(name))
     found = judged(rewards, torch.ones(1).to(device), None, None, options)
     lengths = mask.sum(1)
     (part,) = parts_of(found, lengths.cpu(), options, generations=3, processes=1)

@@ -162,6 +162,105 @@ def sapo(batch, _, gate_tau_positive=1.0, gate_tau_negative=1.05, **std):
     return total / count
 
 
+def moved_too_far(now, before, advantage, divergence, delta_low, delta_high):
+    p, p_old = min(math.exp(now), 1.0), min(math.exp(before), 1.0)
+    if divergence == "kl":
+        spread = math.log((1 - p_old + 1e-8) / (1 - p + 1e-8))
+        distance = p_old * (before - now) + (1 - p_old) * spread
+    else:
+        distance = abs(math.exp(now) - math.exp(before))
+    usual = {"tv": 0.2, "kl": 0.05}[divergence]
+    if advantage > 0:
+        return now > before and distance > (delta_high or usual)
+    return now < before and distance > (delta_low or usual)
+
+
+def dppo(batch, _, divergence="tv", delta_low=None, delta_high=None, ratio_cap=20.0, **std):
+    pairs, _ = with_advantages(batch, **std)
+    losses = []
+    for response, advantage in pairs:
+        for (now, rho, w), before in zip(response.tokens(), response.old, strict=True):
+            weight = min(float(rho.detach()), ratio_cap)
+            if moved_too_far(
+                float(now.detach()), before, advantage, divergence, delta_low, delta_high
+            ):
+                weight = 0.0
+            losses.append(-w * weight * advantage * now)
+    return mean(losses)
+
+
+def token_mean_of_clipped(pairs, clip_low, clip_high):
+    return mean(
+        w * clipped(rho, a, clip_low, clip_high) for r, a in pairs for _, rho, w in r.tokens()
+    )
+
+
+def rloo(batch, _, clip_low=0.2, clip_high=0.2):
+    pairs = []
+    for group in groups_of(batch):
+        for i, response in enumerate(group):
+            others = [other.reward for j, other in enumerate(group) if j != i]
+            pairs.append((response, response.reward - statistics.fmean(others)))
+    return token_mean_of_clipped(pairs, clip_low, clip_high)
+
+
+def maxrl(batch, _, mean_epsilon=1e-6, clip_low=0.2, clip_high=0.2):
+    pairs = []
+    for group in groups_of(batch):
+        baseline = statistics.fmean(response.reward for response in group)
+        for response in group:
+            ahead = (response.reward - baseline) / (baseline + mean_epsilon)
+            pairs.append((response, ahead if baseline > 0 else 0.0))
+    return token_mean_of_clipped(pairs, clip_low, clip_high)
+
+
+def reinforce(batch, _, scale="std", **std):
+    pairs, _ = with_advantages(batch, divide=scale == "std", **std)
+    return -mean(a * mean(w * now for now, _, w in r.tokens()) for r, a in pairs)
+
+
+def dro(batch, _, beta, **std):
+    pairs, _ = with_advantages(batch, **std)
+    losses = []
+    for response, advantage in pairs:
+        for (now, _, w), before in zip(response.tokens(), response.old, strict=True):
+            losses.append(-w * (advantage * now - beta / 2 * (now - before) ** 2))
+    return mean(losses)
+
+
+def vespo(
+    batch,
+    _,
+    k_positive=2.0,
+    lambda_positive=3.0,
+    k_negative=3.0,
+    lambda_negative=2.0,
+    **std,
+):
+    pairs, _ = with_advantages(batch, **std)
+    losses = []
+    for response, advantage in pairs:
+        w = 1.0
+        for _, rho, correction in response.tokens():
+            w *= float(rho.detach()) * correction
+        k, rate = (k_positive, lambda_positive)
+        if advantage < 0:
+            k, rate = (k_negative, lambda_negative)
+        phi = math.exp(rate) * w**k * math.exp(-rate * w)
+        losses += [-phi * advantage * now for now in response.new]
+    return mean(losses)
+
+
+def luspo(batch, _, clip_low=2e-3, clip_high=2.5e-3, **std):
+    pairs, count = with_advantages(batch, **std)
+    total = 0
+    for response, advantage in pairs:
+        sequence = sum(response.new) - sum(response.old)
+        ratio = torch.exp(sequence / len(response.new))
+        total = total + len(response.new) * clipped(ratio, advantage, clip_low, clip_high)
+    return total / count
+
+
 def disco(
     batch,
     _,

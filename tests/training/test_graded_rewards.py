@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from needed_settings import needed
 from objective_batches import SHAPES
 from thread_world import run_threads
 from tiny_models import random_model
@@ -90,7 +91,7 @@ def batch(correct, rewards):
 @pytest.mark.parametrize("name", OURS)
 def test_a_group_without_both_verdicts_is_trained_on_or_refused_never_nonsense(name):
     mixed = batch([True] * 5 + [True, False, False], [1, 0.9, 0.8, 0.7, 0.6, 1, 0, 0.5])
-    options = OPTIONS[name]()
+    options = OPTIONS[name](**needed(name))
     objective = objective_of(OPTIONS[name])
     if name not in ON_REWARDS:
         with pytest.raises(ValueError, match="group 0 has no correct or no wrong rollout"):

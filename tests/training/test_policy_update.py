@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from needed_settings import needed
 from thread_world import run_threads
 from tiny_models import random_model
 from tolerances import rounding, terms_of, typical
@@ -264,6 +265,7 @@ def test_every_metric_is_documented_and_every_documented_metric_is_logged():
     logged |= rollout_metrics(responses, [Judgement(Verdict.WRONG)]).keys()
     for name, options in OPTIONS.items():
         limits = {"objective__clip_score": 0.1} if issubclass(options, TrustRegionOptions) else {}
+        limits |= {f"objective__{field}": value for field, value in needed(name).items()}
         done = update(objective__name=name, reward__overlong_cache=3, **limits)[0]
         row = done | {"entropy": 1.0}
         logged |= row.keys() | derived_metrics(row, sampled=8).keys()

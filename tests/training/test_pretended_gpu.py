@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch.utils.backend_registration
+from needed_settings import needed_overrides
 from training_runs import LARGEST_MISMATCH
 
 from conspo_study.config.objectives import OPTIONS
@@ -43,7 +44,14 @@ FIRST = {
     },
 }
 OBJECTIVES = {
-    name: {"settings": {"objective.name": name, "update.mini_batches": 2, "train.steps": 1}}
+    name: {
+        "settings": {
+            "objective.name": name,
+            "update.mini_batches": 2,
+            "train.steps": 1,
+            **needed_overrides(name),
+        }
+    }
     for name in OPTIONS
 }
 OBJECTIVES["dapo"]["settings"]["reward.overlong_cache"] = 8

@@ -110,7 +110,7 @@ class _ObjectiveTrainer:
         self._parts: list[Part] = []
         self._waiting: dict[str, Any] | None = None
         super().__init__(*args, **kwargs)
-        self._on_scores = is_score_based(self.objective_options)
+        self._on_scores = is_score_based(self.objective_options, corrected=True)
         self._exact = self.force_exact or not updates_are_aligned(self.args)
         fused = bool(getattr(self, "use_liger_kernel", False))
         check_settings(self.args, self.objective_options, self._exact, self._on_scores, fused)
