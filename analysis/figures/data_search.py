@@ -41,9 +41,9 @@ def search_frame(study: StudyResults) -> tuple[pd.DataFrame, list[str]]:
 
 
 def most_alike(study: StudyResults, frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The trials of the largest group that shares all settings but those of the objective, and these
-    settings as text: where a study has a few such groups, as at two learning rates, one figure must
-    not mix them. All trials, and no text, where a search varies other settings from trial to trial.
+    """The trials of the largest group that shares all settings but the objective's, and these as
+    text: where a study has a few such groups, as at two learning rates, one figure must not mix
+    them. All trials, and no text, where a search varies other settings from trial to trial.
     """
     others = {row.id: other_settings(study, row) for row in study.table.rows}
     group = frame["trial"].map(others)

@@ -65,6 +65,8 @@ class StudyReport:
     key: str
     """The study's name in the manifest, and of its folder where a report has several."""
     study: StudyResults
+    verdict: str
+    """What the study shows, in one sentence."""
     alarms: tuple[str, ...]
     """Sentences that come first: that no trial finished, or how many failed and why."""
     summary: tuple[str, ...]

@@ -53,6 +53,10 @@ def print_reports(folders: Sequence[Path], out: Path) -> bool:
     files = [path for study in report.studies for path in study.paths] + list(report.paths)
     for line in [*report.notes, *map(_wrote, _by_folder(files))]:
         console.print(line, soft_wrap=unwrapped)
+    several = len(report.studies) > 1
+    for study in report.studies:
+        name = f"{visible(study.study.name, 60)}: " if several else ""
+        console.print(visible(f"{name}{study.verdict}", 1000), style="bold", soft_wrap=unwrapped)
     errors = [line for study in report.studies for line in study.failed]
     for line in errors:
         print(f"error: {line}", file=sys.stderr)

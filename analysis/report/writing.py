@@ -13,6 +13,7 @@ from analysis.findings.measured import Trial, labelled
 from analysis.findings.missing_values import missing_value_notes
 from analysis.findings.regimes import is_mapped
 from analysis.findings.summary import summary_lines
+from analysis.findings.verdict import verdict_sentence
 from analysis.load.study import StudyResults, StudyUnreadable, load_studies
 from analysis.load.text import visible
 from analysis.report.contents import Reference, Report, ReportTable, StudyReport
@@ -131,6 +132,7 @@ def _study_report(
     return StudyReport(
         key,
         study,
+        verdict=verdict_sentence(study),
         alarms=tuple(alarms),
         summary=tuple(summary),
         notes=tuple(notes),
