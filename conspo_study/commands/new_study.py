@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from conspo_study.commands import exits
+from conspo_study.commands.options import Flag
 from conspo_study.commands.study_files import packaged_studies
 from conspo_study.commands.typed_paths import typed_path
 from conspo_study.commands.verb import Verb
@@ -66,6 +67,8 @@ class Init(Verb):
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """Name of the study, and of the file without its .py; a folder may stand before it."""
+    config: Flag = False
+    """Also write NAME.toml, all settings of a run, for --config."""
 
     def run(self, console: Console) -> int:
         path = typed_path(self.name)
@@ -82,8 +85,19 @@ class Init(Verb):
             raise StudyError(
                 f"{path.name} would be imported in place of the module {name}: choose another name"
             )
+        settings = path.with_suffix(".toml")
+        if self.config:
+            from conspo_study.commands.settings_file import settings_file
+            from conspo_study.definition.presets import EMBEDDED
+
+            if path.exists():
+                raise StudyError(f"{path} is there already: choose another name, or remove it")
+            _write_new(settings, settings_file(EMBEDDED))
+            console.line(f"wrote {settings}")
         _write_new(path, TEMPLATE.format(name=name, file=path.name))
-        console.line(f"wrote {path}; next: conspo run {shlex.quote(str(path))} --preset quick")
+        more = f" --config {shlex.quote(str(settings))}" if self.config else ""
+        run = f"conspo run {shlex.quote(str(path))} --preset quick{more}"
+        console.line(f"wrote {path}; next: {run}")
         return exits.OK
 
 

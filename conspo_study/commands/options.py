@@ -73,6 +73,8 @@ class StudyChoice:
     """Starting configuration: embedded, quick, smollm2, lab/... (one GPU) or paper/... (eight)."""
     set: Assignments = ()
     """Change settings; `conspo settings` lists them. May be repeated."""
+    config: OptionalPath = None
+    """File of settings, .toml, .yaml or .json; --set goes before it."""
     data_dir: OptionalPath = None
     """Folder with files of named problem sets; other sets are fetched from the hub."""
     trials: Count = None

@@ -24,6 +24,7 @@ from conspo_study.commands.plan_text import print_plan
 from conspo_study.commands.study_files import handed_over
 from conspo_study.config import ConfigError, RunConfig, parse_assignments, with_overrides
 from conspo_study.config.fields import NAME, fields_named
+from conspo_study.config.setting_files import read_settings
 from conspo_study.config.synonyms import nearest
 from conspo_study.definition import definition_problems
 from conspo_study.definition.function import unknown_names
@@ -117,7 +118,7 @@ def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str,
         raise StudyError(
             f"unknown preset {options.preset!r}{hint}; known: {', '.join(sorted(PRESETS))}"
         )
-    overrides = parse_assignments(joined(options.set))
+    overrides = _overrides(options)
     if options.data_dir is not None:
         overrides = {"data.folder": str(options.data_dir), **overrides}
     preset = preset_for(options.preset, gpu_gib(options.gpu_memory))
@@ -134,6 +135,12 @@ def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str,
     return study
 
 
+def _overrides(options: StudyChoice) -> dict[str, Any]:
+    """The settings of `--config` and `--set`. Raises ConfigError."""
+    given = parse_assignments(joined(options.set))
+    return given if options.config is None else {**read_settings(options.config), **given}
+
+
 def _takes_base(build: BuildStudy) -> bool:
     return bool(inspect.signature(build).parameters)
 
@@ -144,7 +151,7 @@ def _without_preset(build: Callable[[], Study], options: StudyChoice) -> Study:
     for name, default in (("preset", StudyChoice.preset), ("data_dir", None)):
         if getattr(options, name) != default:
             raise StudyError(f"--{name.replace('_', '-')}: this study is declared without a preset")
-    overrides = parse_assignments(joined(options.set))
+    overrides = _overrides(options)
     try:
         declared = build()
     except ValidationError as error:
@@ -168,8 +175,8 @@ def _without_preset(build: Callable[[], Study], options: StudyChoice) -> Study:
 
 def _fixed(path: str) -> str:
     return (
-        f"{path}: this study searches it; --set cannot fix it. Take it out of the space in "
-        "a copy of the study's file, or choose another study"
+        f"{path}: this study searches it; --set and --config cannot fix it. Take it out of the "
+        "space in a copy of the study's file, or choose another study"
     )
 
 

@@ -1,6 +1,7 @@
 """`conspo init`: a study file that runs as it is."""
 
 import ast
+import re
 import shlex
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 
 from conspo_study.commands.command_line import main
 from conspo_study.commands.new_study import _valid
+from conspo_study.config import RunConfig, with_overrides
+from conspo_study.config.setting_files import read_settings
+from conspo_study.definition.presets import EMBEDDED
 
 
 @pytest.fixture
@@ -35,6 +39,26 @@ def test_the_file_is_short_and_imports_one_line(place):
     assert len(text.splitlines()) < 35
     imports = [n for n in ast.parse(text).body if isinstance(n, ast.Import | ast.ImportFrom)]
     assert [node.module for node in imports] == ["conspo_study"]
+
+
+def test_a_file_of_all_settings_changes_nothing_until_a_comment_is_taken_away(place, capsys):
+    assert main(["init", "my_study", "--config"]) == 0
+    assert "--preset quick --config my_study.toml" in capsys.readouterr().out
+    path = place / "my_study.toml"
+    assert read_settings(path) == {}
+    text = path.read_text("utf-8")
+    for stage in RunConfig.model_fields:
+        assert f"\n[{stage}]\n" in text
+    taken = re.sub(r"^# (\w+ = .+)$", r"\1", text, flags=re.MULTILINE)
+    assert taken != text
+    path.write_text(taken, "utf-8")
+    assert with_overrides(EMBEDDED, read_settings(path)) == EMBEDDED, "its values are the preset's"
+
+
+def test_a_name_that_is_taken_leaves_no_file_of_settings(place, capsys):
+    (place / "mine.py").write_text("precious")
+    assert main(["init", "mine", "--config"]) == 2
+    assert [path.name for path in place.iterdir()] == ["mine.py"]
 
 
 def test_nothing_is_overwritten(place, capsys):

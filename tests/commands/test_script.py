@@ -91,6 +91,26 @@ def test_training_problems_that_are_also_evaluated_are_refused(run, tmp_path):
     assert "also in the training file (a = a)" in result.stderr
 
 
+def test_a_file_of_settings_is_as_good_as_set_which_goes_before_it(run, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[rollout]\ngroup_size = 8\n[objective]\ntaw = 1\n", "utf-8")
+    wrong = run("--dry-run", "--config", path)
+    assert wrong.returncode == 2 and "objective.taw: unknown setting" in wrong.stderr
+    path.write_text("[rollout]\ngroup_size = 8\n[train]\nsteps = 30\n", "utf-8")
+    result = run("--dry-run", "--config", path, "--set", "train.steps=10")
+    assert result.returncode == 0, result.stderr
+    assert "rollout.group_size = 8" in result.stdout and "train.steps = 10" in result.stdout
+
+
+def test_settings_for_the_embedded_preset_are_not_those_of_others(run):
+    embedded, quick = run("--dry-run"), run("--dry-run", "--preset", "quick")
+    assert "update.epochs_per_batch = 4" in embedded.stdout
+    assert "update.epochs_per_batch" not in quick.stdout
+    mine = run("--dry-run", "--set", "update.epochs_per_batch=2", "update.learning_rate=5e-4")
+    assert "update.epochs_per_batch = 2" in mine.stdout, "--set goes before them"
+    assert "update.learning_rate = 0.0005" in mine.stdout
+
+
 def test_a_dry_run_shows_settings_and_arithmetic_and_starts_nothing(run, tmp_path):
     more = ("--set", "rollout.group_size=8", "--trials", "14", "--all")
     result = run("--results", tmp_path, "--dry-run", *more)

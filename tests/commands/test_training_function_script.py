@@ -50,7 +50,7 @@ def test_the_plan_says_what_is_known_and_what_is_not(run, tmp_path):
     ("arguments", "message"),
     [
         (("--set", "bach=8"), "bach is neither in params nor in the space (did you mean batch?)"),
-        (("--set", "lr=8"), "lr: this study searches it; --set cannot fix it"),
+        (("--set", "lr=8"), "lr: this study searches it; --set and --config cannot fix it"),
         (("--set", "objective.tau=1"), "objective.tau is neither in params nor in the space"),
         (("--preset", "quick"), "--preset: this study is declared without a preset"),
         (("--dry-run", "--probe", "3"), "--probe measures steps of the built-in training"),

@@ -1,0 +1,86 @@
+"""Settings from a file in TOML, YAML or JSON: the same as `--set`, one file instead of many flags.
+
+    [objective]                      objective:                    {"objective.tau": 0.5}
+    tau = 0.5                          tau: 0.5
+
+Settings stand in a table for their stage, or under their dotted name. Parameters of a training
+function stand alone.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from conspo_study.config.build import ConfigError, parse_assignments
+from conspo_study.config.fields import NAME
+
+MOST = 1 << 20
+"""Bytes of the largest file of settings."""
+ENDINGS = (".toml", ".yaml", ".yml", ".json")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings in a file, by dotted name, as `with_overrides` takes them.
+
+    Numbers that YAML takes for text, such as 1e-4, are read as `--set` reads them. Raises
+    ConfigError for a file that cannot be read, is none of these formats, or holds no settings.
+    """
+    found = dict(_flat(_content(path), path))
+    name = found.get(NAME)
+    return {
+        setting: _typed(setting, value, name) if isinstance(value, str) else value
+        for setting, value in found.items()
+    }
+
+
+def _typed(setting: str, value: str, objective: Any) -> Any:
+    named = [f"{NAME}={objective}"] if isinstance(objective, str) and setting != NAME else []
+    return parse_assignments([*named, f"{setting}={value}"])[setting]
+
+
+def _flat(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if not isinstance(key, str):
+            raise ConfigError([f"{path}: {key!r} is no name of a setting"])
+        if isinstance(value, Mapping) and "." not in key:
+            yield from ((f"{key}.{name}", one) for name, one in value.items())
+        else:
+            yield key, value
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    if path.suffix.lower() not in ENDINGS:
+        raise ConfigError([f"{path}: a file of settings ends in {', '.join(ENDINGS)}"])
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST + 1)
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read: {error.strerror}"]) from None
+    if len(raw) > MOST:
+        raise ConfigError([f"{path} is larger than a file of settings can be"])
+    try:
+        text = raw.decode("utf-8-sig")
+        content = _parsed(text, path.suffix.lower())
+    except ValueError as error:
+        raise ConfigError([f"{path}: {' '.join(str(error).split())}"]) from None
+    if not isinstance(content, Mapping):
+        raise ConfigError([f"{path} holds no settings: a table for each stage is expected"])
+    return content
+
+
+def _parsed(text: str, ending: str) -> Any:
+    """Raises ValueError for another format."""
+    if ending == ".toml":
+        return tomllib.loads(text)
+    if ending == ".json":
+        return json.loads(text)
+    import yaml  # Ray and transformers bring it
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
