@@ -36,14 +36,13 @@ def write_digest(folder: Path, out: Path) -> str:
     final values, comparisons and maps come out of it as out of the study; there are no responses,
     curves and checkpoints in it.
 
-    Raises StudyUnreadable for a study that cannot be read or has not ended, StudyError where `out`
-    holds something, OSError where it cannot be written.
+    A study that has not ended gives what it has so far, and stays one that has not ended. Raises
+    StudyUnreadable for a study that cannot be read, StudyError where `out` holds something, OSError
+    where it cannot be written.
     """
     study = load_study(folder)
     if study.digest is not None:
         raise StudyUnreadable(f"{folder} is a digest already: copy it")
-    if not study.table.finished:
-        raise StudyUnreadable(f"{folder} has not ended, and a digest is of a whole study")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StudyError(f"{out} exists and is not empty: choose another folder")
     out.mkdir(parents=True, exist_ok=True)
@@ -56,9 +55,11 @@ def write_digest(folder: Path, out: Path) -> str:
     scores = [(row, final_scores(study, row)) for row in study.table.all_rows]
     write_atomic(out / SCORES, _encoded(scores))
     size = sum(path.stat().st_size for path in out.iterdir())
+    open_rows = sum(not row.state.ended for row in study.table.all_rows)
+    unfinished = "" if study.table.finished else f"; the study has not ended, {open_rows} are open"
     lacking = [row.id for row, found in scores if row.state.has_result and found is None]
     less = f"; no scores by problem of {', '.join(lacking)}" if lacking else ""
-    return f"{len(study.table.all_rows)} trials in {size_text(size)}{less}"
+    return f"{len(study.table.all_rows)} trials in {size_text(size)}{unfinished}{less}"
 
 
 def _lines(study: StudyResults) -> Iterator[bytes]:

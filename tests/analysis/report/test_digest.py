@@ -127,7 +127,19 @@ def test_scores_that_are_not_those_of_the_log_are_not_used(digest, tmp_path):
     assert final_scores(study, study.table.confirmations[0]) is None
 
 
-@pytest.mark.parametrize("what", ["again", "filled", "both", "running"])
+def test_a_study_that_has_not_ended_gives_what_it_has(folder, tmp_path, capsys):
+    lines = (folder / "log.jsonl").read_bytes().splitlines(keepends=True)
+    running = shutil.copytree(folder, tmp_path / "running")
+    (running / "log.jsonl").write_bytes(b"".join(lines[:-2]))
+    assert main(["export", str(running), "--digest", str(tmp_path / "out")]) == 0
+    assert "has not ended, 1 are open" in capsys.readouterr().out
+    kept = load_study(tmp_path / "out")
+    assert not kept.table.finished
+    measured = [bool(cell.values) for cell in regime_map([kept]).cells]
+    assert measured.count(False) == 1
+
+
+@pytest.mark.parametrize("what", ["again", "filled", "both"])
 def test_what_cannot_be_digested_is_refused_before_anything_is_written(
     folder, digest, tmp_path, capsys, what
 ):
@@ -140,17 +152,12 @@ def test_what_cannot_be_digested_is_refused_before_anything_is_written(
         (out / "mine.txt").write_text("mine", "utf-8")
     if what == "both":
         words += ["--sqlite", str(tmp_path / "a.sqlite3")]
-    if what == "running":
-        lines = (folder / "log.jsonl").read_bytes().splitlines(keepends=True)
-        words[0] = str(shutil.copytree(folder, tmp_path / "running"))
-        (tmp_path / "running" / "log.jsonl").write_bytes(b"".join(lines[:-1]))
     assert main(["export", *words]) == 2
     said = capsys.readouterr().err
     expected = {
         "again": "digest already",
         "filled": "not empty",
         "both": "name one",
-        "running": "has not ended",
     }
     assert expected[what] in said
     assert not out.exists() or [path.name for path in out.iterdir()] == ["mine.txt"]
