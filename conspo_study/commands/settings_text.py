@@ -13,7 +13,7 @@ _DEFAULT = 12
 _HEAD = """# Settings
 
 Every setting of a run, as `--set` takes it: `conspo run margin_sweep --set rollout.group_size=8`.
-`--config mine.toml` (or .yaml, .json) takes them from a file, and `conspo init mine --config` writes
+`--config mine.toml` (or .yaml, .json) takes them from a file; `conspo init mine --config` writes
 one.
 In a terminal, `conspo settings` lists them, `conspo settings rollout` those of a stage, and
 `conspo settings rollout.engine` shows one. Defaults are those without a preset; `conspo plan` shows
