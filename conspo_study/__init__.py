@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from conspo_study.definition import Comparisons as Comparisons
     from conspo_study.definition import Confirmation as Confirmation
     from conspo_study.definition import EarlyStopping as EarlyStopping
+    from conspo_study.definition import Halving as Halving
     from conspo_study.definition import Range as Range
     from conspo_study.definition import Sampler as Sampler
     from conspo_study.definition import Value as Value
@@ -45,6 +46,7 @@ __all__ = [
     "ConSPOOptions",
     "Confirmation",
     "EarlyStopping",
+    "Halving",
     "Range",
     "RunConfig",
     "Sampler",
@@ -65,6 +67,7 @@ _HOMES = {
     "Confirmation": "conspo_study.definition",
     "EQUAL_CONDITIONS": "conspo_study.definition.presets",
     "EarlyStopping": "conspo_study.definition",
+    "Halving": "conspo_study.definition",
     "METHODS": "conspo_study.definition.presets",
     "PRESETS": "conspo_study.definition.presets",
     "Range": "conspo_study.definition",

@@ -25,6 +25,7 @@ ORDER = (
     TrialState.FINISHED,
     TrialState.COLLAPSED,
     TrialState.RUNNING,
+    TrialState.PAUSED,
     TrialState.PRUNED,
     TrialState.FAILED,
     TrialState.WAITING,

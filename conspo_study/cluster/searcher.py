@@ -61,8 +61,9 @@ class _Running:
 
     @property
     def at_an_end(self) -> bool:
-        """Whether it has reported its last step, or one where a bar may stop it."""
-        return self.step in self.suggestion.bars or self.step == self.suggestion.config.train.steps
+        """Whether it has reported its last step, a rung, or one where a bar may stop it."""
+        ends = (self.suggestion.config.train.steps, self.suggestion.until)
+        return self.step in self.suggestion.bars or self.step in ends
 
 
 class LoggedSearcher(Searcher):  # type: ignore[misc]
@@ -124,6 +125,7 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             confirms=bool(suggestion.of),
             also=tuple(aim.metric for aim in self.definition.also),
             races=bool(self.definition.looks),
+            until=suggestion.until,
             settings=settings_of(self.search.log.table.row(suggestion.trial)),
         )
         make_folders(spec.folder, names.INNER)
@@ -235,7 +237,9 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             for aim in self.definition.also
         }
         whole = running.step == suggestion.config.train.steps
-        kind = EventKind.FINISHED if whole else EventKind.PRUNED
+        paused = running.step == suggestion.until
+        kind = EventKind.PAUSED if paused else EventKind.PRUNED
+        kind = EventKind.FINISHED if whole else kind
         if whole and len(running.collapsed) == len(suggestion.seeds):
             kind = EventKind.COLLAPSED
         ended = {"value": value, "values": values, **({"also": also} if also else {})}

@@ -87,6 +87,7 @@ def _train_built_in(spec: TrialSpec, config: RunConfig, bars: Bars) -> None:
         policy_folder=prepare_policies(config.policy, spec.seeds),
         checkpoints=spec.run_folder,
         bars=bars,
+        until=spec.until,
         world=World(
             context.get_world_rank(),
             context.get_world_size(),

@@ -42,6 +42,8 @@ class TrialSpec:
     """The study's further objectives, which the last report must hold as it does the metric."""
     races: bool = False
     """Whether a trial of the study may be stopped early."""
+    until: int | None = None
+    """Step of the rung at which it pauses; None: it runs to its last step."""
 
     @property
     def folder(self) -> Path:

@@ -78,7 +78,7 @@ def _parsed(text: str, ending: str) -> Any:
         return tomllib.loads(text)
     if ending == ".json":
         return json.loads(text)
-    import yaml  # Ray and transformers bring it
+    import yaml  # type: ignore[import-untyped]  # Ray and transformers bring it
 
     try:
         return yaml.safe_load(text)

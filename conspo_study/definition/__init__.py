@@ -5,6 +5,7 @@ Floor: above `config` and `data`. `presets` and `paper_runs` hold configurations
 
 from conspo_study.definition.batches import Batch, confirmation_batch, search_batch
 from conspo_study.definition.comparisons import Comparisons
+from conspo_study.definition.halving import Halving
 from conspo_study.definition.parts import Aim, Anchor, Confirmation, EarlyStopping, Sampler
 from conspo_study.definition.space import Choice, Dimension, Range, Space, Value, When
 from conspo_study.definition.study import StudyDefinition, definition_problems
@@ -18,6 +19,7 @@ __all__ = [
     "Confirmation",
     "Dimension",
     "EarlyStopping",
+    "Halving",
     "Range",
     "Sampler",
     "Space",

@@ -39,6 +39,7 @@ from conspo_study.definition.function import (
     unknown_names,
     with_drawn_seeds,
 )
+from conspo_study.definition.halving import Halving, halving_problems
 from conspo_study.definition.parts import Aim, Anchor, Confirmation, EarlyStopping, Sampler
 from conspo_study.definition.space import Choice, Dimension, Range, Value, When
 from conspo_study.definition.space.problems import space_problems, value_problem
@@ -97,8 +98,9 @@ class StudyDefinition(Stage):
     """Trial n depends on the results of the trials up to n - 1 - lag and on nothing later, so that
     a study does not depend on how many trials run at a time. At most lag + 1 searched trials run at
     once if the sampler or early stopping uses results."""
-    early_stopping: EarlyStopping | None = EarlyStopping()
-    """Rule that stops trials that fall behind; None runs all to their end."""
+    early_stopping: EarlyStopping | Halving | None = EarlyStopping()
+    """Rule that stops trials that fall behind: racing, or successive halving; None runs all to
+    their end."""
     confirm: Confirmation | None = None
     """Confirmation of the result after the search; None leaves it unconfirmed."""
     compare: Comparisons | None = None
@@ -159,6 +161,7 @@ class StudyDefinition(Stage):
             *self._objective_problems(),
             *self._confirmation_problems(),
             *self._comparison_problems(),
+            *halving_problems(self.halving, self.base, self.trials - len(self.anchors)),
         ]
         if problems:
             raise Problems(problems)
@@ -172,7 +175,7 @@ class StudyDefinition(Stage):
     @property
     def waits_for_results(self) -> bool:
         """True if decisions about a searched trial depend on results of earlier ones."""
-        return self.sampler.learns or bool(self.looks)
+        return self.sampler.learns or bool(self.looks) or self.halving is not None
 
     @property
     def built_in(self) -> RunConfig:
@@ -186,11 +189,22 @@ class StudyDefinition(Stage):
         return self.base if isinstance(self.base, FunctionConfig) else None
 
     @property
+    def halving(self) -> Halving | None:
+        """The rule of successive halving; None for another rule, and without one."""
+        return self.early_stopping if isinstance(self.early_stopping, Halving) else None
+
+    @property
+    def searched_at_once(self) -> int:
+        """The most searched trials that run at a time, whatever room there is."""
+        others = self.lag + 1 if self.waits_for_results else self.trials
+        return self.halving.bracket if self.halving is not None else others
+
+    @property
     def looks(self) -> Sequence[int]:
-        """Steps at which a trial may be stopped early; none with a single seed. Those of them at
+        """Steps at which racing may stop a trial early; none with a single seed. Those of them at
         which a training function measures are known once it has."""
         rule, steps = self.early_stopping, self.base.train.steps
-        if rule is None or len(self.seeds) < 2:
+        if not isinstance(rule, EarlyStopping) or len(self.seeds) < 2:
             return ()
         first = rule.min_fraction * steps - 1e-9  # 0.1 x 30 is a little more than 3
         if isinstance(self.base, FunctionConfig):
@@ -332,7 +346,18 @@ class StudyDefinition(Stage):
 
 def definition_problems(error: ValidationError) -> list[str]:
     """Problems of a definition, or of a part of one, in lines for people."""
-    parts = (Anchor, Sampler, EarlyStopping, Aim, Confirmation, Comparisons, Choice, Range, When)
+    parts = (
+        Anchor,
+        Sampler,
+        EarlyStopping,
+        Halving,
+        Aim,
+        Confirmation,
+        Comparisons,
+        Choice,
+        Range,
+        When,
+    )
     part = {kind.__name__: kind for kind in parts}.get(error.title)
     lines = [line for _, line in described(error, part or StudyDefinition, {})]
     return [f"{part.__name__}: {line}" for line in lines] if part else lines

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from conspo_study.config import EvaluationConfig, config_hash, with_overrides
 from conspo_study.config.fields import NAME
-from conspo_study.definition import StudyDefinition
+from conspo_study.definition import EarlyStopping, StudyDefinition
 from conspo_study.definition.batches import Batch
 from conspo_study.definition.space.census import census
 from conspo_study.forecast.costs import warm_start_seconds
-from conspo_study.text import duration
+from conspo_study.text import counted, duration
 
 UNLIKE_NOISE = (
     NAME,
@@ -28,7 +28,7 @@ def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
             f"CODE FROM {study.built_in.policy.model} IS RUN with all your rights: "
             "policy.trust_remote_code is on"
         )
-    if study.early_stopping is not None and not study.looks:
+    if isinstance(study.early_stopping, EarlyStopping) and not study.looks:
         why = (
             "one seed gives no paired evidence"
             if len(study.seeds) == 1
@@ -43,6 +43,13 @@ def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
             f"and then cached: about {duration(seconds)} if none is"
         )
     yield from racing_notes(study)
+    if study.halving is not None and (searched := study.trials - len(study.anchors)):
+        share = study.halving.trained_share(study.base.train.steps)
+        rungs = ", ".join(map(str, study.halving.rungs))
+        yield (
+            f"successive halving at step {rungs}: {share:.0%} of the steps of "
+            f"{counted(searched, 'searched trial')} are trained"
+        )
     yield from space_notes(study)
     yield from _comparison_notes(study)
     if again is None:

@@ -326,7 +326,7 @@ def _function_plan(
 
 def _at_once(study: StudyDefinition, slots: int, again: Batch | None) -> int:
     # Baselines wait for nothing; their confirmations overlap with the last searched trials.
-    wanted = max(len(study.anchors), min(study.trials, _searched_at_once(study)))
+    wanted = max(len(study.anchors), min(study.trials, study.searched_at_once))
     return min(slots, wanted + (again.trials if again else 0))
 
 
@@ -353,19 +353,16 @@ def _concurrency(study: StudyDefinition, placement: Placement) -> str:
     need = f"each {workers} x {counted(run.cpus_per_worker, 'CPU core')}" + (
         f" and {counted(gpus, 'GPU')}" if gpus else ""
     )
-    at_once = min(study.trials, _searched_at_once(study))
+    at_once = min(study.trials, study.searched_at_once)
     if at_once < min(room, study.trials):
+        limit = "its bracket" if study.halving else f"lag {study.lag} + 1"
         return (
-            f"{counted(at_once, 'searched trial')} at a time, limited by lag {study.lag} + 1; "
+            f"{counted(at_once, 'searched trial')} at a time, limited by {limit}; "
             f"there is room for {room}, {need}"
         )
     if study.trials <= room:
         return f"all {counted(study.trials, 'trial')} at a time, {need}"
     return f"{counted(room, 'trial')} at a time, {need}, limited by {placement.limit}"
-
-
-def _searched_at_once(study: StudyDefinition) -> int:
-    return study.lag + 1 if study.waits_for_results else study.trials
 
 
 def _varies(spread: PairedSpread | None) -> str:

@@ -18,6 +18,8 @@ class EventKind(StrEnum):
     """At its last step; `collapsed` names the seeds, not all of them, that collapsed before."""
     COLLAPSED = "collapsed"
     """At its last step, which no seed was trained to: all of them had collapsed."""
+    PAUSED = "paused"
+    """At a rung of successive halving: it goes on from its checkpoint if it is among the best."""
     PRUNED = "pruned"
     FAILED = "failed"
     INCIDENT = "incident"
@@ -39,6 +41,8 @@ class TrialState(StrEnum):
 
     WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
+    """At a rung of successive halving; it runs again, or is pruned there."""
     FINISHED = "finished"
     COLLAPSED = "collapsed"
     """All of its seeds collapsed; it has values as a finished one has."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _STATES = {
     TrialState.WAITING: "WAITING",
     TrialState.RUNNING: "RUNNING",
+    TrialState.PAUSED: "RUNNING",
     TrialState.FINISHED: "COMPLETE",
     TrialState.COLLAPSED: "COMPLETE",
     TrialState.PRUNED: "PRUNED",

@@ -81,6 +81,11 @@ class TrialRow:
     incidents: Mapping[str, int] = field(default_factory=dict)
     """How often each type of failure was absorbed."""
     wall_s: float | None = None
+    """Seconds from its start to its end, without those in which it was paused."""
+    pauses: tuple[int, ...] = ()
+    """Steps of the rungs at which it has paused."""
+    earlier_s: float = 0.0
+    """Seconds that it ran before its last pause."""
     tokens_per_s: float | None = None
 
     @property
@@ -304,9 +309,16 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
             wall_s=None,
         )
     if kind is EventKind.REPORTED:
-        # A stopped worker may still report once; the end of its trial stands.
-        return row if row.state.ended else _reported(row, data)
+        # A stopped worker may still report once; the end of its trial stands, and so does a pause.
+        over = row.state.ended or row.state is TrialState.PAUSED
+        return row if over else _reported(row, data)
     cause = str(data.get("cause", ""))
+    wall_s = number_of(data.get("wall_s"))
+    if kind is EventKind.PAUSED:
+        earlier = row.earlier_s + (wall_s or 0.0)
+        row = replace(row, pauses=(*row.pauses, step_of(data["step"])), earlier_s=earlier)
+    elif wall_s is not None:
+        wall_s += row.earlier_s
     return replace(
         row,
         state=TrialState(kind.value),
@@ -317,7 +329,7 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
         cause=cause,
         machine=kind is EventKind.FAILED and _is_of_the_machine(data, cause),
         collapses=collapses_of(data) or row.collapses,
-        wall_s=number_of(data.get("wall_s")),
+        wall_s=wall_s,
     )
 
 

@@ -36,7 +36,7 @@ from typing import Any, Literal
 
 from scipy.special import stdtrit
 
-from conspo_study.definition import StudyDefinition
+from conspo_study.definition import EarlyStopping, StudyDefinition
 from conspo_study.records import Bar, EventKind, PairedBar, is_number
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.statistics.paired_spread import residual_squares
@@ -101,7 +101,7 @@ def bars(
     """
     rule = definition.early_stopping
     thresholds: dict[int, Bar] = {}
-    if rule is not None:
+    if isinstance(rule, EarlyStopping):
         steps: Sequence[int] = definition.looks
         if definition.function is not None:
             steps = curves.measured(trials)

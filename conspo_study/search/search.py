@@ -32,6 +32,7 @@ from conspo_study.records import (
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.strata import strata_of
 from conspo_study.results.table import StudyTable, TrialRow
+from conspo_study.search import halving
 from conspo_study.search.racing import Curves, bars
 from conspo_study.search.samplers import Ended, Params, Past, make_proposer
 
@@ -60,6 +61,8 @@ class Suggestion:
     """Pruning threshold by step: the trial stops if its values are worse."""
     of: str = ""
     """Id of the search trial that it confirms; empty for a search trial."""
+    until: int | None = None
+    """Step of the rung at which it pauses; None: it runs to its last step."""
 
     def event(self) -> TrialEvent:
         """Its line in the log."""
@@ -97,8 +100,11 @@ class Search:
         """Number of the trial for which the space had no more points."""
         self._decided: tuple[int, Suggestion | Wait | None] = (-1, None)
         """Length of the log, and the decision that follows from it."""
+        at_rest = (TrialState.PAUSED,)
         self._unfinished = deque(
-            row for row in self._asked_for if not row.state.ended or row.id in retried
+            row
+            for row in self._asked_for
+            if row.id in retried or not (row.state.ended or row.state in at_rest)
         )
 
     def suggest(self) -> Suggestion | Wait | None:
@@ -109,8 +115,9 @@ class Search:
         """
         if self._unfinished:
             return self._again(self._unfinished.popleft())
+        self._stop_at_rungs()
         decision = self._next()
-        if isinstance(decision, Suggestion):
+        if isinstance(decision, Suggestion) and not self._is_logged(decision.trial):
             self.log.append(decision.event())
         return decision
 
@@ -160,7 +167,31 @@ class Search:
 
     def _again(self, row: TrialRow) -> Suggestion:
         config = self._config(row.params, confirmation=bool(row.of))
-        return Suggestion(row.id, row.params, config, row.seeds, row.label, row.bars, row.of)
+        rule = self.definition.halving
+        rung = None if rule is None or row.label or row.of else halving.until(rule, row)
+        about = row.seeds, row.label, row.bars, row.of
+        return Suggestion(row.id, row.params, config, *about, until=rung)
+
+    def _is_logged(self, trial: str) -> bool:
+        """Whether a trial was suggested before, as one that goes on from a rung was."""
+        try:
+            return bool(self.log.table.row(trial))
+        except KeyError:
+            return False
+
+    def _stop_at_rungs(self) -> None:
+        """Log the trials that stop at a rung of successive halving which has been decided."""
+        for bracket in self._brackets(self.log.table.rows):
+            for row in halving.stopped(bracket, self.definition.direction):
+                self.ended(row.id, EventKind.PRUNED, halving.ending(row))
+
+    def _brackets(self, rows: Sequence[TrialRow]) -> list[halving.Bracket]:
+        """The brackets of the searched trials; none without successive halving."""
+        rule, anchors = self.definition.halving, len(self.definition.anchors)
+        if rule is None or len(rows) < anchors:
+            return []
+        budget = self.definition.trials if self._used_up_at is None else self._used_up_at
+        return halving.brackets(rule, rows[anchors:], budget - anchors)
 
     def _next(self) -> Suggestion | Wait | None:
         """Decision that follows from the log; nothing is recorded."""
@@ -174,6 +205,8 @@ class Search:
 
     def _searched(self, rows: Sequence[TrialRow]) -> Suggestion | Wait | None:
         study, number = self.definition, len(rows)
+        if study.halving is not None and number >= len(study.anchors):
+            return self._in_brackets(rows)
         if number >= study.trials or number == self._used_up_at:
             return None
         trial = f"t{number:04d}"
@@ -194,6 +227,27 @@ class Search:
         earlier = any(not isinstance(bar, PairedBar) for row in rows for bar in row.bars.values())
         thresholds = bars(self._curves, study, rivals, paired=not earlier)
         return Suggestion(trial, *proposal, study.seeds, bars=thresholds)
+
+    def _in_brackets(self, rows: Sequence[TrialRow]) -> Suggestion | Wait | None:
+        """The next trial of successive halving: a new one of the first bracket that has not ended,
+        once all before it have, then those of it that go on."""
+        number = len(rows)
+        for bracket in self._brackets(rows):
+            if not bracket.whole:
+                decided = len(self.definition.anchors) + bracket.start if bracket.start else 0
+                proposal = self._proposal(rows, decided)
+                if proposal is not None:
+                    trial = f"t{number:04d}"
+                    return Suggestion(
+                        trial, *proposal, self.definition.seeds, until=halving.until(bracket.rule)
+                    )
+                self._used_up_at = number
+                return self._in_brackets(rows)
+            for row in halving.going_on(bracket, self.definition.direction):
+                return self._again(row)
+            if not all(row.state.ended for row in bracket.rows):
+                return WAIT
+        return None
 
     def _proposal(self, rows: Sequence[TrialRow], decided: int) -> tuple[Params, AnyRun] | None:
         """First proposal whose configuration is valid and has not been run: a repeat would give the

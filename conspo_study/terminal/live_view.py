@@ -24,6 +24,7 @@ from conspo_study.text import counted, duration, first_line, number, printable
 STYLES = {
     TrialState.WAITING: "dim",
     TrialState.RUNNING: "cyan",
+    TrialState.PAUSED: "blue",
     TrialState.FINISHED: "green",
     TrialState.COLLAPSED: "magenta",
     TrialState.PRUNED: "yellow",
@@ -233,8 +234,7 @@ class View:
         left = self.study.trials - sum(row.state.ended for row in table.rows)
         running = sum(row.state is TrialState.RUNNING for row in table.all_rows)
         most = at_once = max(self.concurrent, running)  # a cluster may have grown
-        if self.study.waits_for_results:
-            at_once = min(at_once, self.study.lag + 1)
+        at_once = min(at_once, self.study.searched_at_once)
         seconds = left * each / at_once
         if self.confirmed is not None:
             again = _mean_time(table.confirmations)

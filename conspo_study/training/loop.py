@@ -79,11 +79,14 @@ def train(
     policy_folder: Path | Mapping[int, Path],
     checkpoints: Path,
     bars: Bars | None = None,
+    until: int | None = None,
     world: World | None = None,
 ) -> None:
     """Train one policy per seed, from `policy_folder`, for `config.train.steps` steps.
 
-    policy_folder: of all seeds, or by seed.
+    policy_folder: of all seeds, or by seed. until: a step at which to pause, evaluated and with a
+    checkpoint, from which a later call goes on as if there had been no pause; schedules are those
+    of the whole run.
 
     Training ends early at the first evaluation that misses its bar, that of a seed when it
     collapses; a trial whose seeds have all collapsed trains nothing more. It continues from the
@@ -116,7 +119,7 @@ def train(
         ]
         writers = world if world.sharded else World()
         store = CheckpointStore(checkpoints, shards | identity, writers)
-        loop = _Loop(config, runs, outlet, store, bars, world)
+        loop = _Loop(config, runs, outlet, store, bars, world, until)
         try:
             loop.run()
         finally:
@@ -144,8 +147,11 @@ class _Loop:
         store: CheckpointStore,
         bars: Bars | None,
         world: World,
+        until: int | None = None,
     ):
         self.config, self.runs, self.outlet, self.store = config, runs, outlet, store
+        self.last = config.train.steps if until is None else min(until, config.train.steps)
+        """The step at which this call ends."""
         self.bars, self.world = bars or Bars(), world
         self.main = world.rank == 0
         self.latest: dict[int, Metrics] = {run.seed: {} for run in runs}
@@ -159,7 +165,7 @@ class _Loop:
 
     def run(self) -> None:
         """Train to the end, from the newest good checkpoint or from an evaluation at step 0."""
-        every, steps = self.config.train, self.config.train.steps
+        every, steps = self.config.train, self.last
         done = self._restore()
         if not done:
             self._evaluate(0)
@@ -293,7 +299,7 @@ class _Loop:
         The decision rests on the metrics of this step alone, so a trial that was killed after it
         wrote this step's checkpoint comes to the same decision again.
         """
-        steps = self.config.train.steps
+        steps = self.last
         measured = _due(step, self.config.evaluation.every, steps)
         # Once all seeds have collapsed, nothing is left that stopping would save.
         missed = measured and self.training and self.bars.missed(step, self.latest)

@@ -35,6 +35,19 @@ def finished(trial: str, *values: float) -> tuple[str, str, dict[str, Any]]:
     return ("finished", trial, {"step": 80, "values": by_seed, "wall_s": 9.0})
 
 
+def test_a_paused_trial_goes_on_and_its_times_add_up() -> None:
+    pause = ("paused", "t0", {"step": 20, "values": {"0": 0.2}, "wall_s": 3.0})
+    events = [suggested("t0"), ("started", "t0", {}), pause]
+    late = ("reported", "t0", {"step": 20, "steps": 80, "seeds": {}})
+    table = fold(*events, late)
+    assert (table.rows[0].state.value, table.rows[0].value) == ("paused", 0.2)
+    assert not table.rows[0].state.ended and table.best() is None
+    stopped = ("pruned", "t0", {"step": 20, "values": {"0": 0.2}, "wall_s": 0.0})
+    assert fold(*events, stopped).rows[0].wall_s == 3.0
+    on = fold(*events, ("started", "t0", {}), finished("t0", 0.5, 0.7)).rows[0]
+    assert (on.state.value, on.pauses, on.wall_s) == ("finished", (20,), 12.0)
+
+
 def test_no_events_give_an_empty_table() -> None:
     table = fold()
     assert table.rows == () and table.best() is None and not table.finished
@@ -42,12 +55,13 @@ def test_no_events_give_an_empty_table() -> None:
 
 
 def test_states_follow_the_last_event() -> None:
-    events = [suggested(f"t{index}") for index in range(6)]
-    events += [("started", f"t{index}", {}) for index in range(1, 6)]
+    events = [suggested(f"t{index}") for index in range(7)]
+    events += [("started", f"t{index}", {}) for index in range(1, 7)]
     events += [finished("t2", 0.5, 0.7), ("pruned", "t3", {"step": 20, "values": {"0": 0.2}})]
     events += [("failed", "t4", {"cause": "diverged", "step": 7})]
     ends = {"0": {"step": 5, "cause": "no contrast"}, "1": {"step": 9, "cause": "diverged"}}
     events += [("collapsed", "t5", {"step": 80, "values": {"0": 0, "1": 0}, "collapsed": ends})]
+    events += [("paused", "t6", {"step": 20, "values": {"0": 0.2}, "wall_s": 3.0})]
     table = fold(*events)
     assert [row.state.value for row in table.rows] == [
         "waiting",
@@ -56,6 +70,7 @@ def test_states_follow_the_last_event() -> None:
         "pruned",
         "failed",
         "collapsed",
+        "paused",
     ]
     assert table.rows[5].collapsed == {0: 5, 1: 9} and table.rows[5].value == 0
     assert table.rows[4].cause == "diverged" and table.rows[4].step == 7
@@ -252,7 +267,7 @@ def test_frozen_logs_keep_their_bytes_and_load(name: str) -> None:
 
 def test_the_frozen_log_of_all_event_kinds_says_what_it_said() -> None:
     events = read_log(ASSETS / "results_v2" / "log.jsonl")
-    later = {EventKind.STUDY_FINISHED, EventKind.COLLAPSED}
+    later = {EventKind.STUDY_FINISHED, EventKind.COLLAPSED, EventKind.PAUSED}
     assert {logged.event.kind for logged in events} == set(EventKind) - later
     table = build_table(events)
     assert [(row.id, row.state.value) for row in table.all_rows] == [

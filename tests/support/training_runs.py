@@ -59,7 +59,7 @@ class Recorder:
         return self.checkpoints / f"checkpoint_{step:05d}"
 
 
-def run(folder, policy, config=CONFIG, seeds=(0, 1), resume_from=None, bars=None):
+def run(folder, policy, config=CONFIG, seeds=(0, 1), resume_from=None, bars=None, until=None):
     """Train; `resume_from` is the only checkpoint that is there."""
     recorder = Recorder(folder)
     if resume_from is not None:
@@ -71,6 +71,7 @@ def run(folder, policy, config=CONFIG, seeds=(0, 1), resume_from=None, bars=None
         policy_folder=policy,
         checkpoints=recorder.checkpoints,
         bars=bars,
+        until=until,
     )
     return recorder
 
