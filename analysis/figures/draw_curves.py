@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,16 +19,17 @@ from analysis.figures.style import (
     PAGE_IN,
     POSITIVE,
     distinct,
-    log_axis,
     shortened,
     wrapped,
 )
 from analysis.findings.curve_fits import CurveFit
+from analysis.findings.curve_tables import amount
 from analysis.statistics.scores import Floats
 
 AHEAD = 4.0
 """Curves go on, dashed, to so many times the compute of the last evaluation."""
-_COLUMNS = 3
+_PREDICTED = "last third, predicted by those before"
+_COLUMNS, _MOST_TICKS = 3, 5
 
 
 def curve_panels(
@@ -49,9 +51,10 @@ def curve_panels(
         _curve(axes, fit, sign, POSITIVE, "-")
         held = own[own["predicted"].notna()]
         if len(held):
-            away = held["predicted"] - held["predicted_low"], held["predicted_high"] - held[
-                "predicted"
-            ]
+            away = (
+                held["predicted"] - held["predicted_low"],
+                held["predicted_high"] - held["predicted"],
+            )
             axes.errorbar(
                 *(held["compute"], held["predicted"], away),
                 **{"fmt": "D", "mfc": "none", "color": NEGATIVE, "ms": 4, "lw": 0.9, "capsize": 2},
@@ -72,9 +75,6 @@ def curve_panels(
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
-
-
-_PREDICTED = "last third, predicted by those before"
 
 
 def curves_together(
@@ -122,6 +122,13 @@ def _curve(axes: Axes, fit: CurveFit, sign: int, colour: Any, line: Any) -> None
 
 
 def _horizontal(axes: Axes, own: pd.DataFrame, label: str) -> None:
-    spent = own.loc[own["step"] > 0, "compute"].tolist()
-    log_axis(axes, "x", [min(spent), AHEAD * max(spent)])
+    spent = own.loc[own["step"] > 0, "compute"]
+    low, high = float(spent.min()) / 1.15, 1.15 * AHEAD * float(spent.max())
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [m * 10.0**k for k in decades for m in (1, 2, 5) if low <= m * 10.0**k <= high]
+    ticks = ticks if len(ticks) <= _MOST_TICKS else ticks[:: -(-len(ticks) // _MOST_TICKS)]
+    axes.set_xticks(ticks, labels=[amount(tick) for tick in ticks])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel(label)

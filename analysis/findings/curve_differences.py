@@ -110,14 +110,21 @@ def curve_family(fits: Sequence[CurveFit], *, share: bool, reference: str | None
         equivalence_p(one.asymptote, margin) if one.asymptote and margin else None
         for one in measured
     ]
+    same = holm([*close, *[None] * absent])
     differences = [
         CurveDifference(
-            *(first.setting.title, second.setting.title, *tests[2 * index : 2 * index + 2]),
-            *(same, one.level, one.log_ratio, one.seeds, one.problems, one.reason),
+            first=first.setting.title,
+            second=second.setting.title,
+            asymptote=tests[PER_PAIR * index],
+            efficiency=tests[PER_PAIR * index + 1],
+            same=same[index],
+            level=one.level,
+            log_ratio=one.log_ratio,
+            seeds=one.seeds,
+            problems=one.problems,
+            reason=one.reason,
         )
-        for index, ((first, second), one, same) in enumerate(
-            zip(pairs, measured, holm([*close, *[None] * absent]), strict=False)
-        )
+        for index, ((first, second), one) in enumerate(zip(pairs, measured, strict=True))
     ]
     return CurveFamily(tuple(differences), margin, note, absent)
 

@@ -3,8 +3,9 @@
 A fit is claimed only where the data carry it. In this order a setting is refused with fewer than
 three seeds; with fewer than six evaluations after step 0, since the first two thirds then leave
 four, one more than the parameters of the curve; with collapsed seeds; without a rise beyond noise;
-with a decline at the end, which no saturating curve has; where the asymptote is not identified; and
-where the last third of the evaluations, predicted from those before it, lies outside its interval.
+with a decline at the end, which no saturating curve has; where the last third of the evaluations,
+predicted from those before it, lies outside its interval; and where the asymptote is not
+identified.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Refusal(StrEnum):
     COLLAPSED = "collapsed seeds"
     NO_RISE = "no rise"
     DECLINE = "decline"
-    NOT_IDENTIFIED = "asymptote not identified"
     HELD_OUT = "last third missed"
+    NOT_IDENTIFIED = "asymptote not identified"
 
 
 @dataclass(frozen=True)
@@ -134,14 +135,7 @@ def curve_fit(setting: CurveSetting, level: float | None = None) -> CurveFit:
     asymptote = draws.contrast(found.asymptote)
     edge = bool(found.edge[0]) or float(found.edge.mean()) > MOST_AT_EDGE
     held_out = _held_out(draws)
-    refused = _not_identified(draws, asymptote)
-    if refused is None and not held_out.kept:
-        missed = len(held_out.measured) - held_out.inside
-        refused = (
-            Refusal.HELD_OUT,
-            f"fitted to its first {held_out.fitted} evaluations, the curve misses {missed} of the "
-            f"last {len(held_out.measured)} beyond their intervals",
-        )
+    refused = _missed(held_out) or _not_identified(draws, asymptote)
     refusal, reason = refused or (None, "")
     return CurveFit(
         *(setting, refusal, reason, asymptote),
@@ -194,21 +188,31 @@ def _above_zero(draws: Resampled, quantity: Floats) -> bool:
     return float(stdtr(found.freedom, -found.value / found.error)) < ALPHA / 2
 
 
+def _missed(held_out: HeldOut) -> tuple[Refusal, str] | None:
+    count = len(held_out.measured)
+    if held_out.kept:
+        return None
+    return Refusal.HELD_OUT, (
+        f"fitted to its first {held_out.fitted} evaluations, the curve misses "
+        f"{count - held_out.inside} of the last {count} beyond their intervals"
+    )
+
+
 def _not_identified(draws: Resampled, asymptote: Contrast | None) -> tuple[Refusal, str] | None:
     ceiling, found = draws.curve.ceiling, draws.fitted
     shown = "its asymptote is not identified: "
     if asymptote is None:
         return Refusal.NOT_IDENTIFIED, shown + "it does not vary between draws"
-    low, high = asymptote.interval()
-    gain = asymptote.value - float(found.start[0])
-    if ceiling is not None and high >= ceiling:
-        bound = abs(ceiling)
-        return Refusal.NOT_IDENTIFIED, f"{shown}its 95 % interval reaches the bound {bound:g}"
     last = float(draws.curve.mean_compute[-1])
     if float(found.midpoint[0]) > last:
         return Refusal.NOT_IDENTIFIED, (
             f"{shown}training ends before half of the gain that the curve supposes"
         )
+    low, high = asymptote.interval()
+    gain = asymptote.value - float(found.start[0])
+    if ceiling is not None and high >= ceiling:
+        bound = abs(ceiling)
+        return Refusal.NOT_IDENTIFIED, f"{shown}its 95 % interval reaches the bound {bound:g}"
     if high - low > WIDEST * gain:
         return Refusal.NOT_IDENTIFIED, (
             f"{shown}its 95 % interval is {high - low:.3g} wide, more than half of the gain of "

@@ -71,8 +71,8 @@ def _held_out(held: HeldOut | None) -> str:
     where = "all inside" if held.kept else f"{held.inside} of {count} inside"
     return (
         f"Fitted to its first {held.fitted} evaluations it predicts the last {count} with a mean "
-        f"error of {sizes.mean():.3f} (largest {sizes.max():.3f}), {where} their intervals of up to "
-        f"± {half:.3f}."
+        f"error of {sizes.mean():.3f} (largest {sizes.max():.3f}), {where} their intervals of up "
+        f"to ± {half:.3f}."
     )
 
 
@@ -90,8 +90,8 @@ def _pair(found: CurveSet, family: CurveFamily, one: CurveDifference) -> str:
     if one.log_ratio is not None and one.level is not None:
         value, low, high = exponential(one.log_ratio)
         parts.append(
-            f"{found.sign * one.level:.3f}, half of the smaller gain, with {value:.3g} times the "
-            f"compute [{low:.3g}, {high:.3g}]"
+            f"{found.sign * one.level:.3f}, half of the smaller gain, takes {value:.3g} times as "
+            f"much [{low:.3g}, {high:.3g}]"
         )
     over = f"paired over {counted(one.seeds, 'seed')}"
     over += f" and {counted(one.problems, 'problem')}" if one.problems else ""
@@ -116,10 +116,9 @@ def _efficiency(found: CurveSet, test: FamilyTest) -> str:
     if test.contrast is None:
         return "C_mid not comparable, since one rises between two evaluations"
     value, low, high = exponential(test.contrast)
-    less = "less" if value < 1 else "more"
     return (
-        f"C_mid {value:.3g} times as large ({less} {found.over.label} to half of its own gain), "
-        f"95 % CI [{low:.3g}, {high:.3g}], p {p_value(test.adjusted)}"
+        f"half of its own gain takes {value:.3g} times the {found.over.label} (C_mid), 95 % CI "
+        f"[{low:.3g}, {high:.3g}], p {p_value(test.adjusted)}"
     )
 
 
@@ -129,7 +128,9 @@ def _family(family: CurveFamily) -> Iterator[str]:
     if not family.size:
         return
     untested = sum(
-        test.contrast is None for one in family.differences for test in (one.asymptote, one.efficiency)
+        test.contrast is None
+        for one in family.differences
+        for test in (one.asymptote, one.efficiency)
     )
     untested += 2 * family.absent
     lacking = f" ({untested} of them could not be made and count)" if untested else ""

@@ -142,8 +142,9 @@ def _setting(
     name: str, study: StudyResults, row: TrialRow, reports: pd.DataFrame, over: Over
 ) -> CurveSetting:
     values = reports.pivot(index="seed", columns="step", values="value")
-    values = values[[step for step in values if _evaluated(study, row, int(step))]].dropna(axis=1)
-    steps = tuple(int(step) for step in values if step > 0)
+    reported = sorted({int(step) for step in reports["step"]})
+    values = values[[step for step in reported if _evaluated(study, row, step)]].dropna(axis=1)
+    steps = tuple(step for step in reported if step > 0 and step in values)
 
     def without(reason: str) -> CurveSetting:
         return CurveSetting(name, study, row, steps, None, f"{study.folder.name}/{row.id} {reason}")
@@ -165,7 +166,7 @@ def _setting(
     sign = 1 if study.direction == "max" else -1
     ceiling = (1.0 if sign > 0 else 0.0) if is_share(study) else None
     levels = values[[0, *steps]].to_numpy(dtype=float)
-    problems, scores = _by_problem(study, row, values[[0, *steps]])
+    problems, scores = _by_problem(study, row, values, [0, *steps])
     if scores is not None:
         levels = scores.mean(axis=2)
         scores = sign * scores
@@ -188,7 +189,7 @@ def _evaluated(study: StudyResults, row: TrialRow, step: int) -> bool:
 
 
 def _by_problem(
-    study: StudyResults, row: TrialRow, values: pd.DataFrame
+    study: StudyResults, row: TrialRow, values: pd.DataFrame, steps: Sequence[int]
 ) -> tuple[tuple[str, ...], Floats | None]:
     """Ids and scores [S, 1 + E, P] on the problems that every evaluation has; none where stored
     responses do not give the logged values.
@@ -197,7 +198,7 @@ def _by_problem(
     """
     if not study.metric.startswith("eval/"):
         return (), None
-    steps = [int(step) for step in values]
+    values = values[list(steps)]
     found = problem_scores(study, row, steps)
     if found is None or found.empty:
         return (), None

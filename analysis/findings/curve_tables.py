@@ -18,6 +18,8 @@ from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable
 
 CLAIMED = "claimed"
+Ends = tuple[float | None, float | None, float | None]
+"""A value and the ends of its interval."""
 
 
 def amount(value: float) -> str:
@@ -49,30 +51,19 @@ def points_frame(found: CurveSet, fits: Sequence[CurveFit]) -> pd.DataFrame:
         curve = fit.setting.curve
         if curve is None:
             continue
-        means = _means(fit)
-        drawn = _fitted(fit)
-        held = {}
-        if fit.held_out is not None:
-            columns = (fit.held_out.predicted, fit.held_out.low, fit.held_out.high)
-            for index, ends in enumerate(zip(*columns, strict=True), start=fit.held_out.fitted):
-                held[index] = [found.sign * end for end in (ends if found.sign > 0 else ends[::-1])]
+        means, drawn = _means(fit), _fitted(fit)
+        predicted = _predicted(fit)
         compute = [0.0, *curve.mean_compute.tolist()]
         for index, step in enumerate((0, *fit.setting.steps)):
-            value, low, high = means[index]
-            if found.sign < 0:
-                value, low, high = -value, _minus(high), _minus(low)
             record: dict[str, Any] = {
                 **{"setting": fit.setting.title, "study": fit.setting.study.folder.name},
                 **{"trial": fit.setting.row.id, "step": step, "compute": compute[index]},
-                **{"value": value, "low": low, "high": high, "n": len(curve.seeds)},
-                "problems": len(curve.problems),
-                "curve": None if drawn is None else found.sign * drawn[index],
             }
+            record |= _ends(("value", "low", "high"), found, means[index])
+            record |= {"n": len(curve.seeds), "problems": len(curve.problems)}
+            record |= {"curve": None if drawn is None else found.sign * drawn[index]}
             names = ("predicted", "predicted_low", "predicted_high")
-            ends_of = held.get(index - 1)
-            if ends_of and found.sign < 0:
-                ends_of = [ends_of[2], ends_of[0], ends_of[1]]
-            record |= dict(zip(names, ends_of or [None] * 3, strict=True))
+            record |= _ends(names, found, predicted.get(index, (None, None, None)))
             records.append(record)
     return pd.DataFrame(records)
 
@@ -80,8 +71,8 @@ def points_frame(found: CurveSet, fits: Sequence[CurveFit]) -> pd.DataFrame:
 def fits_frame(found: CurveSet, fits: Sequence[CurveFit]) -> pd.DataFrame:
     """One row per setting, unrounded: setting, study, trial, over, n, problems, evaluations, start,
     asymptote, midpoint (C_mid), steepness (B) and reached (compute at the level that was asked
-    for), each with _low and _high (95 %), held_out, held_out_inside, held_out_error (mean absolute),
-    refusal (empty where the fit is claimed), reason."""
+    for), each with _low and _high (95 %), held_out, held_out_inside, held_out_error (mean
+    absolute), refusal (empty where the fit is claimed), reason."""
     records = []
     for fit in fits:
         curve = fit.setting.curve
@@ -115,7 +106,14 @@ def fits_frame(found: CurveSet, fits: Sequence[CurveFit]) -> pd.DataFrame:
 
 def fits_table(found: CurveSet, fits: Sequence[CurveFit]) -> TextTable:
     """The fits as text; those that are not claimed have the reason in place of numbers."""
-    titles = ("setting", metric_label(found.metric), "n", "evaluations", "asymptote A", "95 % CI")
+    titles: tuple[str, ...] = (
+        "setting",
+        metric_label(found.metric),
+        "n",
+        "evaluations",
+        "asymptote A",
+        "95 % CI",
+    )
     titles += (f"C_mid ({found.over.label})", "95 % CI", "B", "95 % CI", "last third", "fit")
     rows = []
     for fit in fits:
@@ -126,8 +124,10 @@ def fits_table(found: CurveSet, fits: Sequence[CurveFit]) -> TextTable:
         shown = fit.claimed
         row += _cells(oriented(found, fit.asymptote) if shown and fit.asymptote else None, ".3f")
         middle = exponential(fit.log_midpoint) if shown and fit.log_midpoint else None
-        row += [amount(middle[0]), f"[{amount(middle[1])}, {amount(middle[2])}]"] if middle else (
-            [ABSENT, ABSENT]
+        row += (
+            [amount(middle[0]), f"[{amount(middle[1])}, {amount(middle[2])}]"]
+            if middle
+            else ([ABSENT, ABSENT])
         )
         bend = exponential(fit.log_steepness) if shown and fit.log_steepness else None
         row += _cells(bend, ".2f")
@@ -147,7 +147,15 @@ def differences_frame(found: CurveSet, family: CurveFamily) -> pd.DataFrame:
 
 def differences_table(found: CurveSet, family: CurveFamily) -> TextTable:
     """The pairs as text."""
-    titles = ("setting", "minus", "asymptote", "95 % CI", "p (Holm)", "C_mid ratio", "95 % CI")
+    titles: tuple[str, ...] = (
+        "setting",
+        "minus",
+        "asymptote",
+        "95 % CI",
+        "p (Holm)",
+        "C_mid ratio",
+        "95 % CI",
+    )
     titles += ("p (Holm)", "differs in")
     rows = []
     for one in family.differences:
@@ -198,7 +206,7 @@ def _cells(ends: tuple[float, float, float] | None, spec: str) -> list[str]:
     return [number(ends[0], spec), interval(ends[1], ends[2], spec)]
 
 
-def _means(fit: CurveFit) -> list[tuple[float, float | None, float | None]]:
+def _means(fit: CurveFit) -> list[Ends]:
     """Value and 95 % interval at step 0 and at each evaluation."""
     curve = fit.setting.curve
     assert curve is not None
@@ -214,6 +222,15 @@ def _means(fit: CurveFit) -> list[tuple[float, float | None, float | None]]:
     ]
 
 
+def _predicted(fit: CurveFit) -> dict[int, Ends]:
+    """Place among the evaluations, counted from 1: what the evaluations before predict."""
+    held = fit.held_out
+    if held is None:
+        return {}
+    ends = zip(held.predicted, held.low, held.high, strict=True)
+    return dict(enumerate(ends, start=held.fitted + 1))
+
+
 def _fitted(fit: CurveFit) -> list[float] | None:
     """The claimed curve at step 0 and at each evaluation."""
     curve = fit.setting.curve
@@ -223,5 +240,9 @@ def _fitted(fit: CurveFit) -> list[float] | None:
     return [float(found.start[0]), *found.at(curve.mean_compute)[0].tolist()]
 
 
-def _minus(value: float | None) -> float | None:
-    return None if value is None else -value
+def _ends(names: Sequence[str], found: CurveSet, ends: Ends) -> dict[str, float | None]:
+    """A value and its interval as the study measures them."""
+    if found.sign < 0:
+        value, low, high = (None if end is None else -end for end in ends)
+        ends = value, high, low
+    return dict(zip(names, ends, strict=True))

@@ -2,8 +2,9 @@
 
 `write_report` and `write_reports` write tables, figures, a page and a manifest; `print_reports`
 also prints them. `print_map` maps studies that confirm the best of each stratum, `print_curves`
-fits curves over compute. `print_comparison` compares two studies, `print_run_comparison` the runs of any trainer, `write_paper` writes the
-paper's tables; `write_digest` a small copy of a finished study.
+fits curves over compute. `print_comparison` compares two studies, `print_run_comparison` the runs
+of any trainer, `write_paper` writes the paper's tables; `write_digest` a small copy of a finished
+study.
 """
 
 from analysis.report.compare import print_comparison

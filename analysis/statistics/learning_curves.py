@@ -11,12 +11,10 @@ R0 is measured by the same seeds on the same problems, so a draw has its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.statistics.bootstrap import combined_error, drawn_counts
 from analysis.statistics.contrast import Contrast
@@ -48,7 +46,11 @@ class LearningCurve:
 
     def __post_init__(self) -> None:
         shape = self.values.shape
-        if self.compute.shape != shape or shape[0] != len(self.seeds) or len(self.start) != shape[0]:
+        if (
+            self.compute.shape != shape
+            or shape[0] != len(self.seeds)
+            or len(self.start) != shape[0]
+        ):
             raise ValueError(f"values {shape}, compute {self.compute.shape} and seeds do not match")
         if not (np.isfinite(self.values).all() and np.isfinite(self.start).all()):
             raise ValueError("values must be finite")
@@ -88,9 +90,7 @@ def _on(curve: LearningCurve, seeds: tuple[int, ...], problems: tuple[str, ...])
         where = {name: index for index, name in enumerate(curve.problems)}
         scores = curve.scores[rows][:, :, [where[name] for name in problems]]
         values, start = scores[:, 1:].mean(axis=2), scores[:, 0].mean(axis=1)
-    return LearningCurve(
-        seeds, curve.compute[rows], values, start, curve.ceiling, problems, scores
-    )
+    return LearningCurve(seeds, curve.compute[rows], values, start, curve.ceiling, problems, scores)
 
 
 class Resampled:
@@ -132,13 +132,18 @@ class Resampled:
 
     def fit(self, first: int) -> Saturation:
         """The curves through the first evaluations alone."""
+        compute, ceiling = self.curve.compute[:, :first], self.curve.ceiling
+        if (compute == compute[0]).all():
+            # The same least squares with a fraction of the points.
+            means = self.means[:, :first]
+            return fit(compute[0], means, np.ones_like(means), self.start, ceiling)
         count = len(self.weights)
         return fit(
-            self.curve.compute[:, :first].ravel(),
+            compute.ravel(),
             self._levels[:, :, 1 : 1 + first].reshape(count, -1),
             np.repeat(self.weights, first, axis=1),
             self.start,
-            self.curve.ceiling,
+            ceiling,
         )
 
     def missed(self, found: Saturation, evaluation: int) -> Floats:

@@ -26,7 +26,8 @@ Flags = npt.NDArray[np.bool_]
 STEEPNESS = 0.25, 8.0
 """Bounds of B. Steeper curves rise between two evaluations."""
 BEYOND = 10.0
-"""C_mid lies between the first evaluation's compute, divided by it, and the last one's, times it."""
+"""C_mid is at least the first evaluation's compute divided by it, at most the last one's times
+it."""
 FREE_GAIN = 10.0
 """Of a metric without a largest value: the most that A - R0 may be, in units of the largest
 measured gain."""
