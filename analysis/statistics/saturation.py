@@ -34,9 +34,10 @@ measured gain."""
 _GRID = 18, 40
 """Values of B and of C_mid."""
 _ITERATIONS = 60
-_SETTLED, _IDLE = 1e-9, 4
-"""The iteration ends after so many steps in none of which any draw loses this share of its sum of
-squares."""
+_SETTLED = 1e-9
+"""A draw is settled when a step lowers its sum of squares by less than this share of it, or when
+none does at any damping below `_STUCK`."""
+_STUCK = 1e6
 _EDGE = 1e-3
 """Closer to a bound, in logarithms, is at it."""
 
@@ -88,7 +89,7 @@ def fit(
     high = np.array([lx.max() + reach, np.log(STEEPNESS[1])])
     place = _refined(lx, gains, weights, most, low, high)
     gain, _ = _best_gain(gains, weights, most, _share(lx, place[:, 0], place[:, 1]))
-    edge = ((place < low + _EDGE) | (place > high - _EDGE)).any(axis=1)
+    edge = np.asarray(((place < low + _EDGE) | (place > high - _EDGE)).any(axis=1))
     middle, steepness = np.exp(place[:, 0]), np.exp(place[:, 1])
     return Saturation(start, start + gain, steepness, middle, edge)
 
@@ -131,24 +132,27 @@ def _refined(
     place = _grid_start(lx, gains, weights, most, low, high)
     gain, loss = _best_gain(gains, weights, most, _share(lx, place[:, 0], place[:, 1]))
     damping = np.full(len(place), 1e-2)
-    idle = 0
+    going = np.arange(len(place))
     for _ in range(_ITERATIONS):
-        share = _share(lx, place[:, 0], place[:, 1])
-        bend = gain[:, None] * share * (1 - share) * np.exp(place[:, 1])[:, None]
-        slopes = np.stack([share, -bend, bend * (lx - place[:, :1])], axis=2)
-        weighed = weights[:, :, None] * slopes
+        here, of, weigh, at_most = place[going], gains[going], weights[going], most[going]
+        share = _share(lx, here[:, 0], here[:, 1])
+        bend = gain[going, None] * share * (1 - share) * np.exp(here[:, 1])[:, None]
+        slopes = np.stack([share, -bend, bend * (lx - here[:, :1])], axis=2)
+        weighed = weigh[:, :, None] * slopes
         normal = np.swapaxes(slopes, 1, 2) @ weighed
-        size = np.einsum("dii->di", normal)
-        damped = normal + (damping[:, None] * size + 1e-12)[:, :, None] * np.eye(3)
-        away = np.einsum("dnk,dn->dk", weighed, gains - gain[:, None] * share)
+        size = damping[going, None] * np.einsum("dii->di", normal)
+        damped = normal + (size + 1e-12)[:, :, None] * np.eye(3)
+        away = np.einsum("dnk,dn->dk", weighed, of - gain[going, None] * share)
         step = np.linalg.solve(damped, away[:, :, None])[:, 1:, 0]
-        tried = np.clip(place + np.clip(step, -1.0, 1.0), low, high)
-        new_gain, new_loss = _best_gain(gains, weights, most, _share(lx, tried[:, 0], tried[:, 1]))
-        better = new_loss < loss
-        idle = 0 if (loss - new_loss > _SETTLED * loss).any() else idle + 1
-        place = np.where(better[:, None], tried, place)
-        gain, loss = np.where(better, new_gain, gain), np.where(better, new_loss, loss)
-        damping = np.clip(np.where(better, damping / 4, damping * 6), 1e-9, 1e9)
-        if idle == _IDLE:
+        tried = np.clip(here + np.clip(step, -1.0, 1.0), low, high)
+        new_gain, new_loss = _best_gain(of, weigh, at_most, _share(lx, tried[:, 0], tried[:, 1]))
+        saved = loss[going] - new_loss
+        better = saved > 0
+        settled = better & (saved <= _SETTLED * loss[going])
+        moved = going[better]
+        place[moved], gain[moved], loss[moved] = tried[better], new_gain[better], new_loss[better]
+        damping[going] = np.where(better, damping[going] / 4, damping[going] * 6)
+        going = going[~settled & (damping[going] < _STUCK)]
+        if not len(going):
             break
     return place
