@@ -112,6 +112,9 @@ def gpus_of(config: Mapping[str, Any]) -> float:
 
 def _amounts(logged: pd.DataFrame, over: Over) -> pd.DataFrame:
     """trial, seed, step, value of what each step cost."""
+    if over is Over.FLOPS and "flops" in logged:
+        # A step without a group to train on has none.
+        logged = logged.assign(flops=logged["flops"].fillna(0.0))
     if over in (Over.TOKENS, Over.FLOPS):
         return metric_of(logged, over.value)
     stages = [

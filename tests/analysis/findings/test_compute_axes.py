@@ -40,6 +40,13 @@ def test_a_study_that_logs_flop_has_them(make):
     assert at(make(logged={"flops": 7.0}), Over.FLOPS, 0, 16) == pytest.approx(112.0)
 
 
+def test_a_step_without_a_group_costs_no_flop(make):
+    study = make(logged={"flops": 7.0})
+    path = study.trial_folder("t0000") / "steps.jsonl"
+    append_step_row(path, {"seed": 0, "step": 5, "tokens": 100.0})
+    assert at(study, Over.FLOPS, 0, 16) == pytest.approx(15 * 7.0)
+
+
 def test_gpu_hours_are_those_of_workers_and_their_engines(make):
     study = make(config=GPU)
     assert at(study, Over.GPU_HOURS, 0, 16) == pytest.approx(16 * 3.0 * 2 / 3600)
