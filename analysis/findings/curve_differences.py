@@ -149,12 +149,12 @@ def _pairs(
         return begun, "", len(declared.pairs) - len(begun)
     if len(names) > MOST_UNNAMED:
         told = (
-            f"{len(names)} settings make {len(names) * (len(names) - 1) // 2} pairs, which are not "
-            "compared: name one with --reference"
+            f"{len(names)} settings make {len(names) * (len(names) - 1) // 2} pairs; name a "
+            "setting with --reference"
         )
         return [], told, 0
     pairs = [(later, earlier) for earlier, later in combinations(names, 2)]
-    few = "fewer than two labelled settings, so nothing is compared: name one with --reference"
+    few = "there are fewer than two labelled settings; name one with --reference"
     return pairs, "" if pairs else few, 0
 
 

@@ -121,7 +121,7 @@ def curve_fit(setting: CurveSetting, level: float | None = None) -> CurveFit:
     if evaluations < FEWEST_EVALUATIONS:
         reason = (
             f"it has {counted(evaluations, 'evaluation')} after step 0, and {FEWEST_EVALUATIONS} "
-            "are needed"
+            "are needed (evaluation.every)"
         )
         return CurveFit(setting, Refusal.EVALUATIONS, reason)
     if setting.collapsed.seeds:

@@ -18,13 +18,17 @@ from analysis.tables.numbers import interval, p_value
 from conspo_study.statistics.power import ALPHA
 from conspo_study.text import counted
 
+_MOST_NAMED = 8
+"""Settings that one sentence names."""
+
 
 def curve_lines(
     found: CurveSet, fits: Sequence[CurveFit], family: CurveFamily, level: float | None = None
 ) -> list[str]:
     """All sentences: of each setting, of each pair, and of the family."""
     lines = [_setup(found)]
-    lines += [_setting(found, fit, level) for fit in fits]
+    lines += [_setting(found, fit, level) for fit in fits if fit.claimed]
+    lines += _refused(fits)
     lines += [_pair(found, family, one) for one in family.differences]
     return [*lines, *_family(family)]
 
@@ -37,11 +41,6 @@ def _setup(found: CurveSet) -> str:
 
 
 def _setting(found: CurveSet, fit: CurveFit, level: float | None) -> str:
-    name = fit.setting.title
-    if not fit.claimed:
-        tested = f" {_held_out(fit.held_out)}" if fit.refusal is Refusal.HELD_OUT else ""
-        reason = visible(fit.reason, 400)
-        return f"{name}: no saturating curve is claimed, because {reason}.{tested}"
     curve, held = fit.setting.curve, fit.held_out
     assert curve is not None and fit.asymptote is not None and held is not None
     parts = [f"asymptote {_value(found, fit.asymptote, '.3f')}"]
@@ -59,7 +58,20 @@ def _setting(found: CurveSet, fit: CurveFit, level: float | None) -> str:
     over = f"{counted(len(curve.seeds), 'seed')}, "
     over += f"{counted(len(curve.problems), 'problem')}, " if curve.problems else ""
     over += counted(len(fit.setting.steps), "evaluation")
-    return f"{name}: {'; '.join(parts)} ({over}). {_held_out(held)}"
+    return f"{fit.setting.title}: {'; '.join(parts)} ({over}). {_held_out(held)}"
+
+
+def _refused(fits: Sequence[CurveFit]) -> Iterator[str]:
+    """A sentence for each reason, of all settings that have it."""
+    names: dict[str, list[str]] = {}
+    for fit in fits:
+        if not fit.claimed:
+            tested = f" {_held_out(fit.held_out)}" if fit.refusal is Refusal.HELD_OUT else ""
+            names.setdefault(f"{visible(fit.reason, 400)}.{tested}", []).append(fit.setting.title)
+    for reason, titles in names.items():
+        more = len(titles) - _MOST_NAMED
+        shown = ", ".join(titles[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        yield f"{shown}: no saturating curve is claimed, because {reason}"
 
 
 def _held_out(held: HeldOut | None) -> str:

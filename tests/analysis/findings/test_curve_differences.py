@@ -125,5 +125,17 @@ def test_many_settings_need_a_reference(tmp_path):
     family, lines = compared(tmp_path, [*learners, BASE])
     assert family.size == 0
     assert "13 settings make 78 pairs" in line(lines, "Nothing is compared")
+    told = [text for text in lines if "no rise beyond noise" in text]
+    assert len(told) == MOST_UNNAMED, "their sizes differ"
     with pytest.raises(ValueError, match="no setting is called 'bose'; known: s0"):
         compared(tmp_path / "again", [*learners, BASE], reference="bose")
+
+
+def test_settings_that_are_refused_alike_share_a_sentence(tmp_path):
+    learners = [Learner(f"s{n}") for n in range(10)]
+    _, lines = compared(tmp_path, learners, every=16, steps=32)
+    told = [text for text in lines if "no saturating curve" in text]
+    assert told == [
+        "s0, s1, s2, s3, s4, s5, s6, s7 and 2 more: no saturating curve is claimed, because it has "
+        "2 evaluations after step 0, and 6 are needed (evaluation.every)."
+    ]
