@@ -48,6 +48,7 @@ def write_curves(
     steps=80,
     every=8,
     problems=0,
+    final_problems=0,
     noise=0.004,
     metric=METRIC,
     collapsed=(),
@@ -55,7 +56,8 @@ def write_curves(
 ):
     """Write the study.
 
-    problems: stored responses to so many, or the values alone. noise: between seeds, of A and of
+    problems: stored responses to so many, or the values alone; final_problems: to so many more in
+    the last evaluation. noise: between seeds, of A and of
     every evaluation. collapsed: (label, seed, step) of seeds whose training ends there.
     """
     (folder / "trials").mkdir(parents=True)
@@ -72,7 +74,8 @@ def write_curves(
         trial, counts[kind] = f"{kind}{counts[kind]:04d}", counts[kind] + 1
         ends = {seed: step for label, seed, step in collapsed if label == one.label}
         own = tuple(one.seeds or seeds)
-        events += _trial(folder, trial, one, own, steps, every, problems, noise, metric, ends)
+        asked = {step: problems + final_problems * (step == steps) for step in range(steps + 1)}
+        events += _trial(folder, trial, one, own, steps, every, asked, noise, metric, ends)
     events.append(TrialEvent(EventKind.STUDY_FINISHED))
     write_log(folder / "log.jsonl", events)
     return folder
@@ -109,8 +112,8 @@ def _trial(folder, trial, one, seeds, steps, every, problems, noise, metric, end
                     gained = lifts[seed] * (one.level(step) - one.start) + noise * rng.normal()
                     level = one.start + gained
                 level = 0.0 if step >= ends.get(seed, steps + 1) else level
-                if problems:
-                    level = _answers(own, seed, step, level, problems)
+                if problems[step]:
+                    level = _answers(own, seed, step, level, problems[step])
                 latest[str(seed)] = {metric: level}
         if step % every == 0 or step % 5 == 0:
             report = {"step": step, "steps": steps, "seeds": json.loads(json.dumps(latest))}

@@ -142,6 +142,14 @@ def test_a_trial_without_a_measured_start_has_no_curve(tmp_path):
     assert died.refusal is Refusal.NO_CURVE and died.reason == "study/t0001 failed"
 
 
+def test_all_evaluations_count_on_the_problems_that_each_of_them_has(fit):
+    few, more = (fit(RISING, problems=20, final_problems=n).setting for n in (0, 15))
+    assert more.curve.problems == few.curve.problems == tuple(f"p{n:03d}" for n in range(20))
+    assert np.array_equal(more.curve.values, few.curve.values)
+    logged = [more.row.values[seed] for seed in more.curve.seeds]
+    assert abs(logged - more.curve.values[:, -1]).max() > 0.01, "the last one has a mean of its own"
+
+
 def test_reports_between_evaluations_are_no_evaluations(fit):
     assert fit(RISING).setting.steps == tuple(range(8, 81, 8)), "without files"
     assert fit(RISING, problems=4).setting.steps == tuple(range(8, 81, 8)), "by their files"
