@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -27,11 +28,15 @@ def final_scores(study: StudyResults, row: TrialRow) -> Scores | None:
     counts with its value. A problem whose gold answer cannot be read has no score. Raises
     StudyUnreadable naming a damaged file.
     """
-    place, _, kind = study.metric.removeprefix("eval/").rpartition("/")
-    if not study.metric.startswith("eval/") or not row.values:
+    place, _ = _place_and_kind(study)
+    if not place or not row.values:
         return None
     digest = study.digest
-    keys = _measured(study, row, place, kind) if digest is None else digest.scores_of(row.id, place)
+    keys = (
+        problem_scores(study, row, [row.step])
+        if digest is None
+        else digest.scores_of(row.id, place)
+    )
     if keys is None or keys.empty:
         return None
     wide, asked = (
@@ -41,16 +46,28 @@ def final_scores(study: StudyResults, row: TrialRow) -> Scores | None:
     return _of(wide, asked.notna(), place, row)
 
 
-def _measured(study: StudyResults, row: TrialRow, place: str, kind: str) -> pd.DataFrame | None:
-    """Columns seed, problem_id and score, from the responses to a problem set."""
-    rows = study.evaluations_of([row.id], _COLUMNS, [row.step]).drop(columns="trial")
+def problem_scores(
+    study: StudyResults, row: TrialRow, steps: Collection[int]
+) -> pd.DataFrame | None:
+    """Columns seed, step, problem_id and score, by the study's metric, from the responses of these
+    evaluations; None for a metric that responses do not give."""
+    place, kind = _place_and_kind(study)
+    rows = study.evaluations_of([row.id], _COLUMNS, steps).drop(columns="trial")
     rows = rows[rows["problem_set"] == place]
     outcomes = greedy_outcomes(rows) if kind == "greedy" else sampled_outcomes(rows)
     try:
         values = metric_values(outcomes, "avg" if kind.startswith("avg@") else kind)
     except ValueError:
-        return None  # the metric is none of those that responses give
-    return outcomes.keys.assign(score=values)
+        return None
+    return outcomes.keys[["seed", "step", "problem_id"]].assign(score=values)
+
+
+def _place_and_kind(study: StudyResults) -> tuple[str, str]:
+    """Problem set and kind of the study's metric; empty for one that is not of an evaluation."""
+    if not study.metric.startswith("eval/"):
+        return "", ""
+    place, _, kind = study.metric.removeprefix("eval/").rpartition("/")
+    return place, kind
 
 
 def _of(wide: pd.DataFrame, asked: pd.DataFrame, place: str, row: TrialRow) -> Scores | None:

@@ -141,9 +141,14 @@ def initial_value(study: StudyResults) -> float | None:
     return float(by_seed.mean()) if complete else None
 
 
-def evaluation_curves(study: StudyResults, metric: str) -> pd.DataFrame:
-    """trial, seed, step, value of an evaluation metric at the steps that were evaluated."""
-    reports = study.reported(metric)
+def evaluation_curves(
+    study: StudyResults, metric: str, trials: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """trial, seed, step, value of an evaluation metric at the steps that were evaluated.
+
+    trials: of which, by default those of the search.
+    """
+    reports = study.reported(metric, trials)
     evaluated = {trial: study.evaluated_steps(trial) for trial in reports["trial"].unique()}
     keep = [
         not evaluated[trial] or step in evaluated[trial]

@@ -75,18 +75,20 @@ class StudyResults:
         once. Of a large study `reported` takes a fraction of the time."""
         return self._reports(None)
 
-    def reported(self, metric: str) -> pd.DataFrame:
-        """The rows of `reports` that hold `metric`, without that column."""
-        return self._reports(metric).drop(columns="metric")
+    def reported(self, metric: str, trials: Iterable[str] | None = None) -> pd.DataFrame:
+        """The rows of `reports` that hold `metric`, without that column.
 
-    def _reports(self, only: str | None) -> pd.DataFrame:
-        searched = {row.id for row in self.table.rows}
+        trials: of which, by default those of the search."""
+        return self._reports(metric, trials).drop(columns="metric")
+
+    def _reports(self, only: str | None, trials: Iterable[str] | None = None) -> pd.DataFrame:
+        chosen = {row.id for row in self.table.rows} if trials is None else set(trials)
         latest = {
             (logged.event.trial, int(seed), int(logged.event.data.get("step", 0)), name): float(
                 value
             )
             for logged in self.events
-            if logged.event.kind is EventKind.REPORTED and logged.event.trial in searched
+            if logged.event.kind is EventKind.REPORTED and logged.event.trial in chosen
             for seed, metrics in logged.event.data.get("seeds", {}).items()
             for name, value in _selected(metrics, only)
             if isinstance(value, int | float)

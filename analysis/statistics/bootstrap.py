@@ -169,7 +169,7 @@ def _spread(
         # A missing score counts as its seed's mean, which leaves every estimate as it is.
         filled = np.stack([_filled(scores.benchmarks[name].values) for scores in arms])
         problems = filled.shape[2]
-        shares = _counts(rng, problems, draws) / (problems - 1)
+        shares = drawn_counts(rng, problems, draws) / (problems - 1)
         means = shares @ filled.reshape(-1, problems).T
         resampled.append(means.reshape(draws, len(arms), seeds))
         plain.append(filled.mean(axis=2))
@@ -179,20 +179,28 @@ def _spread(
     of_seeds = _variance(statistic, np.take_along_axis(fixed, drawn_seeds, axis=2))
     of_problems = _variance(statistic, by_problem)
     of_both = _variance(statistic, np.take_along_axis(by_problem, drawn_seeds, axis=2))
+    return combined_error(of_seeds, of_problems, of_both, seeds - 1, freedom_problems)
+
+
+def combined_error(
+    of_seeds: float, of_problems: float, of_both: float, freedom_seeds: int, freedom_problems: int
+) -> tuple[float, float] | None:
+    """Standard error and degrees of freedom from the variances over draws of seeds alone, of
+    problems alone and of both; None when nothing varies."""
     # Each level's variance holds that of the interaction, so their sum counts it twice.
     shared = max(0.0, of_both - of_seeds - of_problems)
     total = max(of_seeds + of_problems - shared, of_seeds, of_problems)
     if math.sqrt(total) < 1e-12:
         return None
     parts = (
-        of_seeds**2 / (seeds - 1)
+        of_seeds**2 / freedom_seeds
         + of_problems**2 / freedom_problems
-        + shared**2 / ((seeds - 1) * freedom_problems)
+        + shared**2 / (freedom_seeds * freedom_problems)
     )
-    return math.sqrt(total), max(seeds - 1.0, total**2 / parts)
+    return math.sqrt(total), max(float(freedom_seeds), total**2 / parts)
 
 
-def _counts(rng: np.random.Generator, items: int, draws: int) -> npt.NDArray[np.intp]:
+def drawn_counts(rng: np.random.Generator, items: int, draws: int) -> npt.NDArray[np.intp]:
     """[draws, items]: how often each is among items - 1 drawn with replacement."""
     drawn = rng.integers(items, size=(draws, items - 1)) + items * np.arange(draws)[:, None]
     return np.bincount(drawn.ravel(), minlength=draws * items).reshape(draws, items)

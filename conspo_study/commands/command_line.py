@@ -16,6 +16,7 @@ import tyro
 from conspo_study import __version__
 from conspo_study.commands import exits
 from conspo_study.commands.analyse import Compare, Paper, Report
+from conspo_study.commands.curves import Curves
 from conspo_study.commands.data import Data
 from conspo_study.commands.look import Doctor, List, Status, Watch
 from conspo_study.commands.new_study import Init
@@ -39,6 +40,7 @@ VERBS: Mapping[str, type[Verb]] = {
     "report": Report,
     "compare": Compare,
     "map": Map,
+    "curves": Curves,
     "paper": Paper,
     "resume": Resume,
     "extend": Extend,

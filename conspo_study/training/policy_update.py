@@ -148,7 +148,7 @@ class PolicyUpdate:
             "old_logprobs_sampler": float(trusted),
             **self._step_metrics(steps),
             "micro_batches_halved": self.world.sum([self.budget.halved and not already_halved])[0],
-            "mfu": self._utilisation(steps.flops, clock),
+            **self._work(steps.flops, clock),
         }
         signals = [steps.signals[group.index] for group in batch]
         return UpdateResult(self.world.metrics(parts) | metrics, credits, signals)
@@ -250,12 +250,12 @@ class PolicyUpdate:
             "staleness": sum(steps.staleness) / count,
         }
 
-    def _utilisation(self, flops: float, clock: Clock) -> float:
-        """Model FLOP utilisation of scoring and backward passes, over all workers."""
+    def _work(self, flops: float, clock: Clock) -> dict[str, float]:
+        """FLOP of scoring and backward passes over all workers, and their utilisation."""
         device = next(self.model.parameters()).device
         lower = self.config.policy.precision == "bfloat16"
         dtype = torch.bfloat16 if lower else torch.float32
         rate = matmul_rate(device, dtype, torch.get_num_threads())
         seconds = sum(clock.seconds.get(stage, 0.0) for stage in ("score", "backward"))
         needed, possible = self.world.sum([flops, seconds * rate])
-        return needed / possible if possible else 0.0
+        return {"flops": needed, "mfu": needed / possible if possible else 0.0}

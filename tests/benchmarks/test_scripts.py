@@ -144,8 +144,20 @@ def check_study_statistics(result):
     }
 
 
+def check_compute_curves(result):
+    covered = result["coverage of 95 % intervals"]
+    assert len(covered) == 6 and all(0 <= row["claimed"] <= 1 for row in covered.values())
+    claims = result["what is claimed"]
+    assert claims["rises to 0.6, falls to 0.5"] == {"decline": 1.0}
+    assert "claimed" not in claims["flat"] and claims["saturates"]["claimed"] > 0
+    assert set(result["verdicts"]["C_mid halved"]) <= {"efficiency", "both", "undecided"} | {
+        "not claimed: undecided"
+    }
+
+
 MINIATURES = {
     "analysis_scale": (("--trials", "6", "--rows", "300"), check_analysis_scale),
+    "compute_curves": (("--runs", "2"), check_compute_curves),
     "gpu_check": (("--rehearse",), check_gpu_check),
     "import_times": (("--runs", "1"), check_import_times),
     "objectives": (

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from compute_results import Learner, write_curves
 from regime_results import points, small, write_map
 
 from conspo_study.commands.command_line import main, parse_command
@@ -111,6 +112,9 @@ def place(tmp_path, monkeypatch, maps):
     for name in ("margin_sweep", "faster", "baselines", "table1", "ANOTHER_STUDY"):
         shutil.copytree(ROOT / "tests/assets/results_v2", tmp_path / "results" / name)
     shutil.copytree(maps, tmp_path / "results", dirs_exist_ok=True)
+    for name, middle in (("objectives", 20.0), ("more", 10.0)):
+        learners = [Learner("GRPO"), Learner("ConSPO", middle=middle)]
+        write_curves(tmp_path / "results" / name, learners)
     rows = {
         "aime2024": {"problem": "What is 1 + 1?", "answer": "2"},
         "train": {"problem": "1+1=?\n", "answer": "2"},

@@ -249,6 +249,26 @@ def test_credits_are_stored_for_every_optimiser_step_when_they_are_due():
     assert credits_at(0)[0] == []
 
 
+def test_flop_of_a_step_are_those_of_every_pass_over_every_group():
+    metrics, _, _ = update(update__mini_batches=2, update__epochs_per_batch=2)
+    model = random_model("Llama")
+    head = model.get_output_embeddings()
+    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
+    weights = sum(m.weight.shape[0] * m.weight.shape[1] for m in linear)
+    config = model.config
+    width = config.num_attention_heads * config.head_dim
+    forward = 0
+    for token in (0, 1):  # of the prompt, read once
+        forward += 2 * weights + 4 * config.num_hidden_layers * width * (token + 1)
+    for tokens, _ in RESPONSES:
+        for place in range(len(tokens)):
+            forward += 2 * head.weight.numel()
+            if place + 1 < len(tokens):  # nothing is predicted from the last one
+                forward += 2 * weights + 4 * config.num_hidden_layers * width * (2 + place + 1)
+    groups, epochs, passes = 4, 2, 3
+    assert metrics["flops"] == groups * epochs * passes * forward
+
+
 def test_every_metric_is_documented_and_every_documented_metric_is_logged():
     text = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
     section = text.partition("## Metrics of `steps.jsonl`")[2].partition("\n## ")[0]

@@ -1,0 +1,130 @@
+"""Curves over compute of one or several studies: tables, figures and findings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.findings.compute_axes import Over
+from analysis.findings.curve_differences import curve_family
+from analysis.findings.curve_fits import CurveFit, curve_fit
+from analysis.findings.curve_sentences import curve_lines
+from analysis.findings.curve_settings import CurveSet, curve_set
+from analysis.findings.curve_tables import (
+    differences_frame,
+    differences_table,
+    fits_frame,
+    fits_table,
+    points_frame,
+)
+from analysis.load.study import load_studies
+from analysis.load.text import axis_label, visible
+from analysis.report.terminal import plain_console
+from analysis.tables.text_formats import write_text_table
+from analysis.tables.text_table import to_csv, to_rich
+from conspo_study.files import make_folders, write_atomic
+from conspo_study.text import counted, speak_plainly
+
+CURVES, DIFFERENCES, POINTS, TOGETHER = (
+    "compute_curves",
+    "compute_differences",
+    "compute_points",
+    "compute_curves_together",
+)
+"""Names of files, without endings."""
+MOST_PANELS, MOST_TOGETHER = 24, 12
+"""Settings of one figure."""
+
+
+def print_curves(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    over: Over = Over.TOKENS,
+    reference: str | None = None,
+    level: float | None = None,
+) -> bool:
+    """Write `tables/compute_*` and `figures/compute_*` of these studies into `out`, and print the
+    tables and the sentences.
+
+    reference: the setting that all others are compared with. level: a value of the metric, whose
+    compute is asked for.
+
+    Returns False when a figure could not be drawn. Raises StudyUnreadable or ValueError for studies
+    that cannot be read or have no curves.
+    """
+    speak_plainly()
+    found = curve_set(load_studies(folders), over)
+    fits = [curve_fit(s, None if level is None else found.sign * level) for s in found.settings]
+    family = curve_family(fits, share=found.share, reference=reference)
+    sentences = curve_lines(found, fits, family, level)
+    for part in ("tables", "figures"):
+        make_folders(out / part, 2)
+    points = points_frame(found, fits)
+    tables = {CURVES: fits_table(found, fits)}
+    frames = {CURVES: fits_frame(found, fits)}
+    if family.differences:
+        tables[DIFFERENCES] = differences_table(found, family)
+        frames[DIFFERENCES] = differences_frame(found, family)
+    paths = []
+    for name, table in tables.items():
+        title = f"{name.replace('_', ' ')}, over {over.label}"
+        stem = out / "tables" / name
+        paths += write_text_table(table, frames[name], title.capitalize(), sentences, stem)
+    csv = out / "tables" / f"{POINTS}.csv"
+    write_atomic(csv, to_csv(points).encode())
+    drawn, skipped, failed = _figures(found, fits, points, out / "figures")
+    console = plain_console()
+    unwrapped = not console.is_terminal
+    for name, table in tables.items():
+        console.print(to_rich(table, name.replace("_", " "), console.width))
+    for line in [*sentences, *skipped]:
+        console.print(visible(line, 4000), soft_wrap=unwrapped)
+    for path in [*paths, csv, *drawn]:
+        console.print(f"wrote {path}", soft_wrap=unwrapped)
+    for line in failed:
+        print(f"error: {line}", file=sys.stderr)
+    return not failed
+
+
+def _figures(
+    found: CurveSet, fits: Sequence[CurveFit], points: pd.DataFrame, folder: Path
+) -> tuple[list[Path], list[str], list[str]]:
+    """Files, reasons of what is left out, and errors."""
+    from analysis.figures.draw_curves import curve_panels, curves_together
+    from analysis.figures.gallery import failure
+    from analysis.figures.style import save, style
+
+    measured = [fit for fit in fits if fit.setting.curve is not None]
+    # Claimed ones first, where there are too many.
+    chosen = sorted(measured, key=lambda fit: not fit.claimed)[:MOST_PANELS]
+    claimed = [fit for fit in measured if fit.claimed][:MOST_TOGETHER]
+    labels = {"x": found.over.label, "y": axis_label(found.metric)}
+    drawn: list[Path] = []
+    failed = []
+    shown = [fit for fit in measured if fit in chosen]
+    with style():
+        for stem, draw, of in (
+            (CURVES, curve_panels, shown),
+            (TOGETHER, curves_together, claimed if len(claimed) > 1 else []),
+        ):
+            if not of:
+                continue
+            try:
+                drawn += save(draw(points, of, found.sign, **labels), folder / stem)
+            except OSError:
+                raise
+            except Exception as error:
+                failed.append(failure(stem, error))
+    return drawn, list(_left_out(fits, len(shown), len(claimed))), failed
+
+
+def _left_out(fits: Sequence[CurveFit], shown: int, together: int) -> Iterator[str]:
+    measured = sum(fit.setting.curve is not None for fit in fits)
+    if measured > shown:
+        yield f"The figure shows {shown} of {counted(measured, 'setting')}, claimed fits first."
+    if together < 2:
+        yield "No figure of claimed curves together: fewer than two are claimed."
