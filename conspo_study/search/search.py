@@ -30,6 +30,7 @@ from conspo_study.records import (
     written_bar,
 )
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.memory_log import MemoryLog
 from conspo_study.results.strata import strata_of
 from conspo_study.results.table import StudyTable, TrialRow
 from conspo_study.search import halving
@@ -87,7 +88,12 @@ class Search:
     retried: failed trials that are run again, from their last checkpoint.
     """
 
-    def __init__(self, definition: StudyDefinition, log: ResultsLog, retried: Collection[str] = ()):
+    def __init__(
+        self,
+        definition: StudyDefinition,
+        log: ResultsLog | MemoryLog,
+        retried: Collection[str] = (),
+    ):
         self.definition = definition
         self.log = log
         self._proposer = make_proposer(definition)

@@ -4,8 +4,9 @@ from conspo_study.config import with_overrides
 from conspo_study.definition import Anchor, StudyDefinition
 from conspo_study.definition.presets import QUICK
 from conspo_study.definition.space import Choice, When
-from conspo_study.results.lines import encode_line
-from conspo_study.results.table import TableBuilder
+from conspo_study.results.memory_log import MemoryLog
+
+__all__ = ["MARGIN", "METRIC", "SCHEDULE", "TAU", "MemoryLog", "definition"]
 
 TAU, MARGIN, SCHEDULE = "objective.tau", "objective.margin", "objective.schedule"
 METRIC = "eval/chain/hard/avg@2"
@@ -32,21 +33,3 @@ def definition(cls=StudyDefinition, **changes):
         "metric": METRIC,
     }
     return cls(**{**fields, **changes})
-
-
-class MemoryLog:
-    """A results log without a disk: what is appended went through its line format."""
-
-    def __init__(self, events=()):
-        self.events = list(events)
-        self._builder = TableBuilder(self.events)
-
-    @property
-    def table(self):
-        return self._builder.table
-
-    def append(self, event):
-        _, logged = encode_line(len(self.events) + 1, "2026-01-01T00:00:00.000Z", event)
-        self._builder.add(logged)
-        self.events.append(logged)
-        return logged
