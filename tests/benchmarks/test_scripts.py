@@ -24,6 +24,7 @@ LEFT_OUT = {
     "memory_estimate": "updates models of hundreds of megabytes, and needs them whole",
     "sampler": "has tests of its own",
     "scoring": "has tests of its own",
+    "searches": "has tests of its own",
     "trial_overhead": "runs two studies through Ray",
 }
 """Script to the reason it is not run here."""
