@@ -131,7 +131,16 @@ class Extend(Resume):
                 f"the study in {self.folder} has a budget of {study.trials} trials already: ask "
                 "for more"
             )
-        return study.model_copy(update={"trials": self.trials})
+        from pydantic import ValidationError
+
+        from conspo_study.definition import definition_problems
+        from conspo_study.study import Study
+
+        try:
+            longer = Study.model_validate({**study.frozen(), "trials": self.trials})
+        except ValidationError as error:
+            raise StudyError("; ".join(definition_problems(error))) from error
+        return longer.beginning_where(study)
 
 
 def report(folder: Path) -> None:

@@ -40,10 +40,18 @@ class Halving(Stage):
         return done / (self.bracket * steps)
 
 
-def halving_problems(rule: Halving | None, base: AnyRun, searched: int) -> Iterator[str]:
-    """What is wrong with a rule for so many searched trials of a configuration."""
+def halving_problems(
+    rule: Halving | None, base: AnyRun, searched: int, strata: bool
+) -> Iterator[str]:
+    """What is wrong with a rule for so many searched trials of a configuration. strata: whether the
+    best of each stratum is confirmed."""
     if rule is None:
         return
+    if strata:
+        yield (
+            "early_stopping: halving stops whole strata, whose best confirm.best_over asks for: "
+            "set early_stopping=None"
+        )
     if isinstance(base, FunctionConfig):
         yield (
             "early_stopping: a training function cannot be paused at a rung: use racing "

@@ -161,7 +161,12 @@ class StudyDefinition(Stage):
             *self._objective_problems(),
             *self._confirmation_problems(),
             *self._comparison_problems(),
-            *halving_problems(self.halving, self.base, self.trials - len(self.anchors)),
+            *halving_problems(
+                self.halving,
+                self.base,
+                self.trials - len(self.anchors),
+                bool(self.confirm and self.confirm.best_over),
+            ),
         ]
         if problems:
             raise Problems(problems)

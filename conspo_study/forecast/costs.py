@@ -61,12 +61,20 @@ def study_seconds(
     times = [each] * study.trials
     searched = range(anchors, study.trials)
     waits_for = [0] * anchors
-    waits_for += [max(0, n - study.lag) if study.waits_for_results else 0 for n in searched]
+    waits_for += [_waits_for(study, n) for n in searched]
     if again is not None:
         times += [seconds(again) or 0.0] * again.trials
         # Baselines are confirmed as soon as there is room, the winner when it is known.
         waits_for += [0] * (again.trials - 1) + [study.trials]
     return max(finish_times(times, [0.0] * slots, waits_for)) + warm_start_seconds(study)
+
+
+def _waits_for(study: StudyDefinition, number: int) -> int:
+    """How many trials have to have ended before a searched one begins."""
+    if study.halving is not None:
+        before = (number - len(study.anchors)) // study.halving.bracket * study.halving.bracket
+        return len(study.anchors) + before if before else 0
+    return max(0, number - study.lag) if study.waits_for_results else 0
 
 
 def warm_start_seconds(study: StudyDefinition) -> float:
@@ -98,7 +106,8 @@ def study_bytes(study: StudyDefinition, concurrent: int, budget: int) -> int | N
     # Checkpoints of the baselines, the winner and its confirmation stay whatever the budget.
     safe = min(len(study.anchors) + 1, study.trials) * known[0] + sum(known[1:])
     # The last trials to run are counted among those that have ended.
-    running = concurrent * (CHECKPOINTS_RUNNING - 1) * max(known)
+    waiting = study.halving.bracket if study.halving is not None else 0
+    running = max(concurrent, waiting) * (CHECKPOINTS_RUNNING - 1) * max(known)
     return rows + max(safe, min(ended, budget)) + running
 
 

@@ -147,7 +147,11 @@ def repair_log(path: Path) -> Repair:
         lost=lost,
         unreadable=unreadable,
         lost_ends=_lost_ends(builder.table, lost),
-        open_trials=tuple(row.id for row in builder.table.all_rows if not row.state.ended),
+        open_trials=tuple(
+            row.id
+            for row in builder.table.all_rows
+            if not row.state.ended and row.state is not TrialState.PAUSED
+        ),
     )
 
 

@@ -82,8 +82,8 @@ class TrialRow:
     """How often each type of failure was absorbed."""
     wall_s: float | None = None
     """Seconds from its start to its end, without those in which it was paused."""
-    pauses: tuple[int, ...] = ()
-    """Steps of the rungs at which it has paused."""
+    pauses: Mapping[int, float] = field(default_factory=dict)
+    """The rungs at which it has paused: step to mean over seeds of the study's metric there."""
     earlier_s: float = 0.0
     """Seconds that it ran before its last pause."""
     tokens_per_s: float | None = None
@@ -314,11 +314,11 @@ def _advanced(row: TrialRow, kind: EventKind, data: Mapping[str, Any]) -> TrialR
         return row if over else _reported(row, data)
     cause = str(data.get("cause", ""))
     wall_s = number_of(data.get("wall_s"))
+    wall_s = None if wall_s is None else wall_s + row.earlier_s
     if kind is EventKind.PAUSED:
-        earlier = row.earlier_s + (wall_s or 0.0)
-        row = replace(row, pauses=(*row.pauses, step_of(data["step"])), earlier_s=earlier)
-    elif wall_s is not None:
-        wall_s += row.earlier_s
+        there = statistics.fmean(by_seed(data["values"]).values())
+        pauses = {**row.pauses, step_of(data["step"]): there}
+        row = replace(row, pauses=pauses, earlier_s=wall_s or row.earlier_s)
     return replace(
         row,
         state=TrialState(kind.value),

@@ -1,14 +1,13 @@
 """Successive halving: who goes on from a rung, and who stops there.
 
 A bracket's trials all run to the first rung. Once the last of them is there, the best of them go
-on from their checkpoints to the next rung, and so forth to the last step. A decision is made once,
-when nobody has gone on yet, and logged before anybody does, so it can be read from the log whenever
-a study is continued. Failed trials are no longer compared.
+on from their checkpoints to the next rung, and so forth to the last step. Who does follows from the
+values at the rung, which the log keeps, so it is the same whenever a study is continued. Failed
+trials are no longer compared.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -56,28 +55,34 @@ def brackets(rule: Halving, searched: Sequence[TrialRow], budget: int) -> list[B
 
 def until(rule: Halving, row: TrialRow | None = None) -> int | None:
     """The rung that a trial runs to next; None for the last step. row: None for a new trial."""
-    passed = len(row.pauses) if row is not None else 0
-    return rule.rungs[passed] if passed < len(rule.rungs) else None
+    passed = max(row.pauses, default=0) if row is not None else 0
+    return next((rung for rung in rule.rungs if rung > passed), None)
 
 
 def going_on(bracket: Bracket, direction: Way) -> list[TrialRow]:
-    """The paused trials that have been chosen to go on and have not yet, the best first. Losers
-    have to be logged before (`stopped`)."""
-    paused = [row for row in bracket.rows if row.state is TrialState.PAUSED]
-    ready = [row for row in paused if _is_decided(bracket, len(row.pauses) - 1)]
-    return sorted(ready, key=lambda row: _rank(row, direction))
+    """The paused trials that have been chosen to go on and have not yet, the best first."""
+    stops = {row.id for row in stopped(bracket, direction)}
+    ready = [
+        row
+        for row in bracket.rows
+        if row.state is TrialState.PAUSED and row.id not in stops and _is_decided(bracket, row.step)
+    ]
+    return sorted(ready, key=lambda row: _rank(row, row.step, direction))
 
 
 def stopped(bracket: Bracket, direction: Way) -> list[TrialRow]:
-    """The paused trials that stop at their rung, and are to be logged so."""
+    """The paused trials that stop at their rung, and are to be logged so.
+
+    A trial that comes late to a rung, such as one that failed and was tried again, goes on only if
+    it is among the best of all that came.
+    """
     found: list[TrialRow] = []
-    for rung in range(len(bracket.rule.rungs)):
-        came = [row for row in bracket.rows if len(row.pauses) > rung]
-        if not came or not _is_decided(bracket, rung) or any(_has_gone_on(r, rung) for r in came):
-            continue
-        kept = bracket.rule.kept(len(came))
-        ranked = sorted(came, key=lambda row: _rank(row, direction))
-        found += [row for row in ranked[kept:] if row.state is TrialState.PAUSED]
+    for rung in bracket.rule.rungs:
+        came = [row for row in bracket.rows if rung in row.pauses]
+        if came and _is_decided(bracket, rung):
+            ranked = sorted(came, key=lambda row: _rank(row, rung, direction))
+            lost = ranked[bracket.rule.kept(len(came)) :]
+            found += [row for row in lost if row.state is TrialState.PAUSED and row.step == rung]
     return found
 
 
@@ -98,17 +103,10 @@ def _by_seed(values: Mapping[int, float]) -> dict[str, float]:
 
 def _is_decided(bracket: Bracket, rung: int) -> bool:
     """Whether every trial that can come to a rung has come, or ended before."""
-    return bracket.whole and all(
-        row.state.ended or len(row.pauses) > rung for row in bracket.rows if len(row.pauses) >= rung
-    )
+    before = [step for step in bracket.rule.rungs if step < rung]
+    entered = [row for row in bracket.rows if not before or before[-1] in row.pauses]
+    return bracket.whole and all(row.state.ended or rung in row.pauses for row in entered)
 
 
-def _has_gone_on(row: TrialRow, rung: int) -> bool:
-    """Whether a trial that came to a rung has run beyond it."""
-    beyond = len(row.pauses) > rung + 1
-    return beyond or row.state not in (TrialState.PAUSED, TrialState.PRUNED)
-
-
-def _rank(row: TrialRow, direction: Way) -> tuple[float, str]:
-    value = row.value if row.value is not None else -math.inf
-    return (-value if direction == "max" else value), row.id
+def _rank(row: TrialRow, rung: int, direction: Way) -> tuple[float, str]:
+    return (-1.0 if direction == "max" else 1.0) * row.pauses[rung], row.id

@@ -106,7 +106,7 @@ class Search:
         """Number of the trial for which the space had no more points."""
         self._decided: tuple[int, Suggestion | Wait | None] = (-1, None)
         """Length of the log, and the decision that follows from it."""
-        at_rest = (TrialState.PAUSED,)
+        at_rest = (TrialState.PAUSED,) if definition.halving is not None else ()
         self._unfinished = deque(
             row
             for row in self._asked_for
@@ -121,8 +121,9 @@ class Search:
         """
         if self._unfinished:
             return self._again(self._unfinished.popleft())
-        self._stop_at_rungs()
         decision = self._next()
+        while self._stop_at_rungs():
+            decision = self._next()
         if isinstance(decision, Suggestion) and not self._is_logged(decision.trial):
             self.log.append(decision.event())
         return decision
@@ -185,11 +186,17 @@ class Search:
         except KeyError:
             return False
 
-    def _stop_at_rungs(self) -> None:
-        """Log the trials that stop at a rung of successive halving which has been decided."""
-        for bracket in self._brackets(self.log.table.rows):
-            for row in halving.stopped(bracket, self.definition.direction):
-                self.ended(row.id, EventKind.PRUNED, halving.ending(row))
+    def _stop_at_rungs(self) -> bool:
+        """Log the trials that stop at a rung of successive halving which has been decided; returns
+        whether there were any."""
+        stops = [
+            row
+            for bracket in self._brackets(self.log.table.rows)
+            for row in halving.stopped(bracket, self.definition.direction)
+        ]
+        for row in stops:
+            self.ended(row.id, EventKind.PRUNED, halving.ending(row))
+        return bool(stops)
 
     def _brackets(self, rows: Sequence[TrialRow]) -> list[halving.Bracket]:
         """The brackets of the searched trials; none without successive halving."""
@@ -241,6 +248,8 @@ class Search:
         for bracket in self._brackets(rows):
             if not bracket.whole:
                 decided = len(self.definition.anchors) + bracket.start if bracket.start else 0
+                if not all(row.state.ended for row in rows[:decided]):
+                    return WAIT
                 proposal = self._proposal(rows, decided)
                 if proposal is not None:
                     trial = f"t{number:04d}"

@@ -24,14 +24,17 @@ def after_the_end(
     trials: its budget. track: trackers that it was sent to. used_up: whether more trials would find
     nothing to try. by_machine: whether trials failed that may be tried again.
     """
-    place = typed(folder)
-    more = ("more trials", f"conspo extend {place} --trials {2 * trials}{_trusting(folder)}")
+    place, definition = typed(folder), read_study(folder).definition
+    anchors = definition.get("anchors")
+    # As many searched trials again: a whole number of brackets, where there are any.
+    longer = max(2 * trials - (len(anchors) if isinstance(anchors, list) else 0), trials + 1)
+    more = ("more trials", f"conspo extend {place} --trials {longer}{_trusting(folder)}")
     return _lines(
         *([("retry failed trials", f"conspo resume {place} --retry-failed")] if by_machine else []),
         ("watch", f"conspo watch {place}"),
         *([] if used_up else [more]),
         ("report again", f"conspo report {place}"),
-        *([("map", f"conspo map {place}")] if chosen_over(read_study(folder).definition) else []),
+        *([("map", f"conspo map {place}")] if chosen_over(definition) else []),
         ("compare", f"conspo compare {place} {typed(folder.parent)}/ANOTHER_STUDY"),
         *_looks(folder, track),
     )

@@ -219,6 +219,7 @@ class View:
         if row.state.ended:
             return "" if row.wall_s is None else f"took {duration(row.wall_s)}"
         if row.state is not TrialState.RUNNING:
+            self.since.pop(row.id, None)  # a pause is no pace
             return ""
         began, first = self.since.setdefault(row.id, (time.monotonic(), step))
         if step <= first:
@@ -282,7 +283,8 @@ def _shown(table: StudyTable, best: TrialRow | None, room: int) -> list[TrialRow
     """The `room` rows to show, in the order in which they are shown."""
     running = [row for row in table.all_rows if row.state is TrialState.RUNNING]
     ended = [row for row in table.all_rows if row.state.ended]
-    wanted = running[: room - 1] + ([best] if best else [])
+    paused = [row for row in table.rows if row.state is TrialState.PAUSED]
+    wanted = (running + paused)[: room - 1] + ([best] if best else [])
     last = [row for row in reversed(ended) if row is not best][:SHOWN_ENDED]
     chosen = {row.id for row in [*wanted, *last][:room]}
     rows = [row for row in table.all_rows if row.id in chosen]

@@ -188,7 +188,7 @@ class _Loop:
 
     def _restore(self) -> int:
         """Continue from the newest good checkpoint, the same on all workers; returns its step."""
-        found = self.store.newest().told() if self.main else {}
+        found = self.store.newest(self.last).told() if self.main else {}
         newest = Resumable.from_told(self.world.gather(found)[0])
         if self.main:
             for damage in newest.damages:

@@ -111,8 +111,9 @@ class CheckpointStore:
             for _, old in self._stored()[:-KEPT]:
                 _remove(_set_aside(old))
 
-    def newest(self) -> Resumable:
-        """The newest good checkpoint. Damaged ones are set aside, unfinished ones removed.
+    def newest(self, last: int | None = None) -> Resumable:
+        """The newest good checkpoint, up to step `last` if it is given. Damaged ones are set aside,
+        unfinished ones removed, and so are those of later steps, which will be trained again.
 
         Raises CheckpointError when a checkpoint belongs to another run.
         """
@@ -123,6 +124,9 @@ class CheckpointStore:
         for _, removed in self._stored(REMOVED):
             _remove(removed)
         for step, folder in reversed(self._stored()):
+            if last is not None and step > last:
+                _remove(_set_aside(folder))
+                continue
             try:
                 state = open_checkpoint(folder, self.identity)
                 if state.get("step") != step:

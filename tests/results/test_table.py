@@ -45,7 +45,7 @@ def test_a_paused_trial_goes_on_and_its_times_add_up() -> None:
     stopped = ("pruned", "t0", {"step": 20, "values": {"0": 0.2}, "wall_s": 0.0})
     assert fold(*events, stopped).rows[0].wall_s == 3.0
     on = fold(*events, ("started", "t0", {}), finished("t0", 0.5, 0.7)).rows[0]
-    assert (on.state.value, on.pauses, on.wall_s) == ("finished", (20,), 12.0)
+    assert (on.state.value, on.pauses, on.wall_s) == ("finished", {20: 0.2}, 12.0)
 
 
 def test_no_events_give_an_empty_table() -> None:

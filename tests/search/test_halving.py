@@ -90,7 +90,7 @@ def test_a_bracket_runs_to_a_rung_and_its_best_go_on(log):
         assert rows[trial].value == pytest.approx(at[2][trial]), "with what it had there"
     (lost,) = set(first[:2]) - {second}
     assert (rows[lost].state, rows[lost].step) == (TrialState.PRUNED, 4)
-    assert rows[second].pauses == (2, 4) and rows[second].wall_s == 2 + 4 + 8
+    assert tuple(rows[second].pauses) == (2, 4) and rows[second].wall_s == 2 + 4 + 8
     assert rows[lost].wall_s == 2 + 4
     assert search.complete and log.table.best().id in ("t0000", second)
 
@@ -151,6 +151,70 @@ def test_a_bracket_that_fails_as_a_whole_ends(log):
     assert search.complete
 
 
+def test_a_failed_trial_that_is_tried_again_goes_on_only_if_it_is_among_the_best(log):
+    run_all(Search(study(trials=5), log), fail=("t0001",))
+    before = {row.id: row.state for row in log.table.rows}
+    again = Search(study(trials=5), log, retried=("t0001",))
+    run_all(again)
+    rows = {row.id: row for row in log.table.rows}
+    ranked = sorted((r for r in rows.values() if 2 in r.pauses), key=lambda r: -r.pauses[2])
+    late = rows["t0001"]
+    assert (4 in late.pauses) == (late in ranked[:2]) and late.state.ended
+    assert before.items() <= {t: r.state for t, r in rows.items()}.items() | {
+        ("t0001", TrialState.FAILED)
+    }
+    assert again.complete
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+@pytest.mark.parametrize("cut", [0, 10, 20, 30])
+def test_the_end_of_a_space_decides_a_short_bracket_alike(at_once, cut):
+    """Seven points of a budget of eight: the second bracket has three trials."""
+    few = study(space={TAU: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]}, anchors=(), trials=8)
+    whole, log = MemoryLog(), MemoryLog()
+    run_all(Search(few, whole))
+    for logged in whole.events[:cut]:
+        log.append(logged.event)
+    again = Search(few, log)
+    run_all(again, at_once=at_once)
+    assert again.complete and len(log.table.rows) == 7
+    expected = {row.id: (row.state, row.pauses) for row in whole.table.rows}
+    assert {row.id: (row.state, row.pauses) for row in log.table.rows} == expected
+
+
+def test_a_new_bracket_waits_for_the_baselines_as_well(log):
+    search = Search(study(), log)
+    baseline = search.suggest()
+    search.started(baseline.trial)
+    running = []
+    for _ in range(200):
+        found = search.suggest()
+        if found is WAIT and not running:
+            break
+        if found is WAIT:
+            end(search, running.pop())
+            continue
+        search.started(found.trial)
+        running.append(found)
+    assert len(log.table.rows) == 5, "the second bracket has not begun"
+    end(search, baseline)
+    assert search.suggest().trial == "t0005"
+
+
+def test_without_halving_paused_trials_run_to_their_end(log):
+    """Racing, or nothing, was accepted in place of halving."""
+    search = Search(study(trials=5), log)
+    while (found := search.suggest()) is not WAIT:
+        search.started(found.trial)
+        end(search, found)
+        if sum(bool(row.pauses) for row in log.table.rows) == 2:
+            break
+    plain = Search(study(trials=5, early_stopping=None), log)
+    run_all(plain)
+    assert plain.complete
+    assert all(row.state is TrialState.FINISHED for row in log.table.rows)
+
+
 @pytest.mark.parametrize("cut", range(8, 46, 3))
 def test_a_study_that_is_killed_anywhere_makes_the_same_decisions(cut):
     whole = MemoryLog()
@@ -198,6 +262,10 @@ def test_the_winner_is_confirmed_to_its_end(log):
         ({"early_stopping": Halving(rungs=(4, 2), bracket=4)}, "have to ascend"),
         ({"early_stopping": Halving(rungs=(8,), bracket=4)}, "not before the last step, 8"),
         ({"early_stopping": Halving(rungs=(3,), bracket=4)}, "multiples of evaluation.every, 2"),
+        (
+            {"confirm": Confirmation(seeds=(10, 11), best_over=(TAU,))},
+            "halving stops whole strata",
+        ),
         ({"trials": 8}, "7 searched trials are no whole number of brackets of 4"),
     ],
 )

@@ -55,7 +55,7 @@ def test_trials_pause_at_a_rung_and_the_best_go_on(shared_ray, tmp_path):
     table = table_of(folder)
     assert table.finished
     searched = [row for row in table.rows if not row.label]
-    assert [row.pauses for row in searched] == [(2,)] * 4
+    assert [tuple(row.pauses) for row in searched] == [(2,)] * 4
     assert sorted(row.state for row in searched) == [
         *[TrialState.FINISHED] * 2,
         *[TrialState.PRUNED] * 2,

@@ -41,6 +41,16 @@ def test_a_pause_that_was_killed_before_it_was_told_is_told_again(tmp_path, tiny
     assert again.rows == [] and [step for step, _ in again.reports] == [2]
 
 
+def test_a_checkpoint_beyond_the_rung_is_not_used(tmp_path, tiny_policy):
+    """The log has lost that the trial went on: it comes to the rung again, and pauses there."""
+    whole = run(tmp_path, tiny_policy)
+    assert (whole.checkpoints / "checkpoint_00004").exists()
+    again = run(tmp_path, tiny_policy, until=2)
+    assert again.reports[-1][0] == 2 and not (whole.checkpoints / "checkpoint_00004").exists()
+    rest = run(tmp_path, tiny_policy)
+    assert [untimed(r) for r in rest.rows] == [untimed(r) for r in whole.rows if r["step"] > 2]
+
+
 def test_the_last_step_is_the_last_whatever_the_rung(tmp_path, tiny_policy):
     done = run(tmp_path, tiny_policy, until=400)
     assert done.reports[-1][0] == CONFIG.train.steps
