@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 from conspo_study.commands.settings_reference import groups, stage_of
-from conspo_study.config import RunConfig
+from conspo_study.config import RunConfig, flatten
 
 _WIDTH = 96
 _HEAD = """\
@@ -19,7 +19,7 @@ _HEAD = """\
 
 def settings_file(config: RunConfig) -> str:
     """The file in TOML. A setting that is null stands without a value, which TOML does not have."""
-    values = config.model_dump(mode="json")
+    values = flatten(config)
     named = f"objective.name={config.objective.name}"
     chosen = [group for group in groups() if stage_of(group) != "objective" or group.title == named]
     parts = [_HEAD]
@@ -30,8 +30,7 @@ def settings_file(config: RunConfig) -> str:
             lines += textwrap.wrap(
                 setting.sentence, _WIDTH, initial_indent="## ", subsequent_indent="## "
             )
-            value = values[stage].get(setting.name)
-            lines.append(f"# {setting.name} = {_value(value)}")
+            lines.append(f"# {setting.name} = {_value(values[setting.path])}")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 

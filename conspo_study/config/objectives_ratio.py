@@ -125,7 +125,7 @@ class MaxRLOptions(ObjectiveOptions):
     contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
     name: Literal["maxrl"] = "maxrl"
     """Maximum-likelihood reinforcement learning, in PPO's clipped surrogate."""
-    mean_epsilon: float = Field(1e-6, ge=0)
+    mean_epsilon: float = Field(1e-6, gt=0)
     """Constant added to the group's mean reward, in units of the reward."""
     clip_low: float = Field(0.2, gt=0, le=1)
     """Lower clip range: token ratios below 1 - clip_low are clipped."""

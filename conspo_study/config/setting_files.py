@@ -10,6 +10,7 @@ function stand alone.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from conspo_study.config.build import ConfigError, parse_assignments
 from conspo_study.config.fields import NAME
+from conspo_study.config.stages import RunConfig
 
 MOST = 1 << 20
 """Bytes of the largest file of settings."""
@@ -29,7 +31,11 @@ def read_settings(path: Path) -> dict[str, Any]:
     Numbers that YAML takes for text, such as 1e-4, are read as `--set` reads them. Raises
     ConfigError for a file that cannot be read, is none of these formats, or holds no settings.
     """
-    found = dict(_flat(_content(path), path))
+    found: dict[str, Any] = {}
+    for setting, value in _flat(_content(path), path):
+        if setting in found:
+            raise ConfigError([f"{path}: {setting} is set twice"])
+        found[setting] = value
     name = found.get(NAME)
     return {
         setting: _typed(setting, value, name) if isinstance(value, str) else value
@@ -42,14 +48,20 @@ def _typed(setting: str, value: str, objective: Any) -> Any:
     return parse_assignments([*named, f"{setting}={value}"])[setting]
 
 
-def _flat(content: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
+def _flat(content: Mapping[Any, Any], path: Path) -> Iterator[tuple[str, Any]]:
     for key, value in content.items():
-        if not isinstance(key, str):
-            raise ConfigError([f"{path}: {key!r} is no name of a setting"])
+        _check_name(key, path)
         if isinstance(value, Mapping) and "." not in key:
-            yield from ((f"{key}.{name}", one) for name, one in value.items())
-        else:
+            for name, one in value.items():
+                _check_name(name, path)
+                yield f"{key}.{name}", one
+        elif value is not None or key not in RunConfig.model_fields:  # a stage without settings
             yield key, value
+
+
+def _check_name(key: Any, path: Path) -> None:
+    if not isinstance(key, str) or not key.strip() or key != key.strip() or "=" in key:
+        raise ConfigError([f"{path}: {key!r} is no name of a setting"])
 
 
 def _content(path: Path) -> Mapping[str, Any]:
@@ -65,7 +77,7 @@ def _content(path: Path) -> Mapping[str, Any]:
     try:
         text = raw.decode("utf-8-sig")
         content = _parsed(text, path.suffix.lower())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError([f"{path}: {' '.join(str(error).split())}"]) from None
     if not isinstance(content, Mapping):
         raise ConfigError([f"{path} holds no settings: a table for each stage is expected"])
@@ -80,7 +92,16 @@ def _parsed(text: str, ending: str) -> Any:
         return json.loads(text)
     import yaml  # type: ignore[import-untyped]  # Ray and transformers bring it
 
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """YAML 1.2's truth values: `off` is a schedule, and `no` a word."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool"]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    words = re.compile("^(?:true|True|TRUE|false|False|FALSE)$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", words, list("tTfF"))
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader)  # a safe loader
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error

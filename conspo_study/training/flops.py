@@ -25,7 +25,8 @@ class ModelFlops:
     """Multiplications and additions of a decoder's matrix products, two per weight and token."""
 
     layers: int
-    """Weights of all linear layers but the output head."""
+    """Weights of all products but the output head's: matrices and stacks of them, as experts are
+    held, without embeddings, which are looked up."""
     head: int
     """Weights of the output head."""
     attention: int
@@ -38,12 +39,13 @@ class ModelFlops:
         """Count the weights of a decoder, including experts that a token skips."""
         config = model.config.get_text_config()
         head = model.get_output_embeddings()
-        linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
+        others = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding) or m is head}
+        weights = [p for p in model.parameters() if p.ndim > 1 and id(p) not in others]
         size = getattr(config, "head_dim", None) or (
             config.hidden_size // config.num_attention_heads
         )
         return cls(
-            layers=sum(m.weight.numel() for m in linear),
+            layers=sum(p.numel() for p in weights),
             head=head.weight.numel(),
             attention=config.num_hidden_layers * config.num_attention_heads * size,
             passes=3.0 if all(p.requires_grad for p in model.parameters()) else 2.0,
@@ -52,7 +54,14 @@ class ModelFlops:
     def training(
         self, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]
     ) -> float:
-        """FLOP of one forward and backward pass over `responses[i]` behind `prompts[i]`.
+        """FLOP of one forward and backward pass over `responses[i]` behind `prompts[i]`; see
+        `forward`."""
+        return self.passes * self.forward(prompts, responses)
+
+    def forward(
+        self, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]
+    ) -> float:
+        """FLOP of one forward pass over `responses[i]` behind `prompts[i]`.
 
         Each prompt counts once, and neither recomputation nor padding counts: only what must be
         computed.
@@ -63,8 +72,7 @@ class ModelFlops:
         seen = sum(_triangle(len(prompt)) for prompt in unique)
         for prompt, response in zip(prompts, responses, strict=True):
             seen += _triangle(len(prompt) + len(response) - 1) - _triangle(len(prompt))
-        forward = 2 * (self.layers * read + self.head * scored) + 4 * self.attention * seen
-        return self.passes * forward
+        return 2.0 * (self.layers * read + self.head * scored) + 4 * self.attention * seen
 
 
 @lru_cache

@@ -41,6 +41,8 @@ class OldLogprobs:
     def __init__(self, source: str, groups: Sequence[StepGroup], world: World):
         self.source, self.groups, self.world = source, groups, world
         self._by_group: dict[int, Tensor] = {}
+        self.scored: Sequence[StepGroup] = ()
+        """The groups that `settle` had to score."""
         if source == "sampler":
             self._by_group = {group.index: group.sampled_T for group in groups}
 
@@ -74,6 +76,7 @@ class OldLogprobs:
             self._by_group |= {group.index: group.sampled_T for group in waiting}
         elif waiting or self.world.sharded:  # others may wait
             scores_T = policy.score_without_graph(prompts_of(waiting), responses_of(waiting))
+            self.scored = waiting
             sizes = [len(group.sampled_T) for group in waiting]
             for group, logprobs_T in zip(waiting, torch.split(scores_T, sizes), strict=True):
                 self._by_group[group.index] = logprobs_T

@@ -131,6 +131,7 @@ class PolicyUpdate:
                 add_parts(parts, old.mismatch(mini_batch, scores.logprobs_T))
                 trusted, mismatch = old.settle(policy)
                 add_parts(parts, mismatch)
+                steps.flops += self.flops.forward(prompts_of(old.scored), responses_of(old.scored))
             steps.losses.append(self.world.sum([weighed.loss])[0])
             steps.staleness.append(self.updater.applied - oldest)
             steps.flops += self.flops.training(prompts, responses)

@@ -71,6 +71,24 @@ def test_words_are_read_as_those_of_set(tmp_path):
     )
 
 
+def test_words_that_old_yaml_takes_for_truth_are_words(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "objective: {schedule: off}\ndata: {chat: off}\nrollout: {ahead: true}\n", "utf-8"
+    )
+    assert read_settings(path) == {
+        "objective.schedule": "off",
+        "data.chat": "off",
+        "rollout.ahead": True,
+    }
+
+
+def test_a_stage_without_settings_sets_none(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("objective:\n  # tau: 0.5\ntrain: {steps: 3}\n", "utf-8")
+    assert read_settings(path) == {"train.steps": 3}
+
+
 def test_parameters_of_a_function_stand_alone(tmp_path):
     path = tmp_path / "a.toml"
     path.write_text("lr = 0.1\n", "utf-8")
@@ -89,6 +107,10 @@ def test_parameters_of_a_function_stand_alone(tmp_path):
         ("a.yaml", b"", "holds no settings"),
         ("a.yaml", b"1: 2", "1 is no name of a setting"),
         ("a.toml", b"\xff\xfe", "a.toml: "),
+        ("a.json", b'{"tau ": "1"}', "is no name of a setting"),
+        ("a.json", b'{"a=b": "1"}', "is no name of a setting"),
+        ("a.json", b"[" * 100_000, "a.json: "),
+        ("a.json", b'{"objective": {"tau": 1}, "objective.tau": 2}', "objective.tau is set twice"),
         ("a.yaml", b"x: !!python/object/apply:os.system ['true']", "a.yaml: "),
         ("a.toml", b"#" * (MOST + 1), "larger than"),
     ],

@@ -88,6 +88,15 @@ def _of_the_loss(args: Any, options: ObjectiveOptions, exact: bool, on_scores: b
         problems.append(
             "top_entropy_quantile drops tokens from every response's score: set it to 1.0"
         )
+    mode = str(getattr(args, "vllm_importance_sampling_mode", ""))
+    corrected = getattr(args, "use_vllm", False) and getattr(
+        args, "vllm_importance_sampling_correction", False
+    )
+    if options.name == "vespo" and corrected and mode != "token_truncate":
+        problems.append(
+            f"vllm_importance_sampling_mode={mode!r} has one ratio for a whole sequence, or zeros, "
+            "of which vespo takes a sum of logarithms over tokens: set it to 'token_truncate'"
+        )
     if getattr(args, "off_policy_mask_threshold", None) is not None:
         problems.append(
             "off_policy_mask_threshold drops responses from their groups: set it to None"
