@@ -31,7 +31,7 @@ def margin_sweep(base: RunConfig) -> Study:
     schedules = ("cosine", "linear", "constant")
     fresh = {BATCHES: 1, EPOCHS: 1, RATE: 3 * base.update.learning_rate}
     stale = base.update.mini_batches * base.update.epochs_per_batch > 1
-    again = [anchor(f"{label}, fresh data", *point, **fresh) for label, point in POINTS.items()]
+    again = [anchor(f"{name}, fresh, 3 x rate", *point, **fresh) for name, point in POINTS.items()]
     return Study(
         name="margin_sweep",
         base=base,

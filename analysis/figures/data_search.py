@@ -47,10 +47,13 @@ def most_alike(study: StudyResults, frame: pd.DataFrame) -> tuple[pd.DataFrame, 
     """
     others = {row.id: other_settings(study, row) for row in study.table.rows}
     group = frame["trial"].map(others)
-    sizes = group[frame["usable"]].value_counts()
+    sizes = group[frame["usable"]].value_counts(sort=False)  # the first of equal ones
     if not 1 < len(sizes) <= MOST_GROUPS:
         return frame, ""
-    return frame[group == sizes.index[0]], f" Trials at {sizes.index[0]}."
+    largest = str(sizes.idxmax())
+    other = int(sizes.sum() - sizes.max())
+    at = f"at {largest}" if largest else "without other settings"
+    return frame[group == largest], f" Trials {at}; {other} others are left out."
 
 
 def slices(frame: pd.DataFrame, settings: Sequence[str], along: str) -> list[pd.DataFrame]:

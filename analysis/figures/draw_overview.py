@@ -57,7 +57,9 @@ def accuracy_against_margin(
         _margin_panel(axes, own, tau_colour, marker, points["ratio"])
         if initial is not None:
             axes.axhline(initial, color=FAINT, linestyle="--", linewidth=1, zorder=1)
-        _value_axis(axes, points["value"][points["state"] != TrialState.PRUNED])
+        shown = [points["value"][points["state"] != TrialState.PRUNED]]
+        shown += [baselines["value"]] if baselines is not None else []
+        _value_axis(axes, pd.concat(shown))
         if baselines is not None:
             _baseline_lines(axes, baselines[baselines["other"] == other])
         _baseline_names(axes, own[own["state"] != TrialState.PRUNED])
@@ -99,10 +101,11 @@ def _margin_panel(
 
 def _baseline_lines(axes: Axes, baselines: pd.DataFrame) -> None:
     """A thin line with a name for each, the names at the right end and clear of one another."""
-    height = 0.0
+    low, high = axes.get_ylim()
+    least, height = 0.045 * (high - low), -math.inf
     for row in baselines.sort_values("value").to_dict("records"):
         axes.axhline(row["value"], color=INK, linewidth=0.8, alpha=0.6, zorder=1)
-        height = max(height + 0.045, row["value"])
+        height = max(height + least, row["value"])
         axes.text(
             *(0.99, height, visible(row["label"], 30)),
             transform=axes.get_yaxis_transform(),

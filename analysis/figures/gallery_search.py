@@ -49,10 +49,11 @@ _FEWEST_IN_PANEL = 2
 def margin_figure(study: StudyResults) -> FigureEntry | str:
     """The metric after training against M/tau."""
     points, baselines = margin_points(study), baselines_without_margin(study)
-    if not points.empty and not _panels(points):
-        points, baselines = points.assign(other=""), baselines.assign(other="")
     if points.empty:
         return "No figure of margin and temperature: no trial with a margin setting has ended."
+    points, mixed = _panels(points)
+    if mixed:
+        points, baselines = points.assign(other=""), baselines.assign(other="")
     ended = {
         row.id for row in study.table.rows if row.state.has_result or row.state is TrialState.PRUNED
     }
@@ -60,6 +61,8 @@ def margin_figure(study: StudyResults) -> FigureEntry | str:
     left_out = ended - set(points["trial"]) - set(baselines["trial"])
     label = metric_label(study.metric)
     absent = f" Not in the figure: {', '.join(sorted(left_out))}." if left_out else ""
+    if mixed:
+        absent = f" Trials differ in other settings, too.{absent}"
     stopped = points[points["state"] == TrialState.PRUNED].drop_duplicates("trial")
     if len(stopped):
         at = ", ".join(f"{row.trial} at step {row.step}" for row in stopped.itertuples())
@@ -79,10 +82,15 @@ def margin_figure(study: StudyResults) -> FigureEntry | str:
     return FigureEntry("accuracy_against_margin", "Margin and temperature", caption, trials, draw)
 
 
-def _panels(points: pd.DataFrame) -> bool:
-    """Whether the other settings that vary make panels: few, each of several trials."""
+def _panels(points: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """The trials of groups that share their other settings, at least two of each, and whether there
+    are more groups than panels, so that one has to mix them."""
     sizes = points.groupby("other")["trial"].nunique()
-    return bool(len(sizes) <= MOST_GROUPS and sizes.min() >= _FEWEST_IN_PANEL) or len(sizes) == 1
+    if len(sizes) > MOST_GROUPS:
+        return points, True
+    alone = sizes.index[sizes < _FEWEST_IN_PANEL]
+    kept = points[~points["other"].isin(alone)]
+    return (points, len(sizes) > 1) if kept.empty else (kept, False)
 
 
 def sensitivities(study: StudyResults) -> FigureEntry | str:
@@ -112,8 +120,9 @@ def sensitivities(study: StudyResults) -> FigureEntry | str:
 
 def margin_map(study: StudyResults) -> FigureEntry | str:
     """tau against M/tau."""
-    frame, at = most_alike(study, search_frame(study)[0])
-    usable = frame[frame["usable"] & frame["ratio"].notna() & frame["tau"].notna()]
+    frame = search_frame(study)[0]
+    frame, at = most_alike(study, frame[frame["ratio"].notna() & frame["tau"].notna()])
+    usable = frame[frame["usable"]]
     few = len(usable) < _FEWEST_POINTS
     if few or usable["tau"].nunique() < 2 or usable["ratio"].nunique() < 2:
         return "No map of tau and M/tau: fewer than four finished trials that vary both."

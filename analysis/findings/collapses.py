@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.findings.diagnoses import earliest
+from analysis.findings.diagnoses import before_collapse
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
 from conspo_study.results.collapse import CollapseRate, collapse_rate
@@ -30,7 +30,7 @@ def collapse_notes(study: StudyResults) -> list[str]:
         ((row, rate) for row, rate in found if rate.seeds),
         key=lambda item: (not item[0].of, -item[1].rate, item[0].id),
     )
-    notes = [_note(row, rate, earliest(study, row)) for row, rate in some[:_MOST]]
+    notes = [_note(row, rate, before_collapse(study, row)) for row, rate in some[:_MOST]]
     more = len(some) - _MOST
     return notes + ([f"{counted(more, 'more trial')} with collapsed seeds."] if more > 0 else [])
 

@@ -14,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
-from analysis.findings.curve_fits import CurveFit
+from analysis.findings.curve_fits import CurveFit, at_edge, identified
 from analysis.findings.metric_difference import MARGIN
 from analysis.findings.study_family import declared_family
 from analysis.statistics.contrast import Contrast
@@ -194,12 +194,15 @@ def _contrasts(first: CurveFit, second: CurveFit) -> _Measured:
         few = f"they share {counted(seeds, 'seed')}, and {FEWEST_SEEDS} are needed"
         return _Measured(seeds=seeds, reason=few)
     draws = [Resampled(one) if one not in _whole(first, second) else one.resampled for one in pair]
+    if not all(map(identified, draws)):
+        few = "an asymptote is not identified on the seeds and problems that they share"
+        return _Measured(seeds=seeds, problems=problems, reason=few)
     a, b = (one.fitted for one in draws)
     starts, tops = (
         [float(getattr(one, name)[0]) for one in (a, b)] for name in ("start", "asymptote")
     )
     level = (sum(starts) / 2 + min(tops)) / 2
-    known = not (first.edge or second.edge)
+    known = not any(one.edge for one in (first, second)) and not any(map(at_edge, draws))
     with np.errstate(invalid="ignore"):
         ratio = np.log(a.compute_at(level)) - np.log(b.compute_at(level))
     return _Measured(

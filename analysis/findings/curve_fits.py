@@ -133,7 +133,7 @@ def curve_fit(setting: CurveSetting, level: float | None = None) -> CurveFit:
         return CurveFit(setting, *shape)
     found = draws.fitted
     asymptote = draws.contrast(found.asymptote)
-    edge = bool(found.edge[0]) or float(found.edge.mean()) > MOST_AT_EDGE
+    edge = at_edge(draws)
     held_out = _held_out(draws)
     refused = _missed(held_out) or _not_identified(draws, asymptote)
     refusal, reason = refused or (None, "")
@@ -144,6 +144,17 @@ def curve_fit(setting: CurveSetting, level: float | None = None) -> CurveFit:
         None if level is None or edge else draws.contrast(np.log(found.compute_at(level))),
         *(held_out, edge),
     )
+
+
+def at_edge(draws: Resampled) -> bool:
+    """Whether the bounds of the fit decide C_mid or B."""
+    edge = draws.fitted.edge
+    return bool(edge[0]) or float(edge.mean()) > MOST_AT_EDGE
+
+
+def identified(draws: Resampled) -> bool:
+    """Whether the asymptote is."""
+    return _not_identified(draws, draws.contrast(draws.fitted.asymptote)) is None
 
 
 def last_third(evaluations: int) -> int:
@@ -158,8 +169,8 @@ def _no_rise(draws: Resampled) -> tuple[Refusal, str] | None:
         return None
     size = float(rise[0])
     return Refusal.NO_RISE, (
-        f"its last {counted(last, 'evaluation')} are {size:+.3g} from the untrained policy on "
-        "average, no rise beyond noise"
+        f"its last {counted(last, 'evaluation')} are better than the untrained policy by "
+        f"{size:.3g} on average, no gain beyond noise"
     )
 
 
@@ -175,7 +186,8 @@ def _decline(draws: Resampled) -> tuple[Refusal, str] | None:
     for what, drop in drops.items():
         if _above_zero(draws, drop):
             return Refusal.DECLINE, (
-                f"it falls at the end: its {what} {drop[0]:.3g} below those before, beyond noise"
+                f"it gets worse at the end: its {what} {drop[0]:.3g} behind those before, beyond "
+                "noise"
             )
     return None
 

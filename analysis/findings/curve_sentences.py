@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.findings.curve_differences import CurveDifference, CurveFamily
 from analysis.findings.curve_fits import CurveFit, HeldOut, Refusal
-from analysis.findings.curve_settings import CurveSet
+from analysis.findings.curve_settings import MOST_SETTINGS, CurveSet
 from analysis.findings.curve_tables import amount, exponential, oriented
 from analysis.findings.metric_difference import size_of
 from analysis.load.text import metric_label, visible
@@ -27,6 +27,11 @@ def curve_lines(
 ) -> list[str]:
     """All sentences: of each setting, of each pair, and of the family."""
     lines = [_setup(found)]
+    if found.left_out:
+        lines.append(
+            f"{counted(found.left_out, 'trial')} of large studies are left out: the labelled, the "
+            f"confirmed and the best {MOST_SETTINGS} have curves."
+        )
     lines += [_setting(found, fit, level) for fit in fits if fit.claimed]
     lines += _refused(fits)
     lines += [_pair(found, family, one) for one in family.differences]

@@ -25,6 +25,8 @@ from conspo_study.results.collapse import CollapseRate
 from conspo_study.results.table import TrialRow
 
 CONFIRMED = " (confirmed)"
+MOST_SETTINGS = 60
+"""Of a study with more trials, the labelled, the confirmed and so many of the best have curves."""
 _CLOSE = 1e-6
 """Largest difference between a logged mean and the one computed from responses."""
 
@@ -68,6 +70,8 @@ class CurveSet:
     over: Over
     settings: tuple[CurveSetting, ...]
     """At least one with a curve."""
+    left_out: int = 0
+    """Trials of large studies that are none of them."""
 
     @property
     def metric(self) -> str:
@@ -102,13 +106,17 @@ def curve_set(studies: Sequence[StudyResults], over: Over) -> CurveSet:
     if len({(study.metric, study.direction) for study in studies}) > 1:
         named = ", ".join(sorted({study.metric for study in studies}))
         raise ValueError(f"the studies select by different metrics, {named}: name one at a time")
-    settings = []
+    settings: list[CurveSetting] = []
+    prefixes, left_out = _prefixes(studies), 0
     for study in studies:
-        rows = [row for row in study.table.all_rows if row.state is not TrialState.WAITING]
+        rows = _chosen(study)
+        left_out += sum(row.state is not TrialState.WAITING for row in study.table.all_rows)
+        left_out -= len(rows)
         reports = evaluation_curves(study, study.metric, [row.id for row in rows])
+        by_trial = dict(list(reports.groupby("trial")))
         for row in rows:
-            own = reports[reports["trial"] == row.id]
-            name = _name(study, row, len(studies) > 1)
+            own = by_trial.get(row.id, reports.iloc[:0])
+            name = _name(study, row, prefixes[id(study)])
             settings.append(_setting(name, study, row, own, over))
     if not any(one.curve for one in settings):
         reasons = Counter(one.reason for one in settings)
@@ -117,21 +125,47 @@ def curve_set(studies: Sequence[StudyResults], over: Over) -> CurveSet:
             if reasons
             else "no trial has begun: there are no curves"
         )
-    return CurveSet(tuple(studies), over, tuple(_distinct(settings)))
+    return CurveSet(tuple(studies), over, tuple(_distinct(settings)), left_out)
 
 
-def _name(study: StudyResults, row: TrialRow, several: bool) -> str:
+def _chosen(study: StudyResults) -> list[TrialRow]:
+    """The trials that have begun; of a large study the labelled, the confirmed and the best."""
+    begun = [row for row in study.table.all_rows if row.state is not TrialState.WAITING]
+    if len(begun) <= MOST_SETTINGS:
+        return begun
+    sign = -1.0 if study.direction == "max" else 1.0
+    valued = [row for row in study.table.rows if row.state.has_result and row.value is not None]
+    best = sorted(valued, key=lambda row: (sign * (row.value or 0.0), row.id))[:MOST_SETTINGS]
+    kept = {row.id for row in best}
+    return [row for row in begun if row.label or row.of or row.id in kept]
+
+
+def _prefixes(studies: Sequence[StudyResults]) -> dict[int, str]:
+    """What the names of a study's settings begin with, where there are several studies."""
+    if len(studies) < 2:
+        return {id(study): "" for study in studies}
+    counts = Counter(study.folder.name for study in studies)
+    return {
+        id(study): f"{study.folder.name}: "
+        if counts[study.folder.name] == 1
+        else f"{study.folder.parent.name}/{study.folder.name}: "
+        for study in studies
+    }
+
+
+def _name(study: StudyResults, row: TrialRow, prefix: str) -> str:
     searched = study.table.row(row.of) if row.of else row
-    name = searched.label or describe(study, searched)
-    return f"{study.folder.name}: {name}" if several else name
+    return prefix + (searched.label or describe(study, searched))
 
 
 def _distinct(settings: Sequence[CurveSetting]) -> list[CurveSetting]:
-    """Settings of one title have their trial's id behind it."""
-    counts = Counter(one.title for one in settings)
+    """Search trials of one name, and their confirmations, have the trial's id behind it."""
+    bearers: dict[str, set[tuple[int, str]]] = {}
+    for one in settings:
+        bearers.setdefault(one.name, set()).add((id(one.study), one.row.of or one.row.id))
     return [
         CurveSetting(
-            f"{one.name}, {one.row.of or one.row.id}" if counts[one.title] > 1 else one.name,
+            f"{one.name}, {one.row.of or one.row.id}" if len(bearers[one.name]) > 1 else one.name,
             *(one.study, one.row, one.steps, one.curve, one.reason),
         )
         for one in settings

@@ -36,10 +36,14 @@ def oriented(found: CurveSet, contrast: Contrast) -> tuple[float, float, float]:
     return found.sign * contrast.value, low, high
 
 
+_LARGEST = 700.0
+"""Whose exponential a float still holds."""
+
+
 def exponential(contrast: Contrast) -> tuple[float, float, float]:
     """What the contrast is the logarithm of, and the ends of its 95 % interval."""
     low, high = contrast.interval()
-    return math.exp(contrast.value), math.exp(min(low, 700.0)), math.exp(min(high, 700.0))
+    return math.exp(contrast.value), math.exp(min(low, _LARGEST)), math.exp(min(high, _LARGEST))
 
 
 def points_frame(found: CurveSet, fits: Sequence[CurveFit]) -> pd.DataFrame:
@@ -185,8 +189,8 @@ def _difference(found: CurveSet, family: CurveFamily, one: CurveDifference) -> d
     record |= _named("midpoint_ratio", exponential(ratio.contrast) if ratio.contrast else None)
     bounds = ratio.family_interval
     record |= {
-        "midpoint_ratio_family_low": math.exp(bounds[0]) if bounds else None,
-        "midpoint_ratio_family_high": math.exp(bounds[1]) if bounds else None,
+        "midpoint_ratio_family_low": math.exp(min(bounds[0], _LARGEST)) if bounds else None,
+        "midpoint_ratio_family_high": math.exp(min(bounds[1], _LARGEST)) if bounds else None,
         "midpoint_ratio_p": ratio.adjusted,
         "level": None if one.level is None else found.sign * one.level,
     }

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.load.study import StudyResults
+from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import visible
 from analysis.tables.text_table import TextTable
-from conspo_study.doctor import COLLAPSED, Finding, examine, metrics_of
+from conspo_study.doctor import COLLAPSED, MARGIN, Finding, examine, metrics_of
 from conspo_study.results.table import TrialRow
 from conspo_study.text import counted
 
@@ -35,6 +35,19 @@ def diagnoses(study: StudyResults, rows: Sequence[TrialRow] | None = None) -> li
     chosen = study.table.all_rows if rows is None else rows
     found = [Diagnosis(row, _findings(study, row)) for row in chosen]
     return [one for one in found if one.findings]
+
+
+def diagnoses_of_readable(
+    study: StudyResults, rows: Sequence[TrialRow]
+) -> tuple[list[Diagnosis], list[str]]:
+    """As `diagnoses`, of the trials whose rows can be read, and why others cannot."""
+    found, unread = [], []
+    for row in rows:
+        try:
+            found += diagnoses(study, [row])
+        except StudyUnreadable as error:
+            unread.append(str(error))
+    return found, unread
 
 
 def _findings(study: StudyResults, row: TrialRow) -> tuple[Finding, ...]:
@@ -89,8 +102,19 @@ def advice_lines(found: Sequence[Diagnosis]) -> list[str]:
     ]
 
 
-def earliest(study: StudyResults, row: TrialRow) -> str:
-    """What set in first in a trial, as `reward fall from step 14`; empty where nothing is known but
-    that it collapsed."""
-    findings = [one for one in _findings(study, row) if one.name != COLLAPSED]
-    return f"{findings[0].name} from step {findings[0].step}" if findings else ""
+def before_collapse(study: StudyResults, row: TrialRow) -> str:
+    """What set in first in the seeds of a trial that collapsed, before they did, as `reward fall
+    from step 14`; empty where nothing is known of it."""
+    try:
+        findings = _findings(study, row)
+    except StudyUnreadable:
+        return ""  # the table of findings tells it
+    ends = next((one.symptoms for one in findings if one.name == COLLAPSED), {})
+    signs = [
+        (symptom.step, one.name)
+        for one in findings
+        if one.name not in (COLLAPSED, MARGIN)
+        for seed, symptom in one.symptoms.items()
+        if seed in ends and symptom.step <= ends[seed].step
+    ]
+    return f"{min(signs)[1]} from step {min(signs)[0]}" if signs else ""

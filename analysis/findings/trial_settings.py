@@ -53,6 +53,12 @@ def objective_settings(config: Mapping[str, Any], params: Mapping[str, Any]) -> 
 
 def other_params(study: StudyResults) -> list[str]:
     """Dotted settings that vary between trials, without those in `objective_settings`."""
+    if "other_params" not in study.derived:
+        study.derived["other_params"] = _other_params(study)
+    return list(study.derived["other_params"])
+
+
+def _other_params(study: StudyResults) -> list[str]:
     known = {f"objective.{name}" for name in _OBJECTIVE}
     if not all(_ratio_tells_margin(study, row) for row in study.table.rows):
         known -= {"objective.margin", "objective.margin_unit"}

@@ -22,6 +22,7 @@ from analysis.statistics.family_tests import Verdict
 from analysis.statistics.intervals import FEWEST_SEEDS
 from analysis.tables.numbers import interval
 from conspo_study.results.table import TrialRow
+from conspo_study.statistics.power import POWER
 from conspo_study.text import counted
 
 _MOST_NAMED = 4
@@ -59,14 +60,17 @@ def _of_the_winner(confirmation: Confirmation) -> str:
     assert winner is not None and winner.mean is not None
     ends = winner.interval
     shown = f" {interval(ends.low, ends.high, '.3f')}" if ends else ""
+    planned = len(winner.run.seeds) if winner.run else 0
+    lacking = "" if winner.complete else f" of {planned}"
     head = (
         f"{describe(study, winner.search)} has {metric_label(study.metric)} {winner.mean:.3f}"
-        f"{shown} on {counted(len(winner.values), 'fresh seed')}"
+        f"{shown} on {len(winner.values)}{lacking} fresh seeds"
     )
     parts = [
         f"{_amount(confirmation.compared[one.search.id])} {describe(study, one.search)}"
-        for one in confirmation.anchors
         if confirmation.compared[one.search.id].difference is not None
+        else f"not compared with {describe(study, one.search)}, which has no values yet"
+        for one in confirmation.anchors
     ]
     return f"{'; '.join([head, *parts])}."
 
@@ -83,12 +87,10 @@ def _amount(one: Judged) -> str:
     if one.verdict is not Verdict.UNDECIDED:
         return f"{value}, {one.finding} than"
     plausible = one.detectable_range
-    could = "" if plausible is None else f" (from {_size(plausible[1], one)} it would be)"
-    return f"{value}, not shown to differ{could} from"
-
-
-def _size(size: float, one: Judged) -> str:
-    return size_of(size if not one.share else round(size, 3), one.share)
+    if plausible is None or (one.share and plausible[1] >= 1):
+        return f"{value}, not shown to differ from"
+    size = size_of(round(plausible[1], 3) if one.share else plausible[1], one.share)
+    return f"{value}, not shown to differ ({size} would be, with probability {POWER:.0%}) from"
 
 
 def _counted(found: Iterable[tuple[str, Judged]]) -> str:
@@ -129,8 +131,10 @@ def _of_the_best(study: StudyResults, best: TrialRow | None) -> str:
         return "No verdict: no trial has the values of all its seeds."
     seeds, trials = counted(len(best.values), "seed"), counted(study.table.with_result, "trial")
     few = "" if len(best.values) >= FEWEST_SEEDS else " and too few seeds for one"
+    declared = study.definition.get("confirm") is not None
+    again = "Its confirmation has not ended" if declared else "confirm= runs it on fresh seeds"
     return (
         f"{describe(study, best)} has the best {metric_label(study.metric)}, {best.value:.3f} on "
         f"{seeds}, of {trials}: selected by this value, which is no evidence that it is better"
-        f"{few}. confirm= runs it again on fresh seeds."
+        f"{few}. {again}."
     )

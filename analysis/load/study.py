@@ -59,6 +59,8 @@ class StudyResults:
     """Problem set to the hash of its content, as it was before the first trial."""
     code: Mapping[str, Any] = field(default_factory=dict)
     """Of the sources that the study began with: `hash` and, where known, the commit `git`."""
+    derived: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What others compute of it once, by name."""
     problem: str = ""
     """Why there is no definition; then neither the metric nor its direction is known, and no trial
     is the best."""

@@ -45,15 +45,19 @@ def write_digest(folder: Path, out: Path) -> str:
         raise StudyUnreadable(f"{folder} is a digest already: copy it")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StudyError(f"{out} exists and is not empty: choose another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / DEFINITION, stored_bytes(folder / DEFINITION))
-    if (folder / SNAPSHOT).exists():
-        write_atomic(out / SNAPSHOT, stored_bytes(folder / SNAPSHOT))
-    write_atomic(out / LOG, b"".join(_lines(study)))
     means = {row.id: found for row in study.table.all_rows if (found := _means(study, row))}
-    write_json_atomic(out / DIGEST, {"version": VERSION, "step_means": means})
     scores = [(row, final_scores(study, row)) for row in study.table.all_rows]
-    write_atomic(out / SCORES, _encoded(scores))
+    files = {LOG: b"".join(_lines(study)), SCORES: _encoded(scores)}
+    files |= {
+        name: stored_bytes(folder / name)
+        for name in (DEFINITION, SNAPSHOT)
+        if (folder / name).exists()
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    # First: whatever is written after it, it is no study that lost its trials.
+    write_json_atomic(out / DIGEST, {"version": VERSION, "step_means": means})
+    for name, content in files.items():
+        write_atomic(out / name, content)
     size = sum(path.stat().st_size for path in out.iterdir())
     open_rows = sum(not row.state.ended for row in study.table.all_rows)
     unfinished = "" if study.table.finished else f"; the study has not ended, {open_rows} are open"

@@ -11,8 +11,8 @@ from analysis.findings.confirmation_summary import confirmation_lines
 from analysis.findings.confirmation_table import confirmation_frame, confirmation_table
 from analysis.findings.diagnoses import (
     advice_lines,
-    diagnoses,
     diagnoses_frame,
+    diagnoses_of_readable,
     diagnoses_table,
 )
 from analysis.findings.frames import trials_frame
@@ -29,12 +29,15 @@ from analysis.findings.paper_tables import measured_table
 from analysis.findings.trials_table import trials_table
 from analysis.load.published import BASE
 from analysis.load.study import StudyResults
+from analysis.load.text import visible
 from analysis.report.contents import Reference, ReportTable, TracedRow
 from analysis.tables.paper_formats import write_paper_table
 from analysis.tables.text_formats import write_text_table
 
 DIAGNOSES = "findings"
 """The table of what went wrong."""
+MOST_EXAMINED = 300
+"""Trials whose training steps a report reads to find it."""
 
 
 def trials_report(
@@ -50,10 +53,17 @@ def trials_report(
 
 def diagnosis_report(study: StudyResults, folder: Path, refer: Reference) -> ReportTable | None:
     """What the doctor found in the trials; None where all is well."""
-    found = diagnoses(study)
+    trials = study.table.all_rows
+    found, unread = diagnoses_of_readable(study, trials[-MOST_EXAMINED:])
     if not found:
         return None
     table, frame, sentences = diagnoses_table(found), diagnoses_frame(found), advice_lines(found)
+    if len(trials) > MOST_EXAMINED:
+        sentences.append(
+            f"The last {MOST_EXAMINED} of {len(trials)} trials were examined; conspo doctor "
+            "examines all."
+        )
+    sentences += [f"Not examined: {visible(reason, 300)}." for reason in unread]
     title = f"{study.name}: what went wrong in training"
     paths = write_text_table(table, frame, title, sentences, folder / DIAGNOSES)
     rows = [TracedRow(one.trial.id, (refer(study, one.trial.id),)) for one in found]

@@ -5,7 +5,7 @@ in, and the numbers that say so. The rules and their thresholds are in `rules`.
 """
 
 from conspo_study.doctor.examine import COLLAPSED, Finding, examine
-from conspo_study.doctor.rules import RULES, Rule
+from conspo_study.doctor.rules import MARGIN, RULES, Rule
 from conspo_study.doctor.series import metrics_of
 
-__all__ = ["COLLAPSED", "RULES", "Finding", "Rule", "examine", "metrics_of"]
+__all__ = ["COLLAPSED", "MARGIN", "RULES", "Finding", "Rule", "examine", "metrics_of"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from conspo_study.doctor.series import Metrics, Point, Smooth, at, lows, onset, peaks, smooth
+from conspo_study.doctor.series import HOLD, Metrics, Point, Smooth, at, lows, onset, peaks, smooth
 from conspo_study.records import is_number
 
 
@@ -35,6 +35,8 @@ class Rule:
     """Its symptom in the steps of a seed, given the trial's configuration; None without one."""
 
 
+MARGIN = "margin without effect"
+"""Name of the one rule that is about a setting, and not about what became of the run."""
 REWARD_FALL, FALL_LEAST = 0.75, 0.1
 """Of the highest share of correct responses so far, and below it: what is under both has fallen."""
 SOLVED = 0.8
@@ -91,9 +93,10 @@ def entropy_collapse(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
         return None
 
     def certain(point: Point) -> bool:
-        low = point.value < min(ENTROPY_LOW, ENTROPY_SHARE * points[0].value)
+        if point.value >= min(ENTROPY_LOW, ENTROPY_SHARE * points[0].value):
+            return False
         share = at(right, point.step)
-        return low and share is not None and share < SOLVED
+        return share is not None and share < SOLVED
 
     first = onset(points, certain)
     return None if first is None else _from_to("entropy", points[0], first, first.step)
@@ -180,11 +183,19 @@ def clip_saturation(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
 
 
 def margin_without_effect(steps: Metrics, config: Mapping[str, Any]) -> Symptom | None:
-    """A margin is set, and changes no credit."""
-    points = smooth(steps, "margin_effect")
-    objective = config.get("objective", {})
-    margin = objective.get("margin") if isinstance(objective, Mapping) else None
-    if not points or not is_number(margin) or margin <= 0 or objective.get("schedule") == "off":
+    """A margin is set, has risen, and changes no credit."""
+    objective, train = (config.get(stage) for stage in ("objective", "train"))
+    if not isinstance(objective, Mapping) or not isinstance(train, Mapping):
+        return None
+    margin, schedule = objective.get("margin"), objective.get("schedule")
+    alpha, steps_of_all = objective.get("alpha"), train.get("steps")
+    if not is_number(margin) or margin <= 0 or schedule == "off":
+        return None
+    risen = 0.0
+    if schedule != "constant" and is_number(alpha) and is_number(steps_of_all):
+        risen = alpha * steps_of_all
+    points = tuple(point for point in smooth(steps, "margin_effect") if point.step > risen)
+    if len(points) < HOLD:
         return None
     most = max(points, key=lambda point: point.value)
     if most.value >= MARGIN_EFFECT:
@@ -233,7 +244,7 @@ RULES = (
         clip_saturation,
     ),
     Rule(
-        "margin without effect",
+        MARGIN,
         "a margin of the order of the score gaps, or objective.margin_unit=tau",
         margin_without_effect,
     ),

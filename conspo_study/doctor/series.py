@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,5 +89,5 @@ def _extremes(
 
 def at(points: Smooth, step: int) -> float | None:
     """The latest value up to a step; None where there is none."""
-    known = [point.value for point in points if point.step <= step]
-    return known[-1] if known else None
+    place = bisect_right(points, step, key=lambda point: point.step)
+    return points[place - 1].value if place else None

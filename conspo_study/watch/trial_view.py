@@ -88,7 +88,9 @@ class TrialView:
             config, _ = self._object(CONFIG)
             steps = self._steps
             seeds = {seed: partial(steps.points, seed=seed) for seed in steps.seeds}
-            found = examine(row, seeds, config.get("config", {}), metric, direction)
+            stages = config.get("config")
+            stages = stages if isinstance(stages, Mapping) else {}
+            found = examine(row, seeds, stages, metric, direction)
             return [
                 {
                     "name": one.name,

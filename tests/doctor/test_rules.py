@@ -88,7 +88,7 @@ def test_a_healthy_run_has_no_findings():
     """What training that works looks like: reward up, entropy down, responses longer, groups
     solved; the numbers are those of GRPO on the embedded model."""
     steps = run(
-        {"objective": {"margin": 1.0, "schedule": "constant"}},
+        {"objective": {"margin": 1.0, "schedule": "constant"}, "train": {"steps": STEPS}},
         reward=lambda step: 0.45 + 0.5 * step / STEPS,
         entropy=lambda step: 0.3 - 0.28 * step / STEPS,
         response_length=lambda step: 10 + 8 * step / STEPS,
@@ -138,17 +138,20 @@ def test_a_mismatch_that_was_always_there_has_not_drifted():
 
 
 def test_a_margin_without_effect_needs_a_margin():
+    rule, train = FIND["margin without effect"], {"steps": STEPS}
     steps = {"margin_effect": 0.001}
-    rule = FIND["margin without effect"]
     for objective in ({"margin": 0.0}, {"margin": 1.0, "schedule": "off"}, {}):
-        assert rule(*run({"objective": objective}, **steps)) is None
-    found = rule(*run({"objective": {"margin": 0.01, "schedule": "cosine"}}, **steps))
-    assert "0.001" in found.evidence
+        assert rule(*run({"objective": objective, "train": train}, **steps)) is None
+    rising = {"margin": 0.01, "schedule": "cosine", "alpha": 0.5}
+    found = rule(*run({"objective": rising, "train": train}, **steps))
+    assert "0.001" in found.evidence and found.step == STEPS // 2 + 1
     acting = run(
-        {"objective": {"margin": 0.01, "schedule": "cosine"}},
-        margin_effect=lambda step: 0.2 * step / STEPS,
+        {"objective": rising, "train": train},
+        margin_effect=lambda step: 0.2 * (step > STEPS // 2),
     )
     assert rule(*acting) is None, "a margin that rises acts late"
+    long = {"objective": rising, "train": {"steps": 1000}}
+    assert rule(*run(long, **steps)) is None, "it has not risen yet"
 
 
 @pytest.mark.parametrize("name", ["score_clip_fraction", "cap_hit"])

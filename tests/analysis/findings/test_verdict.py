@@ -39,8 +39,8 @@ def test_a_confirmed_winner_has_its_value_and_a_difference_to_each_baseline(
         "t0002 (tau 1, M/tau 20, cosine, alpha 0.3) has chain/hard avg@8 0.733 [0."
     )
     assert "on 3 fresh seeds; +0.103 [+0.0" in said and "], better than t0000 (paper); " in said
-    assert "+0.007 [-0.0" in said and "], not shown to differ (from " in said
-    assert said.endswith("it would be) from t0001 (no margin).")
+    assert "+0.007 [-0.0" in said and "], not shown to differ (" in said
+    assert said.endswith("points would be, with probability 80%) from t0001 (no margin).")
 
 
 def test_a_declared_family_is_counted_and_what_is_shown_is_named(
@@ -58,8 +58,16 @@ def test_a_best_trial_that_selected_itself_claims_nothing(make_study: Make, tria
     folder = make_study([trial(0.3, 0.0, schedule="off"), trial(0.3, 20.0)])
     said = verdict_sentence(load_study(ended(folder)))
     assert "has the best chain/hard avg@8" in said and "on 2 seeds, of 2 trials" in said
-    assert "no evidence that it is better and too few seeds for one" in said
+    assert "no evidence that it is better and too few seeds for one. confirm= runs it" in said
     assert "better than" not in said
+
+
+def test_a_baseline_without_values_is_named(make_study: Make, trial: Any, confirm: Any) -> None:
+    folder = make_study([trial(10.0, 0.001, label="paper"), trial(1.0, 20.0)])
+    confirm(folder, "t0000", {}, end="failed")
+    confirm(folder, "t0001", {10: 0.71, 11: 0.74, 12: 0.75})
+    said = verdict_sentence(load_study(ended(folder)))
+    assert said.endswith("; not compared with t0000 (paper), which has no values yet.")
 
 
 def test_two_seeds_of_labelled_trials_are_no_comparison(make_study: Make, trial: Any) -> None:
