@@ -12,7 +12,7 @@ import torch
 import torch.utils.backend_registration
 from objective_batches import LIMIT, gradient, random_batch
 
-from conspo_study.config import ConSPOOptions, DisCOOptions, GRPOOptions
+from conspo_study.config import ConSPOOptions, DisCOOptions, GRPOOptions, VESPOOptions
 from conspo_study.integrations import Arrangement
 from conspo_study.integrations.trl import with_objective
 from conspo_study.integrations.trl.checks import (
@@ -244,6 +244,18 @@ def test_settings_that_would_change_the_objective_are_refused(changed, message):
     check_settings(settings(), CONSPO, False, True, False)
     with pytest.raises(ValueError, match=message):
         check_settings(settings(**changed), CONSPO, False, True, False)
+
+
+@pytest.mark.parametrize("mode", ["sequence_mask", "sequence_truncate", "token_mask"])
+def test_vespo_takes_ratios_of_tokens_alone(mode):
+    """Of which it takes logarithms: one ratio of a sequence would count once for every token."""
+    vllm = {"use_vllm": True, "vllm_importance_sampling_correction": True}
+    of_tokens = settings(**vllm, vllm_importance_sampling_mode="token_truncate")
+    check_settings(of_tokens, VESPOOptions(), False, False, False)
+    changed = settings(**vllm, vllm_importance_sampling_mode=mode)
+    with pytest.raises(ValueError, match=f"mode='{mode}' .* set it to 'token_truncate'"):
+        check_settings(changed, VESPOOptions(), False, False, False)
+    check_settings(changed, GRPO, False, False, False)
 
 
 def test_all_problems_are_told_at_once():
