@@ -163,7 +163,7 @@ class Search:
                 self.log.append(TrialEvent(EventKind.INCIDENT, trial, data))
 
     def ended(self, trial: str, kind: EventKind, data: Mapping[str, Any]) -> None:
-        """Record the ending: FINISHED, COLLAPSED, PRUNED or FAILED; or that it is PAUSED at a rung."""
+        """Record the ending: FINISHED, COLLAPSED, PRUNED or FAILED; or PAUSED, at a rung."""
         self.log.append(TrialEvent(kind, trial, dict(data)))
 
     @property

@@ -59,13 +59,14 @@ class Study(StudyDefinition):
     """The folder that relative paths of the configuration begin at."""
 
     @classmethod
-    def of_folder(cls, folder: Path, *, trust_code: bool = False) -> Self:
+    def of_folder(cls, folder: Path | str, *, trust_code: bool = False) -> Self:
         """The study that a results directory holds, from its `study.json` alone.
 
         trust_code: whether modules that it names may be imported, and code be run that comes with
         its models. Raises UntrustedCode when there is such code and it may not, StudyError when the
         definition is unreadable or means nothing to this version.
         """
+        folder = Path(folder)
         stored = read_definition(folder)
         _require_modules(folder, stored)
         if not trust_code and (named := code_named(stored["definition"])):
@@ -136,7 +137,7 @@ class Study(StudyDefinition):
 
     def run(
         self,
-        results_root: Path,
+        results_root: Path | str,
         *,
         resume: bool = False,
         takeover: bool = False,
@@ -149,7 +150,7 @@ class Study(StudyDefinition):
     ) -> Outcome:
         """`run_in` the folder of this study's name inside `results_root`."""
         return self.run_in(
-            results_root / self.name,
+            Path(results_root) / self.name,
             resume=resume,
             takeover=takeover,
             allow_changes=allow_changes,
@@ -162,7 +163,7 @@ class Study(StudyDefinition):
 
     def run_in(
         self,
-        folder: Path,
+        folder: Path | str,
         *,
         resume: bool = False,
         takeover: bool = False,
@@ -197,7 +198,7 @@ class Study(StudyDefinition):
             )
         console = console or Console()
         settle()
-        folder = folder.expanduser().resolve()
+        folder = Path(folder).expanduser().resolve()
         try:
             check_trackers(track)
         except ValueError as error:
