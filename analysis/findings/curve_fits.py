@@ -169,8 +169,8 @@ def _no_rise(draws: Resampled) -> tuple[Refusal, str] | None:
         return None
     size = float(rise[0])
     return Refusal.NO_RISE, (
-        f"its last {counted(last, 'evaluation')} are better than the untrained policy by "
-        f"{size:.3g} on average, no gain beyond noise"
+        f"its last {counted(last, 'evaluation')} are {'better' if size >= 0 else 'worse'} than the "
+        f"untrained policy by {abs(size):.3g} on average, no gain beyond noise"
     )
 
 

@@ -125,7 +125,7 @@ def test_many_settings_need_a_reference(tmp_path):
     family, lines = compared(tmp_path, [*learners, BASE])
     assert family.size == 0
     assert "13 settings make 78 pairs" in line(lines, "Nothing is compared")
-    told = [text for text in lines if "no rise beyond noise" in text]
+    told = [text for text in lines if "no gain beyond noise" in text]
     assert len(told) == MOST_UNNAMED, "their sizes differ"
     with pytest.raises(ValueError, match="no setting is called 'bose'; known: s0"):
         compared(tmp_path / "again", [*learners, BASE], reference="bose")

@@ -80,15 +80,15 @@ def test_a_late_second_rise_misses_the_last_third(fit):
         (RISING, {"seeds": (0, 1)}, Refusal.SEEDS, "it has 2 seeds, and 3 are needed"),
         (RISING, {"every": 16}, Refusal.EVALUATIONS, "5 evaluations after step 0, and 6"),
         (RISING, {"collapsed": [("rising", 2, 70)]}, Refusal.COLLAPSED, "1 of 5 seeds collapsed"),
-        (Learner("flat", shape=lambda step: 0.2), {}, Refusal.NO_RISE, "no rise beyond noise"),
-        (Learner("worse", shape=lambda step: 0.15), {}, Refusal.NO_RISE, "are -0.0"),
+        (Learner("flat", shape=lambda step: 0.2), {}, Refusal.NO_RISE, "no gain beyond noise"),
+        (Learner("worse", shape=lambda step: 0.15), {}, Refusal.NO_RISE, "are worse than"),
         (
             Learner("falls", shape=lambda step: 0.6 - 0.1 * (step > 60)),
             *({}, Refusal.DECLINE, "its last 3 evaluations lie 0."),
         ),
         (
             Learner("drops", shape=lambda step: 0.6 - 0.3 * (step == 80)),
-            *({}, Refusal.DECLINE, "falls at the end"),
+            *({}, Refusal.DECLINE, "gets worse at the end"),
         ),
         (
             Learner("slow", top=0.9, middle=150.0),

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from regime_results import STEPS, points, small, write_map
+import regime_results
+from regime_results import points, small, write_map
 
 from analysis.findings.collapses import collapse_notes
 from analysis.load.study import load_study
@@ -11,6 +12,7 @@ from analysis.report.digest import write_digest
 from analysis.report.writing import write_report
 from conspo_study.commands.command_line import main
 
+STEPS = 30
 pytestmark = pytest.mark.usefixtures("few_figures", "unwritten")
 
 
@@ -22,8 +24,9 @@ def level(label, seed):
 def folder(tmp_path_factory):
     """Six trials; the reward of seed 1 of t0002 falls, and the seed ends collapsed."""
     place = tmp_path_factory.mktemp("doctor") / "map"
-    study = small(points(steps=(1,)))
-    write_map(place, study, level)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regime_results, "STEPS", STEPS)
+        write_map(place, small(points(steps=(1,))), level)
     (place / "snapshot.json").write_text("{}", "utf-8")
     for trial in (place / "trials").iterdir():
         rows = [
@@ -33,7 +36,7 @@ def folder(tmp_path_factory):
                 "reward": 0.1 if (trial.name, seed) == ("t0002", 1) and step > 15 else 0.6,
             }
             for seed in (0, 1)
-            for step in range(1, 31)
+            for step in range(1, STEPS + 1)
         ]
         (trial / "steps.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
     return place

@@ -16,7 +16,9 @@ from analysis.findings.regime_tables import cells_frame, map_lines, searched_fra
 from analysis.findings.regimes import regime_map
 from analysis.load.study import StudyUnreadable, load_study
 from conspo_study.commands.command_line import main
-from conspo_study.records import EventKind, TrialEvent
+from conspo_study.data.check import StudyData
+from conspo_study.records import EventKind, StudyError, TrialEvent
+from conspo_study.study.claim import claim
 
 FILES = {"study.json", "snapshot.json", "log.jsonl", "digest.json", "scores.parquet"}
 
@@ -163,8 +165,10 @@ def test_what_cannot_be_digested_is_refused_before_anything_is_written(
     assert not out.exists() or [path.name for path in out.iterdir()] == ["mine.txt"]
 
 
-def test_a_digest_is_not_continued(digest, capsys):
-    before = {path.name: path.read_bytes() for path in digest.iterdir()}
-    assert main(["extend", str(digest), "--trials", "20", "--allow-changes"]) == 2
-    assert "is a digest" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in digest.iterdir()} == before
+def test_a_digest_is_not_continued(digest):
+    study, table = small(), load_study(digest).table
+    data = StudyData({"chain/hard": "0" * 12})
+    assert claim(digest, study, data, table, resume=True, allow_changes=True).done
+    longer = study.model_copy(update={"trials": 20})
+    with pytest.raises(StudyError, match="is a digest"):
+        claim(digest, longer, data, table, resume=True, allow_changes=True)
