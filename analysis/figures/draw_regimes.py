@@ -182,7 +182,7 @@ def angle_figure(frame: pd.DataFrame, *, reference: str, scale: float) -> Figure
     look = dict(zip(taus, colours(len(taus)), strict=True))
     markers = dict(zip(ratios, "os^DvP*X" * len(ratios), strict=False))
     width = PAGE_IN if len(columns) > 1 else 0.6 * PAGE_IN
-    figure = Figure(figsize=(width, 2.7))
+    figure = Figure(figsize=(width, 2.7 if len(columns) > 1 else 3.2))
     grid = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for axes, steps in zip(grid, columns, strict=True):
         axes.axhline(0, color=FAINT, lw=0.8)
@@ -208,7 +208,8 @@ def angle_figure(frame: pd.DataFrame, *, reference: str, scale: float) -> Figure
         )
         for ratio in ratios
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)))
+    most = 8 if len(columns) > 1 else 4
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(most, len(handles)))
     return figure
 
 
