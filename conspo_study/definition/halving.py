@@ -9,6 +9,7 @@ from pydantic import Field
 
 from conspo_study.config import AnyRun, FunctionConfig
 from conspo_study.config.stage import Stage
+from conspo_study.definition.parts import Confirmation
 
 
 class Halving(Stage):
@@ -41,13 +42,12 @@ class Halving(Stage):
 
 
 def halving_problems(
-    rule: Halving | None, base: AnyRun, searched: int, strata: bool
+    rule: Halving | None, base: AnyRun, searched: int, confirm: Confirmation | None
 ) -> Iterator[str]:
-    """What is wrong with a rule for so many searched trials of a configuration. strata: whether the
-    best of each stratum is confirmed."""
+    """What is wrong with a rule for so many searched trials of a configuration."""
     if rule is None:
         return
-    if strata:
+    if confirm is not None and confirm.best_over:
         yield (
             "early_stopping: halving stops whole strata, whose best confirm.best_over asks for: "
             "set early_stopping=None"

@@ -162,10 +162,7 @@ class StudyDefinition(Stage):
             *self._confirmation_problems(),
             *self._comparison_problems(),
             *halving_problems(
-                self.halving,
-                self.base,
-                self.trials - len(self.anchors),
-                bool(self.confirm and self.confirm.best_over),
+                self.halving, self.base, self.trials - len(self.anchors), self.confirm
             ),
         ]
         if problems:
