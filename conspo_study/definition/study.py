@@ -53,7 +53,6 @@ do not depend on the speed of the machine."""
 LONGEST_NAME = 64
 """Most characters of a study's name."""
 
-
 _SEEDS = range(-(2**63), 2**63)
 """Numbers that tables can store."""
 
@@ -153,6 +152,7 @@ class StudyDefinition(Stage):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        searched = self.trials - len(self.anchors)
         problems = [
             *self._plugin_problems(),
             *self._counting_problems(),
@@ -161,9 +161,7 @@ class StudyDefinition(Stage):
             *self._objective_problems(),
             *self._confirmation_problems(),
             *self._comparison_problems(),
-            *halving_problems(
-                self.halving, self.base, self.trials - len(self.anchors), self.confirm
-            ),
+            *halving_problems(self.halving, self.base, searched, self.confirm),
         ]
         if problems:
             raise Problems(problems)

@@ -38,7 +38,7 @@ def commands(lines):
 
 def test_the_path_is_as_one_would_type_it_and_survives_a_shell(folder, tmp_path, monkeypatch):
     line = commands(after_the_end(folder, 6))["more trials"]
-    assert line == "conspo extend 'my results/two-aims' --trials 12"
+    assert line == "conspo extend 'my results/two-aims' --trials 10"
     monkeypatch.chdir("/usr")
     assert str(folder) in shlex.split(commands(after_a_stop(folder))["continue"])
 
