@@ -134,13 +134,15 @@ class Extend(Resume):
         from pydantic import ValidationError
 
         from conspo_study.definition import definition_problems
+        from conspo_study.results.folder import refuse_links
         from conspo_study.study import Study
 
+        refuse_links(self.folder)
         try:
-            longer = Study.model_validate({**study.frozen(), "trials": self.trials})
+            Study.model_validate({**study.frozen(), "trials": self.trials})
         except ValidationError as error:
             raise StudyError("; ".join(definition_problems(error))) from error
-        return longer.beginning_where(study)
+        return study.model_copy(update={"trials": self.trials})
 
 
 def report(folder: Path) -> None:

@@ -87,11 +87,6 @@ class Study(StudyDefinition):
             study._begins_at = (folder.resolve() / begun).resolve()
         return study
 
-    def beginning_where(self, other: Self) -> Self:
-        """This study, with the relative paths of its configuration read as another's."""
-        self._begins_at = other._begins_at
-        return self
-
     def plan(
         self,
         cpus: int | None = None,

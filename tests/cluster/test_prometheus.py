@@ -89,7 +89,7 @@ def test_states_and_recovered_failures_are_counted():
     found = shown(log)
     counts = {key[1]: value for key, value in found.items() if key[0] == "trials"}
     ended = {"finished": 0, "collapsed": 0, "pruned": 0, "failed": 1}
-    assert counts == {"waiting": 0, "running": 1, **ended}
+    assert counts == {"waiting": 0, "running": 1, "paused": 0, **ended}
     assert found["incidents", "worker_restarted"] == 2
 
 

@@ -7,6 +7,7 @@ from functools import cache
 
 import torch
 from exact_models import exact_model
+from needed_settings import needed_overrides
 
 from conspo_study.config import with_overrides
 from conspo_study.config.objectives import OPTIONS
@@ -18,7 +19,7 @@ from conspo_study.records import FinishStatus, Group, Judgement, Rollout, Verdic
 from conspo_study.training.policy_update import PolicyUpdate
 from conspo_study.update.step import Updater
 
-OBJECTIVES = {name: {} for name in OPTIONS} | {
+OBJECTIVES = {name: needed_overrides(name) for name in OPTIONS} | {
     # On one side of its limit in one mini-batch, on the other in the next.
     "disco": {"objective.kl_limit": 0.01, "objective.kl_penalty": 1.0},
     "conspo_linear": {
