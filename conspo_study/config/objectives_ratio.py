@@ -28,12 +28,11 @@ class AdvantageOptions(ObjectiveOptions):
     that differ within every group."""
 
 
-@register_options
-class GRPOOptions(AdvantageOptions):
-    """GRPO without a KL term: clipped ratios, normalised advantages, mean over sequences."""
+class TokenClipOptions(ObjectiveOptions):
+    """PPO's clipped surrogate on the ratio of each token."""
 
-    name: Literal["grpo"] = "grpo"
-    """Group relative policy optimisation."""
+    contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
+
     clip_low: float = Field(0.2, gt=0, le=1)
     """Lower clip range: token ratios below 1 - clip_low are clipped."""
     clip_high: float = Field(0.2, gt=0)
@@ -41,13 +40,19 @@ class GRPOOptions(AdvantageOptions):
 
 
 @register_options
-class DAPOOptions(AdvantageOptions):
+class GRPOOptions(TokenClipOptions, AdvantageOptions):
+    """GRPO without a KL term: clipped ratios, normalised advantages, mean over sequences."""
+
+    name: Literal["grpo"] = "grpo"
+    """Group relative policy optimisation."""
+
+
+@register_options
+class DAPOOptions(TokenClipOptions, AdvantageOptions):
     """DAPO (arXiv 2503.14476): GRPO with a larger upper clip range and a mean over tokens."""
 
     name: Literal["dapo"] = "dapo"
     """Decoupled clip and dynamic sampling policy optimisation."""
-    clip_low: float = Field(0.2, gt=0, le=1)
-    """Lower clip range: token ratios below 1 - clip_low are clipped."""
     clip_high: float = Field(0.28, gt=0)
     """Upper clip range: token ratios above 1 + clip_high are clipped."""
     aggregation: Literal["token_mean", "group_token_mean"] = "token_mean"
@@ -56,16 +61,11 @@ class DAPOOptions(AdvantageOptions):
 
 
 @register_options
-class DrGRPOOptions(ObjectiveOptions):
+class DrGRPOOptions(TokenClipOptions):
     """Dr. GRPO (arXiv 2503.20783): no division by response length or by standard deviation."""
 
-    contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
     name: Literal["dr_grpo"] = "dr_grpo"
     """GRPO done right."""
-    clip_low: float = Field(0.2, gt=0, le=1)
-    """Lower clip range: token ratios below 1 - clip_low are clipped."""
-    clip_high: float = Field(0.2, gt=0)
-    """Upper clip range: token ratios above 1 + clip_high are clipped."""
     max_response_length: int | None = Field(None, ge=1)
     """Constant L, in tokens, by which token sums are divided; None: `rollout.max_new_tokens`."""
 
@@ -106,31 +106,21 @@ class LUSPOOptions(AdvantageOptions):
 
 
 @register_options
-class RLOOOptions(ObjectiveOptions):
+class RLOOOptions(TokenClipOptions):
     """RLOO (arXiv 2402.14740): the mean reward of the other rollouts as baseline."""
 
-    contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
     name: Literal["rloo"] = "rloo"
     """REINFORCE leave-one-out, in PPO's clipped surrogate."""
-    clip_low: float = Field(0.2, gt=0, le=1)
-    """Lower clip range: token ratios below 1 - clip_low are clipped."""
-    clip_high: float = Field(0.2, gt=0)
-    """Upper clip range: token ratios above 1 + clip_high are clipped."""
 
 
 @register_options
-class MaxRLOptions(ObjectiveOptions):
+class MaxRLOptions(TokenClipOptions):
     """MaxRL (arXiv 2602.02710): advantages divided by the group's mean reward."""
 
-    contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
     name: Literal["maxrl"] = "maxrl"
     """Maximum-likelihood reinforcement learning, in PPO's clipped surrogate."""
-    mean_epsilon: float = Field(1e-6, gt=0)
+    mean_epsilon: float = Field(1e-6, ge=0)
     """Constant added to the group's mean reward, in units of the reward."""
-    clip_low: float = Field(0.2, gt=0, le=1)
-    """Lower clip range: token ratios below 1 - clip_low are clipped."""
-    clip_high: float = Field(0.2, gt=0)
-    """Upper clip range: token ratios above 1 + clip_high are clipped."""
 
 
 @register_options
