@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -21,10 +22,11 @@ from analysis.findings.curve_tables import (
     points_frame,
 )
 from analysis.load.study import load_studies
-from analysis.load.text import axis_label, visible
-from analysis.report.terminal import plain_console
+from analysis.load.text import axis_label
+from analysis.report.figures import draw_figures
+from analysis.report.terminal import print_written
 from analysis.tables.text_formats import write_text_table
-from analysis.tables.text_table import to_csv, to_rich
+from analysis.tables.text_table import to_csv
 from conspo_study.files import make_folders, write_atomic
 from conspo_study.text import counted, speak_plainly
 
@@ -77,16 +79,9 @@ def print_curves(
     csv = out / "tables" / f"{POINTS}.csv"
     write_atomic(csv, to_csv(points).encode())
     drawn, skipped, failed = _figures(found, fits, points, out / "figures")
-    console = plain_console()
-    unwrapped = not console.is_terminal
-    for name, table in tables.items():
-        console.print(to_rich(table, name.replace("_", " "), console.width))
-    for line in [*sentences, *skipped]:
-        console.print(visible(line, 4000), soft_wrap=unwrapped)
-    for path in [*paths, csv, *drawn]:
-        console.print(f"wrote {path}", soft_wrap=unwrapped)
-    for line in failed:
-        print(f"error: {line}", file=sys.stderr)
+    shown = {name.replace("_", " "): table for name, table in tables.items()}
+    written = [str(path) for path in (*paths, csv, *drawn)]
+    print_written(shown, [*sentences, *skipped], written, failed)
     return not failed
 
 
@@ -95,31 +90,25 @@ def _figures(
 ) -> tuple[list[Path], list[str], list[str]]:
     """Files, reasons of what is left out, and errors."""
     from analysis.figures.draw_curves import curve_panels, curves_together
-    from analysis.figures.gallery import failure
-    from analysis.figures.style import save, style
+    from analysis.figures.entry import FigureEntry
 
     measured = [fit for fit in fits if fit.setting.curve is not None]
     # Claimed ones first, where there are too many.
     chosen = sorted(measured, key=lambda fit: not fit.claimed)[:MOST_PANELS]
     claimed = [fit for fit in measured if fit.claimed][:MOST_TOGETHER]
     labels = {"x": found.over.label, "y": axis_label(found.metric)}
-    drawn: list[Path] = []
-    failed = []
     shown = [fit for fit in measured if fit in chosen]
-    with style():
+    entries = [
+        FigureEntry(stem, stem, "", (), partial(draw, points, of, found.sign, **labels))
         for stem, draw, of in (
             (CURVES, curve_panels, shown),
             (TOGETHER, curves_together, claimed if len(claimed) > 1 else []),
-        ):
-            if not of:
-                continue
-            try:
-                drawn += save(draw(points, of, found.sign, **labels), folder / stem)
-            except OSError:
-                raise
-            except Exception as error:
-                failed.append(failure(stem, error))
-    return drawn, list(_left_out(fits, len(shown), len(claimed))), failed
+        )
+        if of
+    ]
+    drawn, failed = draw_figures(entries, folder)
+    files = list(chain.from_iterable(drawn.values()))
+    return files, list(_left_out(fits, len(shown), len(claimed))), failed
 
 
 def _left_out(fits: Sequence[CurveFit], shown: int, together: int) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from analysis.findings.regime_differences import MapFamily, families_of
@@ -16,12 +16,13 @@ from analysis.findings.regime_tables import (
 )
 from analysis.findings.regimes import RegimeMap, regime_map
 from analysis.load.study import StudyResults, load_studies
-from analysis.load.text import markdown_text, visible
+from analysis.load.text import markdown_text
 from analysis.report.boundary_study import SEEDS, boundary_study
 from analysis.report.contents import Reference, ReportTable, TracedRow
-from analysis.report.terminal import plain_console
+from analysis.report.figures import draw_figures
+from analysis.report.terminal import print_written
 from analysis.tables.text_formats import write_text_table
-from analysis.tables.text_table import to_csv, to_markdown, to_rich
+from analysis.tables.text_table import to_csv, to_markdown
 from conspo_study.files import make_folders, write_atomic
 from conspo_study.text import counted, speak_plainly
 
@@ -68,22 +69,15 @@ def print_map(
     findings = out / FINDINGS
     write_atomic(findings, _findings(found, families, table.sentences).encode())
     drawn, skipped, failed = _figures(found, families, out / "figures")
-    console = plain_console()
-    unwrapped = not console.is_terminal
-    console.print(to_rich(cells_table(found, families), MAP, console.width))
-    for line in [*table.sentences, *skipped]:
-        console.print(visible(line, 4000), soft_wrap=unwrapped)
-    for path in [findings, *table.paths, searched, *drawn]:
-        console.print(f"wrote {path}", soft_wrap=unwrapped)
+    written = [str(path) for path in (findings, *table.paths, searched, *drawn)]
     if again:
         write_atomic(again, boundary.encode())
-        console.print(
-            f"wrote {again}: {counted(cells, 'boundary cell')} and their references on {SEEDS} "
-            f"further seeds, run by: conspo run {again}",
-            soft_wrap=unwrapped,
+        written.append(
+            f"{again}: {counted(cells, 'boundary cell')} and their references on {SEEDS} further "
+            f"seeds, run by: conspo run {again}"
         )
-    for line in failed:
-        print(f"error: {line}", file=sys.stderr)
+    shown = {MAP: cells_table(found, families)}
+    print_written(shown, [*table.sentences, *skipped], written, failed)
     return not failed
 
 
@@ -122,22 +116,9 @@ def _findings(found: RegimeMap, families: Sequence[MapFamily], sentences: Sequen
 def _figures(
     found: RegimeMap, families: Sequence[MapFamily], folder: Path
 ) -> tuple[list[Path], list[str], list[str]]:
-    from analysis.figures.entry import FigureEntry
-    from analysis.figures.gallery import failure
     from analysis.figures.gallery_regimes import regime_figures
-    from analysis.figures.style import save, style
 
-    drawn: list[Path] = []
-    skipped, failed = [], []
-    with style():
-        for entry in regime_figures(found, families):
-            if not isinstance(entry, FigureEntry):
-                skipped.append(entry)
-                continue
-            try:
-                drawn += save(entry.draw(), folder / entry.stem)
-            except OSError:
-                raise
-            except Exception as error:
-                failed.append(failure(entry.title, error))
-    return drawn, skipped, failed
+    made = list(regime_figures(found, families))
+    skipped = [one for one in made if isinstance(one, str)]
+    drawn, failed = draw_figures([one for one in made if not isinstance(one, str)], folder)
+    return list(chain.from_iterable(drawn.values())), skipped, failed
