@@ -77,5 +77,5 @@ def angle_frame(found: RegimeMap, family: MapFamily) -> pd.DataFrame:
 def _angle(cell: Cell) -> float | None:
     """Mean over steps for every seed, and over seeds."""
     assert cell.run is not None
-    by_seed = cell.study.step_means(cell.run.id, ANGLE)
+    by_seed = cell.study.step_means(cell.run.id, [ANGLE]).get(ANGLE)
     return fmean(by_seed.values()) if by_seed else None

@@ -119,17 +119,21 @@ class StudyResults:
         except ValueError as error:
             raise StudyUnreadable(str(error)) from error
 
-    def step_means(self, trial: str, metric: str) -> Mapping[int, float]:
-        """Mean of a metric over the training steps that have it, by seed; seeds without one are
-        left out. Of a digest, only those metrics that it keeps. Raises StudyUnreadable as
+    def step_means(self, trial: str, metrics: Sequence[str]) -> dict[str, Mapping[int, float]]:
+        """Means of metrics over the training steps that have them, by metric and seed; what has
+        none is left out. Of a digest, only those metrics that it keeps. Raises StudyUnreadable as
         `steps_of`."""
         if self.digest is not None:
-            return self.digest.means.get(trial, {}).get(metric, {})
+            kept = self.digest.means.get(trial, {})
+            return {metric: kept[metric] for metric in metrics if metric in kept}
         steps = self.steps_of([trial])
-        if metric not in steps:
-            return {}
-        known = pd.to_numeric(steps[metric], errors="coerce").groupby(steps["seed"]).mean().dropna()
-        return {int(str(seed)): float(value) for seed, value in known.items()}
+        found: dict[str, Mapping[int, float]] = {}
+        for metric in metrics:
+            if metric in steps:
+                values = pd.to_numeric(steps[metric], errors="coerce").groupby(steps["seed"])
+                known = values.mean().dropna().items()
+                found[metric] = {int(str(seed)): float(value) for seed, value in known}
+        return {metric: by_seed for metric, by_seed in found.items() if by_seed}
 
     @cached_property
     def digest(self) -> Digest | None:

@@ -45,7 +45,9 @@ def write_digest(folder: Path, out: Path) -> str:
         raise StudyUnreadable(f"{folder} is a digest already: copy it")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StudyError(f"{out} exists and is not empty: choose another folder")
-    means = {row.id: found for row in study.table.all_rows if (found := _means(study, row))}
+    means = {
+        row.id: found for row in study.table.all_rows if (found := study.step_means(row.id, KEPT))
+    }
     scores = [(row, final_scores(study, row)) for row in study.table.all_rows]
     files = {LOG: b"".join(_lines(study)), SCORES: _encoded(scores)}
     files |= {
@@ -97,11 +99,6 @@ def _told(logged: LoggedEvent, metrics: set[str]) -> TrialEvent:
 
 def _of(found: Mapping[str, Any], metrics: set[str]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name in metrics}
-
-
-def _means(study: StudyResults, row: TrialRow) -> dict[str, Mapping[int, float]]:
-    means = {metric: study.step_means(row.id, metric) for metric in KEPT}
-    return {metric: by_seed for metric, by_seed in means.items() if by_seed}
 
 
 def _encoded(found: Sequence[tuple[TrialRow, Scores | None]]) -> bytes:
