@@ -237,11 +237,14 @@ class LoggedSearcher(Searcher):  # type: ignore[misc]
             for aim in self.definition.also
         }
         whole = running.step == suggestion.config.train.steps
-        paused = running.step == suggestion.until
-        kind = EventKind.PAUSED if paused else EventKind.PRUNED
-        kind = EventKind.FINISHED if whole else kind
         if whole and len(running.collapsed) == len(suggestion.seeds):
             kind = EventKind.COLLAPSED
+        elif whole:
+            kind = EventKind.FINISHED
+        elif running.step == suggestion.until:
+            kind = EventKind.PAUSED
+        else:
+            kind = EventKind.PRUNED
         ended = {"value": value, "values": values, **({"also": also} if also else {})}
         return kind, ended | collapses(running.collapsed)
 

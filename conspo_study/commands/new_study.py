@@ -91,7 +91,7 @@ class Init(Verb):
             from conspo_study.definition.presets import EMBEDDED
 
             if path.exists():
-                raise StudyError(f"{path} is there already: choose another name, or remove it")
+                raise _there_already(path)
             _write_new(settings, settings_file(EMBEDDED))
             console.line(f"wrote {settings}")
         _write_new(path, TEMPLATE.format(name=name, file=path.name))
@@ -107,9 +107,13 @@ def _write_new(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise StudyError(f"{path} is there already: choose another name, or remove it") from None
+        raise _there_already(path) from None
     except OSError as error:
         raise StudyError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _there_already(path: Path) -> StudyError:
+    return StudyError(f"{path} is there already: choose another name, or remove it")
 
 
 def _valid(name: str) -> str:

@@ -127,11 +127,11 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     if problems:
         raise ConfigError(problems)
     name = texts.get(NAME)
-    return {path: _typed(text, path, name) for path, text in texts.items()}
+    return {path: typed_value(text, path, name) for path, text in texts.items()}
 
 
-def _typed(text: str, path: str, objective: str | None) -> Any:
-    """The value that the text typed for a setting means."""
+def typed_value(text: str, path: str, objective: str | None) -> Any:
+    """The value that the text typed for a setting means; objective: the name given with it."""
     try:
         value = json.loads(text)
     except (json.JSONDecodeError, RecursionError):

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conspo_study.config.build import ConfigError, parse_assignments
+from conspo_study.config.build import ConfigError, typed_value
 from conspo_study.config.fields import NAME
 from conspo_study.config.stages import RunConfig
 
@@ -37,15 +37,11 @@ def read_settings(path: Path) -> dict[str, Any]:
             raise ConfigError([f"{path}: {setting} is set twice"])
         found[setting] = value
     name = found.get(NAME)
+    objective = name if isinstance(name, str) else None
     return {
-        setting: _typed(setting, value, name) if isinstance(value, str) else value
+        setting: typed_value(value, setting, objective) if isinstance(value, str) else value
         for setting, value in found.items()
     }
-
-
-def _typed(setting: str, value: str, objective: Any) -> Any:
-    named = [f"{NAME}={objective}"] if isinstance(objective, str) and setting != NAME else []
-    return parse_assignments([*named, f"{setting}={value}"])[setting]
 
 
 def _flat(content: Mapping[Any, Any], path: Path) -> Iterator[tuple[str, Any]]:

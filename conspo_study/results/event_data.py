@@ -1,11 +1,13 @@
-"""Parses the numbers in a log's events, within bounds: a log may be damaged or foreign."""
+"""Numbers in a log's events, parsed within bounds: a log may be damaged or foreign."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from conspo_study.records import Collapse
+
+Number = TypeVar("Number", int, float)
 
 MOST_STEPS, MOST_SEED = 10**9, 2**63 - 1
 """Largest step and seed that are read."""
@@ -24,6 +26,11 @@ def collapses_of(data: Mapping[str, Any]) -> dict[int, Collapse]:
 def by_seed(values: Mapping[str, Any]) -> dict[int, float]:
     """Values by seed."""
     return {seed_of(seed): float(value) for seed, value in values.items()}
+
+
+def with_text_seeds(values: Mapping[int, Number]) -> dict[str, Number]:
+    """Values by seed as JSON holds them, of which `by_seed` is the inverse."""
+    return {str(seed): value for seed, value in values.items()}
 
 
 def step_of(value: Any) -> int:

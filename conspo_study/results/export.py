@@ -19,6 +19,7 @@ from conspo_study.config.values import key_of
 from conspo_study.extras import require
 from conspo_study.files import write_atomic
 from conspo_study.records import EventKind, TrialState
+from conspo_study.results.event_data import with_text_seeds
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.results.table import StudyTable, TrialRow, build_table
 
@@ -154,7 +155,7 @@ def _attributes(row: TrialRow) -> dict[str, Any]:
         "trial": row.id,
         "label": row.label,
         "cause": row.cause,
-        "collapsed": _by_seed(row.collapsed),
+        "collapsed": with_text_seeds(row.collapsed),
         "seeds": list(row.seeds),
         "config_hash": row.config_hash,
         "last_step": row.step,
@@ -166,12 +167,8 @@ def _attributes(row: TrialRow) -> dict[str, Any]:
 
 
 def _results(row: TrialRow) -> dict[str, Any]:
-    by_metric = {metric: _by_seed(values) for metric, values in row.also.items()}
-    return {"values": _by_seed(row.values), "also": by_metric}
-
-
-def _by_seed(values: Mapping[int, float]) -> dict[str, float]:
-    return {str(seed): value for seed, value in values.items()}
+    by_metric = {metric: with_text_seeds(values) for metric, values in row.also.items()}
+    return {"values": with_text_seeds(row.values), "also": by_metric}
 
 
 def _distributions(

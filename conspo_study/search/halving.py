@@ -8,12 +8,13 @@ trials are no longer compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from conspo_study.definition import Halving
 from conspo_study.records import TrialState
+from conspo_study.results.event_data import with_text_seeds
 from conspo_study.results.table import TrialRow
 
 Way = Literal["max", "min"]
@@ -91,14 +92,10 @@ def ending(row: TrialRow) -> dict[str, Any]:
     return {
         "step": row.step,
         "value": row.value,
-        "values": _by_seed(row.values),
-        "also": {metric: _by_seed(values) for metric, values in row.also.items()},
+        "values": with_text_seeds(row.values),
+        "also": {metric: with_text_seeds(values) for metric, values in row.also.items()},
         "wall_s": 0.0,
     }
-
-
-def _by_seed(values: Mapping[int, float]) -> dict[str, float]:
-    return {str(seed): value for seed, value in values.items()}
 
 
 def _is_decided(bracket: Bracket, rung: int) -> bool:

@@ -19,6 +19,7 @@ from conspo_study.definition import Choice, StudyDefinition
 from conspo_study.files import write_atomic
 from conspo_study.records import EventKind, misses_bar
 from conspo_study.results.decoding import decoded
+from conspo_study.results.event_data import with_text_seeds
 from conspo_study.results.memory_log import MemoryLog
 from conspo_study.search.search import Search, Suggestion, Wait
 
@@ -115,10 +116,8 @@ def _run(search: Search, suggestion: Suggestion, task: RecordedTask, before: int
     kind = EventKind.PRUNED
     if step == last:
         kind = EventKind.PAUSED if suggestion.until else EventKind.FINISHED
-    shown = {str(seed): value for seed, value in values.items()}
-    search.ended(
-        suggestion.trial, kind, {"step": step, "value": fmean(values.values()), "values": shown}
-    )
+    ended = {"value": fmean(values.values()), "values": with_text_seeds(values)}
+    search.ended(suggestion.trial, kind, {"step": step, **ended})
     return step
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from conspo_study.records import EventKind, TrialState, threshold_of
 from conspo_study.results.collapse import collapse_rate
+from conspo_study.results.event_data import with_text_seeds
 from conspo_study.results.names import LEASE, LOG, trial_folder
 from conspo_study.results.outcome import failure_lines
 from conspo_study.results.table import TrialRow
@@ -115,7 +116,7 @@ class StudyView:
                 "epoch": log.epoch,
                 "row": self._row(row, stored),
                 "bars": {str(step): threshold_of(bar) for step, bar in row.bars.items()},
-                "also": {m: {str(s): v for s, v in vs.items()} for m, vs in row.also.items()},
+                "also": {m: with_text_seeds(values) for m, values in row.also.items()},
                 "base": stored.base,
                 "events": [
                     {
@@ -181,7 +182,7 @@ class StudyView:
             "steps": row.steps,
             "value": row.value,
             "spread": row.spread,
-            "values": {str(seed): value for seed, value in row.values.items()},
+            "values": with_text_seeds(row.values),
             "latest": _latest(row, metric),
             "decided": value_without_undecided(row, metric),
             "reward": _latest(row, "reward"),
