@@ -15,18 +15,17 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from harness import parser, write
-from scipy.special import stdtrit
 
+from analysis.findings.frames import evaluation_curves
+from analysis.load import load_study
+from analysis.statistics.intervals import mean_contrast
 from conspo_study import Anchor, EarlyStopping, Halving, Sampler, Study, with_overrides
 from conspo_study.config import RunConfig
 from conspo_study.definition.presets import EMBEDDED
-from conspo_study.records import EventKind
-from conspo_study.results.log import read_log
-from conspo_study.results.names import LOG
 from conspo_study.search.recorded import (
     RecordedTask,
     key_of,
@@ -76,19 +75,14 @@ def record(path: Path) -> None:
     )
     folder = path.with_suffix("")
     study.run_in(folder, resume=folder.exists())
+    results = load_study(folder)
+    keys = {row.id: row.label for row in results.table.rows}
     curves: dict[str, dict[int, dict[int, float]]] = {}
-    every, steps = study.built_in.evaluation.every, study.built_in.train.steps
-    keys: dict[str, str] = {}
-    for logged in read_log(folder / LOG):
-        event, data = logged.event, logged.event.data
-        if event.kind is EventKind.SUGGESTED:
-            keys[event.trial] = key_of(data["params"])
-        if event.kind is EventKind.REPORTED and (
-            data["step"] % every == 0 or data["step"] == steps
-        ):
-            values = {int(seed): found[study.metric] for seed, found in data["seeds"].items()}
-            curves.setdefault(keys[event.trial], {})[data["step"]] = values
-    write_task(path, RecordedTask(study.metric, study.direction, steps, GRID, curves))
+    for point in evaluation_curves(results, study.metric).itertuples():
+        steps = curves.setdefault(keys[point.trial], {})
+        steps.setdefault(point.step, {})[point.seed] = point.value
+    whole = study.built_in.train.steps
+    write_task(path, RecordedTask(study.metric, study.direction, whole, GRID, curves))
     print(f"wrote {path}: {len(curves)} settings, {path.stat().st_size:,} bytes")
 
 
@@ -131,8 +125,8 @@ def mean_and_half(values: Sequence[float]) -> tuple[float, float]:
     """The mean, and half of its 95 % interval."""
     if len(values) < 2:
         return values[0], math.nan
-    t = float(stdtrit(len(values) - 1, 0.975))
-    return fmean(values), t * stdev(values) / math.sqrt(len(values))
+    low, high = mean_contrast(values).interval()
+    return fmean(values), (high - low) / 2
 
 
 def main() -> None:

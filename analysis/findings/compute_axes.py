@@ -1,4 +1,4 @@
-"""What training had cost at each evaluation: steps, tokens, FLOP, seconds or GPU hours.
+"""Costs of training at each evaluation: steps, tokens, FLOP, seconds or GPU hours.
 
 Every amount is summed over the rows of `steps.jsonl`, which hold the last row of each seed and
 step: work that an interruption made a trial repeat counts once. Evaluations cost nothing here.
@@ -87,11 +87,10 @@ def spent(study: StudyResults, row: TrialRow, over: Over, steps: Sequence[int]) 
         raise NoCompute(
             f"{_name(study, row)} has no {over.label} in steps.jsonl: use another --over"
         )
-    by_seed = {}
+    by_seed, last = {}, max(steps, default=0)
     for seed in row.seeds:
         own = amounts[amounts["seed"] == seed].set_index("step")["value"].sort_index()
-        end = row.collapsed.get(seed, max(steps, default=0) + 1) - 1
-        wanted = [step for step in range(1, max(steps, default=0) + 1) if step <= end]
+        wanted = range(1, min(row.collapsed.get(seed, last + 1), last + 1))
         lacking = len(set(wanted) - set(own.index))
         if lacking:
             raise NoCompute(

@@ -1,4 +1,4 @@
-"""What a setting's curve can say of its asymptote and efficiency, or why it says nothing.
+"""Fits of settings' curves: asymptote and efficiency, or the reason why nothing is claimed.
 
 A fit is claimed only where the data carry it. In this order a setting is refused with fewer than
 three seeds; with fewer than six evaluations after step 0, since the first two thirds then leave

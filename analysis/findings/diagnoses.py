@@ -1,4 +1,4 @@
-"""What the doctor found in the trials of a study, as a table and in sentences."""
+"""Findings of the doctor in the trials of a study, as a table and in sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What went wrong in the trials of a study, printed: `conspo doctor results/STUDY`."""
+"""Prints what went wrong in the trials of a study: `conspo doctor results/STUDY`."""
 
 from __future__ import annotations
 

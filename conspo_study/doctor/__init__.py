@@ -1,4 +1,4 @@
-"""What went wrong in a run, by name: rules over the metrics of its training steps.
+"""Names what went wrong in a run, by rules over the metrics of its training steps.
 
 `examine` gives the findings of a trial, each with the seeds that have it, the step at which it set
 in, and the numbers that say so. The rules and their thresholds are in `rules`.

@@ -1,4 +1,4 @@
-"""What every registered objective keeps to, whatever its formula."""
+"""Rules that every registered objective keeps to, whatever its formula."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What tells the weighted policy gradients apart, and their numbers far from the old policy."""
+"""Differences between the weighted policy gradients, and their numbers far from the old policy."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What tells the ratio methods apart: where each stops pushing, and what its metrics count."""
+"""Differences between the ratio methods: where each stops pushing, what its metrics count."""
 
 import pytest
 import torch

@@ -4,10 +4,11 @@ import json
 from dataclasses import dataclass, field
 
 import numpy as np
+from stored_answers import write_answers
 from study_shapes import write_log
 
-from conspo_study.records import EvalRow, EventKind, TrialEvent
-from conspo_study.results.rows import append_step_row, eval_path, write_eval_rows
+from conspo_study.records import EventKind, TrialEvent
+from conspo_study.results.rows import append_step_row
 
 METRIC = "eval/chain/hard/avg@4"
 SAMPLES = 4
@@ -57,8 +58,8 @@ def write_curves(
     """Write the study.
 
     problems: stored responses to so many, or the values alone; final_problems: to so many more in
-    the last evaluation. noise: between seeds, of A and of
-    every evaluation. collapsed: (label, seed, step) of seeds whose training ends there.
+    the last evaluation. noise: between seeds, of A and of every evaluation. collapsed: (label,
+    seed, step) of seeds whose training ends there.
     """
     (folder / "trials").mkdir(parents=True)
     declared = {"metric": metric, "seeds": list(seeds), "trials": len(learners), **definition}
@@ -137,11 +138,4 @@ def _answers(own, seed, step, level, problems):
     logit = np.log(level / (1 - level)) * 1.1
     luck = np.random.default_rng([seed, 3]).random((problems, SAMPLES))
     right = luck < 1 / (1 + np.exp(-(logit + ease)))[:, None]
-    rows = [
-        EvalRow(seed, step, "chain/hard", f"p{p:03d}", k, verdict, "1", 3, "stopped")
-        for p in range(problems)
-        for k in range(SAMPLES)
-        for verdict in ["correct" if right[p, k] else "wrong"]
-    ]
-    write_eval_rows(eval_path(own, seed, step), rows)
-    return float(right.mean())
+    return write_answers(own, seed, step, right)

@@ -6,13 +6,13 @@ import math
 from functools import cache
 
 import numpy as np
+from stored_answers import write_answers
 from study_shapes import write_log
 
 from conspo_study.config import with_overrides
 from conspo_study.definition import Anchor, Confirmation, StudyDefinition
 from conspo_study.definition.presets import EMBEDDED
-from conspo_study.records import EvalRow, EventKind, TrialEvent
-from conspo_study.results.rows import eval_path, write_eval_rows
+from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.strata import strata_of
 from conspo_study.results.table import build_table
 
@@ -139,15 +139,7 @@ def _answer(own, seed, level, problems, stored):
     logit = math.log(max(level, 1e-9) / max(1 - level, 1e-9))
     chance = 1 / (1 + np.exp(-(logit + easy)))
     right = luck < chance[:, None]
-    if stored:
-        rows = [
-            EvalRow(seed, STEPS, "chain/hard", f"p{p}", k, verdict, "1", 3, "stopped")
-            for p in range(problems)
-            for k in range(SAMPLES)
-            for verdict in ["correct" if right[p, k] else "wrong"]
-        ]
-        write_eval_rows(eval_path(own, seed, STEPS), rows)
-    return float(right.mean())
+    return write_answers(own, seed, STEPS, right) if stored else float(right.mean())
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What training had cost at an evaluation, and what cannot be told."""
+"""Costs of training at an evaluation, and costs that cannot be told."""
 
 import json
 
