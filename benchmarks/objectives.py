@@ -2,12 +2,13 @@
 
     python benchmarks/objectives.py [--runs 7] [--sizes 64 512 4096 ...] [--json results.json]
 
-Every registered objective with its defaults, on made-up log-probabilities: groups of 16 rollouts
-with contrast, responses of 4 to 44 tokens, a policy that has moved by some hundredths of a nat from
-the one that sampled, float32. Timed are `GroupBatch.of`, loss and gradient, as an optimiser step
-has them, and then what a step says of its batch whatever the objective: the diagnostics. All ways
-take turns, on one thread. The numbers to read are microseconds per rollout, and `growth`, those at
-the largest size over those at the size that is nearest to a sixteenth of it: 1 is linear.
+Every registered objective with its defaults, and 0.1 for what has none, on made-up
+log-probabilities: groups of 16 rollouts with contrast, responses of 4 to 44 tokens, a policy that
+has moved by some hundredths of a nat from the one that sampled, float32. Timed are `GroupBatch.of`,
+loss and gradient, as an optimiser step has them, and then what a step says of its batch whatever
+the objective: the diagnostics. All ways take turns, on one thread. The numbers to read are
+microseconds per rollout, and `growth`, those at the largest size over those at the size that is
+nearest to a sixteenth of it: 1 is linear.
 """
 
 from __future__ import annotations
@@ -77,12 +78,18 @@ class Inputs:
         )
 
 
+def options_of(name: str) -> Any:
+    """The options of the objective `name` to be timed."""
+    fields = OPTIONS[name].model_fields.items()
+    return OPTIONS[name](name=name, **{key: 0.1 for key, field in fields if field.is_required()})
+
+
 def objective_ways(inputs: Inputs) -> dict[str, Callable[[], Any]]:
     """By name of the objective, from log-probabilities to weights."""
 
     def weights(name: str) -> Any:
         batch = inputs.batch(inputs.logprobs_T)
-        return token_weights(batch, objective_named(name), OPTIONS[name](name=name), PROGRESS)
+        return token_weights(batch, objective_named(name), options_of(name), PROGRESS)
 
     return {name: partial(weights, name) for name in sorted(OPTIONS)}
 
