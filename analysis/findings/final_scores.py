@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 
 from analysis.findings.measured import metric_values
@@ -75,16 +76,13 @@ def _of(wide: pd.DataFrame, asked: pd.DataFrame, place: str, row: TrialRow) -> S
     seeds = tuple(row.values)
     if not set(seeds) <= set(wide.index):
         return None
-    wide = wide.loc[list(seeds)]
+    wide, asked = wide.loc[list(seeds)], asked.loc[list(seeds)]
     means = wide.mean(axis=1)
     told = [row.values[seed] for seed in seeds]
     if not all(math.isclose(a, b, abs_tol=_CLOSE) for a, b in zip(means, told, strict=True)):
         return None
-    filled = wide.apply(
-        lambda problem: problem.where(asked.loc[list(seeds), problem.name], means), axis=0
-    )
-    problems = tuple(map(str, wide.columns))
-    return Scores(seeds, {place: ProblemScores(problems, filled.to_numpy(dtype=float))})
+    filled = np.where(asked, wide.to_numpy(dtype=float), means.to_numpy(dtype=float)[:, None])
+    return Scores(seeds, {place: ProblemScores(tuple(map(str, wide.columns)), filled)})
 
 
 def score_interval(scores: Scores | None) -> Interval | None:

@@ -39,6 +39,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -160,26 +161,34 @@ def _spread(
     arms: Sequence[Scores], statistic: Callable[[Floats], Floats], draws: int
 ) -> tuple[float, float] | None:
     """Standard error and degrees of freedom; None when nothing varies."""
-    rng = np.random.default_rng(0)
     seeds = len(arms[0].seeds)
-    drawn_seeds = rng.integers(seeds, size=(draws, 1, seeds - 1, 1))
+    sizes = tuple(len(found.problems) for found in arms[0].benchmarks.values())
+    drawn_seeds, drawn_shares = _drawn(seeds, sizes, draws)
     plain, resampled = [], []
-    freedom_problems = 0
-    for name in arms[0].benchmarks:
+    for name, shares in zip(arms[0].benchmarks, drawn_shares, strict=True):
         # A missing score counts as its seed's mean, which leaves every estimate as it is.
         filled = np.stack([_filled(scores.benchmarks[name].values) for scores in arms])
-        problems = filled.shape[2]
-        shares = drawn_counts(rng, problems, draws) / (problems - 1)
-        means = shares @ filled.reshape(-1, problems).T
+        means = shares @ filled.reshape(-1, filled.shape[2]).T
         resampled.append(means.reshape(draws, len(arms), seeds))
         plain.append(filled.mean(axis=2))
-        freedom_problems += problems - 1
     by_problem = np.stack(resampled, axis=3)
     fixed = np.broadcast_to(np.stack(plain, axis=2), by_problem.shape)
     of_seeds = _variance(statistic, np.take_along_axis(fixed, drawn_seeds, axis=2))
     of_problems = _variance(statistic, by_problem)
     of_both = _variance(statistic, np.take_along_axis(by_problem, drawn_seeds, axis=2))
-    return combined_error(of_seeds, of_problems, of_both, seeds - 1, freedom_problems)
+    return combined_error(of_seeds, of_problems, of_both, seeds - 1, sum(sizes) - len(sizes))
+
+
+@lru_cache(maxsize=2)  # a map or a table compares dozens of arms of one shape
+def _drawn(
+    seeds: int, problems: tuple[int, ...], draws: int
+) -> tuple[npt.NDArray[np.int64], tuple[Floats, ...]]:
+    """Seeds, [draws, 1, seeds - 1, 1], and per benchmark the share of each problem,
+    [draws, problems], in every draw; always the same."""
+    rng = np.random.default_rng(0)
+    drawn_seeds = rng.integers(seeds, size=(draws, 1, seeds - 1, 1))
+    shares = tuple(drawn_counts(rng, count, draws) / (count - 1) for count in problems)
+    return drawn_seeds, shares
 
 
 def combined_error(
