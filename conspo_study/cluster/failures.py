@@ -68,9 +68,18 @@ def is_of_the_machine(error: BaseException) -> bool:
     return any(isinstance(link, EngineFailed) or _is_about_memory(link) for link in chain(error))
 
 
+def is_short_node(error: BaseException) -> bool:
+    """Whether Ray ended a worker since its node had little memory left, as it may have again."""
+    from ray.exceptions import OutOfMemoryError
+
+    return isinstance(error, OutOfMemoryError)
+
+
 def _is_about_memory(error: BaseException) -> bool:
+    """Whether the process asked for more memory than there was."""
     line = all_lines(error)
-    return isinstance(error, MemoryError) or any(text in line for text in _NO_MEMORY_TEXTS)
+    told = isinstance(error, MemoryError) or any(text in line for text in _NO_MEMORY_TEXTS)
+    return told and not is_short_node(error)
 
 
 def comes_again(error: BaseException) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from conspo_study.cluster.failures import (
     all_lines,
     comes_again,
     is_of_the_machine,
+    is_short_node,
     lasting_cause,
 )
 from conspo_study.cluster.outlet import STEP, FunctionOutlet, RayOutlet, incidents_report
@@ -172,9 +172,10 @@ def run_trial(payload: dict[str, Any]) -> None:
             last_error = text
             if cause is None and not restarts.allowed(step, is_lost_machine(errors)):
                 cause = f"the workers died {restarts.deaths} times: {text}"
-                cause = f"out of memory: {cause}" if _is_out_of_memory(errors) else cause
+                cause = f"out of memory: {cause}" if any(map(is_short_node, errors)) else cause
                 of_the_machine = True
             if cause is not None:
+                end_all(spec.run_folder)
                 details = "".join(traceback.format_exception(errors[0]))
                 failure = {FAILURE: cause, DETAILS: details, MACHINE: of_the_machine}
                 tune.report(failure | incidents_report(spec))
@@ -238,10 +239,3 @@ def _error_text(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {all_lines(error)}"
-
-
-def _is_out_of_memory(errors: Iterable[BaseException]) -> bool:
-    """Whether Ray ended a worker because its node ran out of memory."""
-    from ray.exceptions import OutOfMemoryError
-
-    return any(isinstance(error, OutOfMemoryError) for error in errors)

@@ -2,7 +2,8 @@
 
 Ray asks a worker to end and gives its place to the next one. A worker that is frozen does not hear
 it; should it thaw, two would write the same files. So each worker leaves its process id in the
-trial's folder, and whoever starts others ends it first.
+trial's folder, and whoever starts others ends it first. It leaves its placement group, too: where
+Ray ended a worker for want of memory, Ray Train keeps the group, in which nothing can run any more.
 """
 
 from __future__ import annotations
@@ -25,13 +26,19 @@ def enlist(folder: Path, rank: int) -> None:
     """Record this process as the trial's worker `rank`."""
     import ray
 
-    node = ray.get_runtime_context().get_node_id()
-    record = {"node": node, "pid": os.getpid(), "start": start_of(os.getpid())}
+    context = ray.get_runtime_context()
+    record = {
+        "node": context.get_node_id(),
+        "pid": os.getpid(),
+        "start": start_of(os.getpid()),
+        "placement_group": context.get_placement_group_id(),
+    }
     write_json_atomic(worker_file(folder, rank), record, INNER)
 
 
 def end_all(folder: Path) -> None:
-    """End the recorded workers that still live, wherever they are, and wait for that."""
+    """End the recorded workers that still live, wherever they are, wait for that, and give back
+    what was reserved for them."""
     import ray
     from ray.exceptions import GetTimeoutError, RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -49,7 +56,19 @@ def end_all(folder: Path) -> None:
             )
             with suppress(RayError, GetTimeoutError):
                 ray.get(task.remote(record["pid"], record["start"]), timeout=_KILL_S)
+        _give_back(record.get("placement_group"))
         path.unlink(missing_ok=True)
+
+
+def _give_back(group: object) -> None:
+    """Remove the placement group of this id; nothing where it is gone, or of another study."""
+    import ray
+    from ray.util.placement_group import PlacementGroup, PlacementGroupID, remove_placement_group
+
+    job = ray.get_runtime_context().get_job_id()
+    if isinstance(group, str) and group.endswith(job):  # an id ends with that of its job
+        with suppress(ValueError):
+            remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
 
 
 def end(pid: int, start: int) -> None:

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 import torch
+from ray.exceptions import OutOfMemoryError, RayTaskError
 
-from conspo_study.cluster.failures import TrialFailed, lasting_cause
+from conspo_study.cluster.failures import TrialFailed, is_of_the_machine, lasting_cause
 from conspo_study.text import one_line
 from conspo_study.update.errors import (
     CheckpointDamaged,
@@ -45,12 +46,20 @@ def test_a_lasting_failure_has_a_cause(error, cause):
         RuntimeError("[gloo] Connection closed by peer"),
         OSError(errno.EIO, "Input/output error"),
         ValueError("a bug"),
+        # Ray's words about a worker that it ended since a neighbour had taken the memory.
+        OutOfMemoryError("how to address the out of memory issue: https://docs.ray.io/x.html"),
         # Ray's words about any process that died.
         RuntimeError("The actor died.\n(1) killed by the OOM killer due to high memory usage"),
     ],
 )
 def test_what_a_restart_may_cure_has_none(error):
     assert lasting_cause(error) is None
+
+
+def test_an_error_of_a_worker_about_memory_is_not_taken_for_a_short_node():
+    error = RayTaskError("train", "Traceback: CUDA out of memory", torch.OutOfMemoryError("x"))
+    raised = error.as_instanceof_cause()
+    assert lasting_cause(raised).startswith("out of memory: ") and is_of_the_machine(raised)
 
 
 def test_the_cause_is_found_below_the_error_that_it_led_to():

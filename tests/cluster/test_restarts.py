@@ -3,7 +3,7 @@
 import pickle
 
 import pytest
-from ray.exceptions import ActorDiedError, NodeDiedError, RayActorError
+from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayActorError
 from ray.train import ControllerError, WorkerGroupError
 from ray.train.v2._internal.exceptions import (
     WorkerGroupStartupFailedError,
@@ -92,3 +92,27 @@ def test_a_trial_waits_for_room_as_long_as_it_takes_and_dies_no_sooner_for_it(
     monkeypatch.setattr(TrialSpec, "enter", lambda spec: RunConfig())
     trial.run_trial(make_spec(tmp_path).payload())
     assert not ends and len(incidents) == CRASHES
+
+
+def test_a_worker_that_a_short_node_ended_starts_again_and_fails_in_the_end_by_name(
+    monkeypatch, tmp_path
+):
+    """And what the run still holds is given back each time: Ray Train forgets it after this."""
+    short = OutOfMemoryError("how to address the out of memory issue: https://docs.ray.io/x.html")
+    ends = [WorkerGroupError("died", {0: short})] * (CRASHES + 1)
+    incidents, given_back, told = [], [], []
+
+    def fit(make_trainer, report, run):
+        raise ends.pop(0)
+
+    monkeypatch.setattr(report_relay, "fit", fit)
+    monkeypatch.setattr(trial, "end_all", given_back.append)
+    monkeypatch.setattr(trial, "append_incident", lambda folder, incident: incidents.append(1))
+    monkeypatch.setattr("ray.tune.report", told.append)
+    monkeypatch.setattr(TrialSpec, "enter", lambda spec: RunConfig())
+    spec = make_spec(tmp_path)
+    trial.run_trial(spec.payload())
+    assert not ends and len(incidents) == CRASHES
+    assert told[0][trial.FAILURE].startswith("out of memory: the workers died 3 times: ")
+    assert told[0][trial.MACHINE]
+    assert given_back == [spec.run_folder] * (CRASHES + 2)

@@ -53,3 +53,55 @@ def test_a_process_that_is_gone_is_no_error():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     end(process.pid, 1)
+
+
+KEPT = """
+import json, sys, time
+from pathlib import Path
+import ray
+from conspo_study.cluster.worker_processes import end_all
+from conspo_study.results.names import worker_file
+
+ray.init(address="auto", log_to_driver=False)
+
+@ray.remote(num_cpus=0)
+class Controller:
+    def reserve(self):
+        from ray.util.placement_group import placement_group
+        group = placement_group([{"CPU": 1}])
+        assert group.wait(60)
+        return group.id.hex()
+
+def state(group):
+    return ray.util.placement_group_table()[group]["state"]
+
+folder = Path(sys.argv[1])
+for job in (None, "ff000000"):
+    controller = Controller.remote()
+    group = ray.get(controller.reserve.remote())
+    ray.kill(controller)
+    time.sleep(1)
+    before = state(group)
+    named = group if job is None else group[: -len(job)] + job
+    for number, text in enumerate((named, "no id", None)):
+        record = {"node": "gone", "pid": 1, "start": 1, "placement_group": text}
+        worker_file(folder, number).write_text(json.dumps(record))
+    end_all(folder)
+    deadline = time.monotonic() + 20
+    while job is None and state(group) != "REMOVED" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    print(before, state(group), sorted(path.name for path in folder.iterdir()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_what_a_lost_run_keeps_reserved_is_given_back_and_nobody_elses(shared_ray, tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-c", KEPT, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **shared_ray},
+    )
+    assert process.stdout.splitlines() == ["CREATED REMOVED []", "CREATED CREATED []"], process

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 
@@ -65,7 +66,10 @@ def test_reports_that_wait_for_a_busy_study_arrive_before_the_trial_ends(runner,
 def test_a_worker_killed_in_a_step_is_replaced(runner, undisturbed, tmp_path):
     spec = make_spec(tmp_path)
     trial = runner.start(spec)
-    os.kill(trial.wait_for_worker(rows=2 * 12), signal.SIGKILL)
+    worker = trial.wait_for_worker(rows=2 * 12)
+    (record,) = (json.loads(path.read_text()) for path in spec.run_folder.glob("worker-?.json"))
+    assert record["pid"] == worker and re.fullmatch("[0-9a-f]{36}", record["placement_group"])
+    os.kill(worker, signal.SIGKILL)
     reports = trial.reports()
     assert_undisturbed(spec, reports, undisturbed)
     assert kinds(spec) == ["worker_restarted"]
