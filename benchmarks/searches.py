@@ -90,12 +90,16 @@ def methods(task: RecordedTask) -> dict[str, dict[str, Any]]:
     """The searches that are compared, by name."""
     looks = sorted(next(iter(task.curves.values())))[1:-1]
     rungs = tuple(looks[:: max(1, len(looks) // 2)])[:2]
-    halving = {"early_stopping": Halving(rungs=rungs, keep=1 / 3, bracket=9), "trials": 72}
+    halving = {"early_stopping": Halving(rungs=rungs, keep=1 / 3, bracket=9), "trials": 3 * TRIALS}
     none = {"early_stopping": None}
     return {
         "random": {"sampler": Sampler(name="random"), **none},
         "TPE": {"sampler": Sampler(), **none},
-        "TPE, racing": {"sampler": Sampler(), "early_stopping": EarlyStopping(), "trials": 60},
+        "TPE, racing": {
+            "sampler": Sampler(),
+            "early_stopping": EarlyStopping(),
+            "trials": 5 * TRIALS // 2,
+        },
         "halving, random": {"sampler": Sampler(name="random"), **halving},
         "halving, TPE": {"sampler": Sampler(), **halving},
     }

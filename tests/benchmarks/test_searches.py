@@ -54,6 +54,7 @@ def test_every_method_is_told_at_every_share_of_the_budget(
     out = tmp_path / "out.json"
     words = ["searches.py", "--table", str(table), "--runs", "2", "--json", str(out)]
     monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(searches, "TRIALS", 6)
     searches.main()
     said = capsys.readouterr().out
     found = json.loads(out.read_text())
