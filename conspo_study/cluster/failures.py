@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conspo_study.cluster.restarts import is_short_node
 from conspo_study.config import ConfigError
 from conspo_study.data.rows import ProblemFileError
 from conspo_study.files import is_no_space
@@ -66,13 +67,6 @@ def is_of_the_machine(error: BaseException) -> bool:
     """True for a lasting cause that the same trial may not meet on another day or machine: memory,
     or a generation engine that was lost."""
     return any(isinstance(link, EngineFailed) or _is_about_memory(link) for link in chain(error))
-
-
-def is_short_node(error: BaseException) -> bool:
-    """Whether Ray ended a worker since its node had little memory left, as it may have again."""
-    from ray.exceptions import OutOfMemoryError
-
-    return isinstance(error, OutOfMemoryError)
 
 
 def _is_about_memory(error: BaseException) -> bool:

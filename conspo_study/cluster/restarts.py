@@ -57,3 +57,10 @@ def is_lost_machine(errors: Iterable[BaseException]) -> bool:
         or (isinstance(error, RayActorError) and any(text in str(error) for text in _LOST_TEXTS))
         for error in errors
     )
+
+
+def is_short_node(error: BaseException) -> bool:
+    """Whether Ray ended a worker since its node had little memory left, as it may have again."""
+    from ray.exceptions import OutOfMemoryError
+
+    return isinstance(error, OutOfMemoryError)

@@ -12,11 +12,10 @@ from conspo_study.cluster.failures import (
     all_lines,
     comes_again,
     is_of_the_machine,
-    is_short_node,
     lasting_cause,
 )
 from conspo_study.cluster.outlet import STEP, FunctionOutlet, RayOutlet, incidents_report
-from conspo_study.cluster.restarts import Restarts, found_no_room, is_lost_machine
+from conspo_study.cluster.restarts import Restarts, found_no_room, is_lost_machine, is_short_node
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.cluster.worker_processes import end_all, enlist
 from conspo_study.config import AnyRun, FunctionConfig, RunConfig

@@ -123,6 +123,7 @@ def test_tensors_that_arrive_otherwise_are_found(place, monkeypatch):
     assert sorted(wrong) == ["turn 2: lm_head.weight", "turn 2: model.norm.weight"]
 
 
+@pytest.mark.slow
 def test_it_needs_no_ray_and_no_vllm():
     """Nor what only studies and their reports need."""
     absent = ["ray", "vllm", "optuna", "pandas", "pyarrow", "tyro", "rich", "matplotlib", "psutil"]
