@@ -80,7 +80,11 @@ def disk_problem(folder: Path, disk_bytes: int | None) -> str | None:
         return None
     folder = folder.absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    free, more = shutil.disk_usage(there).free, disk_bytes - _size(folder)
+    free = shutil.disk_usage(there).free
+    if free >= disk_bytes:
+        return None
+    # What a study has written already counts; another folder's files are none of its own.
+    more = disk_bytes - (_size(folder) if (folder / DEFINITION).exists() else 0)
     if free >= more:
         return None
     return (
