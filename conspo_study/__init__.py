@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from conspo_study.extras import require
 
 if TYPE_CHECKING:
-    from analysis.load.study import load_study as load
+    from analysis.report.loaded import load as load
     from conspo_study.commands.script import main as main
     from conspo_study.config import ConSPOOptions as ConSPOOptions
     from conspo_study.config import RunConfig as RunConfig
@@ -76,11 +76,10 @@ _HOMES = {
     "Study": "conspo_study.study",
     "Value": "conspo_study.definition",
     "When": "conspo_study.definition",
-    "load": "analysis.load.study",
+    "load": "analysis.report.loaded",
     "main": "conspo_study.commands.script",
     "with_overrides": "conspo_study.config",
 }
-_NAMES_THERE = {"load": "load_study"}
 _RUNNING = {"Study", "main"}
 """They run studies, which a light installation cannot."""
 
@@ -90,7 +89,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _RUNNING:
         require(f"conspo_study.{name}", "study")
-    return getattr(import_module(_HOMES[name]), _NAMES_THERE.get(name, name))
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -25,10 +25,9 @@ from conspo_study.commands.study_files import handed_over
 from conspo_study.config import ConfigError, RunConfig, parse_assignments, with_overrides
 from conspo_study.config.fields import NAME, fields_named
 from conspo_study.config.setting_files import read_settings
-from conspo_study.config.synonyms import nearest
 from conspo_study.definition import definition_problems
 from conspo_study.definition.function import unknown_names
-from conspo_study.definition.presets import PRESETS, preset_for
+from conspo_study.definition.presets import preset_for
 from conspo_study.forecast.placement import gpu_gib
 from conspo_study.plugins import refuse_while_importing
 from conspo_study.processes.output import lasting_output
@@ -113,15 +112,13 @@ def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str,
     """The declared study with what the command line changes. Raises StudyError or ConfigError."""
     if not _takes_base(build):
         return _without_preset(cast(Callable[[], Study], build), options)
-    if options.preset not in PRESETS:
-        hint = nearest(options.preset, PRESETS)
-        raise StudyError(
-            f"unknown preset {options.preset!r}{hint}; known: {', '.join(sorted(PRESETS))}"
-        )
+    try:
+        preset = preset_for(options.preset, gpu_gib(options.gpu_memory))
+    except ValueError as error:
+        raise StudyError(str(error)) from error
     overrides = _overrides(options)
     if options.data_dir is not None:
         overrides = {"data.folder": str(options.data_dir), **overrides}
-    preset = preset_for(options.preset, gpu_gib(options.gpu_memory))
     base = with_overrides(preset, overrides, _fitting(defaults, overrides))
     try:
         declared = cast(Callable[[RunConfig], Study], build)(base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conspo_study.config import RunConfig, with_overrides
+from conspo_study.config.synonyms import nearest
 from conspo_study.definition.lab_runs import LAB_RUNS
 from conspo_study.definition.paper_runs import PAPER_RUNS, PUBLISHED_OBJECTIVE
 from conspo_study.definition.space import Value
@@ -109,9 +110,12 @@ PRESETS = {
 }
 
 
-def preset_for(name: str, gpu_memory: float | None) -> RunConfig:
-    """A preset for a GPU of so many GiB, by default the one that it is written for. Raises KeyError
-    for an unknown name."""
+def preset_for(name: str, gpu_memory: float | None = None) -> RunConfig:
+    """A preset for a GPU of so many GiB, by default the one that it is written for. Raises
+    ValueError for an unknown name, with those that there are."""
+    if name not in PRESETS:
+        known = ", ".join(sorted(PRESETS))
+        raise ValueError(f"unknown preset {name!r}{nearest(name, PRESETS)}; known: {known}")
     if gpu_memory is not None and (run := LAB_RUNS.get(name)) is not None:
         return run.config(gpu_memory)
     return PRESETS[name]

@@ -31,11 +31,11 @@ from conspo_study.config import (
 from conspo_study.config.messages import Problems, described
 from conspo_study.config.stage import Stage
 from conspo_study.config.values import kind_of
+from conspo_study.definition.base import as_base, tracked_metrics
 from conspo_study.definition.comparisons import Comparisons, comparison_problems
 from conspo_study.definition.foreign_code import REWARD, imports_of, modules_of
 from conspo_study.definition.function import (
     as_definition,
-    function_config,
     unknown_names,
     with_drawn_seeds,
 )
@@ -70,11 +70,12 @@ class StudyDefinition(Stage):
     """Name of the study and of its results directory."""
     base: Annotated[
         AnyRun,
-        PlainValidator(lambda given: _base(given)),
+        PlainValidator(as_base),
         PlainSerializer(lambda base, info: base.model_dump(mode=info.mode)),
     ]
-    """Settings that all trials share: of the built-in training, or of a function of your own, which
-    `train`, `steps`, `params`, `workers` and `resources` declare instead."""
+    """Settings that all trials share: of the built-in training, a `RunConfig` or the name of a
+    preset; or of a function of your own, which `train`, `steps`, `params`, `workers` and
+    `resources` declare instead."""
     space: dict[str, Dimension] = Field(default_factory=dict)
     """Dimension by dotted setting; a list stands for a choice. Consequences of the settings are
     filled in: ranges with whole numbers only, and settings that only some of the chosen objectives
@@ -261,7 +262,7 @@ class StudyDefinition(Stage):
         yield from (f"space: {problem}" for problem in problems)
 
     def _objective_problems(self) -> Iterator[str]:
-        known = _tracked_metrics(self.base)
+        known = tracked_metrics(self.base)
         if known is not None and self.metric not in known:
             yield (
                 f"metric {self.metric!r} is not tracked during training; known: {', '.join(known)}"
@@ -309,7 +310,7 @@ class StudyDefinition(Stage):
                 yield f"{path} is what trials are compared by, and must stay the same"
         problems = self._problems_of(overrides)
         yield from problems
-        known = None if problems else _tracked_metrics(with_overrides(self.base, overrides))
+        known = None if problems else tracked_metrics(with_overrides(self.base, overrides))
         if known is not None and self.metric not in known:
             yield f"with these overrides {self.metric!r} is not measured"
 
@@ -373,28 +374,3 @@ def _seed_problems(seeds: tuple[int, ...]) -> Iterator[str]:
     for seed in seeds:
         if seed not in _SEEDS:
             yield f"seed {seed} is out of range: seeds are whole numbers from -2^63 to 2^63 - 1"
-
-
-def _base(given: Any) -> AnyRun:
-    if isinstance(given, FunctionConfig):
-        return given
-    return function_config(given) if is_function(given) else RunConfig.model_validate(given)
-
-
-def _tracked_metrics(config: AnyRun) -> list[str] | None:
-    """Metrics that are known at evaluations; None for a function, which reports what it likes."""
-    if isinstance(config, FunctionConfig):
-        return None
-    settings = config.evaluation
-    greedy = ["greedy"] if settings.greedy else []
-    graded = config.evaluation_reward.graded
-    return [
-        f"eval/{name}/{kind}"
-        for name in settings.tracked_sets
-        for k in [settings.samples_for(name)]
-        for kind in (
-            *(f"avg@{k}", f"pass@{k}", f"maj@{k}"),
-            *([f"reward@{k}"] if graded else []),
-            *greedy,
-        )
-    ]

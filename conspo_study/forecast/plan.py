@@ -129,6 +129,9 @@ class Plan:
         """The plan for people, one fact a line or paragraph, with the arithmetic shown."""
         return [line for fact in self._facts() for line in titled(*fact, width)]
 
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
     def _facts(self) -> Iterator[tuple[str, str]]:
         search, confirm = self.search, self.confirmation
         runs = search.runs + (confirm.runs if confirm else 0)

@@ -33,6 +33,24 @@ NESTED = {
 unit = st.floats(0, 1, exclude_max=True)
 
 
+def test_values_and_bounds_may_be_given_by_position():
+    assert Choice([0.1, 1.0]) == Choice(values=(0.1, 1.0))
+    assert Choice((1.0,), when=When(MARGIN, (1.0,))).conditions[0].path == MARGIN
+    assert Range(1e-5, 1e-3, log=True) == Range(low=1e-5, high=1e-3, log=True)
+
+
+def test_values_that_are_no_list_are_told_how_to_be_one():
+    with pytest.raises(TypeError, match=r"write Choice\(\[0.1, 1.0\]\)"):
+        Choice(0.1, 1.0)
+    with pytest.raises(ValidationError, match=r"write values=\(...\), not 0.1"):
+        Choice(0.1)
+    for wrong in (lambda: Choice(), lambda: Range(1.0), lambda: When(MARGIN)):
+        with pytest.raises(ValidationError, match="Field required"):
+            wrong()
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Range(0.1, 1.0, wen=1)
+
+
 def test_membership_respects_conditions():
     space = definition().space
     assert contains(space, {TAU: 1.0, MARGIN: 0.0})

@@ -4,6 +4,8 @@ import importlib
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+from study_fixtures import definition
 
 from analysis.load.published import published_results
 from conspo_study.config import flatten, with_overrides
@@ -93,3 +95,9 @@ def test_every_paper_run_has_a_cost():
 def test_named_sets_can_be_fewer_than_the_preset_measures():
     few = with_overrides(PRESETS["paper/qwen-1.5b"], {"evaluation.sets": ("math500",)})
     assert few.evaluation.main_metric == "eval/math500/avg@1"
+
+
+def test_a_base_may_be_the_name_of_a_preset():
+    assert definition(base="quick").base == PRESETS["quick"]
+    with pytest.raises(ValidationError, match=r"unknown preset 'quik' \(did you mean quick\?\)"):
+        definition(base="quik")

@@ -266,7 +266,7 @@ def test_the_lines_fit_a_terminal_and_hold_every_fact():
     anchors = (Anchor(label="paper", params={"objective.tau": 10.0, "objective.margin": 0.001}),)
     study = embedded(anchors=anchors, confirm=Confirmation(seeds=(7, 8, 9)))
     plan = make_plan(study, 2, 0)
-    assert max(map(len, plan.lines())) <= 96
+    assert max(map(len, plan.lines())) <= 96 and repr(plan) == "\n".join(plan.lines())
     assert max(map(len, plan.lines(80))) <= 80
     titles = [line[:20].strip() for line in plan.lines() if line[:20].strip()]
     assert titles == [

@@ -41,11 +41,22 @@ _Values = Annotated[
 _Bound = Annotated[float, PlainValidator(_number), PlainSerializer(lambda value: value)]
 
 
+_UNSET: Any = object()
+
+
+def _named(**given: Any) -> dict[str, Any]:
+    """What was given by position, by its name."""
+    return {name: value for name, value in given.items() if value is not _UNSET}
+
+
 class When(Stage):
     """A dimension exists only where another has one of these values."""
 
     path: str
     values: _Values
+
+    def __init__(self, path: str = _UNSET, values: Any = _UNSET, **fields: Any) -> None:
+        super().__init__(**_named(path=path, values=values), **fields)
 
     def holds(self, params: Mapping[str, Any]) -> bool:
         """True if `params` meet the condition; False if the other dimension does not exist."""
@@ -67,11 +78,17 @@ def _conditions(when: Conditions) -> tuple[When, ...]:
 
 
 class Choice(Stage):
-    """One of a few values."""
+    """One of a few values: `Choice([0.1, 1.0])`."""
 
     kind: Literal["choice"] = "choice"
     values: _Values
     when: Conditions = None
+
+    def __init__(self, values: Any = _UNSET, *others: Any, **fields: Any) -> None:
+        if others:
+            listed = ", ".join(map(repr, (values, *others)))
+            raise TypeError(f"the values of a choice are one list: write Choice([{listed}])")
+        super().__init__(**_named(values=values), **fields)
 
     @property
     def conditions(self) -> tuple[When, ...]:
@@ -108,7 +125,7 @@ class Choice(Stage):
 
 
 class Range(Stage):
-    """A number in [low, high], uniform in it or in its logarithm."""
+    """A number in [low, high], uniform in it or in its logarithm: `Range(1e-5, 1e-3, log=True)`."""
 
     LATER: ClassVar[tuple[str, ...]] = ("integer",)
 
@@ -119,6 +136,9 @@ class Range(Stage):
     integer: bool = False
     """True if it has whole numbers only. A study sets it where the setting takes no others."""
     when: Conditions = None
+
+    def __init__(self, low: Any = _UNSET, high: Any = _UNSET, **fields: Any) -> None:
+        super().__init__(**_named(low=low, high=high), **fields)
 
     @property
     def conditions(self) -> tuple[When, ...]:

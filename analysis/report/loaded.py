@@ -1,0 +1,117 @@
+"""What `conspo_study.load` returns: a study's results with what a notebook asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.findings.frames import trials_frame
+from analysis.findings.verdict import verdict_sentence
+from analysis.load.study import StudyResults, load_study
+from analysis.report.contents import StudyReport
+from analysis.report.writing import write_report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from analysis.figures.entry import FigureEntry
+
+_SHOWN = 20
+"""Most rows of the table that a notebook shows."""
+_ASIDE = ("steps", "seeds", "collapsed", "wall_s", "config_hash", "cause")
+"""Columns that it leaves out."""
+
+
+class LoadedStudy(StudyResults):
+    """`StudyResults` with a verdict, a table, figures and a report. Displays itself in Jupyter."""
+
+    @cached_property
+    def verdict(self) -> str:
+        """What the study shows, or has shown so far, in one sentence. Raises StudyUnreadable naming
+        a damaged file."""
+        return verdict_sentence(self)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row per search trial, best first within its state: trial, label, objective settings,
+        what else varies, state, step, steps, value (mean over seeds), sd, n and others
+        (`analysis.findings.frames.trials_frame`)."""
+        return trials_frame(self)
+
+    @property
+    def responses(self) -> pd.DataFrame:
+        """One row per evaluated response of the search trials, with its verdict. Raises
+        StudyUnreadable naming a damaged file."""
+        return self.evaluations
+
+    @cached_property
+    def plot(self) -> Plots:
+        """The report's figures: `results.plot.learning_curves()`; `results.plot` lists them."""
+        return Plots(self)
+
+    def report(self, out: Path | str | None = None) -> StudyReport:
+        """Write `report.html`, tables and figures into `out`, by default the study's folder. Raises
+        StudyUnreadable as loading does."""
+        return write_report(self.folder, None if out is None else Path(out))
+
+    def _repr_html_(self) -> str:
+        try:
+            said = self.verdict
+        except ValueError as error:
+            said = f"No verdict: {error}"
+        shown = self.trials.drop(columns=[*_ASIDE], errors="ignore").dropna(axis=1, how="all")
+        table = shown.to_html(
+            index=False, max_rows=_SHOWN, na_rep="–", float_format=lambda value: f"{value:.4g}"
+        )
+        return f"<p><b>{escape(self.name)}</b>: {escape(said)}</p>{table}"
+
+
+class Plots:
+    """A study's figures by name, drawn when they are called for."""
+
+    def __init__(self, study: StudyResults) -> None:
+        self._study = study
+
+    @cached_property
+    def _entries(self) -> dict[str, FigureEntry]:
+        from analysis.figures.gallery import figures_of
+
+        return {entry.stem: entry for entry in figures_of(self._study).figures}
+
+    def __getattr__(self, name: str) -> Callable[[], Figure]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._entries:
+            known = ", ".join(self._entries) or "none"
+            raise AttributeError(f"{self._study.name} has no figure {name!r}; it has: {known}")
+        return lambda: _drawn(self._entries[name])
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._entries]
+
+    def __repr__(self) -> str:
+        lines = [f"{stem}(): {entry.title}" for stem, entry in self._entries.items()]
+        return "\n".join(lines) or f"{self._study.name} has no figures yet"
+
+
+def _drawn(entry: FigureEntry) -> Figure:
+    from analysis.figures.style import style
+
+    with style():
+        return entry.draw()
+
+
+def load(folder: Path | str) -> LoadedStudy:
+    """Load `results/<study>`; works on a running study too.
+
+    Raises StudyUnreadable when it is no results directory, has no events, was written by a newer
+    version or is damaged.
+    """
+    found = load_study(folder)
+    return LoadedStudy(**{field.name: getattr(found, field.name) for field in fields(found)})
