@@ -19,6 +19,7 @@ from analysis.figures.style import (
     PAGE_IN,
     POSITIVE,
     log_axis,
+    step_axis,
     wrapped,
 )
 
@@ -91,9 +92,9 @@ def identity_gap(frame: pd.DataFrame) -> Figure:
     axes.axhline(ROUNDING, color=INK, linestyle="--", linewidth=0.8)
     log_axis(axes, "y", [floor, ROUNDING, *frame["value"].clip(lower=floor)])
     axes.set_ylim(floor / 1.5, 3 * max(ROUNDING, float(frame["value"].max())))
-    axes.set(xlabel="training step", ylabel="largest difference")
+    axes.set_ylabel("largest difference")
     zero = "; lowest row: 0" if (frame["value"] <= 0).any() else ""
     note = f"dashed: rounding of 32-bit floats{zero}"
     axes.set_title(note, loc="left", color=FAINT, fontsize=7)
-    axes.set_xlim(left=0)
+    step_axis(axes)
     return figure

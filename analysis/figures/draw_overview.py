@@ -14,7 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from analysis.figures.data_training import Curve
 from analysis.figures.legends import curve_legend
-from analysis.figures.style import FAINT, INK, MARKERS, PAGE_IN, colours, distinct
+from analysis.figures.style import FAINT, INK, MARKERS, PAGE_IN, colours, distinct, step_axis
 from analysis.findings.frames import WITH_RESULT
 from analysis.findings.trial_settings import NO_MARGIN
 from analysis.load.text import visible
@@ -136,9 +136,8 @@ def learning_curves(
     for axes, frame, label in zip(panels, (evaluation, training), (metric, reward), strict=True):
         for curve, look in zip(curves, looks, strict=True):
             _draw_curve(axes, frame[frame["trial"] == curve.trial], *look)
-        axes.set_xlabel("training step")
+        step_axis(axes)
         axes.set_ylabel(label)
-        axes.set_xlim(left=0)
         _value_axis(axes, frame["value"])
         if frame.empty:
             axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=FAINT)

@@ -19,6 +19,7 @@ from analysis.figures.style import (
     PAGE_IN,
     POSITIVE,
     distinct,
+    step_axis,
     wrapped,
 )
 
@@ -53,8 +54,7 @@ def training_panels(
             selected = frame[frame["trial"] == curve.trial]
             _band(axes, selected, colour, line, shaded=len(curves) <= _MOST_BANDS)
         axes.set_ylabel(label)
-        axes.set_xlim(left=0)
-        axes.set_xlabel("training step")
+        step_axis(axes)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     grid[0].set_title(note, loc="left", color=FAINT, fontsize=7)
@@ -72,8 +72,8 @@ def margin_courses(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     for (trial, name), (colour, line) in zip(names.items(), distinct(len(names)), strict=True):
         selected = frame[frame["trial"] == trial].sort_values("step")
         axes.plot(selected["step"], selected["value"], color=colour, linestyle=line, label=name)
-    axes.set(xlabel="training step", ylabel="margin m_t / M", ylim=(-0.03, 1.06))
-    axes.set_xlim(left=0)
+    axes.set(ylabel="margin m_t / M", ylim=(-0.03, 1.06))
+    step_axis(axes)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -91,8 +91,7 @@ def score_courses(
         for frame, colour, line in ((positive, POSITIVE, "-"), (negative, NEGATIVE, "--")):
             _band(axes, frame[frame["trial"] == curve.trial], colour, line)
         axes.set_title(wrapped(curve.name, 34), loc="left", fontsize=7)
-        axes.set_xlabel("training step")
-        axes.set_xlim(left=0)
+        step_axis(axes)
     grid[0].set_ylabel("score s: log-probability\nper token (nats)")
     handles = [
         Line2D([], [], color=POSITIVE, label="correct responses"),

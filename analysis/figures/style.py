@@ -14,6 +14,7 @@ from typing import Any, Literal
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from conspo_study.files import write_atomic
 
@@ -91,6 +92,13 @@ def wrapped(text: str, width: int) -> str:
 def shortened(text: str, width: int = 56) -> str:
     """Text on one line of at most so many characters: two such fit side by side on a page."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def step_axis(axes: Axes) -> None:
+    """Training steps along x, from 0, with whole numbers."""
+    axes.set_xlabel("training step")
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float], most: int = 6) -> None:
