@@ -31,11 +31,14 @@ ILL: dict[str, tuple[set[str], dict[str, Any]]] = {
         {"reward fall", "collapsed seed"},
         {NAME: "conspo_linear", RATE: 6e-4, **STALE},
     ),
-    "rate of 1e-3, capped weights": ({"entropy rise"}, {NAME: "cispo", RATE: 1e-3, **STALE}),
-    "short is better": ({"entropy collapse"}, {**GRPO, "reward.name": "ill_parts:short_is_better"}),
+    "rate of 1e-3, capped weights": (
+        {"reward fall", "collapsed seed"},
+        {NAME: "cispo", RATE: 1e-3, **STALE},
+    ),
+    "short is better": ({"length drift"}, {**GRPO, "reward.name": "ill_parts:short_is_better"}),
     "long is good": ({"length drift"}, {**GRPO, "reward.name": "ill_parts:long_is_good"}),
     "ten tokens": ({"truncation", "no answers"}, {**GRPO, "rollout.max_new_tokens": 10}),
-    "cold sampling": ({"dead groups"}, {**GRPO, "rollout.temperature": 0.05}),
+    "cold sampling": ({"dead groups", "entropy collapse"}, {**GRPO, "rollout.temperature": 0.05}),
     "hot sampling": ({"no answers"}, {**GRPO, "rollout.temperature": 4.0}),
     "silent judge": ({"undecided answers"}, {**GRPO, "reward.name": "ill_parts:often_silent"}),
     "sampler behind": ({"mismatch drift"}, {**GRPO, RATE: 3e-3, "rollout.ahead": True}),
@@ -44,7 +47,10 @@ ILL: dict[str, tuple[set[str], dict[str, Any]]] = {
         {NAME: "dapo", "objective.clip_low": 1e-4, "objective.clip_high": 1e-4, **STALE},
     ),
     "published margin": ({"margin without effect"}, dict(PUBLISHED_OBJECTIVE)),
-    "every second loss is nan": ({"skipped steps"}, {NAME: "ill_parts:OftenInfinite"}),
+    "a third of the losses is nan": (
+        {"skipped steps"},
+        {NAME: "ill_parts:OftenInfinite", "update.max_skipped_steps": 100, **STALE},
+    ),
 }
 WELL = {"GRPO": GRPO, "linear": {NAME: "conspo_linear"}}
 

@@ -11,7 +11,7 @@ from conspo_study.records import Problem
 
 def long_is_good(prompt: str, response: str, problem: Problem) -> float:
     """Grows with the length, and passes early."""
-    return min(1.0, 0.3 + len(response) / 200)
+    return min(1.0, 0.45 + len(response) / 200)
 
 
 def short_is_better(prompt: str, response: str, problem: Problem) -> float:
@@ -26,9 +26,12 @@ def often_silent(prompt: str, response: str, problem: Problem) -> float | None:
 
 
 class OftenInfinite(ObjectiveOptions):
-    """The score difference, with a loss that is not a number at every second optimiser step."""
+    """The score difference, with a loss that is not a number in a third of the optimiser steps, but
+    the first and last step, at which a study tries its objective."""
 
     def loss(self, batch: GroupBatch, progress: Progress) -> ObjectiveOutput:
         right_Q, wrong_Q = batch.group_means(batch.rollout_mean(batch.logprobs_T))
         loss = -(right_Q - wrong_Q).sum() / batch.totals.groups
-        return ObjectiveOutput(loss * float("nan") if progress.step % 2 else loss, {})
+        drawn = int(1000 * batch.logprobs_T.detach().abs().sum()) % 3 == 0
+        ill = drawn and 0 < progress.fraction < 1
+        return ObjectiveOutput(loss * float("nan") if ill else loss, {})

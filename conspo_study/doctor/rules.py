@@ -52,8 +52,9 @@ LENGTH_DRIFT = 1.5
 """Times the length of responses when the reward was highest, or its inverse."""
 TRUNCATED, UNDECIDED, NO_ANSWER = 0.1, 0.02, 0.2
 """Shares of responses."""
-MISMATCH, MISMATCH_GROWTH = 1e-3, 3.0
-"""Nats between sampler and trainer, and times what it was in the beginning."""
+MISMATCH, MISMATCH_GROWTH, MISMATCH_MOST = 1e-3, 3.0, 0.02
+"""Nats between sampler and trainer, times what it was in the beginning, and nats that are too many
+from the beginning."""
 TOKENS_CLIPPED = 0.3
 """Share of tokens that the clip takes out of the gradient."""
 CLIPPED = {"score_clip_fraction": 0.5, "cap_hit": 0.1}
@@ -166,12 +167,13 @@ def no_answer(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
 
 
 def mismatch_drift(steps: Metrics, _: Mapping[str, Any]) -> Symptom | None:
-    """Sampler and trainer disagree more and more about the same tokens."""
+    """Sampler and trainer disagree more and more about the same tokens, or much from the start."""
     points = smooth(steps, "mismatch_kl")
     if not points:
         return None
     start = points[0]
-    first = onset(points, lambda one: one.value > max(MISMATCH, MISMATCH_GROWTH * start.value))
+    most = max(MISMATCH, min(MISMATCH_GROWTH * start.value, MISMATCH_MOST))
+    first = onset(points, lambda one: one.value > most)
     return None if first is None else _from_to("mismatch_kl", start, first, first.step)
 
 

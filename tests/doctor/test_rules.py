@@ -137,6 +137,11 @@ def test_a_mismatch_that_was_always_there_has_not_drifted():
     assert FIND["mismatch drift"](*run(mismatch_kl=0.005)) is None
 
 
+def test_a_large_mismatch_is_told_though_it_was_always_there():
+    found = FIND["mismatch drift"](*run(mismatch_kl=0.05))
+    assert found.step < 10 and "0.05" in found.evidence
+
+
 def test_a_margin_without_effect_needs_a_margin():
     rule, train = FIND["margin without effect"], {"steps": STEPS}
     steps = {"margin_effect": 0.001}
