@@ -119,9 +119,9 @@ def test_a_frozen_worker_is_ended_and_replaced(tiny_policy, undisturbed, tmp_pat
 
 
 def test_workers_that_die_again_and_again_fail_the_trial_with_the_count(runner, tmp_path):
-    spec = make_spec(tmp_path)
+    spec = make_spec(tmp_path, **{"train.checkpoint_every": STEPS})
     trial = runner.start(spec)
-    killed, rows = [], 0
+    killed, rows = [], 2 * 15  # the others die before step 15, even where the test hears of it late
     for _ in range(3):
         killed.append(trial.wait_for_worker(rows + 2, other_than=killed))
         rows = trial.rows()
