@@ -59,9 +59,9 @@ from conspo_study.config.stages import (
     EvaluationConfig,
     PolicyConfig,
     RunConfig,
-    UpdateConfig,
 )
 from conspo_study.config.train import TrainConfig
+from conspo_study.config.update import UpdateConfig
 
 __all__ = [
     "OPTIONS",

@@ -43,6 +43,9 @@ class ObjectiveOptions(Stage):
     """Quantity that must differ within a group for the objective to learn from it: `verdicts` if it
     compares correct with wrong rollouts, `rewards` if it reads rewards alone."""
 
+    corrects_tokens: ClassVar[bool] = False
+    """Whether the loss reads `GroupBatch.correction_T`, the importance weight of each token."""
+
     @property
     def limits_kl(self) -> bool:
         """Whether the loss depends on the KL divergence of the whole optimiser step."""

@@ -6,7 +6,7 @@ token, where those of `objectives_ratio` differentiate the ratio itself (CISPO e
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ _DIVERGENCE_LIMITS = {"tv": 0.2, "kl": 0.05}
 @register_options
 class DPPOOptions(AdvantageOptions):
     """DPPO (arXiv 2602.04879): limits how far each token's probability moves, not its ratio."""
+
+    corrects_tokens: ClassVar[bool] = True
 
     name: Literal["dppo"] = "dppo"
     """Divergence proximal policy optimisation."""
@@ -45,6 +47,8 @@ class DPPOOptions(AdvantageOptions):
 class ReinforceOptions(AdvantageOptions):
     """REINFORCE with a group baseline, by default RGRA (arXiv 2603.18756): no ratio, no clip."""
 
+    corrects_tokens: ClassVar[bool] = True
+
     name: Literal["reinforce"] = "reinforce"
     """REINFORCE with group-relative advantages."""
     scale: Literal["std", "none"] = "std"
@@ -56,6 +60,8 @@ class ReinforceOptions(AdvantageOptions):
 class DROOptions(AdvantageOptions):
     """DRO (arXiv 2405.19107): a quadratic penalty on token log-ratios instead of clipping."""
 
+    corrects_tokens: ClassVar[bool] = True
+
     name: Literal["dro"] = "dro"
     """Direct reward optimisation."""
     beta: float = Field(gt=0)
@@ -66,6 +72,8 @@ class DROOptions(AdvantageOptions):
 @register_options
 class VESPOOptions(AdvantageOptions):
     """VESPO (arXiv 2602.10693): a smooth weight by the ratio of the whole sequence."""
+
+    corrects_tokens: ClassVar[bool] = True
 
     name: Literal["vespo"] = "vespo"
     """Variational sequence-level soft policy optimisation."""

@@ -32,6 +32,7 @@ class TokenClipOptions(ObjectiveOptions):
     """PPO's clipped surrogate on the ratio of each token."""
 
     contrast: ClassVar[Literal["verdicts", "rewards"]] = "rewards"
+    corrects_tokens: ClassVar[bool] = True
 
     clip_low: float = Field(0.2, gt=0, le=1)
     """Lower clip range: token ratios below 1 - clip_low are clipped."""
@@ -127,6 +128,8 @@ class MaxRLOptions(TokenClipOptions):
 class CISPOOptions(AdvantageOptions):
     """CISPO (arXiv 2506.13585): clipped ratios as constant weights of log-likelihoods."""
 
+    corrects_tokens: ClassVar[bool] = True
+
     name: Literal["cispo"] = "cispo"
     """Clipped importance-sampling policy optimisation."""
     ratio_cap: float = Field(5.0, gt=0)
@@ -144,6 +147,8 @@ class CISPOOptions(AdvantageOptions):
 @register_options
 class SAPOOptions(AdvantageOptions):
     """SAPO (arXiv 2511.20347): a smooth gate instead of clipping."""
+
+    corrects_tokens: ClassVar[bool] = True
 
     name: Literal["sapo"] = "sapo"
     """Soft adaptive policy optimisation."""

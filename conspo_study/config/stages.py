@@ -1,5 +1,5 @@
-"""The settings of policy, update and evaluation, and `RunConfig`, which holds all stages; `data`,
-`rollout`, `reward` and `train` have their own modules."""
+"""The settings of policy and evaluation, and `RunConfig`, which holds all stages; the other stages
+have their own modules."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from conspo_study.config.reward import RewardConfig, reward_path
 from conspo_study.config.rollout import RolloutConfig
 from conspo_study.config.stage import Stage
 from conspo_study.config.train import TrainConfig
+from conspo_study.config.update import UpdateConfig
 from conspo_study.config.values import CodePath
 from conspo_study.records import is_generated, set_name, set_source
 
@@ -97,49 +98,6 @@ class PolicyConfig(Stage):
         if not self.lora_targets or ("all-linear" in self.lora_targets and self.lora_targets[1:]):
             raise ValueError("lora_targets must name layers, or be all-linear alone")
         return self
-
-
-class UpdateConfig(Stage):
-    """The optimiser (AdamW), and the steps that it takes on a rollout batch."""
-
-    LATER: ClassVar[tuple[str, ...]] = ("mismatch_limit",)
-
-    learning_rate: float = Field(3e-4, gt=0)
-    """Learning rate of AdamW after the warm-up; constant from then on."""
-    warmup_steps: int = Field(5, ge=0)
-    """Linear warm-up of the learning rate, in optimiser steps."""
-    beta1: float = Field(0.9, ge=0, lt=1)
-    """AdamW beta1: decay rate of the mean of gradients."""
-    beta2: float = Field(0.95, ge=0, lt=1)
-    """AdamW beta2: decay rate of the mean of squared gradients."""
-    weight_decay: float = Field(0.0, ge=0)
-    """Decoupled weight decay of AdamW."""
-    grad_clip: float = Field(1.0, gt=0)
-    """Gradient clipping: largest global L2 norm of the gradient; larger ones are scaled down."""
-    micro_batch_tokens: int = Field(8192, ge=1)
-    """Micro-batch size: maximum number of tokens, padding included, whose activations are held at
-    once. It affects memory and speed, never the gradient."""
-    mini_batches: int = Field(1, ge=1)
-    """Mini-batches per pass over a rollout batch, each an optimiser step. With a single step per
-    batch all ratios are 1 and the ratio-based objectives reduce to two."""
-    epochs_per_batch: int = Field(1, ge=1)
-    """Passes (epochs) over each rollout batch."""
-    old_logprobs: Literal["trainer", "sampler", "auto"] = "trainer"
-    """Source of the old log-probabilities in importance ratios: `trainer` computes them before the
-    first step on a batch, `sampler` uses those reported with the responses, `auto` uses the
-    sampler's if they agree with the trainer's on the first mini-batch."""
-    store_credits_every: int = Field(0, ge=0)
-    """Training steps between records of each rollout's credit, from the first step on; 0: never."""
-    importance_cap: float | None = Field(None, gt=0)
-    """Cap C of truncated importance sampling: token-level ratio objectives multiply their loss by
-    min(C, pi_trainer / pi_sampler). None: no correction."""
-    mismatch_limit: float | None = Field(None, gt=0)
-    """Largest difference of a token's log-probabilities between sampler and trainer, in nats, at
-    the first update, when both have the same weights; a larger one ends the trial. None: 0.1 where
-    both compute in float32, 20 where one computes in half precision."""
-    max_skipped_steps: int = Field(3, ge=1)
-    """Consecutive steps with a non-finite gradient after which a seed has collapsed; before the
-    first optimiser step the trial fails."""
 
 
 class EvaluationConfig(Stage):

@@ -20,6 +20,9 @@ _SYNONYMS = {
     "update.mini_batches": "mini_batch_size num_mini_batches ppo_mini_batch_size minibatches",
     "update.epochs_per_batch": "epochs num_epochs ppo_epochs num_iterations num_train_epochs mu",
     "update.importance_cap": "importance_sampling_cap tis tis_cap truncated_importance_sampling",
+    "update.importance_level": "rollout_is importance_sampling_level importance_sampling_mode",
+    "update.entropy_bonus": "entropy_coef entropy_coeff ent_coef entropy_loss_coef",
+    "update.reference_kl": "beta kl kl_coef kl_loss_coef kl_beta ref_kl",
     "rollout.prompts_per_step": (
         "batch_size train_batch_size rollout_batch_size prompts bs generation_batch_size"
     ),
@@ -58,7 +61,7 @@ _SYNONYMS = {
     "reward.workers": "num_reward_workers",
     "objective.name": "loss algorithm algo method loss_type adv_estimator objective trainer",
     "objective.tau": "temperature temp",
-    "objective.kl_penalty": "beta kl kl_coef kl_loss_coef init_kl_coef",
+    "objective.kl_penalty": "init_kl_coef",
     "objective.clip_low": "eps epsilon clip cliprange clip_range clip_ratio clip_eps epsilon_low",
     "objective.clip_high": "epsilon_high clip_ratio_high eps_high",
     "objective.ratio_cap": "cap",

@@ -12,7 +12,8 @@ batch takes as long as its longest response, however few are left. N is the numb
 and A = 4 x layers x heads x head size x (prompt + l/2) the attention of a forward pass over a
 token. c is 2 for each forward pass over a token and 4 for the backward pass (2 with adapters): 6,
 with 2 more where scores are computed without a graph first, 2 where activations are computed again,
-and 2 (1 - 1/m) for the groups of later mini-batches that m of them score before the first step.
+2 for a reference policy, and 2 (1 - 1/m) for the groups of later mini-batches that m of them score
+before the first step.
 
 Rates and lengths are assumptions (`gpu_rates`, `responses`): half as fast is as plausible as twice
 as fast.
@@ -155,7 +156,7 @@ def update_work(run: RunConfig, length: int) -> float:
     each += 0 if together else 2
     each += 2 if policy.gradient_checkpointing else 0
     scored = 0.0 if update.old_logprobs == "sampler" else 2 * (1 - 1 / update.mini_batches)
-    return update.epochs_per_batch * each + scored
+    return update.epochs_per_batch * each + scored + (2 if update.reference_kl else 0)
 
 
 def gpu_lines(study: StudyDefinition, gpu_bytes: int | None = None) -> list[str]:

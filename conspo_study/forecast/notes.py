@@ -9,6 +9,7 @@ from conspo_study.config.fields import NAME
 from conspo_study.definition import EarlyStopping, StudyDefinition
 from conspo_study.definition.batches import Batch
 from conspo_study.definition.space.census import census
+from conspo_study.definition.variants import variants
 from conspo_study.forecast.costs import warm_start_seconds
 from conspo_study.text import counted, duration
 
@@ -43,6 +44,8 @@ def study_notes(study: StudyDefinition, again: Batch | None) -> Iterator[str]:
             f"and then cached: about {duration(seconds)} if none is"
         )
     yield from racing_notes(study)
+    if study.function is None:
+        yield from _correction_note(study)
     if study.halving is not None and (searched := study.trials - len(study.anchors)):
         share = study.halving.trained_share(study.base.train.steps)
         rungs = ", ".join(map(str, study.halving.rungs))
@@ -86,6 +89,24 @@ def racing_notes(study: StudyDefinition) -> Iterator[str]:
             f"early stopping compares trials that differ in {', '.join(unlike)}: their noise is "
             "unlike, and those that start slowly lose at half time whatever they would reach. For "
             "a fair comparison set early_stopping=None"
+        )
+
+
+def _correction_note(study: StudyDefinition) -> Iterator[str]:
+    """A note on objectives to which the configured importance weights do nothing."""
+    unaffected = sorted(
+        {
+            run.objective.name
+            for run in variants(study)
+            if run.update.importance_cap is not None
+            and run.update.importance_level == "token"
+            and not run.objective.corrects_tokens
+        }
+    )
+    if unaffected:
+        yield (
+            f"update.importance_cap does nothing to {', '.join(unaffected)}, whose loss is no sum "
+            "over tokens: update.importance_level=sequence weighs the gradient of every objective"
         )
 
 

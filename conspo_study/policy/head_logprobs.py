@@ -8,6 +8,10 @@ gradient is explicit: with z = W h / temperature and p = softmax(z),
 
 which needs no further tensor of that size. If all tokens fit into one chunk, the forward pass keeps
 their log-softmax; otherwise the backward pass recomputes logits, a third more matrix products.
+
+The entropy H of the same distribution comes from the same log-softmax, with
+
+    dH / dz = -p (log p + H).
 """
 
 from __future__ import annotations
@@ -25,18 +29,35 @@ def is_plain(head: nn.Module) -> bool:
 
 
 def head_logprobs(
-    hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, temperature: float, per_chunk: int
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    target_N: Tensor,
+    temperature: float,
+    per_chunk: int,
+    entropy: bool = False,
 ) -> Tensor:
-    """Log-probabilities [N] (nats) of tokens `target_N` under logits `weight @ hidden`.
+    """Log-probabilities [N] (nats) of tokens `target_N` under logits `weight @ hidden`; with
+    `entropy` [N, 2], the second column the entropies (nats) of the distributions.
 
     hidden_ND, weight_VD: hidden states and the head's weight. Differentiable in both; float32, or
     float64 if the logits are. Under autocast, products are computed in its dtype. At most
     `per_chunk` tokens have logits at a time.
     """
-    logprobs_N: Tensor = _HeadLogprobs.apply(  # type: ignore[no-untyped-call]
-        hidden_ND, weight_VD, target_N, temperature, per_chunk
+    scores: Tensor = _HeadLogprobs.apply(  # type: ignore[no-untyped-call]
+        hidden_ND, weight_VD, target_N, temperature, per_chunk, entropy
     )
-    return logprobs_N
+    return scores
+
+
+def picked(logp_CV: Tensor, target_C: Tensor, entropy: bool) -> Tensor:
+    """Of log-softmaxed logits, the targets' [C]; with `entropy` [C, 2] those and the entropies."""
+    logp_C = logp_CV.gather(-1, target_C[:, None])[:, 0]
+    return torch.stack((logp_C, _entropy(logp_CV)), dim=1) if entropy else logp_C
+
+
+def _entropy(logp_CV: Tensor) -> Tensor:
+    """[C, V] -> [C]"""
+    return -(logp_CV.exp() * logp_CV).sum(-1)
 
 
 class _HeadLogprobs(torch.autograd.Function):
@@ -48,6 +69,7 @@ class _HeadLogprobs(torch.autograd.Function):
         target_N: Tensor,
         temperature: float,
         per_chunk: int,
+        entropy: bool,
     ) -> Tensor:
         device = hidden_ND.device.type
         lower = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
@@ -59,34 +81,51 @@ class _HeadLogprobs(torch.autograd.Function):
                 torch.split(hidden_ND, per_chunk), torch.split(target_N, per_chunk), strict=True
             ):
                 logp_CV = product.logits(hidden_CD).log_softmax(dim=-1)
-                parts.append(logp_CV.gather(-1, target_C[:, None])[:, 0])
+                parts.append(picked(logp_CV, target_C, entropy))
         whole = logp_CV if len(parts) == 1 and any(ctx.needs_input_grad[:2]) else None
         ctx.save_for_backward(hidden_ND, weight_VD, target_N, whole)
-        ctx.settings = temperature, per_chunk, lower
+        ctx.settings = temperature, per_chunk, entropy, lower
         return torch.cat(parts)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient_N: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         hidden_ND, weight_VD, target_N, whole = ctx.saved_tensors
-        temperature, per_chunk, lower = ctx.settings
+        temperature, per_chunk, entropy, lower = ctx.settings
         product = _Product(weight_VD, temperature, lower)
         of_hidden = torch.empty_like(hidden_ND) if ctx.needs_input_grad[0] else None
         of_weight: Tensor | None = None
         for start in range(0, len(hidden_ND), per_chunk):
             span = slice(start, start + per_chunk)
             hidden_CD, target_C = hidden_ND[span], target_N[span]
-            probs_CV = product.logits(hidden_CD).softmax(dim=-1) if whole is None else whole.exp()
-            # p - onehot(y); the remaining factor multiplies the smaller operand of each product.
-            probs_CV[torch.arange(len(target_C), device=target_C.device), target_C] -= 1.0
-            scale_C1 = gradient_N[span, None] / -temperature
+            logits_CV = product.logits(hidden_CD) if whole is None else None
+            if entropy:
+                logp_CV = whole if logits_CV is None else logits_CV.log_softmax(dim=-1)
+                down_CV, scale = _down_of_both(logp_CV, target_C, gradient[span]), -1 / temperature
+            else:
+                down_CV = whole.exp() if logits_CV is None else logits_CV.softmax(dim=-1)
+                # p - onehot(y); what remains multiplies the smaller operand of each product.
+                down_CV[torch.arange(len(target_C), device=target_C.device), target_C] -= 1.0
+                scale = gradient[span, None] / -temperature
             if of_hidden is not None:
-                of_hidden[span] = product.back_to_hidden(probs_CV) * scale_C1
+                of_hidden[span] = product.back_to_hidden(down_CV) * scale
             if ctx.needs_input_grad[1]:
-                of_weight = product.back_to_weight(of_weight, probs_CV, hidden_CD * scale_C1)
+                of_weight = product.back_to_weight(of_weight, down_CV, hidden_CD * scale)
         if of_weight is not None:
             of_weight = of_weight.to(weight_VD.dtype)
-        return of_hidden, of_weight, None, None, None
+        return of_hidden, of_weight, None, None, None, None
+
+
+def _down_of_both(logp_CV: Tensor, target_C: Tensor, gradient_C2: Tensor) -> Tensor:
+    """Minus the gradient by logits at temperature 1 [C, V], of log-probabilities and entropies.
+
+    gradient_C2: by what `picked` gives of the same arguments.
+    """
+    of_logp_C, of_entropy_C = gradient_C2.unbind(1)
+    down_CV = (logp_CV + _entropy(logp_CV)[:, None]).mul_(of_entropy_C[:, None])
+    down_CV.add_(of_logp_C[:, None]).mul_(logp_CV.exp())
+    down_CV[torch.arange(len(target_C), device=target_C.device), target_C] -= of_logp_C
+    return down_CV
 
 
 class _Product:

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from conspo_study.policy.head_logprobs import head_logprobs, is_plain
+from conspo_study.policy.head_logprobs import head_logprobs, is_plain, picked
 from conspo_study.policy.logits import CHUNK_ELEMENTS
 from conspo_study.policy.output_head import (
     LogitTransform,
@@ -35,15 +34,18 @@ def response_logprobs(
     responses: Sequence[Sequence[int]],
     temperature: float = 1.0,
     precision: str = "float32",
+    entropy: bool = False,
 ) -> torch.Tensor:
     """Log-probabilities (nats) of `responses[i]` as continuations of `prompts[i]`: [N].
 
     N is the sum of the response lengths, each at least 1; tokens are in the order of the responses.
-    Differentiable. float32, or float64 for a model in float64, even if `precision` makes the model
-    compute in bfloat16. A model that supports it reads one packed row, in which equal prompts occur
-    once; others read a row per response, padded on the right, where a causal model does not look.
-    The head is applied to response positions only. Collective for a sharded model: all workers must
-    call it together. Raises PolicyError for a model that changes its logits in an unknown way.
+    With `entropy` [N, 2]: beside each, the entropy (nats) of the distribution that it was drawn
+    from, at `temperature`. Differentiable. float32, or float64 for a model in float64, even if
+    `precision` makes the model compute in bfloat16. A model that supports it reads one packed row,
+    in which equal prompts occur once; others read a row per response, padded on the right, where a
+    causal model does not look. The head is applied to response positions only. Collective for a
+    sharded model: all workers must call it together. Raises PolicyError for a model that changes
+    its logits in an unknown way.
     """
     device = model.get_input_embeddings().weight.device
     target_N = torch.tensor(list(chain.from_iterable(responses)), device=device)
@@ -57,8 +59,8 @@ def response_logprobs(
     # Autocast casts weights for each product but keeps them, and the residual stream, in float32:
     # stored in bfloat16, an update below 1/256 of a weight would be lost, and most are smaller.
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        scores_N: torch.Tensor = score(inputs, target_N, temperature)
-    return scores_N
+        scores: torch.Tensor = score(inputs, target_N, temperature, entropy)
+    return scores
 
 
 class _Rows(NamedTuple):
@@ -92,9 +94,14 @@ class _Rows(NamedTuple):
 
 
 def token_logprobs(
-    model: PreTrainedModel, inputs: Packing | _Rows, target_N: torch.Tensor, temperature: float
+    model: PreTrainedModel,
+    inputs: Packing | _Rows,
+    target_N: torch.Tensor,
+    temperature: float,
+    entropy: bool,
 ) -> torch.Tensor:
-    """Log-probabilities [N] of the tokens `target_N` at the predicting positions of `inputs`."""
+    """Log-probabilities [N] of the tokens `target_N` at the predicting positions of `inputs`; with
+    `entropy` [N, 2], beside the entropies there."""
     with recomputing_layers(model):
         if isinstance(inputs, Packing):
             hidden_TD = packed_hidden(model, inputs)
@@ -106,13 +113,15 @@ def token_logprobs(
     per_chunk = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
     if is_plain(head) and transform.cap is None:
         temperature /= transform.scale
+        how = target_N, temperature, per_chunk, entropy
         if head_is_float32(head):
             with torch.autocast(hidden_ND.device.type, enabled=False):
-                weight = head.weight.float()
-                return head_logprobs(hidden_ND.float(), weight, target_N, temperature, per_chunk)
-        return head_logprobs(hidden_ND, head.weight, target_N, temperature, per_chunk)
+                return head_logprobs(hidden_ND.float(), head.weight.float(), *how)
+        return head_logprobs(hidden_ND, head.weight, *how)
     # A head with a bias, or logits that are capped.
-    score = partial(_score_span, head, transform=transform, temperature=temperature)
+    score = partial(
+        _score_span, head, transform=transform, temperature=temperature, entropy=entropy
+    )
     if len(hidden_ND) <= per_chunk:
         return score(hidden_ND, target_N)
     # Recomputing a span's logits in the backward pass keeps only one span's in memory.
@@ -126,8 +135,9 @@ def _score_span(
     target_N: torch.Tensor,
     transform: LogitTransform,
     temperature: float,
+    entropy: bool,
 ) -> torch.Tensor:
     logits_NV = head(hidden_ND)
     logits_NV = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
     logits_NV = transform(logits_NV) / temperature
-    return -functional.cross_entropy(logits_NV, target_N, reduction="none")
+    return picked(logits_NV.log_softmax(dim=-1), target_N, entropy)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -54,6 +55,20 @@ def add_adapters(model: PreTrainedModel, config: PolicyConfig) -> None:
 def has_adapters(model: PreTrainedModel) -> bool:
     """True if `add_adapters` has been called on the model."""
     return bool(getattr(model, "peft_config", None))
+
+
+@contextmanager
+def without_adapters(model: PreTrainedModel) -> Iterator[None]:
+    """Let the model compute as it did before `add_adapters`; for passes without gradients. A model
+    without adapters is unaffected."""
+    layers = [module for module in model.modules() if hasattr(module, "get_delta_weight")]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
 
 
 def merged_state(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor, bool]]:

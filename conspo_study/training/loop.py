@@ -25,6 +25,7 @@ from conspo_study.training.allocator import keep_freed_memory
 from conspo_study.training.bars import Bars
 from conspo_study.training.collapse import collapse_at, repeated, unanswered
 from conspo_study.training.engines import rollout_engines
+from conspo_study.training.reference import reference_policies
 from conspo_study.training.seed_run import SeedRun
 from conspo_study.training.step_result import StepResult
 from conspo_study.update.checkpoint_store import CheckpointStore, Resumable
@@ -114,8 +115,10 @@ def train(
         judges = (judge, examiner)
         if isinstance(policy_folder, Path):
             policy_folder = dict.fromkeys(seeds, policy_folder)
+        reference_of = reference_policies(config, world)
         runs = [
-            SeedRun(config, seed, policy_folder[seed], judges, engine_of, world) for seed in seeds
+            SeedRun(config, seed, policy_folder[seed], judges, engine_of, reference_of, world)
+            for seed in seeds
         ]
         writers = world if world.sharded else World()
         store = CheckpointStore(checkpoints, shards | identity, writers)

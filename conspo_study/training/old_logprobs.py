@@ -23,7 +23,7 @@ from torch import Tensor
 
 from conspo_study.objective.diagnostics import mismatch_metrics
 from conspo_study.records import Part
-from conspo_study.training.step_groups import StepGroup, prompts_of, responses_of
+from conspo_study.training.step_groups import StepGroup, by_group, prompts_of, responses_of
 from conspo_study.update.gradient import MicroBatchedPolicy
 from conspo_study.update.world import World
 
@@ -52,9 +52,7 @@ class OldLogprobs:
         current_T: their log-probabilities under the policy as it is now, [T], which become log
         pi_old of the groups that have none yet.
         """
-        sizes = [len(group.sampled_T) for group in groups]
-        for group, logprobs_T in zip(groups, torch.split(current_T, sizes), strict=True):
-            self._by_group.setdefault(group.index, logprobs_T)
+        self._by_group = by_group(groups, current_T) | self._by_group
         return torch.cat([self._by_group[group.index].to(current_T.device) for group in groups])
 
     def mismatch(self, groups: Sequence[StepGroup], current_T: Tensor) -> dict[str, Part]:
@@ -77,9 +75,7 @@ class OldLogprobs:
         elif waiting or self.world.sharded:  # others may wait
             scores_T = policy.score_without_graph(prompts_of(waiting), responses_of(waiting))
             self.scored = waiting
-            sizes = [len(group.sampled_T) for group in waiting]
-            for group, logprobs_T in zip(waiting, torch.split(scores_T, sizes), strict=True):
-                self._by_group[group.index] = logprobs_T
+            self._by_group |= by_group(waiting, scores_T)
             if waiting:
                 sampled_T = torch.cat([group.sampled_T for group in waiting])
                 return trusted, mismatch_metrics(scores_T, sampled_T)

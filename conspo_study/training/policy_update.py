@@ -7,7 +7,7 @@ weights, step. The gradient is exact for groups of any size (`conspo_study.updat
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -24,6 +24,7 @@ from conspo_study.objective.diagnostics import (
     score_metrics,
 )
 from conspo_study.objective.direction import direction_metrics
+from conspo_study.objective.regularization import importance_weighted, regularized
 from conspo_study.policy.logprobs import response_logprobs
 from conspo_study.policy.packed_attention import can_pack
 from conspo_study.records import CreditRow, Group, Part, Peak, add_parts
@@ -32,12 +33,13 @@ from conspo_study.training.flops import ModelFlops, matmul_rate
 from conspo_study.training.old_logprobs import OldLogprobs
 from conspo_study.training.step_groups import (
     StepGroup,
+    by_group,
     prompts_of,
     responses_of,
     shaping_metrics,
 )
 from conspo_study.training.step_result import Signal, UpdateResult, credit_rows, signals_of
-from conspo_study.update.gradient import MicroBatchedPolicy
+from conspo_study.update.gradient import LogprobsOf, MicroBatchedPolicy, Scores
 from conspo_study.update.memory import peak_memory_gib
 from conspo_study.update.micro_batches import Budget, Tokens
 from conspo_study.update.step import StepOutcome, Updater
@@ -48,8 +50,9 @@ class _Weighed:
     """The groups of one mini-batch on this worker, as the objective weighs them."""
 
     loss: float
-    weights_T: Tensor
-    """d loss / d log pi of each response token: [T]."""
+    weights: Tensor
+    """d loss / d log pi of each response token: [T]; with a bonus for entropies [T, 2], beside
+    d loss / d entropy."""
     parts: dict[str, Part]
     """Metrics, in parts that add up over workers and steps."""
     signals: list[list[Signal]]
@@ -77,8 +80,16 @@ class _Steps:
 class PolicyUpdate:
     """Turns groups into optimiser steps. Collective: all workers call `run` together."""
 
-    def __init__(self, config: RunConfig, model: PreTrainedModel, updater: Updater):
+    def __init__(
+        self,
+        config: RunConfig,
+        model: PreTrainedModel,
+        updater: Updater,
+        reference: LogprobsOf | None = None,
+    ):
+        """reference: the policy that `update.reference_kl` refers to, which that needs."""
         self.config, self.model, self.updater = config, model, updater
+        self.reference = reference
         self.world = updater.world
         self.objective = objective_of(type(config.objective))
         self.flops = ModelFlops.of(model)
@@ -113,6 +124,7 @@ class PolicyUpdate:
         old = OldLogprobs(self.config.update.old_logprobs, batch, self.world)
         parts = shaping_metrics(batch, self.config)
         steps, trusted = _Steps(), False
+        reference = self._reference(batch, clock, steps)
         every = self.config.update.store_credits_every
         storing = every > 0 and progress.step % every == 0
         for mini_batch in self._mini_batches(batch, sum(held), seed):
@@ -124,8 +136,8 @@ class PolicyUpdate:
             with clock.stage("backward"):
                 scores = policy.score(prompts, responses)
                 with clock.stage("objective"):
-                    weighed = self._weigh(mini_batch, scores.logprobs_T, old, totals, progress)
-                policy.backward(scores, weighed.weights_T)
+                    weighed = self._weigh(mini_batch, scores, old, reference, totals, progress)
+                policy.backward(scores, weighed.weights)
             add_parts(parts, weighed.parts)
             if first:  # the weights are still those that sampled, or the next
                 add_parts(parts, old.mismatch(mini_batch, scores.logprobs_T))
@@ -157,10 +169,27 @@ class PolicyUpdate:
     def _logprobs(
         self, clock: Clock, prompts: Sequence[Tokens], responses: Sequence[Tokens]
     ) -> Tensor:
-        """Log-probabilities of all response tokens at the sampling temperature: [T]."""
+        """Log-probabilities of all response tokens at the sampling temperature: [T], or [T, 2] with
+        entropies where they have a bonus."""
         temperature, precision = self.config.rollout.temperature, self.config.policy.precision
+        entropy = self.config.update.entropy_bonus > 0
         with clock.stage("score"):
-            return response_logprobs(self.model, prompts, responses, temperature, precision)
+            how = temperature, precision, entropy
+            return response_logprobs(self.model, prompts, responses, *how)
+
+    def _reference(
+        self, batch: Sequence[StepGroup], clock: Clock, steps: _Steps
+    ) -> dict[int, Tensor]:
+        """Log-probabilities under the reference of each of this worker's groups, by index; empty
+        without a penalty."""
+        if self.reference is None:
+            return {}
+        policy = MicroBatchedPolicy(self.reference, (), self.budget, self.world)
+        prompts, responses = prompts_of(batch), responses_of(batch)
+        with clock.stage("score"):
+            scores_T = policy.score_without_graph(prompts, responses)
+        steps.flops += self.flops.forward(prompts, responses)
+        return by_group(batch, scores_T)
 
     def _mini_batches(
         self, batch: Sequence[StepGroup], count: int, seed: int
@@ -182,19 +211,21 @@ class PolicyUpdate:
     def _weigh(
         self,
         groups: Sequence[StepGroup],
-        logprobs_T: Tensor,
+        scores: Scores,
         old: OldLogprobs,
+        reference: Mapping[int, Tensor],
         totals: Totals,
         progress: Progress,
     ) -> _Weighed:
         """Weigh the tokens of this worker's groups of a mini-batch.
 
-        logprobs_T: their log-probabilities under the current policy: [T]. totals: sizes of the
-        mini-batch over all workers.
+        scores: of the current policy. reference: log-probabilities of each group under that of the
+        penalty, if there is one. totals: sizes of the mini-batch over all workers.
         """
         if not groups:
             self.world.sum([0.0])  # its part of kl_old
-            return _Weighed(0.0, logprobs_T, {}, [])
+            return _Weighed(0.0, scores.values, {}, [])
+        logprobs_T, settings = scores.logprobs_T, self.config.update
         old_T = old.of(groups, logprobs_T)
         sampled_T = torch.cat([group.sampled_T for group in groups]).to(logprobs_T.device)
         drift = float((old_T - logprobs_T).double().sum())
@@ -211,18 +242,29 @@ class PolicyUpdate:
             max_response_length=self.config.rollout.max_new_tokens,
         )
         weights = token_weights(batch, self.objective, self.config.objective, progress)
-        parts = dict(weights.metrics)
-        add_parts(parts, score_metrics(batch) | ratio_metrics(batch))
         of_weights = batch, weights.weights_T, self.objective, self.config.objective, progress
-        add_parts(parts, direction_metrics(*of_weights))
-        add_parts(parts, {"grpo_identity_gap": Peak(grpo_identity_gap(batch))})
-        signals = signals_of(groups, batch, weights)
-        return _Weighed(weights.loss, weights.weights_T, parts, signals)
+        parts = score_metrics(batch) | ratio_metrics(batch) | direction_metrics(*of_weights)
+        parts |= {"grpo_identity_gap": Peak(grpo_identity_gap(batch))}
+        if settings.importance_cap is not None and settings.importance_level == "sequence":
+            weights = importance_weighted(weights, batch, sampled_T, settings.importance_cap)
+        loss, both, metrics = regularized(
+            settings,
+            weights,
+            logprobs_T,
+            scores.entropies_T if settings.entropy_bonus else None,
+            torch.cat([reference[group.index] for group in groups]) if reference else None,
+            totals.tokens,
+        )
+        add_parts(parts, metrics)
+        return _Weighed(loss, both, parts, signals_of(groups, batch, weights))
 
     def _correction(self, old_T: Tensor, sampled_T: Tensor) -> Tensor | None:
-        """Truncated importance weights of the trainer against the sampler, if configured: [T]."""
-        cap = self.config.update.importance_cap
-        return None if cap is None else (old_T - sampled_T).exp().clamp(max=cap)
+        """Truncated importance weights of each token, trainer against sampler, if configured:
+        [T]."""
+        settings = self.config.update
+        if settings.importance_cap is None or settings.importance_level != "token":
+            return None
+        return (old_T - sampled_T).exp().clamp(max=settings.importance_cap)
 
     def _totals(self, groups: Sequence[StepGroup]) -> Totals:
         responses = responses_of(groups)

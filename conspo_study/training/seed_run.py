@@ -22,8 +22,8 @@ from conspo_study.data.sources import evaluation_sets, training_stream
 from conspo_study.data.thoughts import opens_thought
 from conspo_study.evaluation.evaluate import evaluate
 from conspo_study.objective import Progress
-from conspo_study.policy.load import load_policy, restore_policy, save_policy
-from conspo_study.policy.sharding import save_sharded_policy, shard, whole_weights
+from conspo_study.policy.load import restore_policy, save_policy
+from conspo_study.policy.sharding import save_sharded_policy, whole_weights
 from conspo_study.policy.weights import named_weights
 from conspo_study.records import Collapse, EvalRow, Problem, Rollout, RolloutRow
 from conspo_study.results.incidents import IncidentType
@@ -38,7 +38,9 @@ from conspo_study.training.collect import Collector
 from conspo_study.training.engines import EngineFactory
 from conspo_study.training.kept_rollouts import Sample, kept_positions, kept_rows
 from conspo_study.training.mismatch import refuse_absurd_mismatch
+from conspo_study.training.placed_policy import load_placed
 from conspo_study.training.policy_update import PolicyUpdate
+from conspo_study.training.reference import ReferenceFactory
 from conspo_study.training.step_result import Signal, StepResult
 from conspo_study.update.checkpoint import load_run, save_run
 from conspo_study.update.device import device_of
@@ -58,25 +60,22 @@ class SeedRun:
         policy_folder: Path,
         judges: tuple[Judge, Judge],
         engine_of: EngineFactory,
+        reference_of: ReferenceFactory,
         world: World,
     ):
         """judges: of training and of evaluations; mostly the same one twice."""
         self.config, self.seed, self.judges, self.world = config, seed, judges, world
         self.model: PreTrainedModel
         self.tokenizer: PreTrainedTokenizerBase
-        self.model, self.tokenizer = load_policy(config.policy, policy_folder)
-        world.copy_from_first(self.model.parameters())
+        self.model, self.tokenizer = load_placed(config, policy_folder, world)
         self.device = device_of(config.train.gpus_per_worker)
-        if world.sharded:
-            shard(self.model, world.size, config.policy.precision, self.device.type)
-        else:
-            self.model.to(self.device)
         self.updater = Updater(self.model, config.update, world)
         weights = PolicyWeights(
             f"seed {seed}", lambda: self.updater.applied, partial(named_weights, self.model)
         )
         self.engine = engine_of(self.model, self.tokenizer, weights)
-        self.policy_update = PolicyUpdate(config, self.model, self.updater)
+        reference = reference_of(policy_folder, self.model)
+        self.policy_update = PolicyUpdate(config, self.model, self.updater, reference)
         stream = training_stream(config.data, config.evaluation, derive_seed(seed, "order"))
         self.collector = Collector(
             config, seed, stream, self.tokenizer, self.engine, judges[0], world

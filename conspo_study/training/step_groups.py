@@ -52,6 +52,12 @@ def responses_of(groups: Sequence[StepGroup]) -> list[tuple[int, ...]]:
     return [rollout.tokens for group in groups for rollout in group.rollouts]
 
 
+def by_group(groups: Sequence[StepGroup], values_T: Tensor) -> dict[int, Tensor]:
+    """Values of the groups' tokens, [T], split by group index."""
+    parts = torch.split(values_T, [len(group.sampled_T) for group in groups])
+    return {group.index: part for group, part in zip(groups, parts, strict=True)}
+
+
 def shaping_metrics(groups: Sequence[StepGroup], config: RunConfig) -> dict[str, Part]:
     """The mean reward that advantages read, and the mean penalty in it; nothing where no length is
     penalised."""

@@ -12,7 +12,8 @@ so a step takes three lines, of which only the middle one needs whole groups:
     policy.backward(scores, weights.weights_T)                        # sum of w_t (d l_t / d theta)
 
 (`token_weights` is in `conspo_study.objective`.) Up to rounding this is the gradient of the whole
-loss for micro-batches of any size; on several workers the sum of their gradients is.
+loss for micro-batches of any size; on several workers the sum of their gradients is. A loss that
+also reads the entropies of the policy at these tokens has a second weight for each.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from conspo_study.update.world import World
 
 LogprobsOf = Callable[[Sequence[Tokens], Sequence[Tokens]], Tensor]
 """(prompts, responses) -> log-probabilities (nats) of all response tokens, in order: [T],
-differentiable in the parameters of a policy. `policy.logprobs.response_logprobs` of a model is one,
-as is any other that scores a response the same whatever is beside it."""
+differentiable in the parameters of a policy; or [T, 2], with entropies in the second column.
+`policy.logprobs.response_logprobs` of a model is one, as is any other that scores a response the
+same whatever is beside it."""
 _STAND_IN = (0,)
 """Prompt and response of a worker that has nothing left to score while others have."""
 Arguments = ParamSpec("Arguments")
@@ -39,15 +41,25 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Log-probabilities of responses under the current policy."""
+    """Log-probabilities of responses under the current policy, and entropies if it gives them."""
 
     prompts: Sequence[Tokens]
     responses: Sequence[Tokens]
-    logprobs_T: Tensor
-    """Nats, of all response tokens, response after response: [T], constant."""
+    values: Tensor
+    """Nats, of all response tokens, response after response: [T] or [T, 2], constant."""
     graphs: list[Tensor] = field(default_factory=list)
     """The same with their graphs, one tensor for each response, when all of them fit the budget of
     a micro-batch; `backward` uses them up. Otherwise empty."""
+
+    @property
+    def logprobs_T(self) -> Tensor:
+        """Nats: [T]."""
+        return _logprobs(self.values)
+
+    @property
+    def entropies_T(self) -> Tensor:
+        """Nats, of a policy that gives them: [T]."""
+        return self.values[:, 1]
 
 
 class MicroBatchedPolicy:
@@ -84,16 +96,17 @@ class MicroBatchedPolicy:
     def score_without_graph(self, prompts: Sequence[Tokens], responses: Sequence[Tokens]) -> Tensor:
         """Log-probabilities of all response tokens, constant: [T]. Raises as `score`."""
         rows = self._sparing_memory(self._rows, prompts, responses, False)
-        return _joined(rows[: len(responses)])
+        return _logprobs(_joined(rows[: len(responses)]))
 
-    def backward(self, scores: Scores, weights_T: Tensor) -> None:
+    def backward(self, scores: Scores, weights: Tensor) -> None:
         """Leave sum over tokens t of weights_t (d l_t / d theta) in the `.grad` of the parameters,
         in place of what was there.
 
-        weights_T: [T], as `token_weights` gives them. Raises as `score`.
+        weights: [T], as `token_weights` gives them, or [T, 2] like `scores.values`. Raises as
+        `score`.
         """
-        weights = torch.split(weights_T, [len(response) for response in scores.responses])
-        self._sparing_memory(self._backward, scores, weights)
+        of_each = torch.split(weights, [len(response) for response in scores.responses])
+        self._sparing_memory(self._backward, scores, of_each)
 
     def _rows(
         self, prompts: Sequence[Tokens], responses: Sequence[Tokens], keep_graphs: bool
@@ -175,6 +188,10 @@ class _Share:
         """Log-probabilities of each response of one micro-batch."""
         flat_T = logprobs_of([self.prompts[i] for i in batch], [self.responses[i] for i in batch])
         return torch.split(flat_T, [len(self.responses[i]) for i in batch])
+
+
+def _logprobs(values: Tensor) -> Tensor:
+    return values if values.ndim == 1 else values[:, 0]
 
 
 def _joined(rows: Sequence[Tensor]) -> Tensor:

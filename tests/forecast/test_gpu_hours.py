@@ -72,6 +72,7 @@ def test_a_small_model_by_hand():
         ({"update.mini_batches": 4}, 11.5),
         ({"update.mini_batches": 4, "update.old_logprobs": "sampler"}, 10),
         ({"update.epochs_per_batch": 2}, 20),
+        ({"update.epochs_per_batch": 2, "update.reference_kl": 0.01}, 22),
         ({"update.micro_batch_tokens": 10**6}, 8),  # one pass serves both
         ({"policy.lora_rank": 8, "train.sharding": "replicate"}, 8),  # no gradients of weights
     ],

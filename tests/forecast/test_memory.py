@@ -55,6 +55,16 @@ def test_weights_and_optimiser_are_those_of_all_seeds_and_gradients_those_of_one
     assert "12 MB weights = 4 B x 1 M parameters x 3 seeds" in text
 
 
+def test_a_reference_policy_is_one_copy_for_all_seeds_and_none_beside_adapters(folder):
+    need = memory(folder, seeds=3, update__reference_kl=0.1)
+    assert item(need.standing, "reference policy") == 4e6
+    assert need.bytes == memory(folder, seeds=3).bytes + 4e6
+    split = memory(folder, 3, update__reference_kl=0.1, train__workers=2, train__sharding="fsdp")
+    assert item(split.standing, "reference policy") == 2e6
+    adapted = memory(folder, update__reference_kl=0.1, policy__lora_rank=4)
+    assert adapted.bytes == memory(folder, policy__lora_rank=4).bytes
+
+
 def test_sharding_divides_what_stands_and_fetches_what_computes(folder):
     whole = memory(folder, train__workers=4)
     need = memory(folder, train__workers=4, train__sharding="fsdp")

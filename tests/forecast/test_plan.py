@@ -332,6 +332,22 @@ def test_anchors_that_are_one_configuration_are_told_by_name():
     assert "baselines 'spelled out' and 'again'" in " ".join(study_notes(study))
 
 
+def test_importance_weights_that_do_nothing_to_an_objective_are_named():
+    names = ("conspo", "grpo", "disco")
+    anchors = tuple(Anchor(label=n, params={"objective.name": n}) for n in names)
+    cap, level = "update.importance_cap", "update.importance_level"
+
+    def found(**settings):
+        base = with_overrides(QUICK, {k.replace("__", "."): v for k, v in settings.items()})
+        return [note for note in study_notes(definition(base=base, anchors=anchors)) if cap in note]
+
+    assert found(update__importance_cap=2.0) == [
+        f"{cap} does nothing to conspo, disco, whose loss is no sum over tokens: "
+        f"{level}=sequence weighs the gradient of every objective"
+    ]
+    assert found() == found(update__importance_cap=2.0, update__importance_level="sequence") == []
+
+
 def study_notes(study):
     return make_plan(study, 2, 0).notes
 

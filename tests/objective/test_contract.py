@@ -7,15 +7,12 @@ import pytest
 import torch
 from field_docs import field_docs
 from needed_settings import needed
-from objective_agreement import CASES, IDS, PROGRESS, SETTINGS, check
+from objective_agreement import CASES, IDS, PROGRESS, SETTINGS, TOKEN_SUMS, check
 from objective_batches import LIMIT, SHAPES, gradient, random_batch, select
 
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.objective import GroupBatch, Totals, objective_named
 from conspo_study.records import Least, Mean, Peak
-
-CORRECTED = {"grpo", "dapo", "dr_grpo", "cispo", "sapo"}
-CORRECTED |= {"dppo", "rloo", "maxrl", "reinforce", "dro"}
 
 cases = pytest.mark.parametrize(("name", "settings"), CASES, ids=IDS)
 names = pytest.mark.parametrize("name", SETTINGS)
@@ -94,7 +91,7 @@ def test_a_correction_weighs_tokens_where_the_loss_is_a_sum_over_tokens(name):
     weights_T = torch.linspace(0.5, 1.5, len(batch.logprobs_T), dtype=torch.float64)
     plain_T = gradient(run(name, batch).loss, batch)
     corrected = replace(batch, correction_T=weights_T)
-    expected_T = plain_T * weights_T if name in CORRECTED else plain_T
+    expected_T = plain_T * weights_T if name in TOKEN_SUMS else plain_T
     torch.testing.assert_close(gradient(run(name, corrected).loss, corrected), expected_T)
 
 

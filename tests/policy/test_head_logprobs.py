@@ -1,5 +1,7 @@
 """The head's own backward pass against PyTorch's."""
 
+from functools import partial
+
 import pytest
 import torch
 from exact_models import exact_model
@@ -92,3 +94,55 @@ def test_a_head_with_a_bias_is_scored_with_it(chunk, monkeypatch):
         start += len(response)
     (gradient,) = torch.autograd.grad(scores.sum(), head.bias)
     assert gradient.abs().sum() > 0
+
+
+def with_entropies(hidden, weight, target, temperature):
+    logits = functional.linear(hidden, weight).float() / temperature
+    spread = torch.distributions.Categorical(logits=logits)
+    return torch.stack((spread.log_prob(target), spread.entropy()), dim=1)
+
+
+@pytest.mark.parametrize("per_chunk", CHUNKS)
+def test_entropies_and_their_gradient_are_those_of_finite_differences(per_chunk):
+    hidden, weight, target = inputs()
+    torch.autograd.gradcheck(
+        lambda h, w: head_logprobs(h, w, target, 0.6, per_chunk, entropy=True), (hidden, weight)
+    )
+
+
+@pytest.mark.parametrize("per_chunk", CHUNKS)
+@pytest.mark.parametrize("autocast", [False, True])
+def test_entropies_are_those_of_torch_distributions(per_chunk, autocast):
+    hidden, weight, target = inputs(torch.float32)
+    upstream = torch.linspace(-1, 1, 2 * N).reshape(N, 2)
+    found = []
+    own = partial(head_logprobs, per_chunk=per_chunk, entropy=True)
+    for score in (with_entropies, own):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            values = score(hidden, weight, target, temperature=0.7)
+        loss = (values * upstream).sum()
+        found.append((values, *torch.autograd.grad(loss, (hidden, weight))))
+    for expected, value in zip(*found, strict=True):
+        assert value.dtype == expected.dtype and value.shape == expected.shape
+        if autocast:
+            assert_same(value, expected, 6, torch.bfloat16)
+        else:
+            assert_same(value, expected, 2 * TERMS)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_every_kind_of_head_gives_the_entropies_of_the_sampling_temperature(biased):
+    model = exact_model("Llama")
+    if biased:
+        bias = nn.Parameter(torch.linspace(-2, 2, 62, dtype=torch.float64))
+        model.lm_head.bias = bias
+    prompts, responses = [(3, 4, 5), (6, 7)], [(1, 2), (3, 5, 8)]
+    values = response_logprobs(model, prompts, responses, 0.7, entropy=True)
+    rows = []
+    for prompt, response in zip(prompts, responses, strict=True):
+        logits = model(torch.tensor([[*prompt, *response]])).logits[0, len(prompt) - 1 : -1]
+        spread = torch.distributions.Categorical(logits=logits / 0.7)
+        rows.append(torch.stack((spread.log_prob(torch.tensor(response)), spread.entropy()), 1))
+    assert_same(values, torch.cat(rows), terms_of(model, 5))
+    plain = response_logprobs(model, prompts, responses, 0.7)
+    assert_same(values[:, 0], plain, terms_of(model, 5))

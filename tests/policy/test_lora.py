@@ -16,7 +16,12 @@ from conspo_study.policy import lora
 from conspo_study.policy.embedded import embedded_tokenizer
 from conspo_study.policy.load import load_policy, restore_policy, save_policy
 from conspo_study.policy.logprobs import response_logprobs
-from conspo_study.policy.lora import add_adapters, has_adapters, merged_state
+from conspo_study.policy.lora import (
+    add_adapters,
+    has_adapters,
+    merged_state,
+    without_adapters,
+)
 from conspo_study.policy.weights import named_weights
 from conspo_study.rollout.engine import Sampling
 from conspo_study.rollout.fused_llama import can_fuse
@@ -208,6 +213,20 @@ def test_weights_are_merged_one_by_one_and_all_of_them_are_sent():
         del tensor
     assert len(alive) == 2 * 7  # linear layers
     assert names == [name for name in expected if name != "lm_head.weight"]
+
+
+@needs_peft
+def test_without_its_adapters_a_model_is_what_it_was_before_them():
+    model, base = adapted(), random_model("Llama")
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    moved = logits(model)
+    with pytest.raises(RuntimeError, match="stop"), without_adapters(model):
+        assert torch.equal(logits(model), logits(base))
+        raise RuntimeError("stop")
+    assert torch.equal(logits(model), moved) and not torch.equal(moved, logits(base))
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == trained
+    with without_adapters(base):
+        assert torch.equal(logits(base), base(TOKENS).logits)
 
 
 def test_without_peft_the_command_that_installs_it_is_named(monkeypatch):

@@ -57,6 +57,7 @@ OPTIONS = {"conspo": ConSPOOptions(tau=0.3, margin=0.2), "grpo": GRPOOptions()}
 UPDATES = [
     *(("conspo", "trainer", spread) for spread in ((3, 4), (7, 0), (1, 6))),
     *((name, old, (2, 5)) for name, old in (("disco", "trainer"), ("grpo", "auto"))),
+    *(("conspo regularized", "trainer", spread) for spread in ((3, 4), (7, 0))),
 ]
 """Objective, whose log-probabilities ratios refer to, and groups of each of two workers."""
 

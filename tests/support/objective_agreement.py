@@ -56,6 +56,8 @@ SETTINGS = {
     ],
     "luspo": [{}, {"clip_low": 0.1, "clip_high": 0.05}],
 }
+TOKEN_SUMS = {name for name in SETTINGS if OPTIONS[name].corrects_tokens} - {"vespo"}
+"""Objectives whose loss is a sum over tokens, each of which a correction can weigh."""
 CASES = [(name, settings) for name, several in SETTINGS.items() for settings in several]
 IDS = [f"{name}-{number}" for name, several in SETTINGS.items() for number in range(len(several))]
 

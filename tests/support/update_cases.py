@@ -3,7 +3,7 @@
 import random
 from copy import deepcopy
 from dataclasses import astuple
-from functools import cache
+from functools import cache, partial
 
 import torch
 from exact_models import exact_model
@@ -30,8 +30,17 @@ OBJECTIVES = {name: needed_overrides(name) for name in OPTIONS} | {
 }
 
 
+REGULARIZED = {
+    "update.entropy_bonus": 0.3,
+    "update.reference_kl": 0.2,
+    "update.importance_cap": 1.05,
+    "update.importance_level": "sequence",
+}
+
+
 def settings_of(name, old="trainer"):
     """Six steps of an objective: three mini-batches of 3, 2 and 2 groups, twice."""
+    name, _, regularized = name.partition(" ")
     return {
         "objective.name": name,
         "update.learning_rate": 0.01,
@@ -42,7 +51,9 @@ def settings_of(name, old="trainer"):
         "update.old_logprobs": old,
         "rollout.max_new_tokens": 8,
         "reward.overlong_cache": 6,
-    } | OBJECTIVES[name]
+        **OBJECTIVES[name],
+        **(REGULARIZED if regularized else {}),
+    }
 
 
 @cache
@@ -66,14 +77,22 @@ def model_and_groups(count=7):
     return model, groups
 
 
+@cache
+def initial_model():
+    """The policy that a penalty refers to."""
+    return exact_model("Llama", seed=3)
+
+
 def update_on(world, held, settings):
     """The metrics, credits and weights of an update with `held[rank]` groups on each worker."""
     config = with_overrides(QUICK, settings)
-    model, groups = deepcopy(model_and_groups())
+    (model, groups), initial = deepcopy((model_and_groups(), initial_model()))
     if world.sharded:
         shard(model, world.size)
+        shard(initial, world.size)
+    reference = partial(response_logprobs, initial) if config.update.reference_kl else None
     first = sum(held[: world.rank])
-    update = PolicyUpdate(config, model, Updater(model, config.update, world))
+    update = PolicyUpdate(config, model, Updater(model, config.update, world), reference)
     mine = groups[first : first + held[world.rank]]
     result = update.run(mine, Progress(2, 9), seed=0)
     machine = ("time/", "peak_memory_gib", "mfu")

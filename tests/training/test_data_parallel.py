@@ -41,7 +41,8 @@ SPREADS = [(3, 4), (1, 0, 6)]
 
 @pytest.mark.parametrize(
     ("name", "old"),
-    [(name, "trainer") for name in OBJECTIVES] + [("grpo", "sampler"), ("grpo", "auto")],
+    [(name, "trainer") for name in [*OBJECTIVES, "conspo regularized"]]
+    + [("grpo", "sampler"), ("grpo", "auto")],
 )
 def test_nothing_that_an_update_reports_depends_on_the_split_over_workers(name, old, monkeypatch):
     # A gap that is not 0: rounding would hide how it is put together.

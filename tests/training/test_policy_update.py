@@ -12,6 +12,7 @@ from needed_settings import needed
 from thread_world import run_threads
 from tiny_models import random_model
 from tolerances import rounding, terms_of, typical
+from update_cases import REGULARIZED, update_on
 
 from conspo_study.config import TrustRegionOptions, with_overrides
 from conspo_study.config.objectives import OPTIONS
@@ -290,4 +291,5 @@ def test_every_metric_is_documented_and_every_documented_metric_is_logged():
         done = update(objective__name=name, reward__overlong_cache=3, **limits)[0]
         row = done | {"entropy": 1.0}
         logged |= row.keys() | derived_metrics(row, sampled=8).keys()
+    logged |= update_on(World(), (7,), {"objective.name": "grpo"} | REGULARIZED)[0].keys()
     assert documented == logged

@@ -12,6 +12,7 @@ import pytest
 import torch.utils.backend_registration
 from needed_settings import needed_overrides
 from training_runs import LARGEST_MISMATCH
+from update_cases import REGULARIZED
 
 from conspo_study.config.objectives import OPTIONS
 
@@ -62,6 +63,7 @@ SETTINGS = {
     "top-p": {"settings": {"evaluation.top_p": 0.9, "evaluation.temperature": 0.6}},
     "recomputed": {"settings": TINY | {"policy.gradient_checkpointing": True}},
     "eager": {"settings": {"policy.attention": "eager", "update.micro_batch_tokens": 256}},
+    "regularized": {"settings": TINY | REGULARIZED | {"update.mini_batches": 2}, "resumed": True},
     "ahead": {"settings": {"rollout.ahead": True}, "resumed": True},
     "adapters": {
         "settings": {"policy.lora_rank": 4, "policy.gradient_checkpointing": True},

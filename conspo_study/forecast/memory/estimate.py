@@ -42,6 +42,7 @@ def estimate_memory(run: RunConfig, seeds: int, gpu_bytes: int | None = None) ->
                 f"4 B x {count} x {seeds} seeds{over}",
             ),
             *adapters,
+            *_reference(run, seeds, 4 * shape.parameters / shards, f"4 B x {count}", over),
             Item("AdamW", 8 * trained * seeds / shards, f"8 B x {learned} x {seeds} seeds{over}"),
         ),
         updating=(gradients, *updating(run, shape, shards, f"{count}{over}"), *beside),
@@ -59,6 +60,18 @@ def estimate_memory(run: RunConfig, seeds: int, gpu_bytes: int | None = None) ->
 
 def _adapters(trained: int, seeds: int) -> Item:
     return Item("adapters", 4 * trained * seeds, f"4 B x {trained / 1e6:,.4g} M x {seeds} seeds")
+
+
+def _reference(
+    run: RunConfig, seeds: int, policy_bytes: float, count: str, over: str
+) -> list[Item]:
+    """Frozen copies of the initial policies that `update.reference_kl` refers to; with adapters the
+    model itself, without them, is the reference."""
+    if not run.update.reference_kl or run.policy.lora_rank:
+        return []
+    copies = seeds if run.policy.warm_start_seed == "seed" else 1
+    times = f" x {copies} policies" if copies > 1 else ""
+    return [Item("reference policy", policy_bytes * copies, f"{count}{times}{over}")]
 
 
 def _square_roots(trained: int, shards: int, learned: str) -> Item:
