@@ -7,10 +7,10 @@ The search (3 seeds) chooses each objective's learning rate; that choice runs ag
 and 1,000 test problems, and only these values count. Four optimiser steps per rollout batch.
 """
 
-from conspo_study import EQUAL_CONDITIONS, Anchor, Confirmation, RunConfig, Study, main
+from conspo_study import EQUAL_CONDITIONS, Anchor, Confirmation, RunConfig, Study, Value, main
 
 NAME, RATE = "objective.name", "update.learning_rate"
-OBJECTIVES = {
+OBJECTIVES: dict[str, dict[str, Value]] = {
     "GRPO": {NAME: "grpo"},
     "DPPO": {NAME: "dppo"},
     "VESPO": {NAME: "vespo"},
