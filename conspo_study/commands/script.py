@@ -123,8 +123,10 @@ def chosen_study(build: BuildStudy, options: StudyChoice, defaults: Mapping[str,
     try:
         declared = cast(Callable[[RunConfig], Study], build)(base)
         study = Study.model_validate({**declared.frozen(), **_changes(declared, options)})
+    except ConfigError as error:
+        raise _of_its_objective(error, overrides) from None
     except ValidationError as error:
-        raise ConfigError(_problems(error, overrides)) from None
+        raise _of_its_objective(ConfigError(definition_problems(error)), overrides) from None
     except ValueError as error:
         raise StudyError(str(error)) from error
     if searched := sorted(study.space.keys() & overrides.keys()):
@@ -151,8 +153,8 @@ def _without_preset(build: Callable[[], Study], options: StudyChoice) -> Study:
     overrides = _overrides(options)
     try:
         declared = build()
-    except ValidationError as error:
-        raise ConfigError(definition_problems(error)) from None
+    except ConfigError:
+        raise
     except ValueError as error:
         raise StudyError(str(error)) from error
     function = declared.function
@@ -224,23 +226,23 @@ def _changes(declared: Study, options: StudyChoice) -> dict[str, Any]:
     return changes
 
 
-def _problems(error: ValidationError, overrides: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the study; in one sentence where its objective is not the one that it is
-    about."""
-    problems = definition_problems(error)
+def _of_its_objective(error: ConfigError, overrides: Mapping[str, Any]) -> ConfigError:
+    """The error itself, or one sentence where the objective is not the one the study is about."""
     name = overrides.get(NAME)
     foreign = f"unknown setting of the objective {name}"
-    if name is not None and any(foreign in problem for problem in problems):
-        paths = dict.fromkeys(
-            word.rstrip(":")
-            for problem in problems
-            if foreign in problem
-            for word in problem.split()
-            if word.startswith("objective.")
-        )
-        return [
+    if name is None or not any(foreign in problem for problem in error.problems):
+        return error
+    paths = dict.fromkeys(
+        word.rstrip(":")
+        for problem in error.problems
+        if foreign in problem
+        for word in problem.split()
+        if word.startswith("objective.")
+    )
+    return ConfigError(
+        [
             f"objective.name = {name!r}: this study sets or searches {', '.join(paths)}, which the "
             f"objective {name} does not have; leave objective.name as it is, or choose another "
             "study, such as baselines"
         ]
-    return problems
+    )

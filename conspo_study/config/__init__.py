@@ -7,7 +7,6 @@ of an objective are a class, selected by `objective.name` and added by `register
 
 from conspo_study.config.build import (
     AnyRun,
-    ConfigError,
     config_hash,
     flatten,
     is_function,
@@ -17,6 +16,7 @@ from conspo_study.config.build import (
     with_overrides,
 )
 from conspo_study.config.data import DataConfig
+from conspo_study.config.errors import ConfigError, Problems
 from conspo_study.config.function import FunctionConfig
 from conspo_study.config.objectives import (
     OPTIONS,
@@ -88,6 +88,7 @@ __all__ = [
     "MaxRLOptions",
     "ObjectiveOptions",
     "PolicyConfig",
+    "Problems",
     "RLOOOptions",
     "ReinforceOptions",
     "RewardConfig",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from conspo_study.config.errors import ConfigError
 from conspo_study.config.fields import NAME, AcceptedValues, accepted_values, fields_named, is_word
 from conspo_study.config.function import FunctionConfig
 from conspo_study.config.messages import described, shown, unknown
@@ -21,16 +22,6 @@ AnyRun = RunConfig | FunctionConfig
 Run = TypeVar("Run", bound=AnyRun)
 SETS, TRACKED = "evaluation.sets", "evaluation.tracked"
 _NO_VALUE = ("none", "null", "nil")
-
-
-class ConfigError(ValueError):
-    """An unusable configuration; `problems` has one line per problem."""
-
-    def __init__(self, problems: Sequence[str]):
-        self.problems = tuple(problems)
-        count = len(self.problems)
-        head = f"{count} problem{'s' if count > 1 else ''} in the configuration:"
-        super().__init__("\n  - ".join([head, *self.problems]))
 
 
 def parse_config(data: Mapping[str, Any]) -> RunConfig:

@@ -9,10 +9,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from conspo_study.config.errors import Problems
 from conspo_study.config.fields import AcceptedValues, accepted_values, options_of, spelled
 from conspo_study.config.objectives import OPTIONS
 from conspo_study.config.stages import RunConfig
 from conspo_study.config.synonyms import setting_meant
+from conspo_study.text import counted
 
 _LONGEST_VALUE = 120
 _NOUNS = {
@@ -27,14 +29,6 @@ _NOUNS = {
 _STANDS_FOR = ("objective", "data")
 """Groups whose name people type for one of its settings."""
 _LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of")
-
-
-class Problems(ValueError):
-    """Several problems of one definition."""
-
-    def __init__(self, problems: Sequence[str]):
-        self.problems = tuple(problems)
-        super().__init__("; ".join(self.problems))
 
 
 def described(error: ValidationError, model: type[BaseModel], data: Any) -> list[tuple[str, str]]:
@@ -128,6 +122,8 @@ def _mismatch(path: str, field: FieldInfo, given: Any, detail: Any, depth: int) 
     accepted = accepted_values(field)
     if detail["type"] in _LIMITS and not isinstance(given, list | tuple | Mapping):
         message = f"should be {accepted.limits or detail['msg'].removeprefix('Input should be ')}"
+    elif detail["type"] == "too_short" and not given:
+        message = f"needs at least {counted(detail['ctx']['min_length'], 'item')}"
     else:
         message = _takes(accepted, given)
     inside = detail["loc"][depth:]

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conspo_study.config.build import ConfigError, typed_value
+from conspo_study.config.build import typed_value
+from conspo_study.config.errors import ConfigError
 from conspo_study.config.fields import NAME
 from conspo_study.config.stages import RunConfig
 

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from conspo_study.config import FunctionConfig
-from conspo_study.config.messages import Problems, described
+from conspo_study.config.errors import Problems
+from conspo_study.config.messages import described
 from conspo_study.seeds import derive_seed
 
 ARGUMENTS = ("train", "steps", "params", "workers", "resources")

@@ -28,7 +28,8 @@ from conspo_study.config import (
     is_function,
     with_overrides,
 )
-from conspo_study.config.messages import Problems, described
+from conspo_study.config.errors import Problems
+from conspo_study.config.messages import described
 from conspo_study.config.stage import Stage
 from conspo_study.config.values import kind_of
 from conspo_study.definition.base import as_base, tracked_metrics
@@ -41,7 +42,7 @@ from conspo_study.definition.function import (
 )
 from conspo_study.definition.halving import Halving, halving_problems
 from conspo_study.definition.parts import Aim, Anchor, Confirmation, EarlyStopping, Sampler
-from conspo_study.definition.space import Choice, Dimension, Range, Value, When
+from conspo_study.definition.space import Dimension, Value
 from conspo_study.definition.space.problems import space_problems, value_problem
 from conspo_study.definition.space.settings import fitted
 from conspo_study.plugins import load_module
@@ -346,22 +347,8 @@ class StudyDefinition(Stage):
 
 
 def definition_problems(error: ValidationError) -> list[str]:
-    """Problems of a definition, or of a part of one, in lines for people."""
-    parts = (
-        Anchor,
-        Sampler,
-        EarlyStopping,
-        Halving,
-        Aim,
-        Confirmation,
-        Comparisons,
-        Choice,
-        Range,
-        When,
-    )
-    part = {kind.__name__: kind for kind in parts}.get(error.title)
-    lines = [line for _, line in described(error, part or StudyDefinition, {})]
-    return [f"{part.__name__}: {line}" for line in lines] if part else lines
+    """Problems of a definition that pydantic has validated, in lines for people."""
+    return [line for _, line in described(error, StudyDefinition, {})]
 
 
 def _as_a_name(text: str) -> str:

@@ -12,6 +12,7 @@ from conspo_study.definition import (
     EarlyStopping,
     Sampler,
     StudyDefinition,
+    definition_problems,
 )
 from conspo_study.definition.foreign_code import modules_of
 from conspo_study.definition.presets import QUICK
@@ -115,13 +116,13 @@ WIDE = {
     ],
 )
 def test_a_contradiction_is_named(changes, message):
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(ConfigError) as caught:
         definition(**changes)
     assert message in str(caught.value)
 
 
 def test_all_contradictions_are_named_at_once():
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(ConfigError) as caught:
         definition(
             seeds=(1, 1), metric="reward", confirm=Confirmation(seeds=(1,)), trials=1, space=WIDE
         )
@@ -202,7 +203,7 @@ def test_the_metric_of_a_set_has_the_k_of_that_set():
     assert hard.evaluation.main_metric == "eval/chain/hard/avg@5"
     for metric in ("eval/chain/hard/avg@5", "eval/chain/easy/avg@2"):
         definition(base=base, metric=metric)
-    with pytest.raises(ValidationError, match="is not tracked"):
+    with pytest.raises(ConfigError, match="is not tracked"):
         definition(base=base, metric="eval/chain/hard/avg@2")
     with pytest.raises(ConfigError, match="at least one sample"):
         with_overrides(QUICK, {"evaluation.samples_of": {"chain/hard": 0}})
@@ -214,13 +215,13 @@ def test_trials_with_different_rewards_need_one_judge_of_their_evaluations(place
         Anchor(label="a", params={TAU: 1.0, "reward.name": "two:a"}),
         Anchor(label="b", params={TAU: 1.0, "reward.name": "two:b"}),
     )
-    with pytest.raises(ValidationError, match=r"anchor 'a': reward\.name differs .*evaluation\.re"):
+    with pytest.raises(ConfigError, match=r"anchor 'a': reward\.name differs .*evaluation\.re"):
         definition(anchors=anchors)
     judged = with_overrides(definition().base, {"evaluation.reward": "math"})
     found = definition(base=judged, anchors=anchors)
     assert modules_of(found) == ("two",)
     space = {**definition().space, "reward.threshold": Choice(values=(0.5, 1.0))}
-    with pytest.raises(ValidationError, match=r"space: reward\.threshold differs"):
+    with pytest.raises(ConfigError, match=r"space: reward\.threshold differs"):
         definition(space=space)
 
 
@@ -229,8 +230,39 @@ def test_a_graded_reward_may_be_what_a_study_selects_by(place):
     base = with_overrides(definition().base, {"reward.name": "graded:score"})
     metric = METRIC.replace("avg@", "reward@")
     assert definition(base=base, metric=metric).metric == metric
-    with pytest.raises(ValidationError, match=r"reward@2' is not tracked"):
+    with pytest.raises(ConfigError, match=r"reward@2' is not tracked"):
         definition(metric=metric)
     judged = with_overrides(base, {"evaluation.reward": "math"})
-    with pytest.raises(ValidationError, match=r"reward@2' is not tracked"):
+    with pytest.raises(ConfigError, match=r"reward@2' is not tracked"):
         definition(base=judged, metric=metric)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: Anchor(label="a", params=3), "1 problem in Anchor:\n  - params = 3: takes a map"),
+        (lambda: Sampler(name="tep"), "or 'grid' (did you mean tpe?)"),
+        (
+            lambda: Confirmation(seeds=()),
+            "1 problem in Confirmation:\n  - seeds = (): needs at lea",
+        ),
+        (lambda: definition(base="quik"), "unknown preset 'quik' (did you mean quick?)"),
+        (lambda: definition(budget=3), "budget: unknown setting"),
+    ],
+)
+def test_a_call_in_python_is_refused_in_plain_words(call, said):
+    with pytest.raises(ConfigError) as caught:
+        call()
+    assert said in str(caught.value)
+    assert "pydantic" not in str(caught.value) and caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_stored_data_is_refused_with_the_place_of_the_problem():
+    stored = definition().model_dump(mode="json")
+    stored["space"][TAU]["values"] = []
+    stored["confirm"] = {"seeds": []}
+    with pytest.raises(ValidationError) as caught:
+        StudyDefinition.model_validate(stored)
+    found = definition_problems(caught.value)
+    assert any(line.startswith("confirm.seeds = []: needs at least 1 item") for line in found)

@@ -4,11 +4,10 @@ import importlib
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 from study_fixtures import definition
 
 from analysis.load.published import published_results
-from conspo_study.config import flatten, with_overrides
+from conspo_study.config import ConfigError, flatten, with_overrides
 from conspo_study.definition.paper_runs import OURS, PAPER_RUNS
 from conspo_study.definition.presets import PRESETS
 from conspo_study.forecast.known_models import KNOWN_MODELS
@@ -99,5 +98,5 @@ def test_named_sets_can_be_fewer_than_the_preset_measures():
 
 def test_a_base_may_be_the_name_of_a_preset():
     assert definition(base="quick").base == PRESETS["quick"]
-    with pytest.raises(ValidationError, match=r"unknown preset 'quik' \(did you mean quick\?\)"):
+    with pytest.raises(ConfigError, match=r"unknown preset 'quik' \(did you mean quick\?\)"):
         definition(base="quik")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
 
-from conspo_study.config.stage import Stage
+from conspo_study.config.stage import Stage, only_for_calls
 from conspo_study.config.values import Value, key_of, kind_of, plain, same
 
 
@@ -55,6 +55,7 @@ class When(Stage):
     path: str
     values: _Values
 
+    @only_for_calls
     def __init__(self, path: str = _UNSET, values: Any = _UNSET, **fields: Any) -> None:
         super().__init__(**_named(path=path, values=values), **fields)
 
@@ -84,6 +85,7 @@ class Choice(Stage):
     values: _Values
     when: Conditions = None
 
+    @only_for_calls
     def __init__(self, values: Any = _UNSET, *others: Any, **fields: Any) -> None:
         if others:
             listed = ", ".join(map(repr, (values, *others)))
@@ -137,6 +139,7 @@ class Range(Stage):
     """True if it has whole numbers only. A study sets it where the setting takes no others."""
     when: Conditions = None
 
+    @only_for_calls
     def __init__(self, low: Any = _UNSET, high: Any = _UNSET, **fields: Any) -> None:
         super().__init__(**_named(low=low, high=high), **fields)
 
