@@ -18,6 +18,7 @@ from conspo_study.config.build import (
 from conspo_study.config.data import DataConfig
 from conspo_study.config.errors import ConfigError, Problems
 from conspo_study.config.function import FunctionConfig
+from conspo_study.config.messages import described
 from conspo_study.config.objectives import (
     OPTIONS,
     ObjectiveOptions,
@@ -100,6 +101,7 @@ __all__ = [
     "UpdateConfig",
     "VESPOOptions",
     "config_hash",
+    "described",
     "flatten",
     "is_built_in",
     "is_function",

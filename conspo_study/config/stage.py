@@ -42,7 +42,7 @@ class Stage(BaseModel):
                 super().__init__(**settings)
                 return
             except ValidationError as error:
-                from conspo_study.config.messages import described
+                from conspo_study.config import described
 
                 lines = [line for _, line in described(error, type(self), settings)]
             raise ConfigError(lines, type(self).__name__)
