@@ -1,7 +1,9 @@
 """Regret of search methods at equal budgets, on a recorded table of settings.
 
-    python benchmarks/searches.py --record table.parquet            run every setting of the grid
-    python benchmarks/searches.py --table table.parquet [--runs 20] [--json out.json]
+    python benchmarks/searches.py [--runs 20] [--table FILE] [--json out.json]
+    python benchmarks/searches.py --record FILE                  run every setting of the grid anew
+
+The table is the one that comes with the package unless `--table` names another.
 
 Random settings, TPE, TPE with racing, and successive halving with random settings and with TPE,
 each repeated `--runs` times with another root seed. The regret is the table's best value minus that
@@ -27,6 +29,7 @@ from conspo_study import Anchor, EarlyStopping, Halving, Sampler, Study, with_ov
 from conspo_study.config import RunConfig
 from conspo_study.definition.presets import EMBEDDED
 from conspo_study.search.recorded import (
+    EMBEDDED_TASK,
     RecordedTask,
     key_of,
     read_task,
@@ -137,13 +140,11 @@ def main() -> None:
     """Record a table, or compare searches on one."""
     command = parser(__doc__, runs=20)
     command.add_argument("--record", type=Path, help="run the grid, and write the table here")
-    command.add_argument("--table", type=Path, help="a recorded table")
+    command.add_argument("--table", type=Path, default=EMBEDDED_TASK, help="a recorded table")
     arguments = command.parse_args()
     if arguments.record:
         record(arguments.record)
         return
-    if not arguments.table:
-        command.error("name a table (--table), or record one (--record)")
     task = read_task(arguments.table)
     print(f"{len(task.curves)} settings, best {task.best:.3f}; regret in points, ± 95 %")
     print(

@@ -29,6 +29,7 @@ def ablation(base: RunConfig) -> Study:
     }
     return Study(
         name="ablation",
+        question="Which parts of ConSPO matter: scores, contrast, margin, schedule?",
         base=base,
         anchors=tuple(Anchor(label=label, params=params) for label, params in variants.items()),
         trials=len(variants),

@@ -15,6 +15,7 @@ def baselines(base: RunConfig) -> Study:
     """One trial per method, all run to their end."""
     return Study(
         name="baselines",
+        question="Does ConSPO differ from its baselines at the preset's learning rate?",
         base=base,
         anchors=tuple(Anchor(label=label, params=params) for label, params in METHODS.items()),
         trials=len(METHODS),

@@ -26,6 +26,7 @@ def baselines_learning_rate(base: RunConfig) -> Study:
     reference = _label("ConSPO", _multiple(base, 1.0))
     return Study(
         name="baselines_learning_rate",
+        question="Is a difference between methods one of learning rates?",
         base=base,
         anchors=points,
         trials=len(points),

@@ -16,6 +16,7 @@ def contrast(base: RunConfig) -> Study:
     """One trial per method, all run to their end."""
     return Study(
         name="contrast",
+        question="Does the contrast change the accuracy of a released model?",
         base=base,
         anchors=tuple(Anchor(label=label, params={NAME: name}) for label, name in METHODS.items()),
         trials=len(METHODS),

@@ -26,6 +26,7 @@ def group_size_sweep(base: RunConfig) -> Study:
         settings.setdefault((group, same_cost), f"G {group}, {same_cost} prompts")
     return Study(
         name="group_size_sweep",
+        question="Larger groups or more prompts?",
         base=base,
         anchors=tuple(
             Anchor(label=label, params={GROUP: group, PROMPTS: count})

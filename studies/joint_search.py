@@ -19,6 +19,7 @@ def joint_search(base: RunConfig) -> Study:
     rate = base.update.learning_rate
     return Study(
         name="joint_search",
+        question="Which temperature, margin, schedule and group size are best together?",
         base=base,
         space={
             TAU: Range(low=0.1, high=10.0, log=True),

@@ -34,6 +34,7 @@ def margin_sweep(base: RunConfig) -> Study:
     again = [anchor(f"{name}, fresh, 3 x rate", *point, **fresh) for name, point in POINTS.items()]
     return Study(
         name="margin_sweep",
+        question="Does a margin act, and at which temperature?",
         base=base,
         space={
             TAU: Choice(values=(0.1, 0.3, 1.0)),

@@ -36,6 +36,7 @@ def more_objectives(base: RunConfig) -> Study:
     )
     return Study(
         name="more_objectives",
+        question="Does one of the later objectives beat GRPO, each at its own learning rate?",
         base=base,
         anchors=points,
         trials=len(points),

@@ -32,6 +32,7 @@ def parameter_study(base: RunConfig) -> Study:
     ]
     return Study(
         name="parameter_study",
+        question="How sensitive is ConSPO to tau, M and alpha, one at a time?",
         base=base,
         anchors=(Anchor(label="center", params={"objective.tau": center.tau}), *points),
         trials=1 + len(points),

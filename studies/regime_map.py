@@ -1,13 +1,12 @@
-"""Where does the contrast pay? Objectives x off-policyness, each at its own best learning rate.
+"""Objectives x off-policyness, each at its own best learning rate.
 
     conspo run regime_map --only E16                   one column: E1, E4, E8 or E16
     conspo map results/regime_map_E* --out map         the columns together
 
 Which strata (an objective at E optimiser steps per rollout batch) differ from the linear score
-difference, which from GRPO? Search: 3 seeds. A stratum's best rate: 10 fresh seeds, test problems;
-one family per reference, simultaneous 95 % intervals; equivalent: within 2 points; collapsed seeds
-count. Boundary cells (within 3 points, or collapsed on some seeds): 20 further seeds replace the
-10; each stage then has half of the 5 %. Frozen before the first trial; docs/regime_map.md.
+difference, which from GRPO? Search: 3 seeds; a stratum's best rate: 10 fresh seeds, test problems.
+One family per reference, simultaneous 95 % intervals, collapses counted. Cells within 3 points, or
+collapsed on some seeds, run on 20 more seeds. docs/regime_map.md has the rules.
 """
 
 from conspo_study import EQUAL_CONDITIONS, METHODS, Anchor, Confirmation, RunConfig, Study, main
@@ -46,6 +45,7 @@ def regime_map(base: RunConfig) -> Study:
     )
     return Study(
         name="regime_map",
+        question="Where does the contrast pay: at which off-policyness, temperature and margin?",
         base=base,
         anchors=points,
         trials=len(points),

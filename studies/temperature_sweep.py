@@ -18,6 +18,7 @@ def temperature_sweep(base: RunConfig) -> Study:
     """One trial per temperature, all run to their end."""
     return Study(
         name="temperature_sweep",
+        question="Which temperature does ConSPO without a margin need?",
         base=base,
         anchors=tuple(
             Anchor(

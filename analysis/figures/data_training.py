@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.findings.confirmation import confirmation_of
 from analysis.findings.naming import describe
+from analysis.findings.regimes import is_mapped
 from analysis.findings.summary import reference_of
 from analysis.findings.trial_settings import objective_settings
 from analysis.load.study import StudyResults, StudyUnreadable
@@ -17,6 +19,7 @@ from conspo_study.results.rows import read_credits
 from conspo_study.results.table import TrialRow
 
 MOST_CURVES = 10
+MOST_STRATA = 8
 """More curves than this in one panel cannot be told apart."""
 
 
@@ -29,7 +32,10 @@ class Curve:
 
 
 def curves_to_show(study: StudyResults) -> list[Curve]:
-    """The best trial, the baselines, its reference without a margin, other such trials."""
+    """The best trial, the baselines, its reference without a margin, other such trials. Of a study
+    whose strata are confirmed, the best trial of each."""
+    if chosen_ones := _best_of_strata(study):
+        return chosen_ones
     best = study.best
     chosen: dict[str, str] = {}
     if best is not None:
@@ -53,6 +59,12 @@ def curves_to_show(study: StudyResults) -> list[Curve]:
         Curve(trial, role + describe(study, rows[trial]) + _stopped(rows[trial]))
         for trial, role in list(chosen.items())[:MOST_CURVES]
     ]
+
+
+def _best_of_strata(study: StudyResults) -> list[Curve]:
+    confirmation = confirmation_of(study) if is_mapped(study) else None
+    best = [one.search for one in confirmation.trials if one.role == "best"] if confirmation else []
+    return [Curve(row.id, describe(study, row)) for row in best[:MOST_STRATA]]
 
 
 def bands(frame: pd.DataFrame, window: int = 1) -> pd.DataFrame:

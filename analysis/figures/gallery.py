@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis.figures.entry import FigureEntry
+from analysis.figures.gallery_effects import effects
 from analysis.figures.gallery_methods import credits, methods, pass_at
 from analysis.figures.gallery_regimes import regime_figures
 from analysis.figures.gallery_search import (
@@ -24,13 +25,24 @@ from analysis.findings.regimes import is_mapped, regime_map
 from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import visible
 
-OF_FUNCTIONS = (learning, panels, methods, pass_at, importances, parallel, history, compromises)
+OF_FUNCTIONS = (
+    effects,
+    learning,
+    panels,
+    methods,
+    pass_at,
+    importances,
+    parallel,
+    history,
+    compromises,
+)
 """Those that a study of a training function can have."""
 LEFT_OUT = (
     "Figures of margins, group sizes, scores and credits are left out: they are about the built-in "
     "training, and this study ran a training function."
 )
 BUILDERS: tuple[Callable[[StudyResults], FigureEntry | str], ...] = (
+    effects,
     margin_figure,
     learning,
     panels,

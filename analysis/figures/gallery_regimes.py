@@ -41,7 +41,7 @@ def _differences(found: RegimeMap, family: MapFamily) -> FigureEntry | str:
         f"{metric_label(found.metric)} minus that of {name} at the same E, each at its own best of "
         f"{', '.join(found.chosen_over) or 'nothing'}, {family.paired}. Colour: the "
         f"simultaneous 95 % interval ({family.size} comparisons) leaves out 0.{hatched} "
-        f"White: undecided. A cross with a fraction: seeds that collapsed."
+        f"Blank: undecided. A cross with a fraction: seeds that collapsed."
     )
     draw = partial(
         difference_map,

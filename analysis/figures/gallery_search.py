@@ -49,8 +49,8 @@ _FEWEST_IN_PANEL = 2
 def margin_figure(study: StudyResults) -> FigureEntry | str:
     """The metric after training against M/tau."""
     points, baselines = margin_points(study), baselines_without_margin(study)
-    if points.empty:
-        return "No figure of margin and temperature: no trial with a margin setting has ended."
+    if points.empty or points["trial"].nunique() < 2:
+        return "No figure of margin and temperature: fewer than two trials that set one have ended."
     points, mixed = _panels(points)
     if mixed:
         points, baselines = points.assign(other=""), baselines.assign(other="")

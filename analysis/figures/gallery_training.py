@@ -42,12 +42,13 @@ PANELS = {
 
 _MOST_SCORE_PANELS = 4
 _MOST_COURSES = 6
+_MOST_LEARNING = 8
 
 
 def learning(study: StudyResults) -> FigureEntry | str:
     """Evaluation metric and training reward, with every seed."""
     evaluation = evaluation_curves(study, study.metric)
-    shown = curves_to_show(study)[:6]
+    shown = curves_to_show(study)[:_MOST_LEARNING]
     other, name = _other_metric(study, [curve.trial for curve in shown])
     training = training_curves(study, other, [curve.trial for curve in shown])
     recorded = set(pd.concat([evaluation["trial"], training["trial"]]))

@@ -1,14 +1,23 @@
-"""A report as one HTML page: results first, then tables, figures and provenance."""
+"""A report as one HTML page: question and verdict, the differences, and the rest by tab.
+
+It works from a double click, without a network. Its one script is named by its hash in the page's
+content security policy: no other can run, whatever a study's texts hold.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from analysis.load.study import StudyResults
 from analysis.report.contents import ReportTable, StudyReport
-from analysis.tables.html import MOST_ROWS, render
+from analysis.report.sections import sections_of
+from analysis.tables.html import MOST_ROWS, render, source
 from analysis.tables.text_table import TextTable
 from conspo_study.records import EventKind, TrialState
 from conspo_study.records.nested import flattened
@@ -21,13 +30,22 @@ def report_page(
     studies: Sequence[StudyReport], joint: Sequence[ReportTable], notes: Sequence[str]
 ) -> str:
     """The page. joint: tables over all studies. notes: why one of them is missing."""
-    title = "Report: " + ", ".join(report.study.name for report in studies)
-    parts = list(map(_part, studies))
-    return render("report.html", title=title, parts=parts, joint=joint, notes=notes)
+    several = len(studies) > 1
+    script = source("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return render(
+        "report.html",
+        title="Report: " + ", ".join(report.study.name for report in studies),
+        parts=[_part(report, f"{report.key}/" if several else "") for report in studies],
+        joint=joint,
+        notes=notes,
+        script=Markup(script),
+        script_hash=digest,
+    )
 
 
-def _part(report: StudyReport) -> dict[str, Any]:
-    """The values that the template shows of a study."""
+def _part(report: StudyReport, folder: str) -> dict[str, Any]:
+    """The values that the template shows of a study. folder: of its files, seen from the page."""
     study = report.study
     failed = [row for row in study.table.all_rows if row.state is TrialState.FAILED]
     causes = {row.id: row.cause.split("\n") for row in failed if "\n" in row.cause}
@@ -35,6 +53,9 @@ def _part(report: StudyReport) -> dict[str, Any]:
     base = definition.pop("base", {})
     return {
         "report": report,
+        "folder": folder,
+        "question": str(study.definition.get("question") or ""),
+        "sections": sections_of(report),
         "about": _about(study),
         "missing": [*report.failed, *report.notes, *report.skipped],
         "failed": TextTable(

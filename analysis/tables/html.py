@@ -36,6 +36,13 @@ def render(template: str, **values: Any) -> str:
     return environment().get_template(template).render(values)
 
 
+def source(name: str) -> str:
+    """The text of a file of `analysis/data`."""
+    made = environment()
+    assert made.loader is not None
+    return made.loader.get_source(made, name)[0]
+
+
 def numeric_columns(table: TextTable) -> list[bool]:
     """True for columns whose cells are all numbers or absent; none in a table without rows."""
     return [

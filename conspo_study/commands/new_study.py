@@ -39,6 +39,7 @@ def {name}(base: RunConfig) -> Study:
     """Eight settings, one of them the preset's own; `conspo settings` lists what can vary."""
     return Study(
         name="{name}",
+        question="Which temperature, and with which margin?",
         base=base,
         space={{
             "objective.tau": Range(low=0.1, high=3.0, log=True),

@@ -73,6 +73,8 @@ def declared(
 ) -> Iterator[tuple[str, str]]:
     """Titles and texts of what the study's declaration says. settings: those of its base."""
     yield "study", f"{study.name}, by {study.metric}"
+    if study.question:
+        yield "question", study.question
     yield from settings
     yield from _named("searched", (f"{p}: {in_words(d)}" for p, d in study.space.items()))
     yield from _named("anchors", map(_anchor, study.anchors))

@@ -61,7 +61,7 @@ _SEEDS = range(-(2**63), 2**63)
 class StudyDefinition(Stage):
     """Space, budget, seeds and selection rule of a study."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("plugins", "compare")
+    LATER: ClassVar[tuple[str, ...]] = ("plugins", "compare", "question")
 
     plugins: tuple[str, ...] = ()
     """Modules that are imported first, wherever the study runs, such as those that register an
@@ -69,6 +69,8 @@ class StudyDefinition(Stage):
     or by a registered name, are added automatically."""
     name: str
     """Name of the study and of its results directory."""
+    question: str = Field("", max_length=300)
+    """What the study is to answer, in a sentence; its report and its plan begin with it."""
     base: Annotated[
         AnyRun,
         PlainValidator(as_base),

@@ -23,6 +23,7 @@ from conspo_study.results.event_data import with_text_seeds
 from conspo_study.results.memory_log import MemoryLog
 from conspo_study.search.search import Search, Suggestion, Wait
 
+EMBEDDED_TASK = Path(__file__).with_name("embedded_task.parquet")
 _META = b"conspo_recorded"
 _COLUMNS = ("setting", "seed", "step", "value")
 
@@ -119,6 +120,16 @@ def _run(search: Search, suggestion: Suggestion, task: RecordedTask, before: int
     ended = {"value": fmean(values.values()), "values": with_text_seeds(values)}
     search.ended(suggestion.trial, kind, {"step": step, **ended})
     return step
+
+
+def embedded_task() -> RecordedTask:
+    """The table that comes with the package: temperature, margin, group size and learning rate of
+    ConSPO on the embedded model, on stale data (16 optimiser steps per rollout batch).
+
+    All 108 settings of the grid ran for 24 training steps with 3 seeds, evaluated every fourth on
+    96 problems: `benchmarks/searches.py --record` made it. For tests and comparisons of searches.
+    """
+    return read_task(EMBEDDED_TASK)
 
 
 def write_task(path: Path, task: RecordedTask) -> None:

@@ -180,5 +180,5 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [
         f"{path}: {a.get(path, 'absent')} there, {b.get(path, 'absent')} here"
         for path in sorted(a.keys() | b.keys())
-        if a.get(path) != b.get(path) and path != "trials"
+        if a.get(path) != b.get(path) and path not in ("trials", "question")
     ]

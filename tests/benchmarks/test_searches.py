@@ -74,10 +74,3 @@ def test_halving_has_seen_more_settings_for_the_same_steps(searches, table):
         spent[name] = [searches.regrets(task, ways[name], seed) for seed in range(4)]
     last = {name: sum(run[-1] for run in runs) for name, runs in spent.items()}
     assert last["halving, random"] < last["random"]
-
-
-def test_a_table_is_needed(searches, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["searches.py"])
-    with pytest.raises(SystemExit):
-        searches.main()
-    assert "name a table" in capsys.readouterr().err

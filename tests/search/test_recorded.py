@@ -9,8 +9,16 @@ from study_fixtures import METRIC, TAU, definition
 
 from conspo_study.config import with_overrides
 from conspo_study.definition import EarlyStopping, Halving, Sampler
-from conspo_study.definition.presets import QUICK
-from conspo_study.search.recorded import RecordedTask, key_of, read_task, replay, write_task
+from conspo_study.definition.presets import EMBEDDED, QUICK
+from conspo_study.search.recorded import (
+    EMBEDDED_TASK,
+    RecordedTask,
+    embedded_task,
+    key_of,
+    read_task,
+    replay,
+    write_task,
+)
 
 RATE = "update.learning_rate"
 STEPS, EVERY = 8, 2
@@ -107,3 +115,28 @@ def test_what_is_no_table_is_refused(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"x\.parquet"):
         read_task(tmp_path / "x.parquet")
+
+
+def test_the_shipped_table_holds_every_setting_of_its_grid_with_all_seeds_and_steps():
+    task = embedded_task()
+    points = [
+        dict(zip(task.space, v, strict=True)) for v in itertools.product(*task.space.values())
+    ]
+    assert len(points) == len(task.curves) == 108
+    for params in points:
+        curve = task.curve(params)
+        assert sorted(curve) == list(range(0, task.steps + 1, 4))
+        assert all(tuple(sorted(values)) == task.seeds == (0, 1, 2) for values in curve.values())
+        assert all(0 <= value <= 1 for values in curve.values() for value in values.values())
+    assert EMBEDDED_TASK.stat().st_size < 2_000_000
+
+
+def test_a_search_on_the_shipped_table_takes_seconds_and_finds_what_few_settings_reach():
+    task = embedded_task()
+    base = with_overrides(EMBEDDED, {"train.steps": task.steps, "evaluation.every": 4})
+    fields = {"base": base, "trials": 24, "metric": task.metric}
+    found = list(replay(study(task, **fields), task))
+    assert found[-1].spent == 24 * task.steps * 3
+    finals = sorted(sum(curve[task.steps].values()) / 3 for curve in task.curves.values())
+    assert finals[0] < 0.1 < 0.6 < task.best == finals[-1]
+    assert found[-1].value > finals[-len(finals) // 4], "24 of 108 settings miss the best quarter"

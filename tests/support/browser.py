@@ -32,7 +32,8 @@ class Browser:
         self._process = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{there} 4>&{back}', "bash", *command],
             pass_fds=(there, back),
-            env=os.environ | {"HOME": str(folder)},
+            # In the locale C, Chromium has a language that its own Intl refuses.
+            env=os.environ | {"HOME": str(folder), "LANG": "en_US.UTF-8", "LC_ALL": "en_US.UTF-8"},
             stderr=subprocess.DEVNULL,
         )
         os.close(there)

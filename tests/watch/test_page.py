@@ -188,7 +188,6 @@ def test_what_went_wrong_in_a_trial_is_named(study, watch, browser):
     with (study / "trials/t0000/steps.jsonl").open("a") as file:
         for step in range(21, 41):
             file.write(json.dumps({"seed": 0, "step": step, "truncated_fraction": 0.5}) + "\n")
-    browser.open("about:blank")
     browser.open(url)
     browser.wait("document.body.innerText.includes('What went wrong')")
     text = text_of(browser.document)

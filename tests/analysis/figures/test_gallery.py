@@ -21,6 +21,7 @@ from analysis.figures.style import style
 from analysis.load.study import StudyUnreadable, load_study
 
 FIGURES = [
+    "effects",
     "accuracy_against_margin",
     "learning_curves",
     "training_panels",

@@ -145,7 +145,7 @@ def test_a_best_trial_without_a_margin_is_said_to_be_one(make_study: Make, trial
         (["running"], [0], 0, "There is no best trial"),
         (["failed", "failed"], [0, 1], 0, "2 trials: 2 failed."),
         (["pruned", "pruned"], [0, 1], 2, "There is no best trial"),
-        (["finished"], [0], 4, "There is no finished trial without a margin"),
+        (["finished"], [0], 2, "There is no finished trial without a margin"),
     ],
 )
 def test_a_report_survives_whatever_is_missing(
@@ -158,7 +158,7 @@ def test_a_report_survives_whatever_is_missing(
     assert len(drawn & set(FIGURES)) == figures and set(TRIALS) <= drawn
     assert report.skipped if figures < 4 else True
     page = re.sub(r'base64,[^"]*', "", (study / "report.html").read_text())
-    assert "nan" not in re.sub("= nan|Provenance", "", page) and "None" not in page
+    assert "nan" not in re.sub("= nan|[Pp]rovenance|isNaN|NaN", "", page) and "None" not in page
     assert "nan" not in (study / "tables" / "trials.md").read_text().replace("= nan", "")
 
 

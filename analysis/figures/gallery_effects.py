@@ -1,0 +1,80 @@
+"""The figure of the differences that a study is about."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from analysis.figures.draw_effects import effect_plot
+from analysis.figures.entry import FigureEntry
+from analysis.findings.effects import Effects, effects_of
+from analysis.findings.regimes import is_mapped
+from analysis.load.study import StudyResults
+from analysis.load.text import metric_label
+from conspo_study.statistics.power import POWER
+from conspo_study.text import counted
+
+_MOST = 20
+"""Differences that one figure shows."""
+
+
+def effects(study: StudyResults) -> FigureEntry | str:
+    """The winner minus each baseline, or the declared comparisons, with intervals."""
+    if is_mapped(study):
+        return "No figure of effects: the map has the differences of this study."
+    found = effects_of(study)
+    if found is None:
+        return "No figure of effects: nothing that is compared has an interval yet."
+    if len(found.found) > _MOST:
+        return (
+            f"No figure of effects: the study compares {len(found.found)} pairs, and none of them "
+            "first; compare=Comparisons(reference=...) says which matter."
+        )
+    share = found.found[0].judged.share
+    factor, unit = (100, "points") if share else (1, "")
+    metric = metric_label(study.metric)
+    margin = found.found[0].judged.margin
+    frame = effects_frame(found, factor)
+    stage = "fresh seeds of the confirmation" if found.confirmed else "seeds of the search"
+    subject = f"{found.minuend} minus" if found.minuend else "each minus"
+    caption = (
+        f"Differences in {metric}{f' ({unit})' if unit else ''}, "
+        f"{found.minuend + ' minus each baseline' if found.minuend else _minus(found)}, paired on "
+        f"the {stage}: mean and 95 % CI, each interval on its own. The verdicts are those of the "
+        f"whole family of {counted(found.found[0].judged.family.size, 'comparison')}. The thin "
+        f"lines reach to the true difference that would have been found with probability "
+        f"{100 * POWER:.0f} % or more."
+    )
+    label = f"{subject} {found.reference}".strip() if not found.minuend else f"{subject} baseline"
+    axis = f"{metric}: {label}{f' ({unit})' if unit else ''}"
+    trials = tuple(dict.fromkeys(trial for one in found.found for trial in one.trials))
+    draw = partial(
+        effect_plot, frame, label=axis, margin=None if margin is None else factor * margin
+    )
+    return FigureEntry("effects", "Differences", caption, trials, draw)
+
+
+def effects_frame(found: Effects, factor: float) -> pd.DataFrame:
+    """One row per difference: name, value, low, high, detectable and verdict, times `factor`."""
+    rows = []
+    for one in found.found:
+        contrast, difference = one.judged.tested.contrast, one.judged.difference
+        assert contrast is not None and difference is not None
+        low, high = contrast.interval()
+        ends = one.judged.detectable_range
+        rows.append(
+            {
+                "name": one.name,
+                "value": factor * difference.value,
+                "low": factor * low,
+                "high": factor * high,
+                "detectable": float("nan") if ends is None else factor * ends[1],
+                "verdict": one.judged.verdict,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _minus(found: Effects) -> str:
+    return f"each setting minus {found.reference}" if found.reference else "pair by pair"

@@ -1,0 +1,133 @@
+"""The page of a report: what it begins with, what lies behind tabs, and that nothing else runs."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import CHROMIUM, Browser
+
+from analysis.report.writing import write_report, write_reports
+
+HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+QUESTION = "Is a margin worth it? <b>"
+
+
+def asked(folder: Path, text: str = QUESTION) -> Path:
+    stored = json.loads((folder / "study.json").read_text())
+    stored["definition"]["question"] = text
+    (folder / "study.json").write_text(json.dumps(stored))
+    return folder
+
+
+@pytest.fixture
+def page(make_study: Callable[..., Path], trial: Any) -> Path:
+    """The report of three labelled trials, on which a margin acts, with three seeds."""
+    trials = [
+        trial(1.0, 0.0, schedule="off", label="none"),
+        trial(1.0, 5.0, label=HOSTILE),
+        trial(0.1, 20.0, label="large"),
+    ]
+    folder = asked(make_study(trials, seeds=[0, 1, 2]))
+    write_report(folder)
+    return folder / "report.html"
+
+
+def places(text: str, *parts: str) -> list[int]:
+    found = [text.find(part) for part in parts]
+    assert min(found) >= 0, dict(zip(parts, found, strict=True))
+    return found
+
+
+def test_question_and_verdict_come_first_then_differences_figure_table_and_tabs(page: Path) -> None:
+    text = page.read_text()
+    order = places(
+        text,
+        "Is a margin worth it? &lt;b&gt;",
+        'class="verdict"',
+        "<h3>Differences</h3>",
+        "<h3>Margin and temperature</h3>",
+        "paired differences</h3>",
+        '<nav class="tabs"',
+        'id="results"',
+        'id="curves"',
+        'id="diagnostics"',
+        'id="provenance"',
+    )
+    assert order == sorted(order)
+    head = text[: text.index('<nav class="tabs"')]
+    assert "No figure" not in head and "Recovered" not in head, "what does not apply is no headline"
+
+
+def test_every_table_and_figure_is_on_the_page_once_with_links_to_its_files(page: Path) -> None:
+    report = write_report(page.parent)
+    text = page.read_text()
+    links = re.findall(r'<a href="((?:tables|figures)/[^"]+)" download>', text)
+    assert sorted(links) == sorted(str(path.relative_to(page.parent)) for path in report.paths)
+    assert all((page.parent / link).is_file() for link in links)
+
+
+def test_the_one_script_that_may_run_is_the_reports_own(page: Path) -> None:
+    text = page.read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None and f"script-src 'sha256-{digest}'" in policy[1]
+    assert policy[1].startswith("default-src 'none'") and "&lt;script&gt;" in text
+
+
+def test_studies_on_one_page_have_places_of_their_own(
+    make_study: Callable[..., Path], trial: Any, tmp_path: Path
+) -> None:
+    first = make_study([trial(1.0, 0.0, schedule="off", label="a"), trial(1.0, 5.0, label="b")])
+    second = shutil.copytree(first, tmp_path / "second")
+    write_reports([first, second], tmp_path / "both")
+    text = (tmp_path / "both" / "report.html").read_text()
+    assert 'id="margin-sweep-results"' in text and 'id="margin-sweep-2-results"' in text
+    links = re.findall(r'<a href="([^"#]+)" download>', text)
+    assert links and all((tmp_path / "both" / link).is_file() for link in links)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    made = Browser(tmp_path / "browser")
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_in_a_browser_tabs_change_tables_sort_and_nothing_of_a_study_runs(
+    page: Path, browser: Browser
+) -> None:
+    def visible() -> list[str]:
+        found: list[str] = browser.look(
+            "[...document.querySelectorAll('[data-tab]')].filter((t) => t.offsetHeight)"
+            ".map((t) => t.id)"
+        )
+        return found
+
+    browser.call("Page.navigate", url=page.as_uri())
+    browser.wait(
+        "document.readyState === 'complete' && document.querySelector('nav.tabs') !== null"
+    )
+    assert visible() == ["results"] and "owned" not in browser.look("document.title")
+    browser.look("document.querySelector('nav.tabs a[href=\"#trials\"]').click()")
+    browser.wait("location.hash === '#trials'")
+    browser.wait("document.getElementById('trials').offsetHeight > 0")
+    assert visible() == ["trials"]
+    table = "document.querySelector('#trials table.sortable')"
+    head = f"[...{table}.tHead.rows[0].cells].find((cell) => cell.textContent === 'M/tau')"
+    column = f"[...{table}.tHead.rows[0].cells].indexOf({head})"
+    cells = f"[...{table}.tBodies[0].rows].map((row) => row.cells[{column}].textContent)"
+    browser.look(f"{head}.click()")
+    assert browser.look(cells) == ["0", "5", "20"]
+    browser.look(f"{head}.click()")
+    assert browser.look(cells) == ["20", "5", "0"]
+    assert browser.look("document.documentElement.scrollWidth <= innerWidth")
+    assert not browser.errors
