@@ -202,6 +202,7 @@ def ours(job: Job) -> Told:
 
     from conspo_study.reward.verifier import Verifier
     from conspo_study.training.engines import rollout_engines
+    from conspo_study.training.reference import reference_policies
     from conspo_study.training.seed_run import SeedRun
     from conspo_study.update.world import World
 
@@ -214,7 +215,10 @@ def ours(job: Job) -> Told:
         rollout_engines(config, Path(logs)) as engine_of,
     ):
         judge: Any = verifier if job.rule == "boxed" else RuleVerifier(job.rule)
-        run = SeedRun(config, SEED, Path(job.model), (judge, judge), engine_of, World())
+        world = World()
+        reference_of = reference_policies(config, world)
+        policy, judges = Path(job.model), (judge, judge)
+        run = SeedRun(config, SEED, policy, judges, engine_of, reference_of, world)
         for step in range(job.warm_up + job.steps):
             start = time.perf_counter()
             row = run.train_step(step).metrics

@@ -57,7 +57,7 @@ def _part(report: StudyReport, folder: str) -> dict[str, Any]:
         "question": str(study.definition.get("question") or ""),
         "sections": sections_of(report),
         "about": _about(study),
-        "missing": [*report.failed, *report.notes, *report.skipped],
+        "missing": [*report.notes, *report.skipped],
         "failed": TextTable(
             ("trial", "label", "step", "cause"),
             tuple((row.id, row.label, str(row.step), first_line(row.cause)) for row in failed),

@@ -16,9 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.load.text import visible
-from analysis.tables.numbers import ABSENT
 from analysis.tables.paper_layout import Cell, Column, Mark, PaperTable, cell_text, column_heading
-from analysis.tables.text_table import TextTable
+from analysis.tables.text_table import numeric_columns
 from conspo_study.text import counted
 
 LONGEST = 1000
@@ -41,14 +40,6 @@ def source(name: str) -> str:
     made = environment()
     assert made.loader is not None
     return made.loader.get_source(made, name)[0]
-
-
-def numeric_columns(table: TextTable) -> list[bool]:
-    """True for columns whose cells are all numbers or absent; none in a table without rows."""
-    return [
-        bool(table.rows) and all(_is_numeric(row[index]) for row in table.rows)
-        for index in range(len(table.titles))
-    ]
 
 
 @cache
@@ -89,7 +80,3 @@ def _base64(path: Path) -> Markup:
 
 def _paper_cell(cell: Cell, column: Column) -> Markup:
     return Markup(cell_text(cell, column, _MARKS, escape))
-
-
-def _is_numeric(cell: str) -> bool:
-    return cell == ABSENT or cell[:1].isdecimal() or (cell[:1] in "+-[<−" and len(cell) > 1)

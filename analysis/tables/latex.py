@@ -55,14 +55,15 @@ def latex_text(text: str, limit: int = LIMIT) -> str:
     return _LIGATURE.sub(r"\1{}", escaped)
 
 
-def to_latex(table: PaperTable) -> str:
-    """A `table` environment: caption, tabular, notes."""
+def to_latex(table: PaperTable, name: str) -> str:
+    r"""A `table` environment: caption, tabular, notes. It is referred to by `\ref{tab:name}`."""
     groups = [(name, list(found)) for name, found in groupby(table.columns, lambda c: c.benchmark)]
     details = [column_title(column, table) for column in table.columns]
     lines = [
         r"\begin{table}",
         r"\centering\small",
         rf"\caption{{{latex_text(table.title)}}}",
+        rf"\label{{tab:{name}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         _line(["", *(_spanning(name, len(found)) for name, found in groups)]),

@@ -25,7 +25,7 @@ def write_paper_table(table: PaperTable, stem: Path) -> list[Path]:
         {
             ".md": paper_markdown(table),
             ".csv": to_csv(paper_frame(table)),
-            ".tex": to_latex(table),
+            ".tex": to_latex(table, stem.name),
         },
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.load.text import csv_text, markdown_text, visible
+from analysis.tables.numbers import ABSENT
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +24,14 @@ class TextTable:
 
     titles: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+def numeric_columns(table: TextTable) -> list[bool]:
+    """True for columns whose cells are all numbers or absent; none in a table without rows."""
+    return [
+        bool(table.rows) and all(_is_numeric(row[index]) for row in table.rows)
+        for index in range(len(table.titles))
+    ]
 
 
 def to_markdown(table: TextTable) -> str:
@@ -80,3 +89,7 @@ def without_columns(table: TextTable, names: Sequence[str]) -> TextTable:
         tuple(table.titles[index] for index in keep),
         tuple(tuple(row[index] for index in keep) for row in table.rows),
     )
+
+
+def _is_numeric(cell: str) -> bool:
+    return cell == ABSENT or cell[:1].isdecimal() or (cell[:1] in "+-[<−" and len(cell) > 1)

@@ -9,6 +9,7 @@ import step_job
 
 from conspo_study.reward.verifier import Verifier
 from conspo_study.training.engines import rollout_engines
+from conspo_study.training.reference import reference_policies
 from conspo_study.training.seed_run import SeedRun
 from conspo_study.update.world import World
 
@@ -52,9 +53,9 @@ def test_a_job_and_what_is_told_of_it_survive_being_written(job, tmp_path):
 def test_the_problems_of_a_job_are_those_that_our_side_trains_on(job, tmp_path):
     config = full_step.configured(job)
     with Verifier(config.reward) as verifier, rollout_engines(config, tmp_path) as engine_of:
-        run = SeedRun(
-            config, full_step.SEED, Path(job.model), (verifier, verifier), engine_of, World()
-        )
+        judges, reference_of = (verifier, verifier), reference_policies(config, World())
+        policy = Path(job.model)
+        run = SeedRun(config, full_step.SEED, policy, judges, engine_of, reference_of, World())
     met = map(run.collector.stream.problem, range(len(job.problems)))
     assert [(problem.text, problem.answer) for problem in met] == job.problems
     assert len(job.problems) == 2 * 3

@@ -33,8 +33,9 @@ def test_what_differs_comes_first_then_the_summary(capsys):
     status, shown = plan(capsys, *SWEEP, "--set", "rollout.group_size=8")
     assert status == 0
     lines = shown.out.splitlines()
-    assert lines[:4] == [
+    assert lines[:5] == [
         "study               margin_sweep, by eval/chain/hard/avg@2",
+        "question            Does a margin act, and at which temperature?",
         "preset              quick, with",
         "                    rollout.group_size = 8  (preset: 4)",
         "searched            objective.tau: 0.1, 0.3 or 1",

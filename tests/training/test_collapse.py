@@ -18,7 +18,7 @@ from conspo_study.config import PolicyConfig, with_overrides
 from conspo_study.definition.presets import EMBEDDED
 from conspo_study.records import Verdict
 from conspo_study.rollout.transformers_engine import TransformersEngine
-from conspo_study.training import seed_run
+from conspo_study.training import placed_policy
 from conspo_study.training.bars import Bars
 from conspo_study.training.clock import Clock
 from conspo_study.training.collapse import with_finite_logits
@@ -272,7 +272,8 @@ def test_workers_agree_that_a_seed_has_collapsed(tmp_path, tiny_policy, monkeypa
 
     monkeypatch.setattr(TransformersEngine, "begin", on_one)
     monkeypatch.setattr(ThreadWorld, "copy_from_first", lambda self, parameters: None)
-    monkeypatch.setattr(seed_run, "load_policy", one_at_a_time(seed_run.load_policy))
+    load = one_at_a_time(placed_policy.load_policy)
+    monkeypatch.setattr(placed_policy, "load_policy", load)
     config = with_overrides(SURE, {"train.workers": 2})
     recorders = [Recorder(tmp_path), Recorder(tmp_path / "other")]
 

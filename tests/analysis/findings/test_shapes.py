@@ -146,7 +146,7 @@ def test_failures_lead(tmp_path: Path, capsys: Any, run: Any, name: str, line: s
     assert capsys.readouterr().out.startswith(f"failed     {line}{cause}\n")
     assert (folder / "tables" / "trials.md").read_text("utf-8").startswith(f"- {line[:20]}")
     page = (folder / "report.html").read_text("utf-8")
-    assert page.index(line) < page.index("<h3>Results</h3>")
+    assert page.index(line) < page.index("<h2>Results</h2>")
     if failed:
         assert "  import its module" in page, "the page has all lines of a cause"
 
@@ -188,7 +188,7 @@ def test_a_figure_that_fails_costs_no_other(
         assert not isinstance(entry, str)
         return replace(entry, draw=lambda: 1 / 0)
 
-    builders = (margin_figure, history, *gallery.BUILDERS[1:3])
+    builders = (margin_figure, history, *gallery.BUILDERS[2:4])
     monkeypatch.setattr(gallery, "BUILDERS", builders)
     folder = write_shape(tmp_path / "study", SHAPES["two trials"])
     assert run("report", folder) == 1

@@ -68,9 +68,10 @@ def columns_of(line: str) -> int:
 @pytest.mark.parametrize("number", TABLES)
 def test_every_row_has_as_many_cells_as_the_table_columns(number: int) -> None:
     table = published_table(number)
-    latex = to_latex(table)
+    latex = to_latex(table, "t")
     assert {columns_of(line) for line in body(latex)} == {len(table.columns) + 1}
     assert latex.count("{") == latex.count("}")
+    assert r"\label{tab:t}" in latex[latex.index(r"\caption") :]
     assert r"\begin{tabular}{l" + "r" * len(table.columns) + "}" in latex
     assert [latex.count(rule) for rule in (r"\toprule", r"\bottomrule")] == [1, 1]
     assert "nan" not in latex and "None" not in latex
@@ -91,7 +92,7 @@ def test_cells_show_rank_gaps_intervals_and_signs() -> None:
             (Cell(60.0, stated=True), Cell(60.0, seeds=2), Cell(0.5), Cell(5.0, seeds=3)),
         ),
     ]
-    latex = to_latex(laid_out("t", columns, rows, ("a note with 5 %",)))
+    latex = to_latex(laid_out("t", columns, rows, ("a note with 5 %",)), "t")
     lines = body(latex)
     assert lines[0] == r" & \multicolumn{3}{c}{A\_1} & B \\"
     assert r"\cmidrule(lr){2-4}" in latex
@@ -110,7 +111,9 @@ def test_cells_show_rank_gaps_intervals_and_signs() -> None:
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_hostile_names_break_no_table(attack: str) -> None:
     columns = (Column(attack, Source.OURS, attack),)
-    latex = to_latex(PaperTable(attack, columns, (Row(attack, attack, (Cell(1.0),)),), (attack,)))
+    latex = to_latex(
+        PaperTable(attack, columns, (Row(attack, attack, (Cell(1.0),)),), (attack,)), "t"
+    )
     assert [columns_of(line) for line in body(latex)] == [2, 2, 2, 2]
     unescaped = re.sub(r"\\[{}]", "", latex)
     assert unescaped.count("{") == unescaped.count("}")
