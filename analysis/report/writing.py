@@ -32,6 +32,7 @@ from conspo_study.records import TrialState
 from conspo_study.results.folder import refuse_links
 from conspo_study.results.outcome import failure_lines, missing_lines
 from conspo_study.results.own_code import missing_code_lines
+from conspo_study.results.verdict import keep_verdict
 from conspo_study.text import counted, first_line
 
 PAGE, MANIFEST = "report.html", "manifest.json"
@@ -79,6 +80,8 @@ def write_reports(
     joint = _method_tables(studies, out / "tables", refer, notes) if several else []
     write_atomic(out / PAGE, report_page(reports, joint, notes).encode())
     write_json_atomic(out / MANIFEST, manifest(reports, joint, out))
+    if out.resolve() == studies[0].folder.resolve():
+        keep_verdict(out, reports[0].verdict, len(studies[0].events))
     paths = [out / PAGE, out / MANIFEST, *(path for table in joint for path in table.paths)]
     return Report(tuple(reports), tuple(notes), tuple(paths))
 

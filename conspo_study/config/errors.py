@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from conspo_study.text import counted
+
 
 class Problems(ValueError):
     """Several problems of one thing; `problems` has one line per problem."""
 
     def __init__(self, problems: Sequence[str]):
         self.problems = tuple(problems)
-        super().__init__("; ".join(self.problems))
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "; ".join(self.problems)
 
 
 class ConfigError(Problems):
@@ -22,6 +27,8 @@ class ConfigError(Problems):
 
     def __init__(self, problems: Sequence[str], part: str = "the configuration"):
         super().__init__(problems)
-        count = len(self.problems)
-        head = f"{count} problem{'s' if count > 1 else ''} in {part}:"
-        self.args = ("\n  - ".join([head, *self.problems]),)
+        self.part = part
+
+    def __str__(self) -> str:
+        head = f"{counted(len(self.problems), 'problem')} in {self.part}:"
+        return "\n  - ".join([head, *self.problems])

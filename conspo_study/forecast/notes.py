@@ -105,8 +105,9 @@ def _correction_note(study: StudyDefinition) -> Iterator[str]:
     )
     if unaffected:
         yield (
-            f"update.importance_cap does nothing to {', '.join(unaffected)}, whose loss is no sum "
-            "over tokens: update.importance_level=sequence weighs the gradient of every objective"
+            f"update.importance_cap does nothing to {', '.join(unaffected)}, whose loss reads no "
+            "weights of tokens: update.importance_level=sequence weighs the gradient of every "
+            "objective"
         )
 
 

@@ -18,6 +18,8 @@ PLUGINS = "plugins"
 """Folder with a copy of the study's own code."""
 DIGEST, SCORES = "digest.json", "scores.parquet"
 """Of a digest, a small copy of a finished study: what replaces the files of its trials."""
+VERDICT = "verdict.json"
+"""What the study shows, in a sentence of its last report."""
 TRACKING = "tracking"
 """Folder of what trackers were sent, what their processes said, and what they keep."""
 

@@ -23,6 +23,7 @@ from conspo_study.results.pace import seconds_left
 from conspo_study.results.stored import StoredStudy, read_study
 from conspo_study.results.table import TrialRow, settings_of
 from conspo_study.results.undecided import value_without_undecided
+from conspo_study.results.verdict import kept_verdict
 from conspo_study.text import duration, first_line, printable, reason
 
 DriverState = Literal["running", "none", "dead", "silent", "unreadable"]
@@ -94,6 +95,8 @@ class Status:
     incidents: Mapping[str, int]
     best: Measured | None
     confirmations: tuple[Measured, ...]
+    verdict: str
+    """What the last report says, if nothing has happened since; else empty."""
     changes: tuple[str, ...]
     next: str
     """The next thing to do, mostly a command."""
@@ -120,6 +123,7 @@ class Status:
         facts += [("incidents", f"{incidents}, all recovered")] if incidents else []
         facts += [("best", f"{_measured(self.best)}  by {self.metric}")] if self.best else []
         facts += [("confirmed", f"{row.of} as {_measured(row)}") for row in self.confirmations]
+        facts += [("verdict", self.verdict)] if self.verdict else []
         facts += [("accepted", change) for change in self.changes]
         facts.append(("next", self.next))
         return [f"{title:<11}{printable(text)}" for title, text in facts]
@@ -167,6 +171,7 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
         # Without a definition it is not known whether more of the metric is better.
         best=None if best is None or problems else _measurement(best, definition),
         confirmations=tuple(_measurement(row, definition) for row in table.confirmations),
+        verdict=kept_verdict(folder, len(events)),
         changes=table.changes,
         next=_next(folder, driver, finished),
     )

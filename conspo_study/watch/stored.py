@@ -10,6 +10,8 @@ from typing import Any, Literal
 from conspo_study.results.own_code import missing_code_lines
 from conspo_study.results.stored import Fault, read_study
 
+_LONGEST = 300
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -18,6 +20,8 @@ class Stored:
     name: str
     problem: str = ""
     """Why nothing else is known; empty when it is."""
+    question: str = ""
+    """What the study is to answer."""
     metric: str = ""
     direction: Literal["max", "min"] = "max"
     also: tuple[str, ...] = ()
@@ -44,6 +48,7 @@ def read_stored(folder: Path) -> Stored:
     every = _mapping(base.get("evaluation")).get("every")
     return Stored(
         name=stored.name,
+        question=str(definition.get("question") or "")[:_LONGEST],
         metric=definition["metric"],
         direction="min" if definition.get("direction") == "min" else "max",
         also=tuple(

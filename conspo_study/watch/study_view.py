@@ -15,6 +15,7 @@ from conspo_study.results.names import LEASE, LOG, trial_folder
 from conspo_study.results.outcome import failure_lines
 from conspo_study.results.table import TrialRow
 from conspo_study.results.undecided import value_without_undecided
+from conspo_study.results.verdict import kept_verdict
 from conspo_study.watch.driver import DriverWatch
 from conspo_study.watch.log_tail import LogTail
 from conspo_study.watch.stored import Stored, read_stored
@@ -61,6 +62,8 @@ class StudyView:
                 "damage": log.damage,
                 "problem": stored.problem,
                 "alarms": [*failure_lines(self.folder, table), *stored.missing_code],
+                "verdict": kept_verdict(self.folder, log.seq),
+                "question": stored.question,
                 "name": stored.name,
                 "folder": str(self.folder),
                 "metric": stored.metric,

@@ -342,7 +342,7 @@ def test_importance_weights_that_do_nothing_to_an_objective_are_named():
         return [note for note in study_notes(definition(base=base, anchors=anchors)) if cap in note]
 
     assert found(update__importance_cap=2.0) == [
-        f"{cap} does nothing to conspo, disco, whose loss is no sum over tokens: "
+        f"{cap} does nothing to conspo, disco, whose loss reads no weights of tokens: "
         f"{level}=sequence weighs the gradient of every objective"
     ]
     assert found() == found(update__importance_cap=2.0, update__importance_level="sequence") == []

@@ -15,6 +15,7 @@ from conspo_study.commands.command_line import main
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.lease import Lease
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.verdict import keep_verdict
 from conspo_study.terminal.status import study_status
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,22 @@ def test_a_study_is_told_as_status_tells_it(study, watch):
     assert failed["cause"].startswith("it said <script>")
     assert running["latest"] == pytest.approx(0.55)
     assert {METRIC, "reward"} <= set(told["metrics"])
+
+
+def test_question_and_verdict_are_told_as_the_report_left_them(study, watch):
+    page = watch(study)
+    assert (page.ask("study")["question"], page.ask("study")["verdict"]) == ("", "")
+    stored = json.loads((study / "study.json").read_text())
+    stored["definition"]["question"] = "Does it <b>?"
+    (study / "study.json").write_text(json.dumps(stored))
+    events = page.ask("study")["seq"]
+    keep_verdict(study, "t0000 is best.", events)
+    assert page.ask("study")["question"] == "Does it <b>?"
+    assert page.ask("study")["verdict"] == study_status(study).verdict == "t0000 is best."
+    assert "verdict    t0000 is best." in study_status(study).lines()
+    with ResultsLog(study / "log.jsonl") as log:
+        log.append(TrialEvent(EventKind.REPORTED, "t0002", {"step": 40, "steps": 40, "seeds": {}}))
+    assert page.ask("study")["verdict"] == study_status(study).verdict == ""
 
 
 def test_the_metric_without_undecided_responses_is_told_beside_it(study, watch):

@@ -90,14 +90,16 @@ function showHead() {
   const alarms = [store.offline, study.problem, damage, ...study.alarms].filter(Boolean);
   const budget = Number(study.budget) || 0;
   const bar = el("progress", { max: Math.max(1, budget), value: Math.min(ended, budget), "aria-label": "ended trials" });
-  head.replaceChildren(
+  head.replaceChildren(...[
     el("p", { class: "title" }, el("a", { href: "#/" }, study.name), el("span", { class: "meta" }, ` ${study.folder}`)),
+    study.question && el("p", { class: "meta" }, study.question),
+    study.verdict && el("p", { class: "verdict" }, study.verdict),
     bar,
     el("dl", {}, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     ...alarms.map((text) => el("p", { class: "alarm", role: "alert" }, text)),
     reading && el("p", { class: "meta", role: "status" }, reading),
     ...study.changes.map((text) => el("p", { class: "meta" }, `accepted: ${text}`)),
-  );
+  ].filter(Boolean));
 }
 
 /** A range of durations: "40 s to 3 min". */

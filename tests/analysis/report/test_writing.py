@@ -17,6 +17,7 @@ from analysis.load.study import load_study
 from analysis.report.writing import write_report, write_reports
 from conspo_study.commands.command_line import main
 from conspo_study.results.log import ResultsLog, read_log
+from conspo_study.terminal.status import study_status
 
 pytestmark = pytest.mark.usefixtures("few_figures")
 
@@ -44,6 +45,16 @@ def test_the_report_of_a_full_study_has_tables_and_figures(full_study: Path) -> 
         magic = {".pdf": b"%PDF", ".png": b"\x89PNG", ".tex": b"\\begin{"}.get(path.suffix, b"")
         assert path.read_bytes().startswith(magic) and path.stat().st_size > 100
     assert (full_study / "report.html").is_file() and (full_study / "manifest.json").is_file()
+
+
+def test_a_report_in_the_studys_folder_leaves_its_verdict_there(
+    make_study: Make, trial: Any, tmp_path: Path
+) -> None:
+    study = make_study([trial(1.0, 1.0), trial(1.0, 0.0, schedule="off")])
+    write_report(study, tmp_path / "elsewhere")
+    assert study_status(study).verdict == ""
+    report = write_report(study)
+    assert study_status(study).verdict == report.verdict != ""
 
 
 @pytest.mark.usefixtures("unwritten")
