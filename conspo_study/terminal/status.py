@@ -144,6 +144,7 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
     budget = table.trials if problems else int(definition["trials"])
     finished = table.finished and (budget or 0) <= max(len(table.rows), table.trials or 0)
     rows = table.all_rows
+    verdict = kept_verdict(folder, len(events))
     best = table.best("min" if definition.get("direction") == "min" else "max")
     return Status(
         alarms=tuple(failure_lines(folder, table)),
@@ -171,9 +172,9 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
         # Without a definition it is not known whether more of the metric is better.
         best=None if best is None or problems else _measurement(best, definition),
         confirmations=tuple(_measurement(row, definition) for row in table.confirmations),
-        verdict=kept_verdict(folder, len(events)),
+        verdict=verdict,
         changes=table.changes,
-        next=_next(folder, driver, finished),
+        next=_next(folder, driver, finished, bool(verdict)),
     )
 
 
@@ -234,13 +235,13 @@ def _measurement(row: TrialRow, definition: Mapping[str, Any]) -> Measured:
     return Measured(row.id, row.of, settings_of(row), row.state, *values)
 
 
-def _next(folder: Path, driver: Driver, finished: bool) -> str:
+def _next(folder: Path, driver: Driver, finished: bool, reported: bool) -> str:
     typed = shlex.quote(str(folder))
     command = f"conspo resume {typed}"
     if driver.state == "running":
         return "running: Ctrl-C in its terminal, or `kill` with its process id, stops it cleanly"
     if finished:
-        return f"conspo report {typed}"
+        return f"open {typed}/report.html" if reported else f"conspo report {typed}"
     if driver.state in ("silent", "unreadable"):
         return f"if that driver is dead: {command} --takeover"
     return command

@@ -18,6 +18,7 @@ from conspo_study.results.lease import Lease
 from conspo_study.results.lines import LoggedEvent
 from conspo_study.results.log import LogContent, ResultsLog, read_log
 from conspo_study.results.table import TableBuilder
+from conspo_study.results.verdict import keep_verdict
 from conspo_study.study import Study
 from conspo_study.terminal.status import study_status
 
@@ -203,6 +204,8 @@ def test_resuming_a_finished_study_says_so_and_exits_0(folder, launched, capsys)
     assert "Nothing to do: all trials of short have ended." in capsys.readouterr().out
     assert launched == [4] and contents(folder) == before
     assert study_status(folder).next == f"conspo report {folder}"
+    keep_verdict(folder, "It is so.", len(read_log(folder / "log.jsonl").events))
+    assert study_status(folder).next == f"open {folder}/report.html"
 
 
 def test_extend_raises_the_budget_and_never_lowers_it(folder, launched, capsys):
