@@ -204,7 +204,7 @@ def test_resuming_a_finished_study_says_so_and_exits_0(folder, launched, capsys)
     assert "Nothing to do: all trials of short have ended." in capsys.readouterr().out
     assert launched == [4] and contents(folder) == before
     assert study_status(folder).next == f"conspo report {folder}"
-    keep_verdict(folder, "It is so.", len(read_log(folder / "log.jsonl").events))
+    keep_verdict(folder, "It is so.", len(list(read_log(folder / "log.jsonl"))))
     assert study_status(folder).next == f"open {folder}/report.html"
 
 
