@@ -14,7 +14,7 @@ SHIPPED = {
     "contrast": (),
     "group_size_sweep": (),
     "joint_search": ("--trials", "3"),
-    "more_objectives": ("--set", "train.steps=1"),
+    "more_objectives": ("--only", "lr x1", "--name", "more_objectives"),
     "parameter_study": (),
     "regime_map": (
         *("--only", "E1,E16", "--only", "linear,GRPO", "--only", "lr x1"),
