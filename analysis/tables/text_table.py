@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 SEEDS, COLLAPSED, CAUSE = "n", "collapsed", "cause"
 """Titles of the columns of seed counts, of collapsed seeds and of causes."""
+LABEL = "label"
+_NARROWEST_TITLE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +47,59 @@ def to_markdown(table: TextTable) -> str:
 def to_rich(table: TextTable, title: str, width: int) -> Table:
     """A table for a terminal of `width` columns; rich's markup in cells has no effect.
 
-    Causes are left out, and as many of the columns after the seed counts as do not fit; the files
-    have all of them.
+    Nothing is cut as long as leaving out whole columns will do, and a line below names those: first
+    columns with the same cell in every row, then those behind the seed counts, then settings, each
+    from the right. The first column, the label, and what stands before the seed counts stay.
+    Causes, which are long, are never shown.
     """
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+
+    console = Console(width=10_000)
+    shown = [index for index, name in enumerate(table.titles) if name != CAUSE]
+    hidden: list[int] = []
+    for index in _in_order_of_leaving(table):
+        if console.measure(_drawn(table, title, shown, hidden)).maximum <= width:
+            break
+        shown.remove(index)
+        hidden.append(index)
+    return _drawn(table, title, shown, hidden)
+
+
+def _in_order_of_leaving(table: TextTable) -> list[int]:
+    """Columns that a narrow terminal may do without, the least important first."""
+    titles = table.titles
+    seeds = titles.index(SEEDS) if SEEDS in titles else len(titles)
+    kept = {0, seeds - 1, seeds} | {i for i, name in enumerate(titles) if name in (LABEL, CAUSE)}
+    free = [index for index in reversed(range(len(titles))) if index not in kept]
+    alike = [i for i in free if len(table.rows) > 1 and len({row[i] for row in table.rows}) == 1]
+    behind = [index for index in free if index > seeds]
+    return list(dict.fromkeys([*alike, *behind, *free]))
+
+
+def _drawn(table: TextTable, title: str, shown: Sequence[int], hidden: Sequence[int]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    count = table.titles.index(CAUSE) if CAUSE in table.titles else len(table.titles)
-    while True:
-        shown = Table(title=Text(visible(title)), title_justify="left", box=SIMPLE_HEAD)
-        for name in table.titles[:count]:
-            shown.add_column(Text(visible(name)), no_wrap=True)
-        for row in table.rows:
-            shown.add_row(*(Text(visible(cell)) for cell in row[:count]))
-        needed = Console(width=10_000).measure(shown).maximum
-        if needed <= width or table.titles[count - 1] == SEEDS:
-            return shown
-        count -= 1
+    names = ", ".join(table.titles[index] for index in sorted(hidden))
+    drawn = Table(title=Text(visible(title)), title_justify="left", box=SIMPLE_HEAD)
+    if hidden:
+        drawn.caption = Text(f"Not shown here: {visible(names)}")
+        drawn.caption_justify = "left"
+    for index in shown:
+        widest = max((len(row[index]) for row in table.rows), default=0)
+        drawn.add_column(Text(_on_lines(visible(table.titles[index]), widest)), no_wrap=True)
+    for row in table.rows:
+        drawn.add_row(*(Text(visible(row[index])) for index in shown))
+    return drawn
+
+
+def _on_lines(title: str, width: int) -> str:
+    """A title on as many lines as its column is narrower, broken at spaces and slashes."""
+    lines = textwrap.wrap(
+        title.replace("/", "/ "), max(width, _NARROWEST_TITLE), break_long_words=False
+    )
+    return "\n".join(lines).replace("/ ", "/")
 
 
 def to_csv(frame: pd.DataFrame) -> str:

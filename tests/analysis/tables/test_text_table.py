@@ -167,12 +167,34 @@ def test_the_terminal_shows_markup_as_text(capsys: pytest.CaptureFixture[str]) -
     assert "[red]x[/red]\\x1b[31m" in shown and "\x1b" not in shown and "[bold]t" in shown
 
 
-def test_a_narrow_terminal_loses_levels_but_no_value(full_study: Path) -> None:
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 140, 300])
+def test_a_narrow_terminal_loses_columns_and_cuts_no_cell(full_study: Path, width: int) -> None:
     table = trials_table(load_study(full_study))
-    titles = [str(column.header) for column in to_rich(table, "", 80).columns]
-    assert titles[-1] == "n" and "chain/hard avg@8" in titles
-    titles = [str(column.header) for column in to_rich(table, "", 200).columns]
-    assert titles[-1] == "ood"
+    drawn = to_rich(table, "", width)
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(drawn)
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "…" not in said and all(row[0] in said for row in table.rows)
+    titles = [str(column.header).replace("\n", " ").replace("/ ", "/") for column in drawn.columns]
+    kept = {"trial", "label", "chain/hard avg@8", "n"}
+    assert kept <= set(titles) and "cause" not in titles
+    named = " ".join(said.partition("Not shown here:")[2].split())
+    gone = set(table.titles) - set(titles) - {"cause"}
+    assert set(filter(None, named.split(", "))) == gone
+    assert bool(gone) == (width < 140)
+
+
+def test_what_is_alike_in_all_rows_is_the_first_to_go_and_settings_the_last() -> None:
+    titles = ("trial", "label", "tau", "schedule", "value", "n", "easy")
+    rows = (("t0", "a", "1", "off", "0.5", "3", "0.7"), ("t1", "b", "2", "off", "0.6", "3", "0.8"))
+    gone = []
+    for width in range(80, 20, -1):
+        names = {
+            str(column.header) for column in to_rich(TextTable(titles, rows), "", width).columns
+        }
+        gone += sorted(set(titles) - names - set(gone))
+    assert gone == ["schedule", "easy", "tau"]
 
 
 def test_text_is_one_short_printable_line() -> None:
