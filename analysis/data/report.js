@@ -23,7 +23,7 @@ for (const part of document.querySelectorAll("[data-part]")) {
 }
 
 const number = (text) => {
-  const found = text.trim().replace("−", "-").match(/^[<>+]?\s*(-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?)/i);
+  const found = text.trim().replace("−", "-").match(/^[[<>+\s]*(-?\d[\d,]*\.?\d*(?:e[-+]?\d+)?)/i);
   return found ? Number(found[1].replaceAll(",", "")) : NaN;
 };
 

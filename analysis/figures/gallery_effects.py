@@ -31,27 +31,23 @@ def effects(study: StudyResults) -> FigureEntry | str:
             f"No figure of effects: the study compares {len(found.found)} pairs, and none of them "
             "first; compare=Comparisons(reference=...) says which matter."
         )
-    share = found.found[0].judged.share
-    factor, unit = (100, "points") if share else (1, "")
+    first = found.found[0].judged
+    factor, unit = (100, " (points)") if first.share else (1, "")
     metric = metric_label(study.metric)
-    margin = found.found[0].judged.margin
-    frame = effects_frame(found, factor)
     stage = "fresh seeds of the confirmation" if found.confirmed else "seeds of the search"
-    subject = f"{found.minuend} minus" if found.minuend else "each minus"
     caption = (
-        f"Differences in {metric}{f' ({unit})' if unit else ''}, "
-        f"{found.minuend + ' minus each baseline' if found.minuend else _minus(found)}, paired on "
-        f"the {stage}: mean and 95 % CI, each interval on its own. The verdicts are those of the "
-        f"whole family of {counted(found.found[0].judged.family.size, 'comparison')}. The thin "
-        f"lines reach to the true difference that would have been found with probability "
-        f"{100 * POWER:.0f} % or more."
+        f"Differences in {metric}{unit}, {found.subject}, paired on the {stage}: mean and 95 % CI, "
+        "each interval on its own. The verdicts are those of the whole family of "
+        f"{counted(first.family.size, 'comparison')}. The thin lines reach to the true difference "
+        f"that would have been found with probability {100 * POWER:.0f} % or more."
     )
-    label = f"{subject} {found.reference}".strip() if not found.minuend else f"{subject} baseline"
-    axis = f"{metric}: {label}{f' ({unit})' if unit else ''}"
-    trials = tuple(dict.fromkeys(trial for one in found.found for trial in one.trials))
     draw = partial(
-        effect_plot, frame, label=axis, margin=None if margin is None else factor * margin
+        effect_plot,
+        effects_frame(found, factor),
+        label=f"{metric}: {found.subject}{unit}",
+        margin=None if first.margin is None else factor * first.margin,
     )
+    trials = tuple(dict.fromkeys(trial for one in found.found for trial in one.trials))
     return FigureEntry("effects", "Differences", caption, trials, draw)
 
 
@@ -74,7 +70,3 @@ def effects_frame(found: Effects, factor: float) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _minus(found: Effects) -> str:
-    return f"each setting minus {found.reference}" if found.reference else "pair by pair"

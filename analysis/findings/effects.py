@@ -30,10 +30,8 @@ class Effect:
 class Effects:
     """The differences that a study is about."""
 
-    minuend: str
-    """What each is the difference of, where all have it in common; else empty."""
-    reference: str
-    """What is taken away, where all have it in common; else empty."""
+    subject: str
+    """What is subtracted from what, such as `each setting minus GRPO`."""
     confirmed: bool
     """Whether they are of fresh seeds."""
     found: tuple[Effect, ...]
@@ -62,7 +60,7 @@ def _confirmed(study: StudyResults) -> Effects | None:
         and winner.run is not None
         and anchor.run is not None
     )
-    return Effects(describe(study, winner.search), "", True, found)
+    return Effects(f"{describe(study, winner.search)} minus each baseline", True, found)
 
 
 def _declared(study: StudyResults) -> Effects:
@@ -79,4 +77,5 @@ def _declared(study: StudyResults) -> Effects:
         )
         if judged.tested.contrast is not None
     )
-    return Effects("", visible(family.reference or ""), False, found)
+    shared = f"each setting minus {visible(family.reference)}" if family.reference else ""
+    return Effects(shared or "pair by pair", False, found)

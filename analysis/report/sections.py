@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from analysis.report.contents import ReportFigure, ReportTable, StudyReport
 
-EFFECTS, _MAPS = "effects", "map_minus"
+_EFFECTS, _MAPS = "effects", "map_minus"
 _FIRST_TABLES = ("map", "confirmation", "methods-differences", "trials")
 """The table that is shown at once: the first of these that there is."""
 _FIRST_FIGURES = (
@@ -62,7 +62,7 @@ def sections_of(report: StudyReport) -> Sections:
     tables = {table.name: table for table in report.tables}
     maps = [name for name in figures if name.startswith(_MAPS)]
     own = next((name for name in _FIRST_FIGURES if name in figures), None)
-    first = maps or [name for name in (EFFECTS, own) if name in figures]
+    first = maps or [name for name in (_EFFECTS, own) if name in figures]
     shown = tuple(figures.pop(name) for name in first)
     table = next((tables.pop(name) for name in _FIRST_TABLES if name in tables), None)
     tabs = (

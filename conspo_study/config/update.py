@@ -1,4 +1,4 @@
-"""The configuration of the optimiser, and of what every objective's loss can be given besides."""
+"""The configuration of the optimiser, its steps, and the regularisers of every objective."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What every objective's loss can be given besides: an entropy bonus, a KL penalty to a reference,
-and importance weights of whole responses.
+"""Regularisers of every objective: an entropy bonus, a KL penalty to a reference, and importance
+weights of whole responses.
 
 The first two are means over all response tokens of an optimiser step, whatever the objective's own
 mean is, so that a coefficient means the same to all of them. Like the objective, they reach the

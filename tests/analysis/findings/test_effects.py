@@ -45,7 +45,8 @@ def test_confirmed_differences_are_the_winners_with_their_own_intervals(
     found = effects_of(loaded)
     confirmation = confirmation_of(loaded)
     assert found is not None and found.confirmed and confirmation is not None
-    assert found.minuend.startswith("t0002 (tau 1") and found.reference == ""
+    assert found.subject.startswith("t0002 (tau 1")
+    assert found.subject.endswith(" minus each baseline")
     assert [one.name for one in found.found] == ["t0000 (paper)", "t0001 (no margin)"]
     frame = effects_frame(found, 100)
     for row, one in zip(frame.to_dict("records"), found.found, strict=True):
@@ -63,7 +64,7 @@ def test_without_a_confirmation_the_declared_comparisons_are_shown(
     define(study, confirm=None, compare={"reference": "paper", "against": None})
     found = effects_of(load_study(study))
     assert found is not None and not found.confirmed
-    assert (found.minuend, found.reference) == ("", "paper")
+    assert found.subject == "each setting minus paper"
     assert [(one.name, one.trials) for one in found.found] == [("no margin", ("t0001", "t0000"))]
 
 

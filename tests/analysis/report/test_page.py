@@ -129,5 +129,19 @@ def test_in_a_browser_tabs_change_tables_sort_and_nothing_of_a_study_runs(
     assert browser.look(cells) == ["0", "5", "20"]
     browser.look(f"{head}.click()")
     assert browser.look(cells) == ["20", "5", "0"]
+    first = "document.querySelector('table.sortable')"  # the paired differences
+    ends = f"[...{first}.tHead.rows[0].cells].find((cell) => cell.textContent === '95 % CI')"
+    place = f"[...{first}.tHead.rows[0].cells].indexOf({ends})"
+    browser.look(f"{ends}.click()")
+    intervals = browser.look(
+        f"[...{first}.tBodies[0].rows].map((row) => row.cells[{place}].textContent)"
+    )
+    lows = [float(text.strip("[]").split(",")[0]) for text in intervals]
+    assert len(lows) == 3 and lows == sorted(lows), "an interval counts by its lower end"
+    browser.look(f"{ends}.click()")
+    again = browser.look(
+        f"[...{first}.tBodies[0].rows].map((row) => row.cells[{place}].textContent)"
+    )
+    assert again == intervals[::-1]
     assert browser.look("document.documentElement.scrollWidth <= innerWidth")
     assert not browser.errors
