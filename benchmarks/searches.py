@@ -24,7 +24,6 @@ from harness import parser, write
 
 from analysis.findings.frames import evaluation_curves
 from analysis.load import load_study
-from analysis.statistics.intervals import mean_contrast
 from conspo_study import Anchor, EarlyStopping, Halving, Sampler, Study, with_overrides
 from conspo_study.config import RunConfig
 from conspo_study.definition.presets import EMBEDDED
@@ -36,6 +35,7 @@ from conspo_study.search.recorded import (
     replay,
     write_task,
 )
+from conspo_study.statistics.contrast import mean_contrast
 
 GRID: dict[str, list[Any]] = {
     "objective.tau": [0.1, 0.3, 1.0, 3.0],

@@ -21,10 +21,10 @@ from harness import parser, write
 from scipy.special import chdtri, stdtrit
 
 from analysis.statistics.bootstrap import difference, estimate
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.family_tests import Verdict, family_tests
-from analysis.statistics.intervals import mean_contrast, mean_interval, paired_difference
+from analysis.statistics.intervals import mean_interval, paired_difference
 from analysis.statistics.scores import ProblemScores, Scores
+from conspo_study.statistics.contrast import Contrast, mean_contrast
 from conspo_study.statistics.family import Correction, Family
 from conspo_study.statistics.family_power import critical, family_shift
 from conspo_study.statistics.power import POWER, beyond, detectable_shift

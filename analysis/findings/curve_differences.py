@@ -17,12 +17,12 @@ import numpy as np
 from analysis.findings.curve_fits import CurveFit, at_edge, identified
 from analysis.findings.metric_difference import MARGIN
 from analysis.findings.study_family import declared_family
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.equivalence import equivalence_p
 from analysis.statistics.family_tests import FamilyTest, family_tests
 from analysis.statistics.holm import holm
 from analysis.statistics.intervals import FEWEST_SEEDS
 from analysis.statistics.learning_curves import Resampled, shared
+from conspo_study.statistics.contrast import Contrast
 from conspo_study.statistics.family import Family
 from conspo_study.statistics.power import ALPHA
 from conspo_study.text import counted

@@ -19,10 +19,10 @@ import numpy as np
 from scipy.special import stdtr
 
 from analysis.findings.curve_settings import CurveSetting
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.intervals import FEWEST_SEEDS
 from analysis.statistics.learning_curves import Resampled
 from analysis.statistics.scores import Floats
+from conspo_study.statistics.contrast import Contrast
 from conspo_study.statistics.power import ALPHA
 from conspo_study.text import counted
 

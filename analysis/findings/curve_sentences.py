@@ -12,9 +12,9 @@ from analysis.findings.curve_settings import MOST_SETTINGS, CurveSet
 from analysis.findings.curve_tables import amount, exponential, oriented
 from analysis.findings.metric_difference import size_of
 from analysis.load.text import metric_label, visible
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.family_tests import FamilyTest
 from analysis.tables.numbers import interval, p_value
+from conspo_study.statistics.contrast import Contrast
 from conspo_study.statistics.power import ALPHA
 from conspo_study.text import counted
 

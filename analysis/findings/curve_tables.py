@@ -13,9 +13,9 @@ from analysis.findings.curve_differences import CurveDifference, CurveFamily
 from analysis.findings.curve_fits import CurveFit
 from analysis.findings.curve_settings import CurveSet
 from analysis.load.text import metric_label
-from analysis.statistics.contrast import Contrast
 from analysis.tables.numbers import ABSENT, interval, number, p_value
 from analysis.tables.text_table import TextTable
+from conspo_study.statistics.contrast import Contrast
 
 CLAIMED = "claimed"
 Ends = tuple[float | None, float | None, float | None]

@@ -14,16 +14,11 @@ from dataclasses import dataclass
 from analysis.load.study import StudyResults
 from analysis.load.text import visible
 from analysis.statistics.bootstrap import difference
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
-from analysis.statistics.intervals import (
-    FEWEST_SEEDS,
-    ONE_SEED,
-    paired_contrast,
-    paired_difference,
-)
+from analysis.statistics.intervals import FEWEST_SEEDS, paired_difference
 from analysis.statistics.scores import Scores
 from analysis.tables.numbers import interval, p_value
+from conspo_study.statistics.contrast import ONE_SEED, Contrast, paired_contrast
 from conspo_study.statistics.family import Family
 from conspo_study.statistics.power import POWER
 from conspo_study.text import counted

@@ -13,9 +13,8 @@ from statistics import fmean
 import numpy as np
 
 from analysis.statistics.bootstrap import difference
-from analysis.statistics.contrast import Contrast
-from analysis.statistics.intervals import mean_contrast, usable
 from analysis.statistics.scores import ProblemScores, Scores
+from conspo_study.statistics.contrast import Contrast, mean_contrast, usable
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from typing import Literal
 from analysis.findings.metric_difference import MARGIN, metric_difference
 from analysis.findings.regimes import Cell, RegimeMap
 from analysis.findings.study_family import declared_family
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.equivalence import simultaneous_intervals
 from analysis.statistics.intervals import FEWEST_SEEDS
+from conspo_study.statistics.contrast import Contrast
 
 CONFIDENCE = 0.95
 BOUNDARY = 1.5

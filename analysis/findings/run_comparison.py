@@ -19,16 +19,11 @@ from analysis.findings.metric_difference import MARGIN
 from analysis.findings.runs_at_step import RunsAtStep
 from analysis.load.text import visible
 from analysis.statistics.bootstrap import difference
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
-from analysis.statistics.intervals import (
-    difference_contrast,
-    paired_contrast,
-    paired_difference,
-    usable,
-)
+from analysis.statistics.intervals import difference_contrast, paired_difference
 from analysis.statistics.scores import Scores, aligned
 from analysis.statistics.selection import SelectionBias, left_out_bias
+from conspo_study.statistics.contrast import Contrast, paired_contrast, usable
 from conspo_study.statistics.family import Family
 from conspo_study.statistics.power import ALPHA
 from conspo_study.text import counted

@@ -45,8 +45,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.scores import Floats, Scores, aligned
+from conspo_study.statistics.contrast import Contrast
 
 Statistic = Literal["mean", "iqm"]
 """Over seeds and benchmarks: the mean, or the interquartile mean of Agarwal et al. (2021)."""

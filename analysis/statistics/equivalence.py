@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from scipy.special import stdtr  # scipy.stats takes a second to import
 
-from analysis.statistics.contrast import Contrast
+from conspo_study.statistics.contrast import Contrast
 
 
 def equivalence_p(contrast: Contrast, margin: float) -> float:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.equivalence import equivalence_p
 from analysis.statistics.holm import holm
 from analysis.statistics.intervals import FEWEST_SEEDS
+from conspo_study.statistics.contrast import Contrast
 from conspo_study.statistics.family import Correction, Family
 from conspo_study.statistics.family_power import (
     critical,

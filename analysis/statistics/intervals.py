@@ -12,14 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.contrast import Contrast
+from conspo_study.statistics.contrast import Contrast, mean_contrast, paired_contrast, usable
 from conspo_study.statistics.paired_spread import FEWEST_SEEDS as FEWEST_SEEDS
-
-ONE_SEED = "a single seed"
-NO_SPREAD = "the values do not vary between seeds"
-"""Reasons for having no interval."""
-_ROUNDING = 1e-12
-"""A spread below this share of the values is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +47,6 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     n = len(values)
     found, _ = usable(mean_contrast(values) if n > 1 else None, values)
     return None if found is None else Interval(found.value, *found.interval(confidence), n)
-
-
-def mean_contrast(values: Sequence[float]) -> Contrast:
-    """The mean of two independent values or more, with its error."""
-    n = len(values)
-    return Contrast(float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(n), n - 1)
-
-
-def usable(contrast: Contrast | None, values: Sequence[float]) -> tuple[Contrast | None, str]:
-    """The contrast, or why it is none. values: those that it was computed from; None: of one."""
-    if contrast is None:
-        return None, ONE_SEED
-    if contrast.error <= _ROUNDING * max(map(abs, values)):
-        return None, NO_SPREAD
-    return contrast, ""
-
-
-def paired_contrast(
-    values: Mapping[int, float], reference: Mapping[int, float]
-) -> tuple[Contrast | None, str]:
-    """The mean difference over the seeds that both have, or why it has no error; at least one."""
-    shared = sorted(values.keys() & reference.keys())
-    differences = [values[seed] - reference[seed] for seed in shared]
-    involved = [side[seed] for side in (values, reference) for seed in shared]
-    return usable(mean_contrast(differences) if len(shared) > 1 else None, involved)
 
 
 def paired_difference(

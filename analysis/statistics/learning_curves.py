@@ -17,9 +17,9 @@ from functools import cached_property
 import numpy as np
 
 from analysis.statistics.bootstrap import combined_error, drawn_counts
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.saturation import Saturation, fit
 from analysis.statistics.scores import Floats
+from conspo_study.statistics.contrast import Contrast
 
 DRAWS = 400
 """Of each kind; standard errors are then known to about four percent."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ from conspo_study.records import StudyError
 from conspo_study.results.folder import read_definition, read_table
 from conspo_study.results.lease import read_lease
 from conspo_study.results.names import DEFINITION, LEASE, LOG
+from conspo_study.results.nearby import studies_under
 from conspo_study.text import one_line, printable
 
 _HEAD = ("study", "state", "trials", "best", "last change")
@@ -58,15 +57,6 @@ def listing(root: Path) -> list[str]:
         moment = datetime.fromtimestamp(entry.changed).strftime("%Y-%m-%d %H:%M")
         lines.append(_row((name, entry.state, entry.trials, entry.best, moment), width))
     return lines + [entry.problem for entry in entries if entry.problem]
-
-
-def studies_under(root: Path) -> Iterator[Path]:
-    """The results directories in `root`, itself among them, at any depth."""
-    for place, folders, files in os.walk(root):
-        if DEFINITION in files or LOG in files:
-            folders.clear()
-            yield Path(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
 
 
 def entry_of(folder: Path) -> Entry:

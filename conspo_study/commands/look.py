@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,14 +87,14 @@ class List(Verb):
 
 @dataclass(frozen=True)
 class Watch(Verb):
-    """Serve a web page of a study, live or ended.
+    """Serve a web page of a study, live or ended, or of all studies under a folder.
 
-    Curves, settings and what the model wrote. Ctrl-C ends the page, not the study. Only whoever
-    has the address that is printed, which contains a token, can read the study.
+    Curves, settings, comparisons and what the model wrote. Ctrl-C ends the page, not the study.
+    Only whoever has the address that is printed, which contains a token, can read the study.
     """
 
-    folder: Folder
-    """Results directory of the study."""
+    folder: Folder = Path("results")
+    """Results directory of a study, or a folder with such directories below it."""
     port: Count = None
     """Port of the page, 8777 unless given; 0 takes any that is free."""
     host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "127.0.0.1"
@@ -103,14 +102,10 @@ class Watch(Verb):
 
     def run(self, console: Console) -> int:
         from conspo_study.results.folder import read_definition
-        from conspo_study.results.names import DEFINITION, LOG
+        from conspo_study.results.nearby import studies_under
         from conspo_study.watch import PORT, serve
 
-        if not any((self.folder / name).exists() for name in (DEFINITION, LOG)):
-            studies = sorted(path.parent for path in self.folder.glob(f"*/{DEFINITION}"))
-            if studies:
-                commands = (f"  conspo watch {shlex.quote(str(study))}" for study in studies)
-                raise StudyError("\n".join([f"{self.folder} holds studies; watch one:", *commands]))
+        if not any(studies_under(self.folder)):
             read_definition(self.folder)  # says why there is none, and what is near
         port = PORT if self.port is None else self.port
         try:

@@ -20,6 +20,8 @@ DIGEST, SCORES = "digest.json", "scores.parquet"
 """Of a digest, a small copy of a finished study: what replaces the files of its trials."""
 VERDICT = "verdict.json"
 """What the study shows, in a sentence of its last report."""
+NOTES = "notes.jsonl"
+"""Notes and tags that people gave to the study and its trials."""
 TRACKING = "tracking"
 """Folder of what trackers were sent, what their processes said, and what they keep."""
 

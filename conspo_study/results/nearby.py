@@ -1,12 +1,29 @@
-"""Help for a user who named a folder without a study: the studies near it."""
+"""The studies in a folder, and help for a user who named one without a study."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from conspo_study.results.names import DEFINITION, studies_in
+from conspo_study.results.names import DEFINITION, LOG, studies_in
 
 _SHOWN = 5
+
+
+def holds_study(folder: Path) -> bool:
+    """Whether `folder` is a results directory, if only by its log."""
+    return any((folder / name).exists() for name in (DEFINITION, LOG))
+
+
+def studies_under(root: Path) -> Iterator[Path]:
+    """The results directories in `root`, itself among them, at any depth; links are not
+    followed."""
+    for place, folders, files in os.walk(root):
+        if DEFINITION in files or LOG in files:
+            folders.clear()
+            yield Path(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
 
 
 def no_study_in(folder: Path) -> str:

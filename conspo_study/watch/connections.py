@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import threading
 import time
@@ -17,7 +18,9 @@ STRANGER_S = 10.0
 IDLE_S = 60.0
 """Seconds in which each later request must have come whole, and each answer must be taken."""
 MOST_BODY = 1 << 16
-"""Bytes of a request's body that are read and dropped, so that the refusal is seen."""
+"""Bytes of a request's body that are read; of one that is refused, so that the refusal is seen."""
+
+REFUSED_BODY = "requests to this page have no body, and notes a short one"
 
 
 class BoundedServer(ThreadingHTTPServer):
@@ -69,11 +72,14 @@ class _Timed(socket.SocketIO):
 
 
 class BoundedHandler(BaseHTTPRequestHandler):
-    """Reads requests without a body, each within its time.
+    """Reads requests, each within its time.
 
-    A body is read as far as `MOST_BODY`, dropped and refused, and the connection closed: it must
-    not be taken for the next request.
+    Only a POST may have a body, of `MOST_BODY` bytes at most. Another is read that far, dropped and
+    refused, and the connection closed: it must not be taken for the next request.
     """
+
+    body = b""
+    """Of the request that is being answered."""
 
     def setup(self) -> None:
         super().setup()
@@ -92,15 +98,19 @@ class BoundedHandler(BaseHTTPRequestHandler):
         self._wait_s = IDLE_S
 
     def parse_request(self) -> bool:
-        """Whether there is a request to answer; refuses one with a body."""
+        """Whether there is a request to answer; refuses one with a body that is none of ours."""
+        self.body = b""
         if not super().parse_request():
             return False
-        length, *others = self.headers.get_all("Content-Length", ["0"])
-        if "Transfer-Encoding" not in self.headers and length.strip() == "0" and not others:
+        length, *others = (text.strip() for text in self.headers.get_all("Content-Length", ["0"]))
+        plain = "Transfer-Encoding" not in self.headers and not others
+        if plain and length == "0":
             return True
-        if length.strip().isdecimal():
-            self.rfile.read(min(int(length[:9]), MOST_BODY))
-        self.send_error(HTTPStatus.BAD_REQUEST, "requests to this page have no body")
+        if re.fullmatch(r"[0-9]{1,9}", length):
+            self.body = self.rfile.read(min(int(length), MOST_BODY))
+            if plain and self.command == "POST" and len(self.body) == int(length):
+                return True
+        self.send_error(HTTPStatus.BAD_REQUEST, REFUSED_BODY)
         return False
 
     def handle_expect_100(self) -> bool:

@@ -13,8 +13,8 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -28,9 +28,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from conspo_study.files import finite
 from conspo_study.text import one_line
+from conspo_study.untrusted import parse_json
 from conspo_study.watch.connections import BoundedHandler, BoundedServer
 from conspo_study.watch.door import REFUSED, TRY_AGAIN, Door
-from conspo_study.watch.study_view import StudyView
+from conspo_study.watch.studies import Studies
 
 PORT = 8777
 HEADERS = {
@@ -57,12 +58,12 @@ Question = Mapping[str, str]
 
 
 class PageServer(BoundedServer):
-    """Serves the page of one study to whoever has its token."""
+    """Serves the page of one study or of several to whoever has its token."""
 
     allow_reuse_address = True
 
-    def __init__(self, view: StudyView, host: str, port: int):
-        self.view, self.host = view, host
+    def __init__(self, studies: Studies, host: str, port: int):
+        self.studies, self.host = studies, host
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
@@ -103,12 +104,12 @@ class PageServer(BoundedServer):
 
 
 def make_server(folder: Path, host: str = "127.0.0.1", port: int = 0) -> PageServer:
-    """A server of the study in `folder`, bound to its port and not serving yet; port 0 is any free
-    one.
+    """A server of the study in `folder`, or of all studies below it, bound to its port and not
+    serving yet; port 0 is any free one.
 
     Raises OSError when the port is not available.
     """
-    return PageServer(StudyView(folder), host, port)
+    return PageServer(Studies(folder), host, port)
 
 
 def serve(
@@ -117,7 +118,8 @@ def serve(
     port: int = PORT,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the page of the study in `folder` until Ctrl-C, at a lowered priority.
+    """Serve the page of the study in `folder`, or of all studies below it, until Ctrl-C, at a
+    lowered priority.
 
     say: prints a line. Raises OSError when the port is not available.
     """
@@ -129,6 +131,10 @@ def serve(
         server.serve_forever(poll_interval=0.2)
 
 
+class _WrongHost(Exception):
+    """The request names another machine."""
+
+
 class _Handler(BoundedHandler):
     server: PageServer
     protocol_version = "HTTP/1.1"
@@ -137,13 +143,8 @@ class _Handler(BoundedHandler):
 
     def do_GET(self) -> None:
         """Answer a question or send a file."""
-        if not self.server.names_this_machine(self.headers.get("Host", "")):
-            self._send(HTTPStatus.FORBIDDEN, {"error": WRONG_HOST})
-            return
-        try:
-            url = urlsplit(self.path)
-            parts = [unquote(part) for part in url.path.strip("/").split("/")]
-            question = dict(parse_qsl(url.query, max_num_fields=20))
+        with self._told():
+            parts, question = self._asked()
             if not self._may_read():
                 self._welcome(question.get("token", ""), page=parts == [""])
             elif "token" in question:
@@ -152,6 +153,28 @@ class _Handler(BoundedHandler):
                 self._send(HTTPStatus.OK, self._answer(parts[1:], question))
             else:
                 self._send_file("/".join(parts) or "index.html")
+
+    def do_POST(self) -> None:
+        """Take a note."""
+        with self._told():
+            parts, question = self._asked()
+            if not self._may_read():
+                self._welcome("", page=False)
+            elif why := self._why_not_ours():
+                self._send(HTTPStatus.FORBIDDEN, {"error": why})
+            elif parts == ["api", "notes"]:
+                view = self.server.studies.view(question.get("of", ""))
+                self._send(HTTPStatus.OK, view.add_note(parse_json(self.body)))
+            else:
+                raise KeyError
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Answer what goes wrong in the block."""
+        try:
+            yield
+        except _WrongHost:
+            self._send(HTTPStatus.FORBIDDEN, {"error": WRONG_HOST})
         except KeyError:
             self._send(HTTPStatus.NOT_FOUND, {"error": f"not found: {self.path[:200]}"})
         except ValueError as error:
@@ -162,6 +185,23 @@ class _Handler(BoundedHandler):
         except Exception as error:  # whatever a strange file leads to
             what = f"{type(error).__name__}: {one_line(error)}"
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": what})
+
+    def _asked(self) -> tuple[list[str], dict[str, str]]:
+        """Path and query of the request, if it names this machine."""
+        if not self.server.names_this_machine(self.headers.get("Host", "")):
+            raise _WrongHost
+        url = urlsplit(self.path)
+        parts = [unquote(part) for part in url.path.strip("/").split("/")]
+        return parts, dict(parse_qsl(url.query, max_num_fields=20))
+
+    def _why_not_ours(self) -> str:
+        """Why a page of another site may have sent this; empty when only our own could. Browsers
+        name the origin with every POST, and send JSON to other sites only when those allow it."""
+        origin = self.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != self.headers.get("Host"):
+            return "this request comes from another page"
+        kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return "" if kind == "application/json" else "send notes as application/json"
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: the terminal is the user's."""
@@ -198,9 +238,11 @@ class _Handler(BoundedHandler):
         headers = {"Location": "/", **NOT_STORED, **more}
         self._reply(HTTPStatus.SEE_OTHER, b"", TYPES[".html"], headers)
 
-    def _answer(self, parts: list[str], question: Question) -> dict[str, Any]:
+    def _answer(self, parts: list[str], question: dict[str, str]) -> dict[str, Any]:
         """Raises KeyError for an unknown question, ValueError for a malformed one."""
-        view = self.server.view
+        if parts == ["studies"]:
+            return self.server.studies.listed()
+        view = self.server.studies.view(question.pop("of", ""))
         epoch, since = _whole(question, "epoch", 0), _whole(question, "since", 0)
         points = min(_whole(question, "points", 200), MOST_POINTS)
         match parts:
@@ -208,6 +250,12 @@ class _Handler(BoundedHandler):
                 return view.study(epoch, since)
             case ["curves"]:
                 return view.curves(question.get("metric", ""), points, epoch, since)
+            case ["compare"]:
+                return view.compare(question)
+            case ["importance"]:
+                return view.importance()
+            case ["notes"]:
+                return view.notes()
             case ["trial", trial]:
                 return view.trial(trial)
             case ["trial", trial, "curves"]:

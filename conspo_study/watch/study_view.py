@@ -5,17 +5,27 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from conspo_study.records import EventKind, TrialState, threshold_of
 from conspo_study.results.collapse import collapse_rate
 from conspo_study.results.event_data import with_text_seeds
-from conspo_study.results.names import LEASE, LOG, trial_folder
+from conspo_study.results.names import LEASE, LOG, NOTES, trial_folder
+from conspo_study.results.nearby import holds_study
+from conspo_study.results.notes import add_note, read_notes
 from conspo_study.results.outcome import failure_lines
 from conspo_study.results.table import TrialRow
 from conspo_study.results.undecided import value_without_undecided
 from conspo_study.results.verdict import kept_verdict
+from conspo_study.watch.comparing import (
+    differences,
+    differing,
+    metric_values,
+    named_trials,
+    shown_values,
+)
 from conspo_study.watch.driver import DriverWatch
 from conspo_study.watch.log_tail import LogTail
 from conspo_study.watch.stored import Stored, read_stored
@@ -62,6 +72,7 @@ class StudyView:
                 "damage": log.damage,
                 "problem": stored.problem,
                 "alarms": [*failure_lines(self.folder, table), *stored.missing_code],
+                "noted": self._noted(),
                 "verdict": kept_verdict(self.folder, log.seq),
                 "question": stored.question,
                 "name": stored.name,
@@ -155,6 +166,73 @@ class StudyView:
             self._read().builder.row(trial)
             view = self._open(trial)
         return view.responses(question)
+
+    def compare(self, question: Mapping[str, str]) -> dict[str, Any]:
+        """Trials side by side, at the end of each or as last reported.
+
+        question: `trials`, ids with commas, the first the reference; `metric`, the study's own by
+        default. Returns `settings` that differ, `values` by trial, and `differences` to the
+        reference (see `comparing`). Raises KeyError like `trial`, ValueError for a malformed
+        question.
+        """
+        trials = named_trials(question.get("trials", ""))
+        with self._turn.taken():
+            table = self._read().builder
+            stored = read_stored(self.folder)
+            metric = question.get("metric") or stored.metric
+            rows = {trial: table.row(trial) for trial in trials}
+            views = {trial: self._open(trial) for trial in trials}
+        values = {t: metric_values(row, metric, stored.metric) for t, row in rows.items()}
+        configs = {t: views[t].config() or row.params for t, row in rows.items()}
+        return {
+            "metric": metric,
+            "reference": trials[0],
+            "trials": [self._row(row, stored) for row in rows.values()],
+            "settings": differing(configs),
+            "values": shown_values(values),
+            "differences": differences(values, trials[0]),
+        }
+
+    def importance(self) -> dict[str, Any]:
+        """What each setting accounts for in the variance of the finished search trials, and of how
+        many; see `conspo_study.statistics.importance`."""
+        from conspo_study.statistics.importance import importance
+
+        with self._turn.taken():
+            rows = self._read().builder.table.rows
+        usable = [row for row in rows if row.state.has_result and not row.missing_seeds]
+        values = [row.value for row in usable if row.value is not None]
+        paths = dict.fromkeys(path for row in usable for path in row.params)
+        settings = {path: [row.params.get(path) for row in usable] for path in paths}
+        found = importance(values, settings) if len(values) == len(usable) else []
+        return {"trials": len(usable), "settings": [asdict(one) for one in found]}
+
+    def notes(self) -> dict[str, Any]:
+        """The notes of the study and its trials, and the state of their file."""
+        with self._turn.taken():
+            noted = self._noted()
+            return {"noted": noted, "notes": [note.as_json() for note in read_notes(self.folder)]}
+
+    def add_note(self, given: Any) -> dict[str, Any]:
+        """Add or withdraw a note (see `results.notes`); the only thing that the page writes.
+        Returns `notes`. Raises ValueError for a malformed one, KeyError for an unknown trial."""
+        if not isinstance(given, dict):
+            raise ValueError("a note is a JSON object")
+        with self._turn.taken():
+            if trial := given.get("trial"):
+                self._read().builder.row(str(trial))
+            if not holds_study(self.folder):
+                raise ValueError(f"{self.folder} holds no study")
+            add_note(self.folder, given)
+        return self.notes()
+
+    def _noted(self) -> str:
+        """Changes when notes do."""
+        try:
+            about = (self.folder / NOTES).stat()
+        except OSError:
+            return ""
+        return f"{about.st_mtime_ns}-{about.st_size}"
 
     def _read(self) -> LogTail:
         """The log, after reading its new lines."""

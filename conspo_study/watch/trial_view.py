@@ -55,6 +55,12 @@ class TrialView:
                 },
             }
 
+    def config(self) -> dict[str, Any]:
+        """The whole configuration; empty while it is not there or cannot be read."""
+        with self._turn.taken():
+            config = self._object(CONFIG)[0].get("config")
+            return config if isinstance(config, dict) else {}
+
     def curves(
         self, points: int, version: int, reported: Curves | None, steps: int | None, every: int
     ) -> dict[str, Any]:

@@ -86,13 +86,15 @@ def test_another_host_name_gets_nothing_even_with_the_token(study, watch):
     ["Content-Length: 36", "Content-Length: 0\r\nContent-Length: 36", "Content-Length: x",
      "Transfer-Encoding: chunked"],
 )  # fmt: skip
-def test_a_body_is_not_a_second_request(study, watch, framing):
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_body_is_not_a_second_request(study, watch, framing, method):
+    if (method, framing) == ("POST", "Content-Length: 36"):
+        pytest.skip("a note has a body: test_notes")
     page = watch(study)
     key = page.key["Authorization"]
     inner = "GET /main.js HTTP/1.1\r\nHost: [::1]\r\n\r\n"
-    asked = (
-        f"GET /api/study HTTP/1.1\r\nHost: localhost\r\nAuthorization: {key}\r\n{framing}\r\n\r\n"
-    )
+    head = f"Host: localhost\r\nAuthorization: {key}\r\n{framing}\r\n\r\n"
+    asked = f"{method} /api/study HTTP/1.1\r\n{head}"
     said = exchange(page, (asked + inner).encode())
     assert said.count(b"HTTP/1.1 ") == 1 and said.startswith(b"HTTP/1.1 400 ")
     assert b"have no body" in said
@@ -106,7 +108,7 @@ def test_a_body_is_not_a_second_request(study, watch, framing):
         (b"GET / HTTP/3.0\r\n\r\n", 505),
         (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n", 414),
         (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", 431),
-        (b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
+        (b"PUT / HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
     ],
 )
 def test_malformed_requests_are_answered_under_the_policy(study, watch, asked, status):

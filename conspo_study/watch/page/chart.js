@@ -2,8 +2,11 @@
 
 /* global uPlot */
 
+import { choose } from "./address.js";
+import { chartSvg } from "./chart_svg.js";
 import { painted } from "./colours.js";
 import { el, onWidth, swatch, toggle } from "./dom.js";
+import { csvButton, svgButton } from "./download.js";
 import { measured, number } from "./format.js";
 import { extent } from "./scales.js";
 import { store, tell } from "./store.js";
@@ -16,7 +19,40 @@ export const ZOOM = "Drag to zoom, double-click to reset.";
 export function logSwitch() {
   return toggle("log y", store.log, (log) => {
     store.log = log;
+    choose("log", log ? "1" : "");
     tell("look");
+  });
+}
+
+/** The control of all charts for how far curves are smoothed: an exponential mean, as in other dashboards. */
+export function smoothing() {
+  const told = el("span", { class: "meta" }, store.smooth ? String(store.smooth) : "off");
+  const slider = el("input", {
+    type: "range",
+    min: 0,
+    max: 0.95,
+    step: 0.05,
+    value: store.smooth,
+    "aria-label": "smoothing",
+    oninput: () => {
+      store.smooth = Number(slider.value);
+      told.textContent = store.smooth ? String(store.smooth) : "off";
+      choose("smooth", store.smooth ? String(store.smooth) : "");
+      tell("look");
+    },
+  });
+  return el("label", { title: "weight of earlier values in an exponential mean" }, "smooth ", slider, " ", told);
+}
+
+/** An exponential mean of a curve's values, without the pull of its beginning to zero; gaps stay gaps. */
+export function smoothed(values, weight = store.smooth) {
+  if (!weight) return values;
+  let [sum, total] = [0, 0];
+  return values.map((value) => {
+    if (!Number.isFinite(value)) return null;
+    sum = weight * sum + (1 - weight) * value;
+    total = weight * total + 1 - weight;
+    return sum / total;
   });
 }
 
@@ -55,6 +91,17 @@ export class LineChart {
     else this.draw();
   }
 
+  /** Buttons that save what the chart shows; `name` is called when one is pressed. */
+  buttons(name) {
+    const lines = () => this.lines.filter((line) => !line.edge);
+    const rows = () => [["line", "step", "value"], ...lines().flatMap((line) => line.steps.map((step, i) => [line.name, step, line.values[i]]))];
+    const view = () => {
+      const { x, y } = this.plot.scales;
+      return { x: [x.min, x.max], y: [y.min, y.max], log: this.log };
+    };
+    return el("span", { class: "save" }, csvButton(name, rows), " ", svgButton(name, () => this.plot && chartSvg(name(), lines(), view())));
+  }
+
   /** Fade all lines but those of `id`; null shows all alike. */
   light(id) {
     this.lit = id;
@@ -83,7 +130,8 @@ export class LineChart {
   }
 
   options() {
-    const line = (i) => this.lines[i - 1];
+    // A destroyed plot may still finish a drawing that it had put off, of lines that are gone.
+    const line = (i) => this.lines[i - 1] ?? { edge: true, values: [], colour: "" };
     const edges = this.lines.map((_, i) => i + 1).filter((i) => line(i).edge);
     const axis = { stroke: () => painted("var(--faint)"), font: "11px system-ui, sans-serif", ticks: { show: false } };
     const grid = { stroke: () => painted("var(--line)"), width: 1, filter: (plot, ...splits) => plot.axes[1].filter(plot, ...splits) };

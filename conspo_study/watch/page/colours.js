@@ -47,9 +47,9 @@ export function seedColour(index) {
   return PALETTE[index % PALETTE.length];
 }
 
-/** `of` maps a trial to its colour; `legend` is a list of [colour, value]. */
-export function colouring() {
-  return store.colourBy === "value" ? byValue() : byParameter(store.colourBy);
+/** `of` maps a trial to its colour; `legend` is a list of [colour, value]; by the result, or the setting `path`. */
+export function colouring(path = store.colourBy) {
+  return path === "value" ? byValue() : byParameter(path);
 }
 
 function byValue() {

@@ -22,15 +22,35 @@ function finish(node, properties, children) {
   return node;
 }
 
-/** A labelled choice; `options` are values, or [value, text] pairs. */
+/** A labelled choice; `options` are values, [value, text] pairs, or { group, options }. */
 export function choice(label, options, value, onchange) {
   const select = el("select", { onchange: () => onchange(select.value) });
-  for (const option of options) {
+  const add = (host, option) => {
+    if (option.group !== undefined) {
+      const part = el("optgroup", { label: option.group });
+      option.options.forEach((one) => add(part, one));
+      host.append(part);
+      return;
+    }
     const [value, text] = Array.isArray(option) ? option : [option, option];
-    select.append(el("option", { value }, text));
-  }
+    host.append(el("option", { value }, text));
+  };
+  options.forEach((option) => add(select, option));
   select.value = value;
   return el("label", {}, `${label} `, select);
+}
+
+/** A button with a text. */
+export function button(text, onclick, title = null) {
+  return el("button", { type: "button", onclick, title }, text);
+}
+
+/** A table of rows of cells; heads are texts, or [text, "number"] for numbers. */
+export function simpleTable(heads, rows) {
+  const kinds = heads.map((head) => (Array.isArray(head) ? head[1] : null));
+  const names = heads.map((head, i) => el("th", { class: kinds[i] }, Array.isArray(head) ? head[0] : head));
+  const body = rows.map((cells) => el("tr", {}, cells.map((cell, i) => el("td", { class: kinds[i] }, cell))));
+  return el("div", { class: "wide" }, el("table", {}, el("thead", {}, el("tr", {}, names)), el("tbody", {}, body)));
 }
 
 /** A labelled switch. */

@@ -1,14 +1,21 @@
 // Polls the server for changes, and shows the view that the address names.
 
+import { address, choose, chosen, place } from "./address.js";
 import { ask } from "./api.js";
 import { closeCharts } from "./chart.js";
 import { onSchemeChange } from "./colours.js";
+import { comparePage } from "./compare.js";
 import { curvesCard } from "./curves.js";
 import { el } from "./dom.js";
-import { duration, measured } from "./format.js";
+import { showHead } from "./head.js";
+import { historyCard } from "./history.js";
+import { importanceCard } from "./importance.js";
+import { notesCard, pollNotes } from "./notes.js";
+import { samplesPage } from "./samples.js";
 import { heatCard, parallelCard } from "./search.js";
-import { forget, light, store, tell } from "./store.js";
-import { list, shortMetric, tableCard, total } from "./table.js";
+import { forget, leave, light, store, tell } from "./store.js";
+import { studiesCard } from "./studies.js";
+import { tableCard } from "./table.js";
 import { trialPage } from "./trial.js";
 
 const POLL_MS = 2000;
@@ -16,16 +23,28 @@ const app = document.getElementById("app");
 const head = document.getElementById("head");
 const cursors = { study: { epoch: 0, since: 0 }, curves: { epoch: 0, since: 0 } };
 let view = { overview: false, waiting: false, abort: new AbortController() };
+let listed = null;
 
+/** Ask for all studies, and show them where the address names none. */
+async function pollStudies() {
+  if (listed && !listed.several) return false;
+  listed = await ask("studies");
+  store.several = listed.several;
+  return listed.several && place().study === null;
+}
+
+/** Whether anything has changed. */
 async function pollStudy() {
+  const { of } = store;
   const answer = await ask("study", cursors.study);
+  if (of !== store.of) return false;
   const known = store.study;
   if (answer.reset || answer.epoch !== cursors.study.epoch) store.trials.clear();
   for (const trial of answer.trials) store.trials.set(trial.id, trial);
   cursors.study = { epoch: answer.epoch, since: answer.seq };
   const { trials, ...rest } = answer;
   store.study = rest;
-  store.metric ??= rest.metric || null;
+  store.metric ??= chosen("metric") || rest.metric || null;
   return trials.length > 0 || JSON.stringify(known) !== JSON.stringify(rest);
 }
 
@@ -44,20 +63,44 @@ async function pollCurves() {
 async function poll() {
   let again = POLL_MS;
   try {
-    const first = store.study === null;
-    const changed = await pollStudy();
-    store.offline = "";
-    if (store.study.bytes_left) again = 50;
-    if (first || view.waiting) await route();
-    else if (changed) tell("data");
-    await pollCurves();
+    if (await pollStudies()) {
+      store.offline = "";
+      showStudies();
+      if (listed.studies.some((study) => study.bytes_left)) again = 50;
+    } else {
+      again = (await pollOne()) ?? again;
+    }
   } catch (error) {
     store.offline = error.message;
     again = 2 * POLL_MS;
+    showHead(head);
   }
-  showHead();
-  document.body.dataset.ready = store.study && !store.study.bytes_left ? "yes" : "no";
+  const reading = store.study ? store.study.bytes_left : listed?.studies.some((study) => study.bytes_left);
+  document.body.dataset.ready = (store.study || listed?.several) && !reading ? "yes" : "no";
   window.setTimeout(next, again);
+}
+
+/** Ask for the study of the address; returns in how many ms to ask again, or undefined as usual. */
+async function pollOne() {
+  const { study } = place();
+  if (study !== store.of) begin(study);
+  const first = store.study === null;
+  const changed = await pollStudy();
+  if (!store.study) return 0;
+  store.offline = "";
+  await pollNotes();
+  if (first || view.waiting) await route();
+  else if (changed) tell("data");
+  await pollCurves();
+  showHead(head);
+  return store.study.bytes_left ? 50 : undefined;
+}
+
+/** Forget the study that was shown, for another one. */
+function begin(study) {
+  leave();
+  store.of = study;
+  for (const kind of Object.keys(cursors)) cursors[kind] = { epoch: 0, since: 0 };
 }
 
 /** Poll again, or wait until the page is visible. */
@@ -66,95 +109,98 @@ function next() {
   else document.addEventListener("visibilitychange", next, { once: true });
 }
 
-function showHead() {
-  const study = store.study;
-  if (!study) {
-    head.replaceChildren(el("p", { class: "alarm" }, store.offline));
-    return;
+const find = el("input", { type: "search", class: "query", placeholder: "part of a name, a question or a verdict", "aria-label": "filter of studies", oninput: () => {
+  choose("find", find.value);
+  showStudies();
+} });
+const shelf = el("div");
+
+function showStudies() {
+  if (!view.studies) {
+    clear({ studies: true });
+    begin(null);
+    document.title = "studies";
+    find.value = chosen("find");
+    app.replaceChildren(el("p", { class: "filters" }, el("label", {}, "find ", find)), shelf);
   }
-  const best = store.trials.get(study.best);
-  const done = Object.entries(study.counts).filter(([, n]) => n);
-  const ended = ["finished", "collapsed", "pruned", "failed"].reduce((sum, name) => sum + (study.counts[name] ?? 0), 0);
-  const running = [...store.trials.values()].filter((trial) => trial.state === "running" && trial.left_s !== null);
-  const driver = { running: "running", none: study.finished ? "finished" : "not running", dead: "driver died", silent: "driver does not respond", unreadable: "unknown: the lease file is unreadable" };
-  const facts = [
-    ["status", el("span", { class: `state ${study.driver.state === "none" && study.finished ? "finished" : study.driver.state}`, title: study.driver.who }, driver[study.driver.state])],
-    ["trials", `${ended} of ${study.budget ?? "?"}${done.length ? `: ${done.map(([name, n]) => `${n} ${name}`).join(", ")}` : ""}`],
-    running.length > 0 && ["running trials", `${left(running.map((trial) => trial.left_s))} left`],
-    best && ["best so far", el("span", {}, el("a", { href: `#/trial/${best.id}` }, best.id), ` ${measured(best.value, best.spread)} `, el("span", { class: "meta" }, best.label))],
-    ["metric", `${shortMetric(study.metric)} (${study.direction === "min" ? "lower" : "higher"} is better)`],
-    total(study.incidents) > 0 && ["incidents", `${list(study.incidents)}, all recovered`],
-  ].filter(Boolean);
-  const reading = study.bytes_left ? `Reading the log: ${(study.bytes_left / 1e6).toFixed(0)} MB left` : "";
-  const damage = study.damage && `${study.damage}. Only the lines before it are shown. To recover the others: conspo repair ${study.folder}`;
-  const alarms = [store.offline, study.problem, damage, ...study.alarms].filter(Boolean);
-  const budget = Number(study.budget) || 0;
-  const bar = el("progress", { max: Math.max(1, budget), value: Math.min(ended, budget), "aria-label": "ended trials" });
-  head.replaceChildren(...[
-    el("p", { class: "title" }, el("a", { href: "#/" }, study.name), el("span", { class: "meta" }, ` ${study.folder}`)),
-    study.question && el("p", { class: "meta" }, study.question),
-    study.verdict && el("p", { class: "verdict" }, study.verdict),
-    bar,
-    el("dl", {}, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
-    ...alarms.map((text) => el("p", { class: "alarm", role: "alert" }, text)),
-    reading && el("p", { class: "meta", role: "status" }, reading),
-    ...study.changes.map((text) => el("p", { class: "meta" }, `accepted: ${text}`)),
-  ].filter(Boolean));
+  showHead(head);
+  shelf.replaceChildren(studiesCard(listed, find.value));
 }
 
-/** A range of durations: "40 s to 3 min". */
-function left(seconds) {
-  const [low, high] = [Math.min(...seconds), Math.max(...seconds)].map(duration);
-  return low === high ? low : `${low} to ${high}`;
-}
-
-async function route() {
+/** Leave the view that was shown. */
+function clear(now) {
   view.abort.abort();
-  view = { overview: false, waiting: false, abort: new AbortController() };
+  view = { abort: new AbortController(), ...now };
   forget();
   closeCharts();
+}
+
+/** Show the view of the address, of the study that is known. */
+async function route() {
+  clear({});
   const { signal } = view.abort;
-  const match = /^#\/trial\/([^/]+)$/.exec(location.hash);
-  if (match) {
-    const id = decodeURIComponent(match[1]);
+  const { view: name, of } = place();
+  store.log = chosen("log") === "1";
+  store.smooth = Math.min(0.95, Math.max(0, Number(chosen("smooth")) || 0));
+  const pages = { trial: () => trialPage(app, of, signal), compare: () => comparePage(app, signal), samples: () => samplesPage(app, signal) };
+  if (Object.hasOwn(pages, name)) {
     // A large log takes several polls to read, and the trial may come late in it.
-    view.waiting = !store.trials.has(id) && store.study.bytes_left > 0;
+    const named = name === "trial" ? [of] : chosen("trials").split(",");
+    view.waiting = store.study.bytes_left > 0 && named.some((id) => !store.trials.has(id));
     if (view.waiting) return;
+    store.metric = chosen("metric") || store.study.metric || null;
     try {
-      await trialPage(app, id, signal);
+      await pages[name]();
     } catch (error) {
-      if (!signal.aborted) app.replaceChildren(el("p", { class: "alarm" }, error.message), el("p", {}, el("a", { href: "#/" }, "← all trials")));
+      if (!signal.aborted) app.replaceChildren(el("p", { class: "alarm" }, error.message), el("p", {}, el("a", { href: address() }, "← all trials")));
     }
     return;
   }
   view.overview = true;
   document.title = store.study.name;
+  Object.assign(store, { colourBy: chosen("colour", "value"), groupBy: chosen("group"), picked: new Set(chosen("pick").split(",").filter(Boolean)) });
+  chooseMetric(chosen("metric") || store.study.metric || null);
   app.replaceChildren(
     tableCard(),
-    el("div", { class: "columns" }, curvesCard(chooseMetric), heatCard()),
+    el("div", { class: "columns" }, curvesCard(pickMetric), heatCard()),
     parallelCard(),
+    el("div", { class: "columns" }, historyCard(), importanceCard(signal)),
+    notesCard(),
   );
   light();
   await pollCurves();
 }
 
 function chooseMetric(metric) {
+  if (metric === store.metric && store.curves.size) return;
   store.metric = metric;
   store.curves.clear();
   cursors.curves = { epoch: 0, since: 0 };
-  tell("curves");
-  pollCurves().catch((error) => {
-    store.offline = error.message;
-    showHead();
-  });
 }
 
-window.addEventListener("hashchange", async () => {
-  if (!store.study) return;
-  await route().catch((error) => {
-    store.offline = error.message;
-  });
-  showHead();
+function pickMetric(metric) {
+  chooseMetric(metric);
+  choose("metric", metric, store.study.metric);
+  tell("curves");
+  pollCurves().catch(failed);
+}
+
+function failed(error) {
+  store.offline = error.message;
+  showHead(head);
+}
+
+window.addEventListener("hashchange", async (event) => {
+  if (view.overview) store.overview = new URL(event.oldURL).hash;
+  const { study } = place();
+  if (store.several && study === null) {
+    if (listed) showStudies();
+  } else if (study !== store.of || !store.study) {
+    await pollOne().catch(failed);
+  } else {
+    await route().catch(failed);
+    showHead(head);
+  }
   window.scrollTo(0, 0);
 });
 onSchemeChange(() => tell("look"));

@@ -1,36 +1,21 @@
 // Settings against results: parallel coordinates, and a map over two settings.
 
 import { colouring, GREY, heat, onHeat, order } from "./colours.js";
-import { card, choice, el, onWidth, svg } from "./dom.js";
+import { choice, el, svg } from "./dom.js";
+import { figureCard, redrawn } from "./figure.js";
 import { measured, number, plain, short } from "./format.js";
 import { extent, settingAxis, ticks } from "./scales.js";
-import { hover, light, on, searched, select, store, varied, worth } from "./store.js";
+import { hover, searched, select, store, varied, worth } from "./store.js";
 import { shortMetric } from "./table.js";
 
 const HEIGHT = 300;
 const [TOP, BOTTOM] = [34, 30];
 const MOST_CELLS = 12;
 
-/** Draw into `host`, again whenever its width or the data change. */
-function redrawn(host, draw) {
-  let width = 0;
-  const redraw = () => {
-    if (!width) return;
-    host.replaceChildren(draw(width));
-    light();
-  };
-  onWidth(host, (now) => {
-    width = now;
-    redraw();
-  });
-  for (const kind of ["data", "look"]) on(kind, redraw);
-  return redraw;
-}
-
 export function parallelCard() {
   const host = el("div", { class: "plot", role: "img", "aria-label": "Settings and result of each trial; the table holds the same values" });
   redrawn(host, parallel);
-  return card("Settings and result", null, host);
+  return figureCard("Settings and result", "settings", null, host);
 }
 
 function parallel(width) {
@@ -108,7 +93,7 @@ export function heatCard() {
     }
     return axes.y ? heatMap(width, said) : el("p", { class: "meta" }, "A map needs two searched settings.");
   });
-  return card("Result by two settings", controls, host, said);
+  return figureCard("Result by two settings", "map", controls, host, said);
 }
 
 function preferred(paths, name, otherwise) {

@@ -1,11 +1,14 @@
 // The page of one trial: settings, seeds, events, incidents, findings, curves and responses.
 
+import { overview } from "./address.js";
 import { ask } from "./api.js";
-import { LineChart, logSwitch, meanOf, ZOOM } from "./chart.js";
+import { LineChart, logSwitch, meanOf, smoothed, smoothing, ZOOM } from "./chart.js";
 import { GREY, seedColour } from "./colours.js";
 import { card, el, swatch } from "./dom.js";
 import { findingsCard } from "./findings.js";
 import { counted, duration, measured, plain } from "./format.js";
+import { stage } from "./metrics.js";
+import { notesCard } from "./notes.js";
 import { responsesCard } from "./responses.js";
 import { on, store } from "./store.js";
 import { state, total } from "./table.js";
@@ -19,9 +22,9 @@ export async function trialPage(app, id, signal) {
   const path = `trial/${encodeURIComponent(id)}`;
   let about = await ask(path, {}, signal);
   const [facts, findings] = [el("div"), el("div")];
-  const charts = allCurves(about.row.seeds);
-  const responses = responsesCard(path, about.stored, signal);
-  app.replaceChildren(el("p", {}, el("a", { href: "#/" }, "← all trials")), facts, findings, charts.node, responses.node);
+  const charts = allCurves(id, about.row.seeds);
+  const responses = responsesCard({ path: `${path}/responses`, stored: about.stored, signal });
+  app.replaceChildren(el("p", {}, el("a", { href: overview() }, "← all trials")), facts, findings, charts.node, responses.node, notesCard(id));
 
   let [configuration, configured] = [null, ""];
   const show = () => {
@@ -153,7 +156,7 @@ function detail({ event, data }) {
   return typeof data.value === "number" ? measured(data.value) : "";
 }
 
-function allCurves(seeds) {
+function allCurves(id, seeds) {
   const charts = new Map();
   const grid = el("div", { class: "grid" });
   const problem = el("p", { class: "alarm", hidden: true });
@@ -182,7 +185,7 @@ function allCurves(seeds) {
   });
   let latest = null;
   on("look", () => latest && update(latest));
-  const node = card("Metrics", [more, logSwitch(), el("label", {}, "find ", find)], problem, grid, el("p", { class: "meta" }, ZOOM));
+  const node = card("Metrics", [more, smoothing(), logSwitch(), el("label", {}, "find ", find)], problem, grid, el("p", { class: "meta" }, ZOOM));
   const update = (answer) => {
     latest = answer;
     problem.hidden = !answer.problem;
@@ -193,13 +196,13 @@ function allCurves(seeds) {
       if (!charts.has(name)) {
         if (!charts.size) grid.replaceChildren();
         const chart = new LineChart({ height: 150, label: `${name} over training steps` });
-        charts.set(name, { chart, figure: el("figure", {}, el("figcaption", {}, name), chart.node) });
+        charts.set(name, { chart, figure: el("figure", {}, el("figcaption", { title: stage(name) }, name, chart.buttons(() => `${store.study.name} ${id} ${name}`)), chart.node) });
         grid.append(charts.get(name).figure);
       }
       const curve = answer.curves[name];
       const colour = (seed) => seedColour(Math.max(0, seeds.map(String).indexOf(seed)));
-      const lines = Object.entries(curve.seeds).map(([seed, values]) => ({ id: seed, name: `seed ${seed}`, colour: colour(seed), steps: curve.steps, values }));
-      const mean = { id: "mean", name: "mean", colour: GREY, steps: curve.steps, values: meanOf(curve).values, wide: true };
+      const lines = Object.entries(curve.seeds).map(([seed, values]) => ({ id: seed, name: `seed ${seed}`, colour: colour(seed), steps: curve.steps, values: smoothed(values) }));
+      const mean = { id: "mean", name: "mean", colour: GREY, steps: curve.steps, values: smoothed(meanOf(curve).values), wide: true };
       charts.get(name).chart.update(lines.length > 1 ? [mean, ...lines] : lines);
     }
     filter();

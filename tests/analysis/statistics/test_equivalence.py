@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.equivalence import equivalence_p, simultaneous_intervals
-from analysis.statistics.intervals import mean_contrast
+from conspo_study.statistics.contrast import Contrast, mean_contrast
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.4, -0.9, 2.5])

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, dunnett
 
-from analysis.statistics.contrast import Contrast
 from analysis.statistics.equivalence import equivalence_p, simultaneous_intervals
 from analysis.statistics.family_tests import FamilyTest, Verdict, family_tests
 from analysis.statistics.holm import holm
-from analysis.statistics.intervals import mean_contrast
+from conspo_study.statistics.contrast import Contrast, mean_contrast
 from conspo_study.statistics.family import Correction, Family
 from conspo_study.statistics.power import beyond
 

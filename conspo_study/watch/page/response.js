@@ -1,0 +1,82 @@
+// Single responses: under their problem with its correct answer, or as rows of a table where no text was kept.
+
+import { address } from "./address.js";
+import { el, simpleTable } from "./dom.js";
+import { counted, measured } from "./format.js";
+
+/** Responses under their problem, in the order in which they come. */
+export function problems(rows, source) {
+  const groups = [];
+  for (const row of rows) {
+    const key = source === "training" ? [row.trial, row.seed, row.step, row.group] : [row.problem_set, row.problem_id];
+    if (groups.at(-1)?.key !== key.join("\n")) groups.push({ key: key.join("\n"), responses: [] });
+    groups.at(-1).responses.push(row);
+  }
+  return el("div", {}, groups.map(({ responses }) => problem(responses, source)));
+}
+
+function problem(responses, source) {
+  const [first] = responses;
+  const where = source === "training" ? `step ${first.step}, seed ${first.seed}, ` : `${first.problem_set}, `;
+  const several = source === "evaluation" || responses.some(({ trial }) => trial !== first.trial);
+  return el(
+    "article",
+    { class: "group" },
+    el("h3", {}, !several && first.trial ? `${first.trial}, ` : "", where, el("span", { class: "text" }, first.problem_id)),
+    first.prompt && el("pre", { class: "prompt text" }, first.prompt),
+    isKnown(first.gold) && el("p", { class: "gold" }, "correct answer: ", el("span", { class: "text" }, first.gold)),
+    el("div", { class: "answers" }, responses.map((row) => response(row, several))),
+  );
+}
+
+function response(row, several) {
+  const facts = [
+    ["s", row.score, "score: mean log-probability of the response's tokens"],
+    ["credit", row.credit, "how strongly the step raised (+) or lowered (-) its probability"],
+    ["advantage", row.advantage, "the objective's weight of its probability ratios"],
+  ].filter(([, value]) => isKnown(value));
+  const trained = "credit" in row && row.credit === null;
+  return el(
+    "div",
+    { class: "response" },
+    el(
+      "p",
+      { class: "facts" },
+      row.trial && el("a", { href: address("trial", row.trial) }, row.trial),
+      verdict(row.verdict),
+      several && el("span", { class: "meta" }, `step ${row.step}, seed ${row.seed}${sample(row)}`),
+      facts.map(([name, value, title]) => el("span", { title }, `${name} ${signed(name, value)}`)),
+      trained && el("span", { class: "meta" }, "not trained on"),
+      el("span", {}, counted(row.response_tokens, "token")),
+      row.status === "truncated" && el("span", { class: "warn" }, "truncated"),
+      isKnown(row.answer) && el("span", {}, "answer ", el("span", { class: "text" }, row.answer || "(none)")),
+    ),
+    isKnown(row.response) ? el("pre", { class: "text" }, row.response || "(empty)") : el("p", { class: "meta" }, "its text was not kept"),
+  );
+}
+
+function sample(row) {
+  if (!isKnown(row.sample)) return "";
+  return row.sample < 0 ? ", greedy" : `, sample ${row.sample}`;
+}
+
+function isKnown(value) {
+  return value !== null && value !== undefined;
+}
+
+function signed(name, value) {
+  return name !== "s" && value > 0 ? `+${measured(value)}` : measured(value);
+}
+
+/** Evaluated responses of which no text was kept. */
+export function evaluated(rows) {
+  const heads = ["trial", ["step", "number"], ["seed", "number"], "set", "problem", "sample", "verdict", "answer", ["tokens", "number"], ""];
+  const text = (value) => el("span", { class: "text words" }, value);
+  const cells = (row) => [row.trial ?? "", String(row.step), String(row.seed), text(row.problem_set), text(row.problem_id), row.sample < 0 ? "greedy" : String(row.sample), verdict(row.verdict), text(row.answer), String(row.response_tokens), row.status === "truncated" ? el("span", { class: "warn" }, "truncated") : ""];
+  return simpleTable(heads, rows.map(cells));
+}
+
+function verdict(text) {
+  const kind = text === "correct" ? "good" : text === "wrong" ? "bad" : "open";
+  return el("span", { class: `verdict ${kind}` }, text.replace("_", " "));
+}
