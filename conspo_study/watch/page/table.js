@@ -68,8 +68,8 @@ function toolbar() {
     );
   };
   const showPicked = () => {
+    choose("pick", [...store.picked].join(","));
     const ids = [...store.picked].filter((id) => store.trials.has(id));
-    choose("pick", ids.join(","));
     const go = (view) => () => (location.hash = address(view, null, { trials: ids.join(",") }));
     const compare = button(`compare ${ids.length}`, go("compare"), `Curves, settings and paired differences of 2 to ${MOST_COMPARED} trials`);
     compare.disabled = ids.length < 2 || ids.length > MOST_COMPARED;
