@@ -13,6 +13,7 @@ from conspo_study.forecast.measured import Measured
 from conspo_study.forecast.responses import evaluated_per_run, evaluation_steps
 from conspo_study.forecast.shapes import parameter_count, trained_parameters
 from conspo_study.policy.models import EMBEDDED, local_folder
+from conspo_study.records import LONGEST_TEXT, MOST_TEXT
 
 EMBEDDED_TOKENS_PER_S = 10_000
 """Generated tokens per second of training that one core manages with the embedded model."""
@@ -141,13 +142,15 @@ def fetched_bytes(policy: PolicyConfig) -> int | None:
 
 
 def rows_bytes(run: RunConfig, seeds: int) -> int:
-    """Bytes of a trial's evaluation rows, step rows and stored responses."""
-    files = sum(evaluation_steps(run))
-    evaluated = evaluated_per_run(run) * _BYTES_PER_EVALUATED + files * _BYTES_PER_FILE
+    """Bytes of a trial's evaluation rows with their texts, step rows and stored responses."""
+    files, responses = sum(evaluation_steps(run)), evaluated_per_run(run)
+    longest = min(LONGEST_TEXT, run.evaluation.max_new_tokens * _BYTES_PER_KEPT_TOKEN)
+    texts = min(files * MOST_TEXT, responses * longest)
+    evaluated = responses * _BYTES_PER_EVALUATED + files * _BYTES_PER_FILE + texts
     responses = run.train.store_rollouts_groups * run.rollout.group_size
     kept = responses * run.rollout.max_new_tokens * _BYTES_PER_KEPT_TOKEN + _BYTES_PER_FILE
     most = int(run.train.store_rollouts_mb * 1e6)
-    rows = seeds * (evaluated + run.train.steps * _BYTES_PER_STEP)
+    rows = seeds * (evaluated + run.train.steps * _BYTES_PER_STEP) + MOST_TEXT  # of the problems
     return rows + min(most, seeds * run.rollout_stores * kept)
 
 
