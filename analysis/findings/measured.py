@@ -16,7 +16,7 @@ from analysis.load.published import BASE, BENCHMARKS, published_results
 from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.statistics.accuracy import Outcomes, greedy_outcomes, sampled_outcomes, set_means
 from analysis.statistics.scores import Floats, ProblemScores, Scores
-from conspo_study.results.rows import read_eval_table
+from conspo_study.results.rows import MEASURED, read_eval_table
 from conspo_study.results.table import TrialRow
 from conspo_study.text import first_line
 
@@ -195,7 +195,7 @@ def _state(row: TrialRow) -> str:
 
 def _responses(trial: Trial) -> pd.DataFrame:
     try:
-        table = read_eval_table(trial.study.trial_folder(trial.row.id))
+        table = read_eval_table(trial.study.trial_folder(trial.row.id), columns=MEASURED)
     except ValueError as error:
         raise StudyUnreadable(str(error)) from error
     frame: pd.DataFrame = table.to_pandas()

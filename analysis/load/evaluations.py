@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from conspo_study.records import EvalRow
 from conspo_study.results.decoding import decoded
-from conspo_study.results.rows import eval_path, stored_evaluations
+from conspo_study.results.problems import read_problem_table
+from conspo_study.results.rows import MEASURED, eval_path, stored_evaluations
 
 FIELDS = tuple(field.name for field in fields(EvalRow) if field.default is MISSING)
 """Fields that every file has."""
@@ -29,8 +30,8 @@ def read_evaluations(
     columns: Sequence[str] | None = None,
     steps: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """One row per response: `columns` (by default the fields of EvalRow that a file has), then
-    trial.
+    """One row per response: `columns` (by default the fields of EvalRow that a file has, without
+    the text of the response), then trial.
 
     folders: of the trials, by id; one without evaluations has no rows. steps: which evaluations;
     files of others are not opened. Texts are pandas strings; a field that a file lacks is null.
@@ -43,7 +44,7 @@ def read_evaluations(
         (trial, path) for trial, folder in folders.items() for path in sorted(_files(folder, steps))
     ]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        tables = list(pool.map(lambda item: _read(item[1], columns or _ALL), paths))
+        tables = list(pool.map(lambda item: _read(item[1], columns or MEASURED), paths))
     if not tables:
         return pd.DataFrame(columns=[*(columns or FIELDS), "trial"])
     table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
@@ -53,6 +54,20 @@ def read_evaluations(
     trials = pd.Series([trial for trial, _ in paths], dtype=str).repeat(rows)
     texts = [name for name in chosen if name in _REPEATING]
     return frame.astype(dict.fromkeys(texts, str)).assign(trial=trials.array)
+
+
+def read_responses(folders: Mapping[str, Path]) -> pd.DataFrame:
+    """`read_evaluations` of all steps with `response`, `prompt` and `gold`, which are null where
+    they were not kept. Raises ValueError like it."""
+    rows = read_evaluations(folders, _ALL)
+    same = ["trial", "problem_set", "problem_id"]
+    problems = [
+        read_problem_table(folder).to_pandas().assign(trial=trial)
+        for trial, folder in folders.items()
+    ]
+    asked = pd.concat([pd.DataFrame(columns=[*same, "prompt", "gold"]), *problems])
+    keys = dict.fromkeys(same, str)
+    return rows.astype(keys).merge(asked.astype(keys), "left", same)
 
 
 def _files(folder: Path, steps: Collection[int] | None) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from analysis.load.digest import Digest, read_digest
-from analysis.load.evaluations import read_evaluations
+from analysis.load.evaluations import read_evaluations, read_responses
 from analysis.load.text import visible
 from conspo_study.records import EventKind, set_name
 from conspo_study.results.log import LogDamaged, LoggedEvent, read_content
@@ -155,7 +155,8 @@ class StudyResults:
         columns: Sequence[str] | None = None,
         steps: Collection[int] | None = None,
     ) -> pd.DataFrame:
-        """One row per response: `columns` (by default all that the files have) and trial.
+        """One row per response: `columns` (by default all that the files have, without the text of
+        the response) and trial.
 
         steps: which evaluations; files of others are not opened. Raises StudyUnreadable naming a
         damaged file.
@@ -163,6 +164,14 @@ class StudyResults:
         folders = {trial: self.trial_folder(trial) for trial in trials}
         try:
             return read_evaluations(folders, columns, steps)
+        except ValueError as error:
+            raise StudyUnreadable(str(error)) from error
+
+    def responses_of(self, trials: Iterable[str]) -> pd.DataFrame:
+        """One row per evaluated response with all that is stored of it and of its problem; see
+        `read_responses`. Raises StudyUnreadable naming a damaged file."""
+        try:
+            return read_responses({trial: self.trial_folder(trial) for trial in trials})
         except ValueError as error:
             raise StudyUnreadable(str(error)) from error
 

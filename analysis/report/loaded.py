@@ -40,11 +40,12 @@ class LoadedStudy(StudyResults):
         (`analysis.findings.frames.trials_frame`)."""
         return trials_frame(self)
 
-    @property
+    @cached_property
     def responses(self) -> pd.DataFrame:
-        """One row per evaluated response of the search trials, with its verdict. Raises
-        StudyUnreadable naming a damaged file."""
-        return self.evaluations
+        """One row per evaluated response of the search trials: its verdict and answer, its text
+        (`response`), and its problem's `prompt` and `gold` answer, null where they were not kept.
+        Untrusted. Raises StudyUnreadable naming a damaged file."""
+        return self.responses_of(row.id for row in self.table.rows)
 
     @cached_property
     def plot(self) -> Plots:

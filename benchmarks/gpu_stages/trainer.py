@@ -67,7 +67,7 @@ class Rows:
     def _not_kept(self, *arguments: Any) -> None:
         pass
 
-    credits = rollouts = evaluation = totals = report = _not_kept
+    credits = rollouts = problems = evaluation = totals = report = _not_kept
 
 
 def trained(

@@ -12,10 +12,11 @@ from typing import Any
 from conspo_study.cluster.trial_spec import TrialSpec
 from conspo_study.config import FunctionConfig, RewardConfig, RunConfig, config_hash
 from conspo_study.files import make_folders
-from conspo_study.records import Collapse, CreditRow, EvalRow, RolloutRow
+from conspo_study.records import Collapse, CreditRow, EvalRow, ProblemRow, RolloutRow
 from conspo_study.results import names
 from conspo_study.results.incidents import Incident, append_incident, read_incidents, set_totals
 from conspo_study.results.kept import rollouts_path, write_rollouts
+from conspo_study.results.problems import problems_path, write_problems
 from conspo_study.results.rows import (
     append_credits,
     append_step_row,
@@ -68,6 +69,10 @@ class RayOutlet:
 
     def rollouts(self, seed: int, step: int, rows: Sequence[RolloutRow]) -> None:
         write_rollouts(rollouts_path(self.spec.folder, seed, step), rows, self._rollout_bytes)
+
+    def problems(self, rows: Sequence[ProblemRow]) -> None:
+        make_folders(self.spec.folder, names.INNER)
+        write_problems(problems_path(self.spec.folder), rows)
 
     def evaluation(self, rows: Sequence[EvalRow]) -> None:
         seed, step = rows[0].seed, rows[0].step

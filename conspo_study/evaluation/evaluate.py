@@ -6,7 +6,16 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from conspo_study.records import GREEDY, Answered, EvalRow, Judgement, Problem, Rollout, Verdict
+from conspo_study.records import (
+    GREEDY,
+    Answered,
+    EvalRow,
+    Judgement,
+    Problem,
+    Rollout,
+    Verdict,
+    cut,
+)
 from conspo_study.statistics.accuracy import vote_classes
 
 Sample = Callable[[Sequence[Problem]], Sequence[Sequence[Rollout]]]
@@ -60,6 +69,7 @@ def evaluate(
             response_tokens=len(rollout.tokens),
             status=rollout.status.value,
             reward=judgement.graded if judgement.verdict.decided else None,
+            response=cut(rollout.text),
         )
         for (problem, number, rollout), judgement in zip(entries, judgements, strict=True)
     ]

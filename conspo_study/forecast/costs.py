@@ -10,9 +10,16 @@ from conspo_study.definition import StudyDefinition, confirmation_batch, search_
 from conspo_study.definition.batches import Batch
 from conspo_study.forecast.gpu_hours import run_cost
 from conspo_study.forecast.measured import Measured
-from conspo_study.forecast.responses import evaluated_per_run, evaluation_steps
+from conspo_study.forecast.responses import (
+    MEAN_LENGTH,
+    PROMPT_TOKENS,
+    evaluated_per_run,
+    evaluation_steps,
+    problems_of,
+)
 from conspo_study.forecast.shapes import parameter_count, trained_parameters
 from conspo_study.policy.models import EMBEDDED, local_folder
+from conspo_study.records import LONGEST_TEXT, MOST_TEXT
 
 EMBEDDED_TOKENS_PER_S = 10_000
 """Generated tokens per second of training that one core manages with the embedded model."""
@@ -141,14 +148,21 @@ def fetched_bytes(policy: PolicyConfig) -> int | None:
 
 
 def rows_bytes(run: RunConfig, seeds: int) -> int:
-    """Bytes of a trial's evaluation rows, step rows and stored responses."""
-    files = sum(evaluation_steps(run))
-    evaluated = evaluated_per_run(run) * _BYTES_PER_EVALUATED + files * _BYTES_PER_FILE
+    """Bytes of a trial's evaluation rows with their texts, step rows and stored responses."""
+    settings, files, evaluated = run.evaluation, sum(evaluation_steps(run)), evaluated_per_run(run)
+    limit = settings.max_new_tokens
+    embedded = run.policy.model == EMBEDDED
+    tokens = EMBEDDED_RESPONSE_TOKENS if embedded else MEAN_LENGTH.get(limit, limit)
+    text = min(LONGEST_TEXT, tokens * _BYTES_PER_KEPT_TOKEN)
+    evaluations = evaluated * _BYTES_PER_EVALUATED + files * _BYTES_PER_FILE
+    evaluations += min(files * MOST_TEXT, evaluated * text)
+    problems = sum(problems_of(name, settings, last=True) for name in settings.names)
+    asked = min(MOST_TEXT, problems * PROMPT_TOKENS * _BYTES_PER_KEPT_TOKEN)
     responses = run.train.store_rollouts_groups * run.rollout.group_size
     kept = responses * run.rollout.max_new_tokens * _BYTES_PER_KEPT_TOKEN + _BYTES_PER_FILE
     most = int(run.train.store_rollouts_mb * 1e6)
-    rows = seeds * (evaluated + run.train.steps * _BYTES_PER_STEP)
-    return rows + min(most, seeds * run.rollout_stores * kept)
+    rows = seeds * (evaluations + run.train.steps * _BYTES_PER_STEP)
+    return rows + asked + min(most, seeds * run.rollout_stores * kept)
 
 
 def finish_times(

@@ -163,6 +163,21 @@ class EvalRow:
     vote: int | None = None
     """Number of the answer's class among the problem's samples: equal answers share one. Stored for
     the problems at which it tells more than the texts of the answers; None for no answer."""
+    response: str | None = None
+    """The response, cut by `kept_texts.cut`; None where its file had no more room, and in files of
+    earlier versions. No metric depends on it. Untrusted: escape before showing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """A problem that a trial was evaluated on, stored once for all of its evaluations."""
+
+    problem_set: str
+    problem_id: str
+    prompt: str | None
+    """As the policy saw it, special tokens included, cut by `kept_texts.cut`. Untrusted."""
+    gold: str | None
+    """The gold answer, cut likewise; None where the set has none. Untrusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +229,6 @@ class RolloutRow:
     status: str
     reward: float | None = None
     """As in `EvalRow`."""
+    gold: str | None = None
+    """The gold answer, cut by `kept_texts.cut`; None where the set has none, and in files of
+    earlier versions. Untrusted."""

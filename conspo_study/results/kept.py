@@ -7,15 +7,18 @@ the same file, whatever was interrupted in between.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from conspo_study.files import write_atomic
 from conspo_study.records import RolloutRow
+from conspo_study.results.decoding import MOST_DECODED
 from conspo_study.results.names import INNER, ROLLOUTS
 from conspo_study.results.parquet import RowFiles
 
 _FILES = RowFiles(RolloutRow, ROLLOUTS, {b"conspo_rollouts": b"1"}, "kept responses")
+_ALL_COLUMNS = tuple(field.name for field in fields(RolloutRow))
 
 
 def rollouts_path(folder: Path, seed: int, step: int) -> Path:
@@ -37,21 +40,28 @@ def write_rollouts(path: Path, rows: Sequence[RolloutRow], limit: int) -> None:
     groups = sorted({row.group for row in rows})
     while groups:
         kept = [row for row in rows if row.group <= groups[-1]]
-        encoded = _FILES.encoded(kept, statistics=False)
+        encoded = _FILES.encoded(kept, _ALL_COLUMNS)
         if len(encoded) <= limit:
             write_atomic(path, encoded, INNER)
             return
         groups.pop()
 
 
-def read_rollout_table(folder: Path, chosen: Collection[tuple[int, int]] | None = None) -> Any:
+def read_rollout_table(
+    folder: Path,
+    chosen: Collection[tuple[int, int]] | None = None,
+    most: int = MOST_DECODED,
+) -> Any:
     """Kept responses of the trial in `folder` as one `pyarrow.Table` with RolloutRow's columns.
 
-    chosen: seeds and steps to read, of those that are stored; by default all. Raises ValueError
-    naming a file that is not such a table.
+    chosen: seeds and steps to read, of those that are stored; by default all. most: bytes of memory
+    that the rows may take. Raises ValueError naming a file that is not such a table, or with which
+    they would take more.
     """
-    pairs = [pair for pair in stored_rollouts(folder) if chosen is None or pair in chosen]
-    return _FILES.read(rollouts_path(folder, *pair) for pair in pairs)
+    pairs = stored_rollouts(folder) if chosen is None else sorted(set(chosen))
+    paths = (rollouts_path(folder, *pair) for pair in pairs)
+    # A link that leads nowhere is there, too: it is refused by name.
+    return _FILES.read((p for p in paths if p.exists() or p.is_symlink()), most=most)
 
 
 def read_rollouts(folder: Path) -> list[RolloutRow]:

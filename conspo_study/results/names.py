@@ -34,6 +34,8 @@ FAILURE = "failure.txt"
 """The whole cause of a failure, and where in the code it happened."""
 EVALUATIONS, ROLLOUTS = "eval", "rollouts"
 """Beginnings of the names of Parquet files, before seed and step."""
+PROBLEMS = "problems"
+"""Beginning of the names of Parquet files of evaluated problems, before a seed if there is one."""
 
 _TRIALS, _UNTRAINED, _RAY, _CALL = "trials", "untrained", "ray", "seed-"
 INNER = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,11 @@ class RowFiles:
         names = [pattern.fullmatch(path.name) for path in folder.glob(f"{self.prefix}-*.parquet")]
         return sorted((int(name[1]), int(name[2])) for name in names if name)
 
-    def encoded(self, rows: Sequence[Any], statistics: bool = True) -> bytes:
-        """The content of a file of `rows`. statistics: of the columns, which help to skip some."""
+    def encoded(self, rows: Sequence[Any], without_statistics: Collection[str] = ()) -> bytes:
+        """The content of a file of `rows`.
+
+        without_statistics: columns of long texts, whose least and greatest would only take room.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -49,16 +52,26 @@ class RowFiles:
         }
         sink = pa.BufferOutputStream()
         table = pa.table(columns, schema=self.schema(columns))
-        pq.write_table(table, sink, compression="zstd", write_statistics=statistics)
+        described = [name for name in columns if name not in without_statistics]
+        pq.write_table(table, sink, compression="zstd", write_statistics=described)
         content: bytes = sink.getvalue().to_pybytes()
         return content
 
-    def read(self, paths: Iterable[Path]) -> Any:
-        """The rows of all files as one `pyarrow.Table`. Raises ValueError naming a file that is
-        not of this kind, or with which the rows would take too much memory."""
+    def read(
+        self,
+        paths: Iterable[Path],
+        columns: Sequence[str] | None = None,
+        most: int = MOST_DECODED,
+    ) -> Any:
+        """The rows of all files as one `pyarrow.Table`.
+
+        columns: by default all. most: bytes of memory that the rows may take. Raises ValueError
+        naming a file that is not of this kind, or with which they would take more.
+        """
         import pyarrow as pa
 
         schema = self.schema()
+        names = schema.names if columns is None else columns
         tables: list[Any] = []
         for path in paths:
 
@@ -68,14 +81,14 @@ class RowFiles:
                         f"{path} does not have the columns of {self.called}, version 1"
                     )
 
-            left = MOST_DECODED - sum(table.nbytes for table in tables)
-            table = decoded(path, accept, most=left)
+            left = most - sum(table.nbytes for table in tables)
+            table = decoded(path, accept, columns, most=left)
             for field in fields(self.kind):
-                if field.name not in table.column_names:
+                if field.name in names and field.name not in table.column_names:
                     column = pa.array([field.default] * len(table), schema.field(field.name).type)
                     table = table.append_column(schema.field(field.name), column)
-            tables.append(table.select(schema.names))
-        return pa.concat_tables(tables) if tables else schema.empty_table()
+            tables.append(table.select(names))
+        return pa.concat_tables(tables) if tables else schema.empty_table().select(names)
 
     def schema(self, names: Iterable[str] | None = None) -> Any:
         """The `pyarrow.Schema` of a file with all columns, or with those of `names` and those that
@@ -84,7 +97,7 @@ class RowFiles:
 
         types = {
             **{"int": pa.int64(), "int | None": pa.int64()},
-            **{"str": pa.string(), "float | None": pa.float64()},
+            **{"str": pa.string(), "str | None": pa.string(), "float | None": pa.float64()},
         }
         here = None if names is None else set(names)
         return pa.schema(

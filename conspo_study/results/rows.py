@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from conspo_study.files import finite, open_to_append, write_all, write_atomic
-from conspo_study.records import CreditRow, EvalRow
+from conspo_study.records import MOST_TEXT, CreditRow, EvalRow, number_that_fit, text_bytes
+from conspo_study.results.decoding import MOST_DECODED
 from conspo_study.results.event_data import MOST_SEED, MOST_STEPS
 from conspo_study.results.names import EVALUATIONS, INNER
 from conspo_study.results.parquet import RowFiles
@@ -19,6 +21,8 @@ from conspo_study.text import reason
 from conspo_study.untrusted import parse_json
 
 _FILES = RowFiles(EvalRow, EVALUATIONS, {b"conspo_eval": b"1"}, "evaluation rows")
+MEASURED = tuple(field.name for field in fields(EvalRow) if field.name != "response")
+"""Columns of evaluation rows that numbers are computed from: all but the response's text."""
 
 
 def append_step_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -120,8 +124,36 @@ def eval_path(folder: Path, seed: int, step: int) -> Path:
 
 
 def write_eval_rows(path: Path, rows: Sequence[EvalRow]) -> None:
-    """Write the rows of one evaluation as Parquet, whole or not at all; replaces an older file."""
-    write_atomic(path, _FILES.encoded(rows), INNER)
+    """Write the rows of one evaluation as Parquet, whole or not at all; replaces an older file.
+
+    Of their responses the first ones that fit `MOST_TEXT` are kept, those of the greedy samples
+    before the first sampled one of every problem, and so on.
+    """
+    write_atomic(path, _FILES.encoded(_with_room(rows), ("response",)), INNER)
+
+
+def _with_room(rows: Sequence[EvalRow]) -> Sequence[EvalRow]:
+    """The rows, those whose responses have no room without them; it does not matter in which order
+    they come, and a second time nothing changes."""
+    sizes = [text_bytes(row.response) for row in rows]
+    if sum(sizes) <= MOST_TEXT:
+        return rows
+    problems: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        problems[row.problem_set].add(row.problem_id)
+    place = {
+        (name, problem): number
+        for name, ids in problems.items()
+        for number, problem in enumerate(sorted(ids))
+    }
+
+    def turn(i: int) -> tuple[int, int, str]:
+        row = rows[i]
+        return row.sample, place[row.problem_set, row.problem_id], row.problem_set
+
+    order = sorted(range(len(rows)), key=turn)
+    kept = set(order[: number_that_fit(sizes[i] for i in order)])
+    return [row if i in kept else replace(row, response=None) for i, row in enumerate(rows)]
 
 
 def stored_evaluations(folder: Path) -> list[tuple[int, int]]:
@@ -129,15 +161,21 @@ def stored_evaluations(folder: Path) -> list[tuple[int, int]]:
     return _FILES.stored(folder)
 
 
-def read_eval_table(folder: Path, chosen: Collection[tuple[int, int]] | None = None) -> Any:
+def read_eval_table(
+    folder: Path,
+    chosen: Collection[tuple[int, int]] | None = None,
+    columns: Sequence[str] | None = None,
+    most: int = MOST_DECODED,
+) -> Any:
     """Evaluations of the trial in `folder` as one `pyarrow.Table` with EvalRow's columns.
 
-    chosen: seeds and steps whose evaluations are read; by default all. Raises ValueError naming a
-    file that is not such a table.
+    chosen: seeds and steps whose evaluations are read; by default all. columns: by default all.
+    most: bytes of memory that the rows may take. Raises ValueError naming a file that is not such
+    a table, or with which they would take more.
     """
     if chosen is None:
         chosen = stored_evaluations(folder)
-    return _FILES.read(eval_path(folder, *pair) for pair in chosen)
+    return _FILES.read((eval_path(folder, *pair) for pair in chosen), columns, most)
 
 
 def read_eval_rows(

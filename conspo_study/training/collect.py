@@ -121,7 +121,7 @@ class Collector:
                 if request.first + i in reading:
                     place = request.first + i - reading.start
                     group = len(groups) if formed else None
-                    samples.append(Sample(place, problem.id, prompt, responses, verdicts, group))
+                    samples.append(Sample(place, problem, prompt, responses, verdicts, group))
                 groups += formed
                 counts += counted
             flat = list(chain.from_iterable(rollouts)), list(chain.from_iterable(judgements))

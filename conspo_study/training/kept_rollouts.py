@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from conspo_study.config import RunConfig
-from conspo_study.records import Judgement, Rollout, RolloutRow
+from conspo_study.records import Judgement, Problem, Rollout, RolloutRow
+from conspo_study.training.problem_rows import kept_gold
 from conspo_study.training.step_result import Signal
 
 
@@ -20,7 +21,7 @@ class Sample:
 
     place: int
     """Place of the prompt among those of the step, over all workers."""
-    problem_id: str
+    problem: Problem
     prompt_tokens: Sequence[int]
     rollouts: Sequence[Rollout]
     judgements: Sequence[Judgement]
@@ -54,7 +55,7 @@ def kept_rows(
     step: as rows count, from 1. signals: by group and rollout of this worker's groups of the step.
     """
     for sample in samples:
-        prompt = decode(sample.prompt_tokens)
+        prompt, gold = decode(sample.prompt_tokens), kept_gold(sample.problem)
         of_group = iter(() if sample.group is None else signals[sample.group])
         for i, (rollout, judged) in enumerate(zip(sample.rollouts, sample.judgements, strict=True)):
             signal = next(of_group, None) if judged.verdict.decided else None
@@ -64,7 +65,7 @@ def kept_rows(
                 step=step,
                 group=sample.place,
                 rollout=i,
-                problem_id=sample.problem_id,
+                problem_id=sample.problem.id,
                 prompt=prompt,
                 response=rollout.text,
                 verdict=judged.verdict.value,
@@ -75,4 +76,5 @@ def kept_rows(
                 response_tokens=len(rollout.tokens),
                 status=rollout.status.value,
                 reward=judged.graded if judged.verdict.decided else None,
+                gold=gold,
             )

@@ -18,7 +18,7 @@ import torch
 
 from conspo_study.config import RunConfig, config_hash
 from conspo_study.evaluation.metrics import evaluation_metrics
-from conspo_study.records import Collapse, CreditRow, EvalRow, RolloutRow, Verdict
+from conspo_study.records import Collapse, CreditRow, EvalRow, ProblemRow, RolloutRow, Verdict
 from conspo_study.results.incidents import Incident, IncidentType
 from conspo_study.reward import Judge, make_judge
 from conspo_study.training.allocator import keep_freed_memory
@@ -53,6 +53,9 @@ class Outlet(Protocol):
 
     def rollouts(self, seed: int, step: int, rows: Sequence[RolloutRow]) -> None:
         """Responses of one seed at a training step that keeps some for reading."""
+
+    def problems(self, rows: Sequence[ProblemRow]) -> None:
+        """The problems of all evaluations of the trial, at every start of it."""
 
     def evaluation(self, rows: Sequence[EvalRow]) -> None:
         """All responses of one seed's evaluation."""
@@ -170,6 +173,8 @@ class _Loop:
         """Train to the end, from the newest good checkpoint or from an evaluation at step 0."""
         every, steps = self.config.train, self.last
         done = self._restore()
+        if self.main:
+            self.outlet.problems(self.runs[0].problem_rows())  # the same for every seed
         if not done:
             self._evaluate(0)
         if self._report(done):

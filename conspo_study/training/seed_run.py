@@ -25,7 +25,7 @@ from conspo_study.objective import Progress
 from conspo_study.policy.load import restore_policy, save_policy
 from conspo_study.policy.sharding import save_sharded_policy, whole_weights
 from conspo_study.policy.weights import named_weights
-from conspo_study.records import Collapse, EvalRow, Problem, Rollout, RolloutRow
+from conspo_study.records import Collapse, EvalRow, Problem, ProblemRow, Rollout, RolloutRow
 from conspo_study.results.incidents import IncidentType
 from conspo_study.reward import Judge
 from conspo_study.rollout.engine import PolicyWeights, Sampling
@@ -40,6 +40,7 @@ from conspo_study.training.kept_rollouts import Sample, kept_positions, kept_row
 from conspo_study.training.mismatch import refuse_absurd_mismatch
 from conspo_study.training.placed_policy import load_placed
 from conspo_study.training.policy_update import PolicyUpdate
+from conspo_study.training.problem_rows import problem_rows
 from conspo_study.training.reference import ReferenceFactory
 from conspo_study.training.step_result import Signal, StepResult
 from conspo_study.update.checkpoint import load_run, save_run
@@ -126,6 +127,15 @@ class SeedRun:
             for name, problems in self.evaluation_sets.items()
             if step in (0, last) or name in settings.tracked_sets
         }
+
+    def problem_rows(self) -> list[ProblemRow]:
+        """The problems of all evaluations of the run, for reading."""
+
+        def prompts(problems: Sequence[Problem]) -> list[str]:
+            return [*map(self.tokenizer.decode, self._prompts(problems))]
+
+        often = partial(self.config.evaluation.problems_for, last=False)
+        return problem_rows(self.evaluation_sets, often, prompts)
 
     def evaluate(self, step: int) -> list[EvalRow]:
         """Rows of the evaluation that is due at `step`, on every worker.
@@ -247,13 +257,16 @@ class SeedRun:
 
     def _in_thought(self, problems: Sequence[Problem]) -> bool:
         """Whether the prompts of a set end inside a thought, by that of the first problem."""
-        prompts = prompt_tokens(problems[:1], self.config.data, self.tokenizer)
+        prompts = self._prompts(problems[:1])
         mark = self.config.evaluation_reward.after
         return any(opens_thought(prompt, self.tokenizer, mark) for prompt in prompts)
 
     def _respond(
         self, problems: Sequence[Problem], n: int, sampling: Sampling
     ) -> list[tuple[Rollout, ...]]:
-        prompts = prompt_tokens(problems, self.config.data, self.tokenizer)
+        prompts = self._prompts(problems)
         seeds = [derive_seed(self.seed, "evaluation", problem.id) for problem in problems]
         return self.engine.generate(prompts, n, sampling, seeds)
+
+    def _prompts(self, problems: Sequence[Problem]) -> list[tuple[int, ...]]:
+        return prompt_tokens(problems, self.config.data, self.tokenizer)

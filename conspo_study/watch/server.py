@@ -262,6 +262,8 @@ class _Handler(BoundedHandler):
                 return view.trial_curves(trial, points, _whole(question, "version", -1))
             case ["trial", trial, "responses"]:
                 return view.responses(trial, question)
+            case ["samples"]:
+                return view.samples(question)
         raise KeyError
 
     def _send_file(self, name: str) -> None:

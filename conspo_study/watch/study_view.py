@@ -28,8 +28,9 @@ from conspo_study.watch.comparing import (
 )
 from conspo_study.watch.driver import DriverWatch
 from conspo_study.watch.log_tail import LogTail
+from conspo_study.watch.samples import MOST_TRIALS, find_samples
 from conspo_study.watch.stored import Stored, read_stored
-from conspo_study.watch.trial_view import TrialView
+from conspo_study.watch.trial_view import RESPONSES_S, TrialView
 from conspo_study.watch.turn import Turn
 
 READING_S = 0.25
@@ -49,7 +50,7 @@ class StudyView:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._turn = Turn(folder)
+        self._turn, self._samples = Turn(folder), Turn(folder)
         self._log = LogTail(folder / LOG)
         self._driver = DriverWatch(folder / LEASE)
         self._trials: dict[str, TrialView] = {}
@@ -233,6 +234,18 @@ class StudyView:
         except OSError:
             return ""
         return f"{about.st_mtime_ns}-{about.st_size}"
+
+    def samples(self, question: Mapping[str, str]) -> dict[str, Any]:
+        """A page of the responses of the `trials` that are named, with commas between them; see
+        `find_samples`. Raises KeyError and ValueError like `responses`."""
+        trials = [name for name in question.get("trials", "").split(",") if name]
+        with self._turn.taken():
+            log = self._read()
+            for trial in trials[: MOST_TRIALS + 1]:
+                log.builder.row(trial)
+        asked = {name: value for name, value in question.items() if name != "trials"}
+        with self._samples.taken(RESPONSES_S):
+            return find_samples(self.folder, trials, asked)
 
     def _read(self) -> LogTail:
         """The log, after reading its new lines."""

@@ -101,6 +101,14 @@ def test_foreign_and_broken_files_are_named(tmp_path: Path) -> None:
         read_rollout_table(tmp_path)
 
 
+def test_gold_answers_come_back_and_files_without_them_are_read(tmp_path: Path) -> None:
+    known = [replace(row, gold="7") for row in group(0, step=2)]
+    write_rollouts(rollouts_path(tmp_path, 0, 1), group(0), LIMIT)
+    write_rollouts(rollouts_path(tmp_path, 0, 2), known, LIMIT)
+    assert read_rollouts(tmp_path) == group(0) + known
+    assert "gold" not in pq.read_schema(rollouts_path(tmp_path, 0, 1)).names
+
+
 def test_a_trial_without_kept_responses_has_none(tmp_path: Path) -> None:
     assert read_rollouts(tmp_path) == []
-    assert read_rollout_table(tmp_path / "absent").num_columns == 15
+    assert read_rollout_table(tmp_path / "absent").num_columns == 16

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conspo_study.records import CreditRow, EvalRow
+from conspo_study.records import MOST_TEXT, CreditRow, EvalRow
 from conspo_study.results.rows import (
+    MEASURED,
     append_credits,
     append_step_row,
     eval_path,
@@ -127,7 +128,7 @@ def test_hostile_answers_are_stored(tmp_path: Path, answer: str) -> None:
 
 def test_an_evaluation_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     write_eval_rows(eval_path(tmp_path, 0, 0), [])
-    assert read_eval_table(tmp_path).num_columns == 11
+    assert read_eval_table(tmp_path).num_columns == 12
 
 
 def test_votes_come_back_and_take_a_column_only_where_there_are_some(tmp_path: Path) -> None:
@@ -137,6 +138,70 @@ def test_votes_come_back_and_take_a_column_only_where_there_are_some(tmp_path: P
     assert read_eval_rows(tmp_path) == [row(0), *voted]
     columns = [set(pq.read_schema(eval_path(tmp_path, 0, step)).names) for step in (0, 20)]
     assert columns[1] - columns[0] == {"vote"}
+
+
+def many(samples: int, problems: int, length: int, sets: tuple[str, ...] = ("s",)) -> list[EvalRow]:
+    """Rows of greedy and sampled responses, of `length` characters each."""
+    return [
+        replace(row(sample=k), problem_set=name, problem_id=f"p{i:03d}", response="x" * length)
+        for name in sets
+        for i in range(problems)
+        for k in range(-1, samples)
+    ]
+
+
+def test_responses_come_back_and_take_a_column_only_where_there_are_some(tmp_path: Path) -> None:
+    rows = [replace(row(20), response="1 + 1 = <b>2</b>"), row(20, sample=1)]
+    write_eval_rows(eval_path(tmp_path, 0, 0), [row(0)])
+    write_eval_rows(eval_path(tmp_path, 0, 20), rows)
+    assert read_eval_rows(tmp_path) == [row(0), *rows]
+    columns = [set(pq.read_schema(eval_path(tmp_path, 0, step)).names) for step in (0, 20)]
+    assert columns[1] - columns[0] == {"response"}
+    assert read_eval_table(tmp_path, columns=MEASURED).column_names == list(MEASURED)
+
+
+def test_a_file_keeps_the_greedy_responses_then_the_first_of_every_problem(tmp_path: Path) -> None:
+    length = MOST_TEXT // 100
+    rows = many(4, 20, length, ("a", "b"))
+    assert len(rows) == 200, "of which 100 fit"
+    path = eval_path(tmp_path, 0, 0)
+    write_eval_rows(path, rows)
+    kept = {(r.sample, r.problem_set, r.problem_id) for r in read_eval_rows(tmp_path) if r.response}
+    assert len(kept) == 100
+    assert {sample for sample, *_ in kept} == {-1, 0, 1}
+    assert sum(sample == 1 for sample, *_ in kept) == 20
+    assert {(name, p) for sample, name, p in kept if sample == 1} == {
+        (name, f"p{i:03d}") for name in "ab" for i in range(10)
+    }
+    assert [replace(r, response=None) for r in read_eval_rows(tmp_path)] == [
+        replace(r, response=None) for r in rows
+    ], "no number is left out"
+
+
+def test_what_a_file_keeps_depends_on_no_order_and_not_on_a_second_writing(tmp_path: Path) -> None:
+    rows = many(3, 40, MOST_TEXT // 90)
+    paths = [eval_path(tmp_path, 0, step) for step in range(3)]
+    write_eval_rows(paths[0], rows)
+    write_eval_rows(paths[1], read_eval_rows(tmp_path, [(0, 0)]))
+    write_eval_rows(paths[2], rows[::-1])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert read_eval_rows(tmp_path, [(0, 2)]) == read_eval_rows(tmp_path, [(0, 0)])[::-1]
+
+
+def test_a_file_whose_texts_are_no_texts_is_named(tmp_path: Path) -> None:
+    path = eval_path(tmp_path, 0, 0)
+    write_eval_rows(path, [replace(row(), response="7")])
+    table = pq.read_table(path)
+    numbers = table.set_column(table.column_names.index("response"), "response", pa.array([7]))
+    pq.write_table(numbers, path)
+    with pytest.raises(ValueError, match=r"eval-0-00000\.parquet does not have the columns"):
+        read_eval_table(tmp_path)
+
+
+def test_files_of_earlier_versions_have_no_responses() -> None:
+    trial = Path(__file__).parents[1] / "assets" / "results_v1" / "trials" / "t0000"
+    rows = read_eval_rows(trial)
+    assert rows and {r.response for r in rows} == {None}
 
 
 def test_foreign_and_broken_files_are_named(tmp_path: Path) -> None:

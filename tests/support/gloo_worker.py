@@ -215,13 +215,16 @@ def gather(world: World, folder: Path) -> None:
 
 
 def train_some(world: World, folder: Path, config: RunConfig, policy: Path) -> None:
-    """Train and leave `rows.json` and `kept.json` in `folder`, beside `checkpoints`."""
+    """Train and leave `rows.json`, `kept.json` and `read.json` beside `checkpoints`."""
     found = Uneventful(folder)
     checkpoints = found.checkpoints
     train(config, [0], found, policy_folder=policy, checkpoints=checkpoints, world=world)
     if world.rank == 0:
         (folder / "rows.json").write_text(json.dumps(found.rows))
         (folder / "kept.json").write_text(json.dumps([astuple(row) for row in found.kept]))
+        untrained = [astuple(row) for row in found.evaluations if row.step == 0]
+        asked = [astuple(row) for rows in found.asked for row in rows]
+        (folder / "read.json").write_text(json.dumps([untrained, asked]))
 
 
 def run_workers(task: str, size: int, folder: Path, patience_s: float = 600.0) -> None:

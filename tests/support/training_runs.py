@@ -27,7 +27,7 @@ class Recorder:
         self.checkpoints = folder / "checkpoints"
         self.rows, self.evaluations, self.reports = [], [], []
         self.incidents, self.total, self.credited, self.kept = [], {}, [], []
-        self.collapsed = {}
+        self.collapsed, self.asked = {}, []
 
     def step_rows(self, rows):
         self.rows += rows
@@ -41,6 +41,9 @@ class Recorder:
 
     def evaluation(self, rows):
         self.evaluations += rows
+
+    def problems(self, rows):
+        self.asked.append(rows)
 
     def untrained(self, seed):
         return None

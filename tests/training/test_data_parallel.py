@@ -145,6 +145,8 @@ def test_two_workers_train_the_same_policy_as_one(tmp_path, tiny_policy, shardin
     assert [len(rows) for rows in kept] == [2 * 5 * 4] * 2
     for a, b in zip(*map(chain.from_iterable, kept), strict=True):
         assert a == (pytest.approx(b, rel=2e-3, abs=1e-5) if isinstance(b, float) else b)
+    read = [json.loads((folder / "read.json").read_text()) for folder in (alone, together)]
+    assert read[0] == read[1] and all(read[0])
 
 
 @pytest.mark.slow

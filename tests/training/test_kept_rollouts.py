@@ -5,7 +5,7 @@ import pytest
 from conspo_study.config import with_overrides
 from conspo_study.definition.presets import EMBEDDED, QUICK
 from conspo_study.forecast.costs import rows_bytes
-from conspo_study.records import FinishStatus, Judgement, Rollout, Verdict
+from conspo_study.records import FinishStatus, Judgement, Problem, Rollout, Verdict
 from conspo_study.training.kept_rollouts import Sample, kept_positions, kept_rows
 from conspo_study.training.step_result import Signal
 
@@ -43,7 +43,7 @@ def test_equal_responses_keep_their_own_credits():
         Judgement(Verdict.WRONG),
     ]
     signals = [[Signal(-9.0, 9.0, 9.0)], [Signal(-1.5, -0.2, None), Signal(-1.5, -0.3, -1.0)]]
-    sample = Sample(4, "p", (1, 2), rollouts, judgements, group=1)
+    sample = Sample(4, Problem("p", "1+1", "2"), (1, 2), rollouts, judgements, group=1)
     rows = list(kept_rows(9, 3, [sample], signals, lambda tokens: f"prompt of {len(tokens)}"))
     assert [(row.score, row.credit, row.advantage) for row in rows] == [
         (-1.5, -0.2, None),
@@ -58,13 +58,17 @@ def test_equal_responses_keep_their_own_credits():
     assert {(row.seed, row.step, row.group, row.prompt, row.status) for row in rows} == {
         (9, 3, 4, "prompt of 2", "truncated")
     }
+    assert {row.gold for row in rows} == {"2"}
 
 
 def test_responses_without_a_group_keep_the_score_of_the_sampler():
     rollout = Rollout((5, 6), (-1.0, -3.0), FinishStatus.STOPPED, "7")
-    sample = Sample(0, "p", (1, 2), [rollout], [Judgement(Verdict.WRONG)], group=None)
+    sample = Sample(
+        0, Problem("p", "1+1", ""), (1, 2), [rollout], [Judgement(Verdict.WRONG)], group=None
+    )
     (row,) = kept_rows(9, 3, [sample], [], str)
     assert (row.score, row.credit, row.advantage) == (-2.0, None, None)
+    assert row.gold is None, "the set has no gold answers"
 
 
 def test_the_plan_counts_what_is_kept_up_to_its_cap():

@@ -60,6 +60,7 @@ def test_a_run_resumed_from_its_checkpoint_ends_bit_for_bit_the_same(whole, tmp_
     for row in whole.evaluations:
         if row.step == 4:
             assert last[(row.seed, row.problem_set, row.problem_id, row.sample)] == row
+    assert resumed.asked == whole.asked, "a start after the first tells the problems, too"
 
 
 @pytest.mark.skipif(

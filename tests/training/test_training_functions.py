@@ -8,6 +8,7 @@ from thread_world import run_threads
 
 from conspo_study.config import FunctionConfig
 from conspo_study.plugins import PluginError
+from conspo_study.results.problems import read_problem_table
 from conspo_study.results.rows import append_step_row, read_eval_rows, read_steps
 from conspo_study.training.bars import Bars
 from conspo_study.training.function import FunctionError, Trial, TrialStopped
@@ -224,6 +225,26 @@ def climb(params, seed, trial):
     assert {(row.problem_id, row.sample) for row in rows if row.verdict == "correct"} == {
         ("p0", 0), ("p1", 1), ("p2", 0), ("p3", 1),
     }  # fmt: skip
+
+
+def test_texts_of_evaluation_rows_are_kept_for_reading(run):
+    source = """
+def climb(params, seed, trial):
+    rows = [{"problem": p, "correct": True, "response": p * 5000, "prompt": f"{p}?", "gold": 7}
+            for p in "ab"]
+    rows.append({"problem": "c", "correct": None})
+    for step in (3, 6):
+        trial.report(step, {"height": 1, **trial.evaluation_rows(rows, step)})
+"""
+    run(source)
+    rows = read_eval_rows(run.folder)
+    assert {row.response and row.response[:4001] for row in rows} == {
+        "a" * 4000 + "\n", "b" * 4000 + "\n", None,
+    }  # fmt: skip
+    assert read_problem_table(run.folder).to_pylist() == [
+        {"problem_set": "eval", "problem_id": p, "prompt": f"{p}?", "gold": "7"} for p in "ab"
+    ]
+    assert len([*run.folder.glob("problems-*.parquet")]) == len(SEEDS), "one for each call"
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_responses_come_by_page_and_filter(study, watch):
         ("step=-1", "not a whole number"),
         ("offset=1e9", "not a whole number"),
         ("step=" + "9" * 40, "not a whole number"),
-        ("sorted=yes", "unknown filter sorted; known: limit, longest"),
+        ("sorted=yes", "unknown filter sorted; known: finish, limit, longest"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_answered_so(study, watch, question, said):

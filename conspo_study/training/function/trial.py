@@ -109,7 +109,8 @@ class Trial:
         rows: one mapping a response. `problem` (its id) and `correct` (True, False, or None for
         undecided) are needed; `set` (name of the problem set, `eval`), `sample` (0, 1, ... of the
         responses to a problem, by default in their order; -1 for a greedy one), `answer`, `tokens`
-        and `reward` are optional. With k responses a problem the metrics of a set are
+        and `reward` are optional, and so are the texts `response`, `prompt` and `gold`, which are
+        kept for reading. With k responses a problem the metrics of a set are
         `eval/<set>/avg@k`, `pass@k` and `maj@k`.
         """
         from conspo_study.training.function.evaluation import store_rows

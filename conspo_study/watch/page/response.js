@@ -8,23 +8,32 @@ import { counted, measured } from "./format.js";
 export function problems(rows, source) {
   const groups = [];
   for (const row of rows) {
-    const key = source === "training" ? [row.trial, row.seed, row.step, row.group] : [row.problem_set, row.problem_id];
-    if (groups.at(-1)?.key !== key.join("\n")) groups.push({ key: key.join("\n"), responses: [] });
+    const key = JSON.stringify(source === "training" ? [row.trial, row.seed, row.step, row.group] : [row.problem_set, row.problem_id]);
+    if (groups.at(-1)?.key !== key) groups.push({ key, responses: [] });
     groups.at(-1).responses.push(row);
   }
-  return el("div", {}, groups.map(({ responses }) => problem(responses, source)));
+  return el("div", {}, groups.map(({ responses }) => {
+    const [{ step, seed, trial, problem_set: set }] = responses;
+    const where = source === "training" ? [trial, `step ${step}`, `seed ${seed}`] : [set];
+    return problem(where, responses, source === "evaluation");
+  }));
 }
 
-function problem(responses, source) {
-  const [first] = responses;
-  const where = source === "training" ? `step ${first.step}, seed ${first.seed}, ` : `${first.problem_set}, `;
-  const several = source === "evaluation" || responses.some(({ trial }) => trial !== first.trial);
+/** What trials answered to a problem at the same seed, step and sample. */
+export function aligned({ rows }, source) {
+  const [first] = rows;
+  const where = [source === "evaluation" && first.problem_set, `step ${first.step}`, `seed ${first.seed}`, sample(first)];
+  return problem(where, rows, false);
+}
+
+function problem(where, responses, several) {
+  const [{ problem_id: id, prompt, gold }] = responses;
   return el(
     "article",
     { class: "group" },
-    el("h3", {}, !several && first.trial ? `${first.trial}, ` : "", where, el("span", { class: "text" }, first.problem_id)),
-    first.prompt && el("pre", { class: "prompt text" }, first.prompt),
-    isKnown(first.gold) && el("p", { class: "gold" }, "correct answer: ", el("span", { class: "text" }, first.gold)),
+    el("h3", {}, [...where].filter(Boolean).map((part) => `${part}, `), el("span", { class: "text" }, id)),
+    isKnown(prompt) && el("pre", { class: "prompt text" }, prompt),
+    isKnown(gold) && el("p", { class: "gold" }, "correct answer: ", el("span", { class: "text" }, gold)),
     el("div", { class: "answers" }, responses.map((row) => response(row, several))),
   );
 }
@@ -44,7 +53,7 @@ function response(row, several) {
       { class: "facts" },
       row.trial && el("a", { href: address("trial", row.trial) }, row.trial),
       verdict(row.verdict),
-      several && el("span", { class: "meta" }, `step ${row.step}, seed ${row.seed}${sample(row)}`),
+      several && el("span", { class: "meta" }, [`step ${row.step}`, `seed ${row.seed}`, sample(row)].filter(Boolean).join(", ")),
       facts.map(([name, value, title]) => el("span", { title }, `${name} ${signed(name, value)}`)),
       trained && el("span", { class: "meta" }, "not trained on"),
       el("span", {}, counted(row.response_tokens, "token")),
@@ -57,10 +66,10 @@ function response(row, several) {
 
 function sample(row) {
   if (!isKnown(row.sample)) return "";
-  return row.sample < 0 ? ", greedy" : `, sample ${row.sample}`;
+  return row.sample < 0 ? "greedy" : `sample ${row.sample}`;
 }
 
-function isKnown(value) {
+export function isKnown(value) {
   return value !== null && value !== undefined;
 }
 

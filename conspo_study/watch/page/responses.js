@@ -5,7 +5,7 @@ import { ask } from "./api.js";
 import { button, card, choice, el, simpleTable } from "./dom.js";
 import { csvButton } from "./download.js";
 import { counted } from "./format.js";
-import { evaluated, problems } from "./response.js";
+import { aligned, evaluated, isKnown, problems } from "./response.js";
 
 const VERDICTS = ["correct", "wrong", "no_answer", "unparsable", "unevaluated", "timeout", "killed", "gold_bad"];
 const SORTS = [["", "as stored"], ["score", "lowest score"], ["-score", "highest score"], ["credit", "lowest credit"], ["-credit", "highest credit"], ["tokens", "shortest"], ["-tokens", "longest"]];
@@ -56,7 +56,9 @@ export function responsesCard({ path, asked = {}, stored, signal }) {
   const fetchPage = async () => {
     const asking = (latest += 1);
     try {
-      const given = Object.fromEntries(Object.entries({ ...asked, ...question, limit: PAGE }).filter(([, value]) => value !== ""));
+      // Trials stand side by side unless their responses are to be sorted.
+      const by = asked.trials && !question.sort ? "problem" : "";
+      const given = Object.fromEntries(Object.entries({ ...asked, ...question, by, limit: PAGE }).filter(([, value]) => value !== ""));
       const answer = await ask(path, given, signal);
       if (asking === latest) show(answer);
     } catch (error) {
@@ -67,13 +69,16 @@ export function responsesCard({ path, asked = {}, stored, signal }) {
       }
     }
   };
-  const show = ({ total, offset, limit, rows, verdicts, by_trial: byTrial, skipped }) => {
-    shown = rows;
-    const by = Object.entries(verdicts).sort((a, b) => b[1] - a[1]).map(([verdict, n]) => `${n} ${verdict.replace("_", " ")}`);
+  const show = ({ total, offset, limit, rows, groups, verdicts, skipped }) => {
+    shown = groups ? groups.flatMap((group) => group.rows) : rows;
+    const counts = asked.trials ? summed(Object.values(verdicts)) : verdicts;
+    const by = Object.entries(counts).sort((a, b) => b[1] - a[1]).map(([verdict, n]) => `${n} ${verdict.replace("_", " ")}`);
     const left = skipped ? ` Not read: ${counted(skipped, "file")}; choose a step or a seed.` : "";
-    summary.textContent = (total ? `${counted(total, "response")}; before the filter by verdict: ${by.join(", ")}.` : nothing(by)) + left;
-    const textless = question.source === "evaluation" && !rows.some((row) => row.prompt || row.response);
-    list.replaceChildren(...(byTrial ? [verdictsOfTrials(byTrial)] : []), textless ? evaluated(rows) : problems(rows, question.source));
+    const what = counted(total, groups ? "sample" : "response");
+    summary.textContent = (total ? `${what}; before the filter by verdict: ${by.join(", ")}.` : nothing(by)) + left;
+    const textless = question.source === "evaluation" && !shown.some((row) => isKnown(row.prompt) || isKnown(row.response));
+    const all = groups && !textless ? el("div", {}, groups.map((group) => aligned(group, question.source))) : textless ? evaluated(shown) : problems(shown, question.source);
+    list.replaceChildren(...(asked.trials ? [verdictsOfTrials(verdicts)] : []), all);
     const turn = (to, text) => {
       const press = () => {
         question.offset = to;
@@ -104,6 +109,13 @@ export function responsesCard({ path, asked = {}, stored, signal }) {
       if (nothingYet) fetchPage();
     },
   };
+}
+
+/** Counts by name, added up. */
+function summed(all) {
+  const found = {};
+  for (const counts of all) for (const [name, n] of Object.entries(counts)) found[name] = (found[name] ?? 0) + n;
+  return found;
 }
 
 /** How many responses of each trial have each verdict. */

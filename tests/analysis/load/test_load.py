@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.load.study import StudyUnreadable, load_studies, load_study
+from analysis.report.loaded import load
 from analysis.report.writing import write_report
-from conspo_study.records import EventKind, TrialEvent, TrialState
+from conspo_study.records import EventKind, ProblemRow, TrialEvent, TrialState
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.problems import problems_path, write_problems
 from conspo_study.results.rows import (
     eval_path,
     read_eval_rows,
@@ -214,7 +216,7 @@ def test_columns_and_steps_of_evaluations_are_read_alone(frozen: Path) -> None:
 def test_evaluations_are_those_that_were_written(frozen: Path) -> None:
     study = load_study(frozen)
     written = read_eval_table(study.trial_folder("t0001")).to_pandas().assign(trial="t0001")
-    written = written.drop(columns=["reward", "vote"])  # no row of this study has them
+    written = written.drop(columns=["reward", "vote", "response"])  # no row of this study has them
     pd.testing.assert_frame_equal(study.evaluations_of(["t0001"]), written)
 
 
@@ -230,6 +232,31 @@ def test_a_field_that_some_files_lack_is_null_there(frozen: Path) -> None:
     assert whole.loc[~has, "vote"].isna().all() and (~has).any()
     part = study.evaluations_of(["t0001"], ["vote", "reward", "seed"])
     assert list(part) == ["vote", "reward", "seed", "trial"] and part["vote"].isna().all()
+
+
+def test_responses_come_with_text_prompt_and_gold_where_they_are_stored(frozen: Path) -> None:
+    study = load(frozen)
+    assert study.responses[["response", "prompt", "gold"]].isna().all(axis=None)
+    assert len(study.responses) == len(study.evaluations)
+    folder = study.trial_folder("t0000")
+    rows = [row for row in read_eval_rows(folder) if (row.seed, row.step) == (0, 4)]
+    write_eval_rows(eval_path(folder, 0, 4), [replace(row, response="<b>") for row in rows])
+    asked = ProblemRow(rows[0].problem_set, rows[0].problem_id, "1 + 1?", "2")
+    write_problems(problems_path(folder), [asked])
+    study = load(frozen)
+    found = study.responses
+    pd.testing.assert_frame_equal(
+        found.drop(columns=["response", "prompt", "gold"]).dropna(axis=1), study.evaluations
+    )
+    has = (found["trial"] == "t0000") & (found["seed"] == 0) & (found["step"] == 4)
+    assert (found.loc[has, "response"] == "<b>").all() and found.loc[~has, "response"].isna().all()
+    of = (found["trial"] == "t0000") & (found["problem_set"] == asked.problem_set)
+    of &= found["problem_id"] == asked.problem_id
+    assert (found.loc[of, ["prompt", "gold"]] == ["1 + 1?", "2"]).all(axis=None)
+    assert of.any() and found.loc[~of, ["prompt", "gold"]].isna().all(axis=None)
+    (folder / "problems.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(StudyUnreadable, match=r"problems\.parquet is not readable"):
+        _ = load(frozen).responses
 
 
 def test_rows_of_another_version_are_refused(frozen: Path) -> None:
