@@ -25,7 +25,7 @@ from analysis.tables.text_table import TextTable
 _MARKS = {Mark.BEST: r"\textbf{{{}}}", Mark.SECOND: r"\underline{{{}}}"}
 _LONGEST_NAME_EMS = 9.0
 """Of a line of a method's name beside intervals."""
-_CLOSE, _APART = "[-2pt]", "[2pt]"
+_CLOSE, _APART = "[-1pt]", "[2pt]"
 
 
 def tabular(table: TextTable, caption: str, name: str) -> str:
