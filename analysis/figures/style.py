@@ -148,16 +148,18 @@ def _log_ticks(values: Sequence[float], most: int) -> list[float]:
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.pdf and `stem`.png (200 dpi); the same figure gives the same bytes."""
-    pdf, png = stem.with_suffix(".pdf"), stem.with_suffix(".png")
-    with warnings.catch_warnings():
+    """Write `stem`.pdf, `stem`.svg and `stem`.png (200 dpi); the same figure gives the same
+    bytes."""
+    pdf, svg, png = (stem.with_suffix(ending) for ending in (".pdf", ".svg", ".png"))
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": stem.name}):
         # A name may have letters that the font lacks; captions and tables have them.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         write_atomic(pdf, _encoded(figure, format="pdf", metadata={"CreationDate": None}))
         # The layout is settled; working it out again would take longer than drawing.
         figure.set_layout_engine("none")
+        write_atomic(svg, _encoded(figure, format="svg", metadata={"Date": None, "Creator": None}))
         write_atomic(png, _encoded(figure, format="png", dpi=200, metadata={"Software": None}))
-    return [pdf, png]
+    return [pdf, svg, png]
 
 
 def _encoded(figure: Figure, **how: Any) -> bytes:

@@ -87,7 +87,7 @@ def confirmation_table(confirmation: Confirmation) -> TextTable:
                 record["cause"],
             )
         )
-    table = TextTable(titles, tuple(rows))
+    table = TextTable(titles, tuple(rows), frozenset({SEEDS}))
     if chosen_over(confirmation.study.definition):
         table = without_columns(table, _TO_WINNER)
     return without_empty_columns(table, (COLLAPSED, CAUSE))

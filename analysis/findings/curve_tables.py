@@ -138,7 +138,8 @@ def fits_table(found: CurveSet, fits: Sequence[CurveFit]) -> TextTable:
         held = fit.held_out
         row += [f"{held.inside} of {len(held.measured)} inside" if held else ABSENT]
         rows.append((*row, CLAIMED if fit.refusal is None else fit.refusal.value))
-    return TextTable(titles, tuple(rows))
+    own = frozenset({"n", "asymptote A", titles[6], "B"})
+    return TextTable(titles, tuple(rows), own)
 
 
 def differences_frame(found: CurveSet, family: CurveFamily) -> pd.DataFrame:
@@ -170,7 +171,7 @@ def differences_table(found: CurveSet, family: CurveFamily) -> TextTable:
         row += [p_value(one.asymptote.adjusted)]
         row += _cells(exponential(ratio) if ratio else None, ".3g")
         rows.append((*row, p_value(one.efficiency.adjusted), one.verdict))
-    return TextTable(titles, tuple(rows))
+    return TextTable(titles, tuple(rows), frozenset({"p (Holm)", "C_mid ratio"}))
 
 
 def _difference(found: CurveSet, family: CurveFamily, one: CurveDifference) -> dict[str, Any]:

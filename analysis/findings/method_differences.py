@@ -128,7 +128,8 @@ def differences_table(differences: Sequence[MethodDifference], author: str = "Ho
                 item.reason,
             )
         )
-    return without_empty_columns(TextTable((*titles, *more), tuple(rows)), ("reason",))
+    table = TextTable((*titles, *more), tuple(rows), frozenset({"p", f"p ({author})"}))
+    return without_empty_columns(table, ("reason",))
 
 
 def differences_frame(differences: Sequence[MethodDifference]) -> pd.DataFrame:

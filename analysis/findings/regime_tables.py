@@ -89,7 +89,8 @@ def cells_table(found: RegimeMap, families: Sequence[MapFamily]) -> TextTable:
                 "reference" if one is None else one.verdict,
             ]
         rows.append((*row, _points(found, cell.change)))
-    return without_empty_columns(TextTable(tuple(titles), tuple(rows)), ("collapsed",))
+    table = TextTable(tuple(titles), tuple(rows), frozenset({"E", "n"}))
+    return without_empty_columns(table, ("collapsed",))
 
 
 def searched_frame(found: RegimeMap) -> pd.DataFrame:
@@ -136,7 +137,7 @@ def findings_table(found: RegimeMap, families: Sequence[MapFamily]) -> TextTable
         for one in family.having(verdict)
     ]
     titles = ("finding", "difference", "simultaneous 95 % CI", "n", "problems", "family")
-    return TextTable(titles, tuple(rows))
+    return TextTable(titles, tuple(rows), frozenset({"n"}))
 
 
 def _is(verdict: MapVerdict, family: MapFamily) -> str:

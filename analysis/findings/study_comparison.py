@@ -160,7 +160,9 @@ def comparison_table(comparison: StudyComparison) -> TextTable:
     logged = ("A", "B", "matched by", f"{metric} A", f"{metric} B", "B - A", "seeds")
     judged = ("B - A by problem", "95 % CI", "p", "p (Holm)", "problems", "reason")
     rows = tuple(map(_row, comparison.differences))
-    return without_empty_columns(TextTable((*logged, *judged), rows), ("reason",))
+    return without_empty_columns(
+        TextTable((*logged, *judged), rows, frozenset({"p", "p (Holm)"})), ("reason",)
+    )
 
 
 def _check_comparable(a: StudyResults, b: StudyResults) -> None:

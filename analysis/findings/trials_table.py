@@ -62,7 +62,9 @@ def trials_table(study: StudyResults) -> TextTable:
         )
         for record in frame.to_dict("records")
     ]
-    return without_empty_columns(TextTable(tuple(titles), tuple(rows)), ("label", COLLAPSED, CAUSE))
+    own = {SEEDS, *(_OBJECTIVE_TITLES[name] for name in objective)} - set(map(shown_path, others))
+    table = TextTable(tuple(titles), tuple(rows), frozenset(own))
+    return without_empty_columns(table, ("label", COLLAPSED, CAUSE))
 
 
 def _setting(value: Any) -> str:

@@ -29,7 +29,7 @@ def print_run_comparison(
     margin: float | None = None,
     markdown: bool = False,
 ) -> None:
-    """Print the table and sentences; write `differences.csv`, `.pdf` and `.png` into `out`.
+    """Print the table and sentences; write `differences.csv`, `.pdf`, `.svg` and `.png` into `out`.
 
     The options are those of `runs_at_step` and `compare_runs`. Raises ValueError for files that
     cannot be compared, OSError for what cannot be read or written; nothing is written then.
@@ -42,7 +42,10 @@ def print_run_comparison(
         selected=selected,
         margin=margin,
     )
-    written = [out / TABLE, *((out / FIGURE).with_suffix(ending) for ending in (".pdf", ".png"))]
+    written = [
+        out / TABLE,
+        *((out / FIGURE).with_suffix(ending) for ending in (".pdf", ".svg", ".png")),
+    ]
     read = {path.resolve() for path in paths}
     if overwritten := [path for path in written if path.resolve() in read]:
         raise ValueError(f"{overwritten[0]} is one of the files that are read: choose an --output")
@@ -63,4 +66,4 @@ def print_run_comparison(
     write_atomic(out / TABLE, to_csv(run_frame(comparison)).encode())
     with style():
         save(differences_to_reference(comparison), out / FIGURE)
-    print(f"wrote {out / TABLE}, {FIGURE}.pdf|png")
+    print(f"wrote {out / TABLE}, {FIGURE}.pdf|svg|png")

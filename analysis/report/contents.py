@@ -10,6 +10,9 @@ from analysis.load.study import StudyResults
 from analysis.tables.paper_layout import PaperTable
 from analysis.tables.text_table import TextTable
 
+LARGEST_SVG = 200_000
+"""Bytes up to which a figure is on the page as SVG, whatever its PNG has."""
+
 Reference = Callable[[StudyResults, str], str]
 """Gives the name of a study's trial in the manifest."""
 
@@ -50,12 +53,13 @@ class ReportFigure:
     trials: tuple[str, ...]
     """References of the trials that are drawn."""
     paths: tuple[Path, ...]
-    """The PDF, then the PNG."""
+    """The PDF, the SVG, then the PNG."""
 
     @property
-    def png(self) -> Path:
-        """The file that is shown on the page."""
-        return self.paths[-1]
+    def shown(self) -> Path:
+        """The file that the page holds: the SVG, or the PNG where many points make that smaller."""
+        svg, png = self.paths[-2:]
+        return svg if svg.stat().st_size <= max(LARGEST_SVG, png.stat().st_size) else png
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Figures drawn into files, as PDF and PNG: those of a report, and any others."""
+"""Figures drawn into files, as PDF, SVG and PNG: those of a report, and any others."""
 
 from __future__ import annotations
 

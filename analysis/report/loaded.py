@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.figures.entry import FigureEntry
+
+
+_NOTEBOOK_DPI = 110
 
 
 class LoadedStudy(StudyResults):
@@ -97,8 +101,17 @@ class Plots:
 def _drawn(entry: FigureEntry) -> Figure:
     from analysis.figures.style import style
 
+    def png() -> bytes:
+        content = io.BytesIO()
+        with style():
+            figure.savefig(content, format="png", dpi=_NOTEBOOK_DPI, metadata={"Software": None})
+        return content.getvalue()
+
     with style():
-        return entry.draw()
+        figure = entry.draw()
+    # Without pyplot, Jupyter shows a figure only by this.
+    figure._repr_png_ = png  # type: ignore[attr-defined]
+    return figure
 
 
 def load(folder: Path | str) -> LoadedStudy:

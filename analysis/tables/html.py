@@ -7,6 +7,7 @@ Jinja2 escapes every expression of a template. Before that, each is made printab
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -23,6 +24,15 @@ from conspo_study.text import counted
 LONGEST = 1000
 MOST_ROWS = 200
 """A longer table or text is cut, with a note of how much is missing."""
+
+LARGEST_EMBEDDED = 300_000
+"""Bytes of a table's file up to which the page holds it."""
+_TYPES = {
+    ".csv": "text/csv;charset=utf-8",
+    ".tex": "application/x-tex",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+}
 
 _MARKS = {Mark.BEST: "<strong>{}</strong>", Mark.SECOND: "<u>{}</u>"}
 
@@ -56,7 +66,8 @@ def environment() -> Environment:
     )
     made.filters |= {
         "visible": visible,
-        "base64": _base64,
+        "file_data": _file_data,
+        "small": _small,
         "column_heading": column_heading,
         "paper_cell": _paper_cell,
     }
@@ -74,8 +85,19 @@ def _safe(value: object) -> str:
     return value if isinstance(value, Markup) else visible(str(value), LONGEST)
 
 
-def _base64(path: Path) -> Markup:
-    return Markup(base64.b64encode(path.read_bytes()).decode())
+def _file_data(path: Path) -> Markup:
+    """A file as the address of a link or an image, so that the page needs no file beside it."""
+    content = base64.b64encode(path.read_bytes()).decode()
+    return Markup(f"data:{_TYPES[path.suffix]};base64,{content}")
+
+
+def _small(paths: Sequence[Path]) -> list[Path]:
+    """Tables as CSV and LaTeX that are not too large to be part of the page."""
+    return [
+        path
+        for path in paths
+        if path.suffix in (".csv", ".tex") and path.stat().st_size <= LARGEST_EMBEDDED
+    ]
 
 
 def _paper_cell(cell: Cell, column: Column) -> Markup:

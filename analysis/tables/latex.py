@@ -1,16 +1,12 @@
-r"""Tables as LaTeX with booktabs. All text is escaped, so that none can run a command.
-
-The document needs `\usepackage{booktabs}` and, with pdfTeX, a T1 font encoding.
-"""
+"""Text as LaTeX, escaped, so that none can run a command, and the symbols of column heads."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from itertools import groupby
+from collections.abc import Collection
 
 from analysis.load.text import LIMIT, visible
-from analysis.tables.paper_layout import Cell, Column, Mark, PaperTable, cell_text, column_title
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -42,7 +38,18 @@ _SPECIAL = {
     "α": r"$\alpha$",
     "τ": r"$\tau$",
 }
-_MARKS = {Mark.BEST: r"\textbf{{{}}}", Mark.SECOND: r"\underline{{{}}}"}
+_SYMBOLS = {
+    "tau": r"$\tau$",
+    "M/tau": r"$M/\tau$",
+    "alpha": r"$\alpha$",
+    "E": "$E$",
+    "n": "$n$",
+    "p": "$p$",
+    "A": "$A$",
+    "B": "$B$",
+    "C_mid": r"$C_{\mathrm{mid}}$",
+}
+_SEEDS = re.compile("n = ([0-9]+)(?:–([0-9]+))?")
 
 # Two in a row would become a dash or a quotation mark.
 _LIGATURE = re.compile(r"([-',])(?=\1)")
@@ -55,63 +62,22 @@ def latex_text(text: str, limit: int = LIMIT) -> str:
     return _LIGATURE.sub(r"\1{}", escaped)
 
 
-def to_latex(table: PaperTable, name: str) -> str:
-    r"""A `table` environment: caption, tabular, notes. It is referred to by `\ref{tab:name}`."""
-    groups = [(name, list(found)) for name, found in groupby(table.columns, lambda c: c.benchmark)]
-    details = [column_title(column, table) for column in table.columns]
-    lines = [
-        r"\begin{table}",
-        r"\centering\small",
-        rf"\caption{{{latex_text(table.title)}}}",
-        rf"\label{{tab:{name}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-        r"\toprule",
-        _line(["", *(_spanning(name, len(found)) for name, found in groups)]),
-        *_rules([len(found) for _, found in groups]),
-        _line(["Method", *map(latex_text, details)]),
-    ]
-    for block, rows in groupby(table.rows, lambda row: row.block):
-        lines.append(r"\midrule")
-        if block:
-            lines.append(
-                _line([rf"\multicolumn{{{len(details) + 1}}}{{l}}{{{latex_text(block)}}}"])
-            )
-        for row in rows:
-            cells = map(_cell, row.cells, table.columns)
-            lines.append(_line([latex_text(row.method), *cells]))
-    notes = [rf"\par {latex_text(note, 1000)}" for note in table.notes]
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [r"\begin{minipage}{\linewidth}\footnotesize", *notes, r"\end{minipage}"]
-    return "\n".join([*lines, r"\end{table}", ""])
+def latex_head(title: str, own: Collection[str]) -> str:
+    """The head of a column: escaped, and typeset where it is one of the program's `own` titles, as
+    `$p$ (Holm)`. Settings that a user named alike are text."""
+    if title not in own:
+        return latex_text(title)
+    return " ".join(_SYMBOLS.get(word) or latex_text(word) for word in title.split(" "))
+
+
+def latex_seeds(text: str) -> str:
+    """Escaped text; `n = 3` and `n = 2–3` are typeset."""
+    if (counts := _SEEDS.fullmatch(text)) is None:
+        return latex_text(text)
+    return f"$n = {counts[1]}$" + (rf"\textendash{{}}{counts[2]}" if counts[2] else "")
 
 
 def _plain(character: str) -> str:
     """ASCII and accented Latin letters unchanged, anything else by its code point."""
     latin = ord(character) < 0x180 and unicodedata.category(character)[0] == "L"
     return character if character.isascii() or latin else f"U+{ord(character):04X}"
-
-
-def _spanning(name: str, width: int) -> str:
-    text = latex_text(name)
-    return text if width == 1 else rf"\multicolumn{{{width}}}{{c}}{{{text}}}"
-
-
-def _rules(widths: list[int]) -> list[str]:
-    """Lines under the names that span several columns."""
-    rules, column = [], 2
-    for width in widths:
-        if width > 1:
-            rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
-        column += width
-    return rules
-
-
-def _cell(cell: Cell, column: Column) -> str:
-    def escape(text: str) -> str:
-        return latex_text(text).replace("-", "$-$").replace("+", "$+$")
-
-    return cell_text(cell, column, _MARKS, escape)
-
-
-def _line(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.load.text import markdown_text
-from analysis.tables.latex import to_latex
+from analysis.tables.latex_tables import paper_tabular
 from analysis.tables.paper_layout import Cell, Column, Mark, PaperTable, cell_text, column_heading
 from analysis.tables.text_formats import write_files
 from analysis.tables.text_table import to_csv
@@ -25,7 +25,7 @@ def write_paper_table(table: PaperTable, stem: Path) -> list[Path]:
         {
             ".md": paper_markdown(table),
             ".csv": to_csv(paper_frame(table)),
-            ".tex": to_latex(table, stem.name),
+            ".tex": paper_tabular(table, stem.name),
         },
     )
 

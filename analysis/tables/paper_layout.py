@@ -121,13 +121,13 @@ def cell_text(
     """
     if cell.value is None:
         return escape(ABSENT)
-    number = marks.get(cell.mark, "{}").format(escape(_number_text(cell.value, column.source)))
+    number = marks.get(cell.mark, "{}").format(escape(number_text(cell.value, column.source)))
     ends = "" if cell.low is None else f" {interval(cell.low, cell.high, '.1f')}"
     seeds = "" if cell.seeds == column.seeds else f" (n = {cell.seeds})"
     return number + escape(("†" if cell.stated else "") + ends + seeds)
 
 
-def _number_text(value: float, source: Source = Source.OURS) -> str:
+def number_text(value: float, source: Source = Source.OURS) -> str:
     """A percentage with one decimal, a difference with its sign."""
     return f"{value:+.1f}" if source is Source.DIFFERENCE else f"{value:.1f}"
 
@@ -138,7 +138,7 @@ def _marked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     for index, column in enumerate(columns):
         values = [row.cells[index].value for row in rows]
         known = sorted((value for value in values if value is not None), reverse=True)
-        shown = [_number_text(value) for value in known]
+        shown = [number_text(value) for value in known]
         compared = len(shown) > 1 and column.source is not Source.DIFFERENCE
         ranked = list(dict.fromkeys(shown)) if compared else []
         marks.append(dict(zip(ranked, (Mark.BEST, Mark.SECOND), strict=False)))
@@ -148,7 +148,7 @@ def _marked(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
             cells=tuple(
                 cell
                 if cell.value is None
-                else replace(cell, mark=ranks.get(_number_text(cell.value), Mark.NONE))
+                else replace(cell, mark=ranks.get(number_text(cell.value), Mark.NONE))
                 for cell, ranks in zip(row.cells, marks, strict=True)
             ),
         )

@@ -8,12 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.load.text import markdown_text
-from analysis.tables.latex import latex_text
-from analysis.tables.text_table import TextTable, numeric_columns, to_csv, to_markdown
+from analysis.tables.latex_tables import tabular
+from analysis.tables.text_table import TextTable, to_csv, to_markdown
 from conspo_study.files import write_atomic
-
-MOST_ON_A_PAGE = 40
-"""Rows of a table that still fits a page."""
 
 
 def write_text_table(
@@ -26,7 +23,7 @@ def write_text_table(
         {
             ".md": f"{listed}\n{to_markdown(table)}",
             ".csv": to_csv(frame),
-            ".tex": to_tabular(table, caption, stem.name),
+            ".tex": tabular(table, caption, stem.name),
         },
     )
 
@@ -38,24 +35,3 @@ def write_files(stem: Path, texts: Mapping[str, str]) -> list[Path]:
     for path, text in paths.items():
         write_atomic(path, text.encode())
     return list(paths)
-
-
-def to_tabular(table: TextTable, caption: str, name: str) -> str:
-    r"""A `table`, or a `longtable` where there are more rows than a page has; needs the package
-    booktabs, and the latter longtable, which takes no two-column text. Columns of numbers are
-    aligned to the right. name: the table is referred to by `\ref{tab:name}`.
-    """
-    columns = "".join("r" if right else "l" for right in numeric_columns(table))
-    titled = [rf"\caption{{{latex_text(caption, 400)}}}", rf"\label{{tab:{name}}}"]
-    head, rows = [r"\toprule", _line(table.titles), r"\midrule"], map(_line, table.rows)
-    if len(table.rows) > MOST_ON_A_PAGE:
-        lines = [rf"\begin{{longtable}}{{{columns}}}", f"{''.join(titled)}" r"\\"]
-        lines += [*head, r"\endhead", *rows, r"\bottomrule", r"\end{longtable}"]
-    else:
-        lines = [r"\begin{table}", r"\centering\small", *titled, rf"\begin{{tabular}}{{{columns}}}"]
-        lines += [*head, *rows, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    return "\n".join([*lines, ""])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return " & ".join(map(latex_text, cells)) + r" \\"

@@ -27,6 +27,8 @@ class TextTable:
 
     titles: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    own: frozenset[str] = frozenset()
+    """Titles that name the program's own quantities, which LaTeX typesets: never a user's."""
 
 
 def numeric_columns(table: TextTable) -> list[bool]:
@@ -125,6 +127,7 @@ def without_columns(table: TextTable, names: Sequence[str]) -> TextTable:
     return TextTable(
         tuple(table.titles[index] for index in keep),
         tuple(tuple(row[index] for index in keep) for row in table.rows),
+        table.own,
     )
 
 

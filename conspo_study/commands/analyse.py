@@ -92,7 +92,7 @@ class Compare(Verb):
     seed: Name = None
     """Column of the seed; else seed."""
     output: OptionalPath = None
-    """Folder for differences.csv, .pdf and .png of runs; else comparison."""
+    """Folder for differences.csv, .pdf, .svg and .png of runs; else comparison."""
 
     def run(self, console: Console) -> int:
         if not self.paths:

@@ -37,7 +37,7 @@ def test_the_example_of_the_page_prints_what_it_says(here, capsys):
     assert main(["compare", "runs.csv"]) == 0
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert printed == [line.rstrip() for line in block("text").splitlines()]
-    for name in ("differences.pdf", "differences.png"):
+    for name in ("differences.pdf", "differences.svg", "differences.png"):
         assert Path("comparison", name).stat().st_size > 5000
 
 
@@ -52,7 +52,7 @@ def test_the_table_that_is_written_has_scipy_s_numbers(here, capsys):
         ends = test.confidence_interval()
         found = [float(row[name]) for name in ("p", "low", "high")]
         assert found == pytest.approx([test.pvalue, ends.low, ends.high], rel=1e-9)
-    assert "wrote deep/er/differences.csv, differences.pdf|png" in capsys.readouterr().out
+    assert "wrote deep/er/differences.csv, differences.pdf|svg|png" in capsys.readouterr().out
 
 
 def test_the_same_files_give_the_same_files(here):

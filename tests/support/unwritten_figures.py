@@ -7,7 +7,7 @@ from typing import Any
 def drawn(figure: Any, stem: Path) -> list[Path]:
     """Stands for `analysis.figures.style.save`."""
     assert figure.axes
-    paths = [stem.with_suffix(ending) for ending in (".pdf", ".png")]
+    paths = [stem.with_suffix(ending) for ending in (".pdf", ".svg", ".png")]
     for path in paths:
         path.write_bytes(b"drawn")
     return paths

@@ -47,7 +47,7 @@ def test_the_verb_writes_tables_and_figures_and_prints_the_sentences(folder, tmp
     figures = {
         f"figures/{name}.{end}"
         for name in ("compute_curves", "compute_curves_together")
-        for end in ("pdf", "png")
+        for end in ("pdf", "svg", "png")
     }
     assert written == tables | figures | {"tables/compute_points.csv"}
     assert all(f"wrote {out}/{path}" in said for path in written)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from browser import CHROMIUM, Browser
 
+from analysis.report.contents import LARGEST_SVG, ReportFigure
 from analysis.report.writing import write_report, write_reports
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -70,6 +71,32 @@ def test_every_table_and_figure_is_on_the_page_once_with_links_to_its_files(page
     links = re.findall(r'<a href="((?:tables|figures)/[^"]+)" download>', text)
     assert sorted(links) == sorted(str(path.relative_to(page.parent)) for path in report.paths)
     assert all((page.parent / link).is_file() for link in links)
+
+
+def test_the_page_alone_holds_every_table_and_figure_to_save(page: Path) -> None:
+    text = page.read_text()
+    saved = re.findall(r'download="([^"]+)" href="data:([a-z/-]+)[^,]*;base64,([^"]+)"', text)
+    tables = sorted((page.parent / "tables").glob("*.csv"))
+    assert sorted(name for name, _, _ in saved) == sorted(
+        f"{path.stem}.{ending}" for path in tables for ending in ("csv", "tex")
+    )
+    for name, kind, content in saved:
+        assert kind == {".csv": "text/csv", ".tex": "application/x-tex"}[Path(name).suffix]
+        assert base64.b64decode(content) == (page.parent / "tables" / name).read_bytes()
+    images = re.findall(r'<figure><img src="data:image/svg\+xml;base64,([^"]+)"', text)
+    figures = {path.read_bytes() for path in (page.parent / "figures").glob("*.svg")}
+    assert {base64.b64decode(content) for content in images} == figures and figures
+    assert len(text) < 5_000_000
+
+
+def test_a_figure_of_very_many_points_is_shown_as_png(tmp_path: Path) -> None:
+    figure = ReportFigure("f", "F", "", (), (tmp_path / "f.svg", tmp_path / "f.png"))
+    for size, shown in ((LARGEST_SVG, "f.svg"), (LARGEST_SVG + 1, "f.png")):
+        (tmp_path / "f.svg").write_bytes(bytes(size))
+        (tmp_path / "f.png").write_bytes(bytes(10))
+        assert figure.shown.name == shown
+    (tmp_path / "f.png").write_bytes(bytes(LARGEST_SVG + 1))
+    assert figure.shown.name == "f.svg"
 
 
 def test_the_one_script_that_may_run_is_the_reports_own(page: Path) -> None:
@@ -144,4 +171,20 @@ def test_in_a_browser_tabs_change_tables_sort_and_nothing_of_a_study_runs(
     )
     assert again == intervals[::-1]
     assert browser.look("document.documentElement.scrollWidth <= innerWidth")
+    figure = "document.querySelector('figure img')"
+    dialog = "document.querySelector('dialog.large')"
+    browser.look(f"{figure}.click()")
+    assert browser.look(f"{dialog}.open && {dialog}.querySelector('img').src === {figure}.src")
+    assert browser.look(f"{dialog}.querySelector('img').naturalWidth > 100")
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key="Escape", windowsVirtualKeyCode=27)
+    browser.wait(f"!{dialog}.open")
+    browser.look(f"{figure}.focus()")
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key="Enter", windowsVirtualKeyCode=13)
+    browser.wait(f"{dialog}.open")
+    browser.look(f"{dialog}.querySelector('button').click()")
+    assert not browser.look(f"{dialog}.open")
+    saved = "[...document.querySelectorAll('a.save')]"
+    assert browser.look(f"{saved}.length > 6 && {saved}.every((a) => a.href.startsWith('data:'))")
     assert not browser.errors

@@ -29,7 +29,7 @@ METHODS = [f"tables/methods.{ending}" for ending in ("md", "csv", "tex")]
 FIGURES = [
     f"figures/{name}.{ending}"
     for name in ("accuracy_against_margin", "learning_curves")
-    for ending in ("pdf", "png")
+    for ending in ("pdf", "svg", "png")
 ]
 
 
@@ -42,7 +42,12 @@ def test_the_report_of_a_full_study_has_tables_and_figures(full_study: Path) -> 
         in report.notes
     )
     for path in report.paths:
-        magic = {".pdf": b"%PDF", ".png": b"\x89PNG", ".tex": b"\\begin{"}.get(path.suffix, b"")
+        magic = {
+            ".pdf": b"%PDF",
+            ".png": b"\x89PNG",
+            ".svg": b"<?xml",
+            ".tex": b"% Needs \\use",
+        }.get(path.suffix, b"")
         assert path.read_bytes().startswith(magic) and path.stat().st_size > 100
     assert (full_study / "report.html").is_file() and (full_study / "manifest.json").is_file()
 
@@ -155,8 +160,8 @@ def test_a_best_trial_without_a_margin_is_said_to_be_one(make_study: Make, trial
         (["waiting"], [0, 1], 0, "1 trial: 1 waiting."),
         (["running"], [0], 0, "There is no best trial"),
         (["failed", "failed"], [0, 1], 0, "2 trials: 2 failed."),
-        (["pruned", "pruned"], [0, 1], 2, "There is no best trial"),
-        (["finished"], [0], 2, "There is no finished trial without a margin"),
+        (["pruned", "pruned"], [0, 1], 3, "There is no best trial"),
+        (["finished"], [0], 3, "There is no finished trial without a margin"),
     ],
 )
 def test_a_report_survives_whatever_is_missing(
