@@ -16,7 +16,8 @@ from analysis.load.digest import Digest, read_digest
 from analysis.load.evaluations import read_evaluations
 from analysis.load.text import visible
 from conspo_study.records import EventKind, set_name
-from conspo_study.results.log import LogDamaged, LoggedEvent, read_content
+from conspo_study.results.content import read_content
+from conspo_study.results.lines import LogDamaged, LoggedEvent
 from conspo_study.results.names import CONFIG, LOG, SNAPSHOT, STEPS, trial_folder
 from conspo_study.results.reading import stored_object
 from conspo_study.results.rows import read_steps, stored_evaluations

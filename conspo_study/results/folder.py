@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.records import StudyError
+from conspo_study.results.content import LogContent, read_content
 from conspo_study.results.lines import LogDamaged
-from conspo_study.results.log import LogContent, read_content
 from conspo_study.results.names import DEFINITION, LOG, TRACKING, leftovers
 from conspo_study.results.stored import read_study
 from conspo_study.results.table import StudyTable

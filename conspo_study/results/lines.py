@@ -20,10 +20,10 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from conspo_study.records import EventKind, TrialEvent
-from conspo_study.untrusted import check_depth
+from conspo_study.untrusted import TooDeep, parse_strict
 
 _TRIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _STUDY_EVENTS = (EventKind.STUDY_STARTED, EventKind.STUDY_FINISHED)
@@ -175,10 +175,11 @@ def _checked_format_1(line: bytes) -> dict[str, Any]:
 
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
-        record = _DECODER.decode(text.decode())
-    except (ValueError, RecursionError) as error:
+        record = parse_strict(text)
+    except TooDeep:
+        raise
+    except ValueError as error:
         raise ValueError(_glued(text) or "it is not a JSON object") from error
-    check_depth(text, record)
     if not isinstance(record, dict):
         raise ValueError("it is not a JSON object")
     return record
@@ -231,10 +232,3 @@ def _crc32(content: bytes) -> bytes:
 
 def _dump(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -21,7 +21,7 @@ from conspo_study.results.outcome import failure_lines, missing_lines, used_up
 from conspo_study.results.own_code import missing_code_lines
 from conspo_study.results.pace import seconds_left
 from conspo_study.results.stored import StoredStudy, read_study
-from conspo_study.results.table import TrialRow, settings_of
+from conspo_study.results.trial_row import TrialRow, settings_of
 from conspo_study.results.undecided import value_without_undecided
 from conspo_study.results.verdict import kept_verdict
 from conspo_study.text import duration, first_line, printable, reason
