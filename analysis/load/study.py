@@ -82,7 +82,12 @@ class StudyResults:
         """The rows of `reports` that hold `metric`, without that column.
 
         trials: of which, by default those of the search."""
-        return self._reports(metric, trials).drop(columns="metric")
+        if trials is not None:
+            return self._reports(metric, trials).drop(columns="metric")
+        name = f"reported {metric}"
+        if name not in self.derived:
+            self.derived[name] = self._reports(metric).drop(columns="metric")
+        return pd.DataFrame(self.derived[name].copy())
 
     def _reports(self, only: str | None, trials: Iterable[str] | None = None) -> pd.DataFrame:
         chosen = {row.id for row in self.table.rows} if trials is None else set(trials)
@@ -218,7 +223,11 @@ class StudyResults:
 
         Reports between evaluations repeat the metrics of the last one.
         """
-        return {step for _, step in stored_evaluations(self.trial_folder(trial))}
+        known: dict[str, set[int]] = self.derived.setdefault("evaluated steps", {})
+        if trial not in known:
+            stored = stored_evaluations(self.trial_folder(trial))
+            known[trial] = {step for _, step in stored}
+        return set(known[trial])
 
     def trial_folder(self, trial: str) -> Path:
         """Where the files of `trial` lie."""

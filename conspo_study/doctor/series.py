@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from conspo_study.records import is_number
@@ -39,6 +40,7 @@ Smooth = tuple[Point, ...]
 def metrics_of(rows: Sequence[Mapping[str, Any]]) -> Metrics:
     """The metrics of rows of `steps.jsonl`: of one seed, in the order of the steps."""
 
+    @cache  # several rules read the same
     def metric(name: str) -> list[tuple[int, float]]:
         return [(int(row["step"]), row[name]) for row in rows if is_number(row.get(name))]
 
