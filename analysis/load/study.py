@@ -213,7 +213,7 @@ class StudyResults:
         best = "none" if self.best is None else f"{self.best.id} with {self.best.value:.3f}"
         return visible(f"<StudyResults {self.name}: {trials}, {ended}, best trial {best}>", 300)
 
-    @property
+    @cached_property
     def best(self) -> TrialRow | None:
         """The trial that the study selects; see `StudyTable.best`."""
         return None if self.problem else self.table.best(self.direction)

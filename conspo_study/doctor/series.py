@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from conspo_study.records import is_number
@@ -47,6 +47,7 @@ def metrics_of(rows: Sequence[Mapping[str, Any]]) -> Metrics:
     return metric
 
 
+@lru_cache(maxsize=64)  # several rules ask the same of a seed
 def smooth(metrics: Metrics, *names: str) -> Smooth:
     """Medians over `WINDOW` steps of the sum of some metrics, over the steps that have any."""
     sums: defaultdict[int, float] = defaultdict(float)

@@ -25,13 +25,14 @@ class StoredReport(TrialEvent):
     """A report whose `data` is parsed whenever it is asked for."""
 
     __slots__ = ("_line",)
+    _line: bytes
 
     def __init__(self, trial: str, line: bytes):
         for name, value in (("kind", EventKind.REPORTED), ("trial", trial), ("_line", line)):
             object.__setattr__(self, name, value)
 
     @property
-    def data(self) -> dict[str, Any]:  # type: ignore[override]
+    def data(self) -> dict[str, Any]:
         """As `TrialEvent.data`: another object each time."""
         found: dict[str, Any] = parse_strict(self._line)["data"]
         return found
@@ -55,6 +56,20 @@ def in_short(logged: LoggedEvent, line: bytes) -> LoggedEvent:
 def whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, LoggedEvent]]:
     """The lines of an open log, without newlines, and their events, each checked.
 
+    Raises NotAsWritten as `numbered_lines`.
+    """
+    for number, line in numbered_lines(file):
+        try:
+            logged = decode_line(line)
+            check_number(logged.seq, number)
+        except (ValueError, RecursionError) as error:
+            raise NotAsWritten from error
+        yield line, logged
+
+
+def numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The lines of an open log, without newlines, and their numbers from 1; not yet checked.
+
     Raises NotAsWritten at the first byte that is not of a complete line just as it was written.
     """
     number, rest = 0, b""
@@ -67,12 +82,7 @@ def whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, LoggedEvent]]:
             # Nothing that an editor puts around a line begins or ends like one.
             if line[:1] != b"{" or line[-1:] != b"}":
                 raise NotAsWritten
-            try:
-                logged = decode_line(line)
-                check_number(logged, number)
-            except (ValueError, RecursionError) as error:
-                raise NotAsWritten from error
-            yield line, logged
+            yield number, line
         if len(rest) > LONGEST_LINE:
             raise NotAsWritten
     if rest:
