@@ -6,7 +6,9 @@ The study is made up in a temporary folder: finished trials of two seeds, an eva
 at the start and at the end, a report per tenth of training. Its numbers mean nothing, and all its
 trials have the same rows of steps and evaluations, as links to the same files. Timed are the
 results log (opening it as a driver that resumes, appending events that each reach the disk, the
-table after each) and the analysis (loading, tables of evaluations and reports, the whole report).
+table after each), what shows the study (`conspo status`, the first answer of the study page and
+the one that has all trials) and the analysis (loading, tables of evaluations and reports, and the
+whole report, in a process of its own whose memory is measured).
 Sizes take turns. The number to read is `growth` between two of them: the ratio of processor seconds
 over the ratio of trials, 1 where the work is linear in trials, less where a part of it does not
 depend on them, as the rows of evaluations do not.
@@ -16,6 +18,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,13 +33,13 @@ from harness import Spread, parser, ratio, write
 
 from analysis.load import load_study
 from analysis.load.evaluations import FIELDS
-from analysis.report import write_report
 from conspo_study.files import write_json_atomic
 from conspo_study.records import EvalRow, EventKind, TrialEvent
 from conspo_study.results.lines import encode_line
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.rows import eval_path, write_eval_rows
-from conspo_study.update.resident import peak_resident_bytes
+from conspo_study.terminal.status import study_status
+from conspo_study.watch.study_view import StudyView
 
 METRIC = "eval/chain/hard/avg@8"
 SEEDS, STEPS, REPORTS, SAMPLES = (0, 1), 100, 10, 8
@@ -43,6 +47,14 @@ METRICS = 40
 """Of a report, as many as a training step has."""
 APPENDED = 300
 """Events that are appended to the whole log."""
+REPORT = """
+import sys, time
+from pathlib import Path
+from analysis.report import write_report
+from conspo_study.update.resident import peak_resident_bytes
+write_report(Path(sys.argv[1]))
+print(time.process_time(), peak_resident_bytes())
+"""
 APPENDING = f"log: append {APPENDED} events"
 
 
@@ -131,10 +143,13 @@ class Clock:
         """The result of `action`, whose seconds are kept and printed under `name`."""
         start, worked = time.perf_counter(), time.process_time()
         result = action()
-        self.wall[name] = time.perf_counter() - start
-        self.cpu[name] = time.process_time() - worked
-        print(f"  {name:42s} {self.wall[name]:8.2f} s, cpu {self.cpu[name]:8.2f} s", flush=True)
+        self.note(name, time.perf_counter() - start, time.process_time() - worked)
         return result
+
+    def note(self, name: str, wall: float, cpu: float) -> None:
+        """Keep and print seconds that were measured elsewhere."""
+        self.wall[name], self.cpu[name] = wall, cpu
+        print(f"  {name:42s} {wall:8.2f} s, cpu {cpu:8.2f} s", flush=True)
 
 
 def measure_log(clock: Clock, path: Path) -> None:
@@ -144,6 +159,27 @@ def measure_log(clock: Clock, path: Path) -> None:
         clock.timed(APPENDING, lambda: append_events(log))
 
 
+def measure_views(clock: Clock, folder: Path) -> None:
+    """What those see who look at the study."""
+    clock.timed("status", lambda: study_status(folder))
+    view = StudyView(folder)
+    clock.timed("page: first answer", lambda: view.study(0, 0))
+
+    def read_on() -> None:
+        while view.study(0, 0)["bytes_left"]:
+            pass
+
+    clock.timed("page: all trials", read_on)
+
+
+def measure_report(clock: Clock, folder: Path) -> float:
+    """Write the report; returns the peak of its process in GiB."""
+    start, command = time.perf_counter(), [sys.executable, "-c", REPORT, str(folder)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    clock.note("report", time.perf_counter() - start, float(said[0]))
+    return int(said[1]) / 2**30
+
+
 def measure(folder: Path, trials: int, rows: int) -> dict[str, Any]:
     """Seconds of each piece of work on a study of this size, and how large it is."""
     print(f"{trials} trials")
@@ -151,6 +187,7 @@ def measure(folder: Path, trials: int, rows: int) -> dict[str, Any]:
     clock.timed("make", lambda: make_study(folder, trials, rows))
     size = (folder / "log.jsonl").stat().st_size / 1e6
     measure_log(clock, folder / "log.jsonl")
+    measure_views(clock, folder)
     study = clock.timed("load", lambda: load_study(folder))
     ids = [row.id for row in study.table.rows]
     columns = ["seed", "problem_id", "sample", "verdict"]
@@ -163,14 +200,12 @@ def measure(folder: Path, trials: int, rows: int) -> dict[str, Any]:
     assert list(whole) == [*FIELDS, "trial"]
     clock.timed("reports of one metric", lambda: study.reported(METRIC))
     del part, whole
-    clock.timed("report", lambda: write_report(folder))
+    peak = measure_report(clock, folder)
     page = (folder / "report.html").stat().st_size / 1e6
     rate = APPENDED / clock.wall[APPENDING]
-    # Of the process so far: the first run has its sizes smallest first.
-    peak = peak_resident_bytes() / 2**30
     print(
         f"  log {size:.0f} MB, {rate:.0f} events/s appended, {rows_last} rows at the last step, "
-        f"page {page:.1f} MB, peak {peak:.2f} GiB"
+        f"page {page:.1f} MB, report {peak:.2f} GiB at its peak"
     )
     return {
         "trials": trials,

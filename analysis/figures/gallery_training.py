@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
@@ -30,6 +31,7 @@ from analysis.findings.trial_settings import objective_settings
 from analysis.load.study import StudyResults
 from analysis.load.text import axis_label, metric_label
 from conspo_study.records import TrialState, is_number
+from conspo_study.results.table import TrialRow
 
 PANELS = {
     "reward": "training reward",
@@ -43,6 +45,8 @@ PANELS = {
 _MOST_SCORE_PANELS = 4
 _MOST_COURSES = 6
 _MOST_LEARNING = 8
+_MOST_IDENTITY = 200
+"""Trials whose training steps one figure reads."""
 
 
 def learning(study: StudyResults) -> FigureEntry | str:
@@ -167,22 +171,42 @@ def scores(study: StudyResults) -> FigureEntry | str:
 
 def identity(study: StudyResults) -> FigureEntry | str:
     """The gap between GRPO and its discriminative form on training batches."""
-    ran = [row.id for row in study.table.rows if row.state is not TrialState.WAITING]
-    # Trial by trial: the rows of all trials with all their columns take gigabytes in a large study.
-    parts = [metric_of(study.steps_of([trial]), "grpo_identity_gap") for trial in ran]
-    parts = [part for part in parts if not part.empty]
-    if not parts:
-        return "No figure of GRPO's identity: no trial has logged grpo_identity_gap."
-    frame = pd.concat(parts, ignore_index=True)
+    ran = [row for row in study.table.rows if row.state is not TrialState.WAITING]
+    chosen = _spread(ran, _MOST_IDENTITY)
+    name = "grpo_identity_gap"
+    logged = [
+        {"trial": trial, "seed": step["seed"], "step": step["step"], name: step[name]}
+        for trial in chosen
+        for step in study.step_rows(trial)
+        if name in step
+    ]
+    frame = metric_of(pd.DataFrame(logged), name)
+    of = "no trial" if len(chosen) == len(ran) else f"none of {len(chosen)} trials examined"
+    if frame.empty:
+        return f"No figure of GRPO's identity: {of} has logged {name}."
     trials = tuple(dict.fromkeys(frame["trial"]))
+    examined = (
+        ""
+        if len(chosen) == len(ran)
+        else f" Examined: {len(chosen)} of {len(ran)} trials, spread over the search."
+    )
     caption = (
         "Largest difference, over the rollouts of a training step, between GRPO's objective and "
         f"its discriminative form (Proposition 1), or of their derivatives: {len(frame)} steps of "
         f"{len(trials)} trials, at most {frame['value'].max():.1e}. Real batches, every seed."
+        f"{examined}"
     )
     return FigureEntry(
         "grpo_identity", "GRPO's identity", caption, trials, partial(identity_gap, frame)
     )
+
+
+def _spread(rows: Sequence[TrialRow], most: int) -> list[str]:
+    """At most so many trials, at even distances in the order of the search, baselines first."""
+    chosen = [row.id for row in rows if row.label][:most]
+    others = [row.id for row in rows if not row.label]
+    room = min(most - len(chosen), len(others))
+    return chosen + [others[number * len(others) // room] for number in range(room)]
 
 
 def _own_panels(study: StudyResults, steps: pd.DataFrame) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.findings.collapses import rate_of
@@ -44,6 +45,12 @@ def trials_frame(study: StudyResults) -> pd.DataFrame:
     `avg@k` of other sets, as mean, `<metric>/sd` and `<metric>/n`, wall_s, config_hash, cause.
     `value` of a running trial is its last report; a failed or waiting trial has none.
     """
+    if "trials" not in study.derived:
+        study.derived["trials"] = _trials_frame(study)
+    return pd.DataFrame(study.derived["trials"].copy())
+
+
+def _trials_frame(study: StudyResults) -> pd.DataFrame:
     levels, others = _other_levels(study), other_params(study)
     records = []
     for row in study.table.rows:
@@ -208,8 +215,8 @@ def _kind(metric: str) -> str:
 
 
 def _mean_and_sd(mean: str, sd: str, values: Mapping[int, float]) -> dict[str, float | None]:
-    series = pd.Series(list(values.values()), dtype=float)
+    numbers = np.array(list(values.values()), dtype=float)
     return {
-        mean: float(series.mean()) if len(series) else None,
-        sd: float(series.std(ddof=1)) if len(series) > 1 else None,
+        mean: float(numbers.mean()) if len(numbers) else None,
+        sd: float(numbers.std(ddof=1)) if len(numbers) > 1 else None,
     }

@@ -16,7 +16,8 @@ from analysis.load.digest import Digest, read_digest
 from analysis.load.evaluations import read_evaluations, read_responses
 from analysis.load.text import visible
 from conspo_study.records import EventKind, set_name
-from conspo_study.results.log import LogDamaged, LoggedEvent, read_content
+from conspo_study.results.content import read_content
+from conspo_study.results.lines import LogDamaged, LoggedEvent
 from conspo_study.results.names import CONFIG, LOG, SNAPSHOT, STEPS, trial_folder
 from conspo_study.results.reading import stored_object
 from conspo_study.results.rows import read_steps, stored_evaluations
@@ -81,7 +82,12 @@ class StudyResults:
         """The rows of `reports` that hold `metric`, without that column.
 
         trials: of which, by default those of the search."""
-        return self._reports(metric, trials).drop(columns="metric")
+        if trials is not None:
+            return self._reports(metric, trials).drop(columns="metric")
+        name = f"reported {metric}"
+        if name not in self.derived:
+            self.derived[name] = self._reports(metric).drop(columns="metric")
+        return pd.DataFrame(self.derived[name].copy())
 
     def _reports(self, only: str | None, trials: Iterable[str] | None = None) -> pd.DataFrame:
         chosen = {row.id for row in self.table.rows} if trials is None else set(trials)
@@ -216,7 +222,7 @@ class StudyResults:
         best = "none" if self.best is None else f"{self.best.id} with {self.best.value:.3f}"
         return visible(f"<StudyResults {self.name}: {trials}, {ended}, best trial {best}>", 300)
 
-    @property
+    @cached_property
     def best(self) -> TrialRow | None:
         """The trial that the study selects; see `StudyTable.best`."""
         return None if self.problem else self.table.best(self.direction)
@@ -226,7 +232,11 @@ class StudyResults:
 
         Reports between evaluations repeat the metrics of the last one.
         """
-        return {step for _, step in stored_evaluations(self.trial_folder(trial))}
+        known: dict[str, set[int]] = self.derived.setdefault("evaluated steps", {})
+        if trial not in known:
+            stored = stored_evaluations(self.trial_folder(trial))
+            known[trial] = {step for _, step in stored}
+        return set(known[trial])
 
     def trial_folder(self, trial: str) -> Path:
         """Where the files of `trial` lie."""

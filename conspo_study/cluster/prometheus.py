@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from conspo_study.definition import StudyDefinition
 from conspo_study.processes.background import beside
 from conspo_study.results.log import ResultsLog
-from conspo_study.results.table import StudyTable, TrialRow, settings_of
+from conspo_study.results.table import StudyTable
+from conspo_study.results.trial_row import TrialRow, settings_of
 from conspo_study.text import one_line, title
 
 REPEAT_S = 5.0

@@ -34,7 +34,7 @@ from conspo_study.results.incidents import (
     append_incident,
     read_incidents,
 )
-from conspo_study.results.table import settings_of
+from conspo_study.results.trial_row import settings_of
 from conspo_study.search import WAIT, Search, Suggestion, mean_value
 
 

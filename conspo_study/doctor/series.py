@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 from conspo_study.records import is_number
@@ -39,12 +40,14 @@ Smooth = tuple[Point, ...]
 def metrics_of(rows: Sequence[Mapping[str, Any]]) -> Metrics:
     """The metrics of rows of `steps.jsonl`: of one seed, in the order of the steps."""
 
+    @cache  # several rules read the same
     def metric(name: str) -> list[tuple[int, float]]:
         return [(int(row["step"]), row[name]) for row in rows if is_number(row.get(name))]
 
     return metric
 
 
+@lru_cache(maxsize=64)  # several rules ask the same of a seed
 def smooth(metrics: Metrics, *names: str) -> Smooth:
     """Medians over `WINDOW` steps of the sum of some metrics, over the steps that have any."""
     sums: defaultdict[int, float] = defaultdict(float)

@@ -16,7 +16,8 @@ from conspo_study.results.snapshot import git_state
 COMPUTING = (
     *("config", "data", "definition", "evaluation", "objective", "policy", "records", "reward"),
     *("rollout", "search", "seeds.py", "statistics", "training", "update"),
-    *(f"results/{name}.py" for name in ("lines", "log", "rows", "table")),
+    *(f"results/{name}.py" for name in ("content", "lines", "log", "rows", "table")),
+    *(f"results/{name}.py" for name in ("trial_events", "trial_row", "whole_lines")),
     *(f"cluster/{name}.py" for name in ("outlet", "trial", "trial_spec", "tune")),
 )
 """Folders and files of the package that can change a number."""

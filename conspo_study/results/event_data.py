@@ -51,6 +51,8 @@ def seed_of(value: Any) -> int:
 
 def numbers_of(metrics: Mapping[str, Any]) -> dict[str, float]:
     """What can be averaged; a null says that a metric could not be measured."""
+    if set(map(type, metrics.values())) == {float}:  # nearly always, and in a tenth of the time
+        return dict(metrics)
     return {name: float(v) for name, v in metrics.items() if isinstance(v, int | float)}
 
 

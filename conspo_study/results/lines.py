@@ -20,10 +20,10 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from conspo_study.records import EventKind, TrialEvent
-from conspo_study.untrusted import check_depth
+from conspo_study.untrusted import TooDeep, parse_strict
 
 _TRIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _STUDY_EVENTS = (EventKind.STUDY_STARTED, EventKind.STUDY_FINISHED)
@@ -35,6 +35,11 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = ("seq", "time", "event", "trial", "data")
 _SHOWN = 60
 """Characters of a damaged value that a message has room for."""
+_REPORT = re.compile(
+    rb'\{"seq":([1-9]\d{0,17}),"time":"([0-9T:.Z-]{20,30})","event":"reported",'
+    rb'"trial":"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})",'
+    rb'"data":\{"step":[1-9]\d{0,8},"steps":[1-9]\d{0,8},"seeds":\{'
+)
 _KINDS = {kind.value: kind for kind in EventKind}
 _CRC32, _END = b',"crc32":"', b'"}'
 _TAIL = len(_CRC32) + 8 + len(_END)
@@ -124,17 +129,32 @@ def decode_lines(content: bytes, path: Path) -> list[LoggedEvent]:
             continue
         try:
             logged = decode_line(line)
-            check_number(logged, len(events) + 1)
+            check_number(logged.seq, len(events) + 1)
         except (ValueError, RecursionError) as error:
             raise LogDamaged(path, number, str(error)) from None
         events.append(logged)
     return events
 
 
-def check_number(logged: LoggedEvent, number: int) -> None:
-    """Raises ValueError unless the event carries the sequence number of its place."""
-    if logged.seq != number:
-        raise ValueError(f"it carries sequence number {logged.seq}: lines are missing or doubled")
+def check_number(seq: int, number: int) -> None:
+    """Raises ValueError unless an event carries the sequence number of its place."""
+    if seq != number:
+        raise ValueError(f"it carries sequence number {seq}: lines are missing or doubled")
+
+
+def head_of_report(line: bytes) -> tuple[int, str, str] | None:
+    """Sequence number, time and trial of a report after the start, whose data is not parsed: the
+    next report of the trial supersedes all of it. None for any other line.
+
+    Raises ValueError where the checksum does not match the bytes, or the time is no date.
+    """
+    found = _REPORT.match(line)
+    if found is None or not line[-_TAIL:].startswith(_CRC32):
+        return None
+    _body(line)
+    time = found[2].decode()
+    _check_time(time)
+    return int(found[1]), time, found[3].decode()
 
 
 def decode_line(line: bytes) -> LoggedEvent:
@@ -157,10 +177,14 @@ def decode_line(line: bytes) -> LoggedEvent:
 
 def _checked(line: bytes) -> dict[str, Any]:
     """The fields of a line of format 2 whose bytes have the checksum that it states."""
+    return _parsed(_body(line) + b"}")
+
+
+def _body(line: bytes) -> bytes:
     body, crc = line[:-_TAIL], line[-_TAIL + len(_CRC32) :]
     if crc != _crc32(body) + _END:
         raise ValueError(_glued(line) or "its checksum does not match its content")
-    return _parsed(body + b"}")
+    return body
 
 
 def _checked_format_1(line: bytes) -> dict[str, Any]:
@@ -175,10 +199,11 @@ def _checked_format_1(line: bytes) -> dict[str, Any]:
 
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
-        record = _DECODER.decode(text.decode())
-    except (ValueError, RecursionError) as error:
+        record = parse_strict(text)
+    except TooDeep:
+        raise
+    except ValueError as error:
         raise ValueError(_glued(text) or "it is not a JSON object") from error
-    check_depth(text, record)
     if not isinstance(record, dict):
         raise ValueError("it is not a JSON object")
     return record
@@ -231,10 +256,3 @@ def _crc32(content: bytes) -> bytes:
 
 def _dump(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from conspo_study.files import flush, free_path, naming, open_to_append, write_all, write_atomic
 from conspo_study.records import TrialEvent
+from conspo_study.results.content import (
+    LogContent,
+    content_as_written,
+    folded,
+    read_log,
+    stamp_of,
+    whole_content,
+)
 from conspo_study.results.lease import Lease, LeaseLost, LogLocked
 from conspo_study.results.lines import (
     NUL,
@@ -25,72 +31,18 @@ from conspo_study.results.lines import (
     encode_line,
     split_torn,
 )
-from conspo_study.results.reading import MOST_LINES, open_stored
-from conspo_study.results.table import StudyTable, TableBuilder
-from conspo_study.untrusted import LineTooLong, all_lines
+from conspo_study.results.table import StudyTable
+from conspo_study.results.whole_lines import in_short
 
-__all__ = ["LeaseLost", "LogDamaged", "LogLocked", "LoggedEvent", "ResultsLog", "read_log"]
-
-
-@dataclass(frozen=True, slots=True)
-class LogContent:
-    """A log that was read once."""
-
-    events: list[LoggedEvent]
-    """All acknowledged events."""
-    builder: TableBuilder
-    """The table that they come to."""
-    stamp: tuple[int, ...] | None = None
-    """Changes whenever the file does; None for a log that does not exist, or needs a repair."""
-
-
-def read_log(path: Path) -> list[LoggedEvent]:
-    """All acknowledged events. Never writes: a line that is just being written is left out.
-
-    Raises LogDamaged naming the line, OSError where the file cannot be read.
-    """
-    with open_stored(path, MOST_LINES) as file:
-        complete, _ = split_torn(_content(file, path))
-    return decode_lines(complete, path)
-
-
-def read_content(path: Path) -> LogContent:
-    """The log with its table, empty where there is no log. Never writes.
-
-    Raises LogDamaged naming a line that is damaged or contradicts those before it, OSError.
-    """
-    try:
-        with open_stored(path, MOST_LINES) as file:
-            stamp = _stamp(file.fileno())
-            content = _content(file, path)
-    except (FileNotFoundError, NotADirectoryError):
-        return LogContent([], TableBuilder())
-    complete, _ = split_torn(content)
-    events = decode_lines(complete, path)
-    as_it_should_be = content == as_written(complete) and len(content) == stamp[2]
-    return LogContent(events, _fold(events, path), stamp if as_it_should_be else None)
-
-
-def _content(file: BinaryIO, path: Path) -> bytes:
-    try:
-        return all_lines(file, MOST_LINES)
-    except LineTooLong as error:
-        raise LogDamaged(path, error.line, str(error)) from None
-
-
-def _fold(events: Iterable[LoggedEvent], path: Path) -> TableBuilder:
-    builder = TableBuilder()
-    for logged in events:
-        try:
-            builder.add(logged)
-        except ValueError as error:
-            raise LogDamaged(path, logged.seq, str(error)) from None
-    return builder
-
-
-def _stamp(handle: int) -> tuple[int, ...]:
-    stat = os.fstat(handle)
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+__all__ = [
+    "LeaseLost",
+    "LogContent",
+    "LogDamaged",
+    "LogLocked",
+    "LoggedEvent",
+    "ResultsLog",
+    "read_log",
+]
 
 
 class ResultsLog:
@@ -122,9 +74,8 @@ class ResultsLog:
                 lease.acquire()
                 self.notices += [lease.notice] if lease.notice else []
             flush(path.parent)
-            if content is None or content.stamp != _stamp(self._fd):
-                events = self._read_and_repair()
-                content = LogContent(events, _fold(events, path))
+            if content is None or content.stamp != stamp_of(self._fd):
+                content = self._read_and_repair()
             self.events = content.events
             """All events in the log, those appended through this object included."""
             self._builder = content.builder
@@ -157,7 +108,7 @@ class ResultsLog:
                 if self._lease is not None:
                     self._lease.check()
                 self._write(line)
-                self.events.append(logged)
+                self.events.append(in_short(logged, line))
                 self._builder.add(logged)
             except BaseException as error:  # an interrupt too may leave it open what is stored
                 self.failure = error
@@ -208,19 +159,22 @@ class ResultsLog:
                 "end, or stop it"
             ) from None
 
-    def _read_and_repair(self) -> list[LoggedEvent]:
+    def _read_and_repair(self) -> LogContent:
         """Read the log; leave nothing in the file but its complete lines, as they were written."""
         with (
             naming(self.path, "cannot read the results log"),
             os.fdopen(self._fd, "rb", closefd=False) as file,
         ):
             file.seek(0)
-            content = _content(file, self.path)
+            if (whole := content_as_written(file)) is not None:
+                return whole
+            content = whole_content(file, self.path)
         complete, torn = split_torn(content)
         events = decode_lines(complete, self.path)
+        found = LogContent(events, folded(events, self.path))
         written = as_written(complete)
         if content == written:
-            return events
+            return found
         if content + b"\n" == written:
             with naming(self.path, "cannot mend its last line"):
                 write_all(self._fd, b"\n")
@@ -252,7 +206,7 @@ class ResultsLog:
                 f"around them had changed (an editor, or git's autocrlf): restored{unfinished}; "
                 f"the file as it was is kept as {aside.name}"
             )
-        return events
+        return found
 
     def _replace(self, content: bytes) -> None:
         """Put a file with `content` in the log's place, whole or not at all, and lock it."""

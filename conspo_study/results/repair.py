@@ -108,7 +108,7 @@ def repair_log(path: Path) -> Repair:
                 continue
             try:
                 logged = decode_line(bare(piece))
-                check_number(logged, kept + 1)
+                check_number(logged.seq, kept + 1)
                 builder.add(logged)
             except (ValueError, RecursionError) as error:
                 first, reason = (first, reason) if first else (number, str(error))

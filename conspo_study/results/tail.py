@@ -135,7 +135,7 @@ class LogFollower:
                 if not bare(line):
                     continue
                 logged = decode_line(bare(line))
-                check_number(logged, self.seq + 1)
+                check_number(logged.seq, self.seq + 1)
                 self.builder.add(logged)
                 self.seq += 1
                 yield logged

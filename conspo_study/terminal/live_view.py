@@ -16,7 +16,8 @@ from conspo_study.definition.batches import confirmation_batch
 from conspo_study.processes import interrupts
 from conspo_study.records import TrialState
 from conspo_study.results.collapse import CollapseRate, collapse_rate
-from conspo_study.results.table import StudyTable, TrialRow, settings_of
+from conspo_study.results.table import StudyTable
+from conspo_study.results.trial_row import TrialRow, settings_of
 from conspo_study.results.undecided import value_without_undecided
 from conspo_study.terminal.activity import Doing, as_reported
 from conspo_study.text import counted, duration, first_line, number, printable

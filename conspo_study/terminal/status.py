@@ -6,6 +6,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from conspo_study.records import EventKind, StudyError, TrialState
 from conspo_study.results.collapse import collapse_rate
-from conspo_study.results.folder import read_events
+from conspo_study.results.folder import events_to_show
 from conspo_study.results.lease import beats, read_lease
 from conspo_study.results.log import LoggedEvent
 from conspo_study.results.names import LEASE
@@ -21,7 +22,7 @@ from conspo_study.results.outcome import failure_lines, missing_lines, used_up
 from conspo_study.results.own_code import missing_code_lines
 from conspo_study.results.pace import seconds_left
 from conspo_study.results.stored import StoredStudy, read_study
-from conspo_study.results.table import TrialRow, settings_of
+from conspo_study.results.trial_row import TrialRow, settings_of
 from conspo_study.results.undecided import value_without_undecided
 from conspo_study.results.verdict import kept_verdict
 from conspo_study.text import duration, first_line, printable, reason
@@ -136,7 +137,7 @@ def study_status(folder: Path, wait: Callable[[float], None] = time.sleep) -> St
     readable definition, most of the status comes from the log. Raises StudyError if the folder
     holds no study, or its log cannot be read.
     """
-    content = read_events(folder)
+    content = events_to_show(folder)
     table, events = content.builder.table, content.events
     stored, problems = _declared(folder, bool(table.rows))
     definition = stored.definition
@@ -219,7 +220,8 @@ def _seconds_left(row: TrialRow, events: Sequence[LoggedEvent]) -> float | None:
             reports = []
         elif logged.event.kind is EventKind.REPORTED:
             moment = datetime.fromisoformat(logged.time).timestamp()
-            reports.append((moment, int(logged.event.data.get("step", 0))))
+            with suppress(ValueError):  # a line that somebody made up
+                reports.append((moment, int(logged.event.data.get("step", 0))))
     return seconds_left(row, reports[0], reports[-1]) if reports else None
 
 

@@ -5,7 +5,12 @@ inside a results directory.
 """
 
 from conspo_study.untrusted.deadline import within
-from conspo_study.untrusted.documents import check_depth, parse_json, read_object
+from conspo_study.untrusted.documents import (
+    TooDeep,
+    parse_json,
+    parse_strict,
+    read_object,
+)
 from conspo_study.untrusted.lines import LONGEST_LINE, LineTooLong, all_lines
 from conspo_study.untrusted.opening import (
     StrangeFile,
@@ -19,11 +24,12 @@ __all__ = [
     "LONGEST_LINE",
     "LineTooLong",
     "StrangeFile",
+    "TooDeep",
     "all_lines",
-    "check_depth",
     "kind_of",
     "open_regular",
     "parse_json",
+    "parse_strict",
     "read_object",
     "read_regular",
     "regular_digest",

@@ -160,7 +160,7 @@ def test_time_left_is_told_from_the_reports_since_the_last_start(
         event = TrialEvent(kind, "c0001", {"step": step, "steps": 90})
         events.append(LoggedEvent(len(events) + 1, f"2026-01-01T00:00:{moment}.000Z", event))
     content = LogContent(events, TableBuilder(events))
-    monkeypatch.setattr("conspo_study.terminal.status.read_events", lambda folder: content)
+    monkeypatch.setattr("conspo_study.terminal.status.events_to_show", lambda folder: content)
     assert study_status(frozen).open[0].seconds_left == seconds
 
 

@@ -16,9 +16,11 @@ from analysis.figures.draw_objective import ROUNDING, identity_gap
 from analysis.figures.draw_search import optimisation_history, pareto
 from analysis.figures.draw_settings import tau_margin_map
 from analysis.figures.draw_training import band_note, margin_courses, training_panels
+from analysis.figures.entry import FigureEntry
 from analysis.figures.gallery import BUILDERS, figures_of
+from analysis.figures.gallery_training import identity
 from analysis.figures.style import style
-from analysis.load.study import StudyUnreadable, load_study
+from analysis.load.study import StudyResults, StudyUnreadable, load_study
 
 FIGURES = [
     "effects",
@@ -97,6 +99,33 @@ def test_all_figures_of_a_rich_study_are_drawn(make_study: Any, trial: Any) -> N
     shown = [text for stem in logarithmic for text in texts(drawn[stem])]
     assert any(LABEL in text for text in shown)
     assert not any("mathdefault" in text for text in shown)
+
+
+def test_the_identity_of_a_large_study_is_shown_on_some_of_its_trials(
+    make_study: Any, trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [(tau, ratio) for tau in (0.3, 1.0, 10.0) for ratio in (0.0, 1.0, 5.0)][:7]
+    trials = [trial(tau, ratio, "cosine") for tau, ratio in settings]
+    trials[5].label = LABEL
+    folder = make_study(trials)
+    enrich(folder)
+    study = load_study(folder)
+    whole = identity(study)
+    assert isinstance(whole, FigureEntry)
+    assert len(whole.trials) == 7 and "Examined" not in whole.caption
+    monkeypatch.setattr("analysis.figures.gallery_training._MOST_IDENTITY", 3)
+    opened = []
+    monkeypatch.setattr(
+        StudyResults, "step_rows", lambda _, trial: opened.append(trial) or [{"step": 1, "seed": 0}]
+    )
+    assert "none of 3 trials examined has logged" in str(identity(study))
+    assert opened == ["t0005", "t0000", "t0003"], "the baseline, and others at even distances"
+    monkeypatch.undo()
+    monkeypatch.setattr("analysis.figures.gallery_training._MOST_IDENTITY", 3)
+    some = identity(study)
+    assert isinstance(some, FigureEntry)
+    assert sorted(some.trials) == sorted(opened)
+    assert "Examined: 3 of 7 trials, spread over the search." in some.caption
 
 
 def test_a_study_without_the_data_says_what_is_absent(make_study: Any, trial: Any) -> None:
