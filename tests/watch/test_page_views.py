@@ -9,8 +9,10 @@ import pytest
 from browser import CHROMIUM, Browser
 from watched_study import HOSTILE, METRIC, write_study
 
-from conspo_study.records import EventKind, TrialEvent
+from conspo_study.records import EvalRow, EventKind, ProblemRow, TrialEvent
 from conspo_study.results.log import ResultsLog
+from conspo_study.results.problems import problems_path, write_problems
+from conspo_study.results.rows import eval_path, write_eval_rows
 
 pytestmark = [
     pytest.mark.slow,
@@ -207,3 +209,42 @@ def test_history_and_importance_are_drawn(study, watch, browser):
     browser.open(watch(study).link)
     browser.wait("document.body.innerText.includes('do not rank the settings')")
     assert browser.look("document.querySelectorAll('.series.point circle').length") == 2
+
+
+def test_responses_of_trials_stand_side_by_side_with_their_gold_answer(study, watch, browser):
+    for trial, answers in (("t0000", ("7", "8")), ("t0002", ("7", "7"))):
+        folder = study / "trials" / trial
+        rows = [
+            EvalRow(0, 40, "chain/hard", f"p{i}", 0, verdict, said, 3, "stopped", response=text)
+            for i, (said, verdict, text) in enumerate(
+                zip(answers, ("correct", "wrong"), (f"it is {HOSTILE}", "so 8"), strict=True)
+            )
+        ]
+        write_eval_rows(eval_path(folder, 0, 40), rows)
+        problems = [ProblemRow("chain/hard", f"p{i}", f"{i}+7=? {HOSTILE}", "7") for i in (0, 1)]
+        write_problems(problems_path(folder), problems)
+    link = watch(study).link
+    browser.open(link)
+    for trial in ("t0000", "t0002"):
+        browser.look(f"document.querySelector('tr[data-trial={trial}] input').click()")
+    press(browser, "their responses")
+    browser.wait("document.querySelectorAll('article.group').length >= 2")
+    choose(browser, "step", "40")
+    browser.wait("document.querySelectorAll('article.group').length === 2")
+    text = seen(browser)
+    assert f"0+7=? {HOSTILE}" in text and "correct answer: 7" in text and f"it is {HOSTILE}" in text
+    assert text.index("t0000") < text.index("0+7=?")
+    assert browser.look("document.querySelectorAll('.response').length") == 4
+    type_into(browser, "input.query", "so 8")
+    browser.wait("document.querySelectorAll('article.group').length === 1")
+    assert "1+7=?" in seen(browser)
+    place = browser.look("location.hash")
+    assert "text=so+8" in place and "step=40" in place
+    choose(browser, "order", "-tokens")
+    browser.wait("document.querySelectorAll('.response').length === 2")
+    browser.open(f"{link}{place}")
+    browser.wait("document.querySelectorAll('article.group').length === 1")
+    assert browser.document.count("<img") == 0
+    choose(browser, "step", "")
+    type_into(browser, "input.query", "")
+    browser.wait("document.body.innerText.includes('its text was not kept')")
