@@ -56,27 +56,6 @@ def most_alike(study: StudyResults, frame: pd.DataFrame) -> tuple[pd.DataFrame, 
     return frame[group == largest], f" Trials {at}; {other} others are left out."
 
 
-def slices(frame: pd.DataFrame, settings: Sequence[str], along: str) -> list[pd.DataFrame]:
-    """Usable trials that differ in `along` alone, sorted by it; each with two values or more.
-
-    along: a column of `search_frame`: a setting, or `margin` for M. A trial without a margin has no
-    schedule and no warm-up: along M or M/tau it belongs to every slice of its tau.
-    """
-    usable = frame[frame["usable"] & frame[along].notna()]
-    others = [name for name in settings if name != along and not {name, along} <= _MARGINS]
-    bare = usable[usable["ratio"] == 0] if along in _MARGINS else usable.iloc[:0]
-    rest = usable.drop(bare.index)
-    same = [name for name in others if name not in ("schedule", "alpha")]
-    starts = _combined(bare, same)
-    found = []
-    for _, group in rest.groupby(_combined(rest, others), sort=False):
-        start = bare[starts == _combined(group, same).iloc[0]]
-        line = pd.concat([start, group]).sort_values(along)
-        if line[along].nunique() > 1 and line[along].is_unique:
-            found.append(line)
-    return found
-
-
 def importance(frame: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
     """The share of the variance between trials that each setting accounts for by itself.
 
@@ -103,21 +82,6 @@ def importance(frame: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
             records.append((name, float(_eta_squared(values[None], codes)[0]), chance, count))
     found = pd.DataFrame(records, columns=columns)
     return found.sort_values("share", ascending=False, ignore_index=True)
-
-
-def setting_label(name: str) -> str:
-    """The name of a setting on an axis: `M/tau`, or the last part of a dotted path."""
-    return {"ratio": "M/tau", "margin": "M"}.get(name, name.rpartition(".")[2].replace("_", " "))
-
-
-_MARGINS = {"ratio", "margin"}
-
-
-def _combined(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
-    """A text per trial that is equal for trials with equal values of all these settings."""
-    rows = zip(*(frame[name] for name in names), strict=True) if names else [()] * len(frame)
-    texts = [repr([None if pd.isna(value) else value for value in row]) for row in rows]
-    return pd.Series(texts, index=frame.index, dtype=str)
 
 
 def _distinct(values: pd.Series[Any]) -> int:

@@ -42,13 +42,17 @@ def print_run_comparison(
         selected=selected,
         margin=margin,
     )
-    written = [out / TABLE, *((out / FIGURE).with_suffix(ending) for ending in (".pdf", ".png"))]
+    written = [
+        out / TABLE,
+        *((out / FIGURE).with_suffix(ending) for ending in (".pdf", ".png")),
+    ]
     read = {path.resolve() for path in paths}
     if overwritten := [path for path in written if path.resolve() in read]:
         raise ValueError(f"{overwritten[0]} is one of the files that are read: choose an --output")
     # Matplotlib takes a second to import: who mistyped an option does not wait for it.
     from analysis.figures.draw_comparison import differences_to_reference
     from analysis.figures.style import save, style
+    from analysis.tables.html import PNG_PIXELS
 
     table = run_table(comparison)
     if markdown:
@@ -62,5 +66,5 @@ def print_run_comparison(
     make_folders(out, 1)
     write_atomic(out / TABLE, to_csv(run_frame(comparison)).encode())
     with style():
-        save(differences_to_reference(comparison), out / FIGURE)
+        save(differences_to_reference(comparison), out / FIGURE, PNG_PIXELS)
     print(f"wrote {out / TABLE}, {FIGURE}.pdf|png")

@@ -20,6 +20,8 @@ from analysis.tables.paper_layout import Cell, Column, Mark, PaperTable, cell_te
 from analysis.tables.text_table import numeric_columns
 from conspo_study.text import counted
 
+PNG_PIXELS, _PAGE_PIXELS = 200, 128
+"""Per inch of a figure: of its PNG, and on the page."""
 LONGEST = 1000
 MOST_ROWS = 200
 """A longer table or text is cut, with a note of how much is missing."""
@@ -56,7 +58,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "visible": visible,
-        "base64": _base64,
+        "image": _image,
         "column_heading": column_heading,
         "paper_cell": _paper_cell,
     }
@@ -74,8 +76,13 @@ def _safe(value: object) -> str:
     return value if isinstance(value, Markup) else visible(str(value), LONGEST)
 
 
-def _base64(path: Path) -> Markup:
-    return Markup(base64.b64encode(path.read_bytes()).decode())
+def _image(path: Path) -> Markup:
+    """Attributes of an `img` that holds a PNG, at a width that gives the type of all figures one
+    size."""
+    content = path.read_bytes()
+    wide = int.from_bytes(content[16:20]) * _PAGE_PIXELS // PNG_PIXELS
+    encoded = base64.b64encode(content).decode()
+    return Markup(f'src="data:image/png;base64,{encoded}"{f" width={wide}" if wide else ""}')
 
 
 def _paper_cell(cell: Cell, column: Column) -> Markup:
