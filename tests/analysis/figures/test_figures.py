@@ -303,3 +303,25 @@ def test_the_mean_line_stops_where_a_seed_is_missing_and_bands_are_those_of_diff
     assert training.texts[0].get_text() == "not recorded"
     assert titles(figure) == ["(a)", "(b) minus reference", "(c)"]
     assert explained(figure)[-1] == "note"
+
+
+def test_baselines_without_a_margin_are_lines_in_the_panels_of_their_group(
+    make_study: Make, trial: Any
+) -> None:
+    sizes = [
+        trial(1.0, ratio, params={"rollout.group_size": n}) for n in (4, 8) for ratio in (1, 5)
+    ]
+    study = load_study(make_study(sizes))
+    rows = [("t9", "GRPO $x$", "group size 4", 0.61), ("t8", "linear", "group size 8", 0.62)]
+    baselines = pd.DataFrame(rows, columns=list(NO_BASELINES))
+    panels = margin_panels(margin_trials(study, margin_points(study)))
+    with style():
+        figure = margin_multiples(panels, metric="m", initial=None, baselines=baselines)
+        scatter = margin_scatter(
+            margin_points(study), metric="m", initial=None, baselines=baselines
+        )
+    for drawn in (figure.axes, scatter.axes[:2]):
+        levels = [[y for line in axes.lines for y in set(line.get_ydata())] for axes in drawn]
+        assert 0.61 in levels[0] and 0.62 not in levels[0]
+        assert 0.62 in levels[1] and 0.61 not in levels[1]
+    assert explained(figure)[-2:] == explained(scatter)[-2:] == [r"GRPO \$x\$", "linear"]
