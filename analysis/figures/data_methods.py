@@ -47,9 +47,10 @@ def method_frame(found: Measurements) -> pd.DataFrame:
 def pass_curves(study: StudyResults, trials: Sequence[str]) -> pd.DataFrame:
     """trial, seed, problem_set, k, value: unbiased pass@k at each trial's last step.
 
-    k runs through 1, 2, 4, ... and the number of samples, as far as every problem of the set has k
-    samples: a mean over fewer problems would not belong to the same curve. Raises
-    StudyUnreadable naming a damaged file.
+    Sets are in the order in which the trials' configurations declare them, others last. k runs
+    through 1, 2, 4, ... and the number of samples, as far as every problem of the set has k
+    samples: a mean over fewer problems would not belong to the same curve. Raises StudyUnreadable
+    naming a damaged file.
     """
     parts = []
     for trial in trials:
@@ -67,7 +68,23 @@ def pass_curves(study: StudyResults, trials: Sequence[str]) -> pd.DataFrame:
     found = pd.concat(parts, ignore_index=True)
     keys = ["trial", "seed", "problem_set"]
     whole = found.groupby(keys)["problems"].transform("max")
-    return found[found["problems"] == whole][[*keys, "k", "value"]].reset_index(drop=True)
+    kept = found[found["problems"] == whole][[*keys, "k", "value"]]
+    declared = _declared_sets(study, trials)
+    rank = kept["problem_set"].map(lambda name: declared.get(name, len(declared)))
+    order = kept.assign(_rank=rank).sort_values("_rank", kind="stable").index
+    return kept.loc[order].reset_index(drop=True)
+
+
+def _declared_sets(study: StudyResults, trials: Sequence[str]) -> dict[str, int]:
+    """Problem set -> its place in the configurations of the trials."""
+    evaluations = [study.configs.get(trial, {}).get("evaluation", {}) for trial in trials]
+    named = [
+        name
+        for evaluation in evaluations
+        if isinstance(evaluation.get("sets"), list)
+        for name in evaluation["sets"]
+    ]
+    return {str(name): place for place, name in enumerate(dict.fromkeys(map(str, named)))}
 
 
 def _powers(largest: int) -> list[int]:

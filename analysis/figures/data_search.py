@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple, fields
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.findings.frames import WITH_RESULT, trials_frame
 from analysis.findings.trial_settings import other_params, other_settings
 from analysis.load.study import StudyResults
+from conspo_study.statistics.importance import Importance
+from conspo_study.statistics.importance import importance as of_values
 
 OBJECTIVE_SETTINGS = ("objective", "tau", "ratio", "schedule", "alpha")
-FEWEST_TRIALS = 8
-"""With fewer, a share of the variance says nothing."""
 MOST_GROUPS = 3
 """Groups of trials with equal settings beside their objective's that figures tell apart."""
-_SHUFFLES = 500
-_BINS = 4
-_ABSENT = "absent"
 
 
 def search_frame(study: StudyResults) -> tuple[pd.DataFrame, list[str]]:
@@ -56,89 +53,17 @@ def most_alike(study: StudyResults, frame: pd.DataFrame) -> tuple[pd.DataFrame, 
     return frame[group == largest], f" Trials {at}; {other} others are left out."
 
 
-def slices(frame: pd.DataFrame, settings: Sequence[str], along: str) -> list[pd.DataFrame]:
-    """Usable trials that differ in `along` alone, sorted by it; each with two values or more.
-
-    along: a column of `search_frame`: a setting, or `margin` for M. A trial without a margin has no
-    schedule and no warm-up: along M or M/tau it belongs to every slice of its tau.
-    """
-    usable = frame[frame["usable"] & frame[along].notna()]
-    others = [name for name in settings if name != along and not {name, along} <= _MARGINS]
-    bare = usable[usable["ratio"] == 0] if along in _MARGINS else usable.iloc[:0]
-    rest = usable.drop(bare.index)
-    same = [name for name in others if name not in ("schedule", "alpha")]
-    starts = _combined(bare, same)
-    found = []
-    for _, group in rest.groupby(_combined(rest, others), sort=False):
-        start = bare[starts == _combined(group, same).iloc[0]]
-        line = pd.concat([start, group]).sort_values(along)
-        if line[along].nunique() > 1 and line[along].is_unique:
-            found.append(line)
-    return found
-
-
 def importance(frame: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
-    """The share of the variance between trials that each setting accounts for by itself.
-
-    setting, share (one-way eta squared of the mean over seeds), chance (its 95 % quantile when the
-    values are shuffled among the trials), groups. Numbers with more than four values are put into
-    quartiles; "absent" is a value of its own. Largest share first; empty with fewer than
-    `FEWEST_TRIALS` usable trials. Interactions are not included, and a sampler that prefers some
-    region makes settings look alike that were varied together.
-    """
+    """The share of the variance between usable trials that each setting accounts for, largest first;
+    columns and rules are those of `conspo_study.statistics.importance`."""
     usable = frame[frame["usable"]]
-    values = usable["value"].to_numpy(dtype=float)
-    columns = ["setting", "share", "chance", "groups"]
-    if len(values) < FEWEST_TRIALS or np.ptp(values) == 0:
-        return pd.DataFrame(columns=columns)
-    rng = np.random.default_rng(0)
-    shuffled = np.stack([rng.permutation(values) for _ in range(_SHUFFLES)])
-    records = []
-    for name in settings:
-        codes = _groups(usable[name])
-        count = int(codes.max()) + 1
-        # As many groups as trials explain everything, whatever the values.
-        if 1 < count <= len(values) // 2:
-            chance = float(np.quantile(_eta_squared(shuffled, codes), 0.95))
-            records.append((name, float(_eta_squared(values[None], codes)[0]), chance, count))
-    found = pd.DataFrame(records, columns=columns)
-    return found.sort_values("share", ascending=False, ignore_index=True)
-
-
-def setting_label(name: str) -> str:
-    """The name of a setting on an axis: `M/tau`, or the last part of a dotted path."""
-    return {"ratio": "M/tau", "margin": "M"}.get(name, name.rpartition(".")[2].replace("_", " "))
-
-
-_MARGINS = {"ratio", "margin"}
-
-
-def _combined(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
-    """A text per trial that is equal for trials with equal values of all these settings."""
-    rows = zip(*(frame[name] for name in names), strict=True) if names else [()] * len(frame)
-    texts = [repr([None if pd.isna(value) else value for value in row]) for row in rows]
-    return pd.Series(texts, index=frame.index, dtype=str)
+    chosen = {
+        name: [None if pd.isna(value) else value for value in usable[name]] for name in settings
+    }
+    found = of_values(usable["value"].to_list(), chosen)
+    names = [field.name for field in fields(Importance)]
+    return pd.DataFrame([astuple(one) for one in found], columns=names)
 
 
 def _distinct(values: pd.Series[Any]) -> int:
     return int(values.nunique(dropna=False))
-
-
-def _groups(values: pd.Series[Any]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """A code per trial: of its value, or of the quartile of many numbers."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    if numbers.notna().sum() == values.notna().sum() and numbers.nunique() > _BINS:
-        values = pd.qcut(numbers, _BINS, duplicates="drop").astype(str)
-    shown = values.astype(object).where(values.notna(), _ABSENT).astype(str)
-    return np.asarray(pd.factorize(shown)[0], dtype=np.intp)
-
-
-def _eta_squared(
-    values: np.ndarray[tuple[int, int], np.dtype[np.float64]],
-    codes: np.ndarray[tuple[int], np.dtype[np.intp]],
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """[rows, trials] -> [rows]: variance between the groups over the whole variance."""
-    centred = values - values.mean(axis=1, keepdims=True)
-    member = np.eye(int(codes.max()) + 1)[codes]
-    between = ((centred @ member) ** 2 / member.sum(axis=0)).sum(axis=1)
-    return np.asarray(between / (centred**2).sum(axis=1))

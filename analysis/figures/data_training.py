@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from analysis.figures.symbols import literal, trial_name
 from analysis.findings.confirmation import confirmation_of
 from analysis.findings.naming import describe
 from analysis.findings.regimes import is_mapped
@@ -29,6 +31,9 @@ class Curve:
 
     trial: str
     name: str
+    """Plain text, with the trial's id: for captions."""
+    typeset: str
+    """For legends and panels."""
 
 
 def curves_to_show(study: StudyResults) -> list[Curve]:
@@ -55,16 +60,36 @@ def curves_to_show(study: StudyResults) -> list[Curve]:
     for row in sorted(without_margin, key=lambda row: row.id)[: max(0, 6 - len(chosen))]:
         chosen.setdefault(row.id, "")
     rows = {row.id: row for row in study.table.rows}
+    return _told_apart(
+        [
+            curve_of(study, rows[trial], role, _stopped(rows[trial]))
+            for trial, role in list(chosen.items())[:MOST_CURVES]
+        ]
+    )
+
+
+def curve_of(study: StudyResults, row: TrialRow, role: str = "", note: str = "") -> Curve:
+    """The curve of a trial; role and note come before and after its name."""
+    return Curve(
+        row.id, role + describe(study, row) + note, role + trial_name(study, row) + literal(note)
+    )
+
+
+def _told_apart(curves: list[Curve]) -> list[Curve]:
+    """Curves whose typeset names are one another's get their ids as well."""
+    counts = Counter(curve.typeset for curve in curves)
     return [
-        Curve(trial, role + describe(study, rows[trial]) + _stopped(rows[trial]))
-        for trial, role in list(chosen.items())[:MOST_CURVES]
+        replace(curve, typeset=f"{curve.trial}: {curve.typeset}")
+        if counts[curve.typeset] > 1
+        else curve
+        for curve in curves
     ]
 
 
 def _best_of_strata(study: StudyResults) -> list[Curve]:
     confirmation = confirmation_of(study) if is_mapped(study) else None
     best = [one.search for one in confirmation.trials if one.role == "best"] if confirmation else []
-    return [Curve(row.id, describe(study, row)) for row in best[:MOST_STRATA]]
+    return _told_apart([curve_of(study, row) for row in best[:MOST_STRATA]])
 
 
 def bands(frame: pd.DataFrame, window: int = 1) -> pd.DataFrame:
@@ -83,6 +108,18 @@ def bands(frame: pd.DataFrame, window: int = 1) -> pd.DataFrame:
         parts.append(part.assign(trial=trial, n=wide.shape[1]).reset_index())
     columns = ["trial", "step", "mean", "sd", "n"]
     return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def differences_to(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """trial, seed, step, value: minus the reference's at the same seed and step, where both have
+    one; without the reference itself.
+
+    frame: trial, seed, step, value.
+    """
+    keys = ["seed", "step"]
+    subtracted = frame[frame["trial"] == reference].set_index(keys)["value"].rename("_reference")
+    found = frame[frame["trial"] != reference].join(subtracted, on=keys, how="inner")
+    return found.assign(value=found["value"] - found["_reference"]).drop(columns="_reference")
 
 
 def smoothing(steps: pd.DataFrame) -> int:

@@ -41,7 +41,7 @@ def differences_to_reference(comparison: RunComparison) -> Figure:
     step = "" if comparison.runs.step is None else f" at step {comparison.runs.step}"
     better = "lower" if comparison.lower_is_better else "higher"
     label = f"{axis_label(comparison.runs.metric, 40)}{step} minus that of "
-    label += f"{shortened(visible(comparison.reference), 36)} ({better} is better)"
+    label += f"{visible(comparison.reference, 36)} ({better} is better)"
     axes.set_xlabel(wrapped(label, 70))
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=POSITIVE, marker="o", ms=4.5, lw=2.2, label="difference, 95 % CI"),

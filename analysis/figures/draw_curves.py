@@ -19,9 +19,12 @@ from analysis.figures.style import (
     PAGE_IN,
     POSITIVE,
     distinct,
+    label_below,
     shortened,
+    title_panels,
     wrapped,
 )
+from analysis.figures.symbols import literal
 from analysis.findings.curve_fits import CurveFit
 from analysis.findings.curve_tables import amount
 from analysis.statistics.scores import Floats
@@ -39,12 +42,13 @@ def curve_panels(
     was measured, and the last third as the evaluations before it predict it.
 
     points: of `curve_tables.points_frame`. sign: -1 where less of the metric is better. x, y: axis
-    labels.
+    labels, plain text.
     """
     rows = -(-len(fits) // _COLUMNS)
     columns = min(_COLUMNS, len(fits))
     figure = Figure(figsize=(PAGE_IN * columns / _COLUMNS, 1.75 * rows + 0.5))
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+    titles = []
     for axes, fit in zip(grid, fits, strict=False):
         own = points[points["setting"] == fit.setting.title]
         _measured(axes, own, INK)
@@ -60,12 +64,14 @@ def curve_panels(
                 **{"fmt": "D", "mfc": "none", "color": NEGATIVE, "ms": 4, "lw": 0.9, "capsize": 2},
             )
         title = fit.setting.title if fit.claimed else f"{fit.setting.title}: {fit.refusal}"
-        axes.set_title(wrapped(title, 34), loc="left", fontsize=7)
-        _horizontal(axes, own, x)
+        titles.append(wrapped(title, 34))
+        _horizontal(axes, own)
+    title_panels(grid[: len(fits)], titles)
     for axes in grid[len(fits) :]:
         axes.set_axis_off()
     for axes in grid[::columns]:
-        axes.set_ylabel(y)
+        axes.set_ylabel(literal(y))
+    label_below(grid[: len(fits)], columns, literal(x))
     handles = [
         Line2D([], [], color=INK, marker="o", ms=3, ls="", label="measured, 95 % CI"),
         Line2D([], [], color=POSITIVE, label="claimed fit"),
@@ -94,8 +100,8 @@ def curves_together(
         label = shortened(fit.setting.title)
         handles.append(Line2D([], [], color=colour, linestyle=line, label=label))
     chosen = points[points["setting"].isin([fit.setting.title for fit in fits])]
-    _horizontal(axes, chosen, x)
-    axes.set_ylabel(y)
+    _horizontal(axes, chosen)
+    axes.set(xlabel=literal(x), ylabel=literal(y))
     figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=2)
     return figure
 
@@ -121,7 +127,7 @@ def _curve(axes: Axes, fit: CurveFit, sign: int, colour: Any, line: Any) -> None
         axes.plot(compute, level, color=colour, linestyle=look, linewidth=width)
 
 
-def _horizontal(axes: Axes, own: pd.DataFrame, label: str) -> None:
+def _horizontal(axes: Axes, own: pd.DataFrame) -> None:
     spent = own.loc[own["step"] > 0, "compute"]
     low, high = float(spent.min()) / 1.15, 1.15 * AHEAD * float(spent.max())
     axes.set_xscale("log")
@@ -131,4 +137,3 @@ def _horizontal(axes: Axes, own: pd.DataFrame, label: str) -> None:
     ticks = ticks if len(ticks) <= _MOST_TICKS else ticks[:: -(-len(ticks) // _MOST_TICKS)]
     axes.set_xticks(ticks, labels=[amount(tick) for tick in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_xlabel(label)

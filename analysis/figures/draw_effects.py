@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.figures.style import FAINT, INK, NEGATIVE, PAGE_IN, POSITIVE, shortened, wrapped
+from analysis.figures.style import FAINT, INK, NEGATIVE, PAGE_IN, POSITIVE, broken
 from analysis.statistics.family_tests import Verdict
 
 LOOKS = {Verdict.BETTER: POSITIVE, Verdict.WORSE: NEGATIVE}
@@ -19,8 +19,9 @@ LOOKS = {Verdict.BETTER: POSITIVE, Verdict.WORSE: NEGATIVE}
 def effect_plot(frame: pd.DataFrame, *, label: str, margin: float | None) -> Figure:
     """Differences in the order of the frame, from the top.
 
-    frame: name, value, low, high, detectable (its upper limit, NaN where unknown) and verdict of
-    each, in units of the axis. margin: of equivalence, in the same units.
+    frame: name (typeset), value, low, high, detectable (its upper limit, NaN where unknown) and
+    verdict of each, in units of the axis. label: of the axis, typeset. margin: of equivalence, in
+    the same units.
     """
     figure = Figure(figsize=(0.85 * PAGE_IN, 0.85 + 0.27 * len(frame)))
     axes = figure.subplots()
@@ -38,11 +39,11 @@ def effect_plot(frame: pd.DataFrame, *, label: str, margin: float | None) -> Fig
         filled = "white" if row["verdict"] == Verdict.UNDECIDED else colour
         axes.plot([row["value"]], [height], "o", color=colour, mfc=filled, ms=4.5)
     axes.axvline(0, color=INK, lw=0.8)
-    axes.set_yticks(list(heights), [shortened(name, 40) for name in frame["name"]])
+    axes.set_yticks(list(heights), [broken(name, 44) for name in frame["name"]])
     axes.set_ylim(-0.6, len(frame) - 0.4)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(wrapped(label, 80))
+    axes.set_xlabel(broken(label, 90))
     figure.legend(handles=[*_handles(frame), *shown], loc="outside lower center", ncols=3)
     return figure
 

@@ -12,7 +12,16 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.data_training import Curve
 from analysis.figures.legends import curve_legend, seed_range
-from analysis.figures.style import FAINT, PAGE_IN, POSITIVE, distinct, shortened, wrapped
+from analysis.figures.style import (
+    FAINT,
+    PAGE_IN,
+    POSITIVE,
+    distinct,
+    label_below,
+    shortened,
+    title_panels,
+    wrapped,
+)
 from analysis.load.text import axis_label
 
 
@@ -86,15 +95,15 @@ def pass_at_k(frame: pd.DataFrame, curves: Sequence[Curve]) -> Figure:
                 axes.fill_between(
                     wide.index, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0
                 )
-        axes.set_title(axis_label(name, 30), loc="left", fontsize=7)
         axes.set_xscale("log", base=2)
         axes.set_xticks(ks, [str(k) for k in ks])
         axes.minorticks_off()
-        axes.set_xlabel("k")
     for axes in grid[len(sets) :]:
         axes.set_axis_off()
+    title_panels(grid[: len(sets)], [shortened(axis_label(name, 30)) for name in sets])
     for axes in grid[::columns]:
-        axes.set_ylabel("pass@k")
+        axes.set_ylabel("pass@$k$")
     grid[0].set_ylim(0, 1.02)
+    label_below(grid[: len(sets)], columns, "samples $k$")
     curve_legend(figure, curves, looks)
     return figure

@@ -18,9 +18,11 @@ from analysis.figures.style import (
     NEGATIVE,
     PAGE_IN,
     POSITIVE,
+    broken,
+    label_below,
     log_axis,
     step_axis,
-    wrapped,
+    title_panels,
 )
 
 ROUNDING = 2.0**-23
@@ -38,6 +40,7 @@ def credit_against_score(credits: pd.DataFrame, curves: Sequence[Curve]) -> Figu
     figure = Figure(figsize=(PAGE_IN if columns > 1 else COLUMN_IN, 2.0 * rows + 0.3))
     grid = figure.subplots(rows, columns, sharex=True, squeeze=False).flatten()
     rng = np.random.default_rng(0)
+    titles = []
     for axes, curve in zip(grid, curves, strict=False):
         selected = credits[credits["trial"] == curve.trial]
         kept = selected.iloc[np.sort(rng.permutation(len(selected))[:_MOST_POINTS])]
@@ -55,14 +58,14 @@ def credit_against_score(credits: pd.DataFrame, curves: Sequence[Curve]) -> Figu
                 rasterized=True,
             )
         shown = f", {len(kept)} drawn" if len(kept) < len(selected) else ""
-        title = f"{wrapped(curve.name, 40)}\n{len(selected)} rollouts{shown}"
-        axes.set_title(title, loc="left", fontsize=7)
-        axes.set_xlabel("score s (nats per token)")
+        titles.append(f"{broken(curve.typeset, 40)}\n{len(selected)} rollouts{shown}")
         axes.xaxis.set_major_locator(MaxNLocator(4))
     for axes in grid[len(curves) :]:
         axes.set_axis_off()
+    title_panels(grid[: len(curves)], titles)
     for axes in grid[::columns]:
-        axes.set_ylabel("credit dJ/ds")
+        axes.set_ylabel("credit $dJ/ds$")
+    label_below(grid[: len(curves)], columns, "score $s$ (nats per token)")
     handles = [
         Line2D([], [], color=POSITIVE, marker="o", linestyle="", label="correct", markersize=4),
         Line2D([], [], color=NEGATIVE, marker="x", linestyle="", label="wrong", markersize=4),
@@ -95,6 +98,6 @@ def identity_gap(frame: pd.DataFrame) -> Figure:
     axes.set_ylabel("largest difference")
     zero = "; lowest row: 0" if (frame["value"] <= 0).any() else ""
     note = f"dashed: rounding of 32-bit floats{zero}"
-    axes.set_title(note, loc="left", color=FAINT, fontsize=7)
+    axes.set_title(note, loc="left", color=FAINT)
     step_axis(axes)
     return figure

@@ -21,10 +21,14 @@ from analysis.figures.style import (
     NEGATIVE,
     PAGE_IN,
     POSITIVE,
+    SMALL_PT,
     VALUE_SCALE,
     colours,
+    label_below,
     shortened,
+    title_panels,
 )
+from analysis.figures.symbols import E, setting_is, setting_symbol
 
 DIVERGING = LinearSegmentedColormap.from_list(
     "worse_better", [NEGATIVE, "#f2b48f", "#fbf8f4", "#8fbfe0", POSITIVE]
@@ -59,7 +63,7 @@ def difference_map(
         x, y = columns.index(record["e"]), rows.index(record["objective"])
         _difference_cell(axes, x, y, record, value, norm, scale, better)
     _grid(axes, rows, columns)
-    axes.set_xlabel("E: optimiser steps per rollout batch")
+    axes.set_xlabel(f"optimiser steps per rollout batch, {E}")
     unit = "points" if scale == 100 else "metric"
     what = f"minus {shortened(reference, 24)} ({unit})"
     if decided.any():
@@ -70,10 +74,10 @@ def difference_map(
             aspect=14,
             extend="both" if largest > limit else "neither",
         )
-        bar.set_label(what, fontsize=7)
+        bar.set_label(what, fontsize=SMALL_PT)
         bar.outline.set_visible(False)
     else:
-        axes.set_title(what, loc="left", fontsize=7)
+        axes.set_title(what, loc="left")
     handles = [Patch(facecolor="white", edgecolor=FAINT, lw=0.6, label="undecided")]
     if margin:
         hatched: dict[str, Any] = {"facecolor": _EQUIVALENT, "hatch": "////", "edgecolor": FAINT}
@@ -117,9 +121,9 @@ def _difference_cell(
     box = {"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none"}
     boxed: dict[str, Any] = {"bbox": box} if verdict == "equivalent" else {}
     at: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 3}
-    axes.text(x + shift, y, text, color=ink, fontsize=6.2, **boxed, **at)
+    axes.text(x + shift, y, text, color=ink, fontsize=SMALL_PT, **boxed, **at)
     if fallen:
-        axes.text(x + 0.27, y, fallen, color=ink, fontsize=5.2, **at)
+        axes.text(x + 0.27, y, fallen, color=ink, fontsize=SMALL_PT, **at)
 
 
 def rate_map(frame: pd.DataFrame, *, path: str, metric: str) -> Figure:
@@ -141,7 +145,7 @@ def rate_map(frame: pd.DataFrame, *, path: str, metric: str) -> Figure:
                 continue
             x, y = values.index(record[path]), rows.index(record["objective"])
             if np.isnan(record["value"]):
-                axes.text(x, y, "–", color=FAINT, fontsize=6, ha="center", va="center")
+                axes.text(x, y, "–", color=FAINT, fontsize=SMALL_PT, ha="center", va="center")
                 continue
             colour = colour_of(norm(record["value"]))
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, lw=0))
@@ -156,17 +160,17 @@ def rate_map(frame: pd.DataFrame, *, path: str, metric: str) -> Figure:
             fallen = "×" if record["collapsed"] else ""
             text = f"{record['value']:.2f}".removeprefix("0") + fallen
             ink = "white" if _dark(colour) else INK
-            axes.text(x, y, text, color=ink, fontsize=5.6, ha="center", va="center", zorder=5)
+            axes.text(x, y, text, color=ink, fontsize=SMALL_PT, ha="center", va="center", zorder=5)
         _grid(axes, rows, values)
-        axes.set_xticks(range(len(values)), [f"{value:.2g}" for value in values], fontsize=6)
-        axes.set_xlabel(path.rpartition(".")[2].replace("_", " "), fontsize=7)
-        axes.set_title(f"E {steps}", loc="left", fontsize=7)
-    grid[0].set_yticks(range(len(rows)), [shortened(name, 26) for name in rows])
+        axes.set_xticks(range(len(values)), [f"{value:.2g}" for value in values])
+    title_panels(grid, [f"$E={steps}$" for steps in columns])
+    label_below(grid, len(columns), setting_symbol(path))
+    grid[0].set_yticks(range(len(rows)), [shortened(name, 34) for name in rows])
     mark = Patch(fill=False, edgecolor="#D55E00", lw=1.3, label="chosen, and confirmed")
     cross = Line2D([], [], color=INK, marker="x", ls="", ms=4, mew=0.9, label="a seed collapsed")
     figure.legend(handles=[mark, cross], loc="outside lower center", ncols=2)
     bar = figure.colorbar(ScalarMappable(norm, colour_of), ax=list(grid), shrink=0.6, aspect=18)
-    bar.set_label(shortened(metric, 40), fontsize=7)
+    bar.set_label(shortened(metric, 40), fontsize=SMALL_PT)
     bar.outline.set_visible(False)
     return figure
 
@@ -192,19 +196,19 @@ def angle_figure(frame: pd.DataFrame, *, reference: str, scale: float) -> Figure
             if not np.isnan(low):
                 axes.plot([row["angle"]] * 2, [low, high], color=colour, lw=0.8, alpha=0.7)
             axes.plot([row["angle"]], [value], markers[row["ratio"]], color=colour, ms=4.5)
-        axes.set_title(f"E {steps}", loc="left", fontsize=7)
-        axes.set_xlabel("credit angle (degrees)")
         axes.set_xlim(0, 1.08 * frame["angle"].max() or 1)
+    title_panels(grid, [f"$E={steps}$" for steps in columns])
+    label_below(grid, len(columns), "credit angle (degrees)")
     unit = "points" if scale == 100 else "metric"
     # Intervals of cells that collapse on some seeds would leave no room for the others.
     largest = 1.4 * scale * frame["value"].abs().max() or 1.0
     grid[0].set_ylim(-largest, largest)
     grid[0].set_ylabel(f"minus {shortened(reference, 24)} ({unit})")
-    handles = [Line2D([], [], color=look[tau], lw=3, label=f"tau {tau:g}") for tau in taus]
+    handles = [Line2D([], [], color=look[tau], lw=3, label=setting_is("tau", tau)) for tau in taus]
     handles += [
         Line2D(
             [], [], color=INK, ls="", ms=4.5, marker=markers[ratio],
-            label=f"M/tau {ratio:g}" if ratio else "no margin",
+            label=setting_is("ratio", ratio) if ratio else "no margin",
         )
         for ratio in ratios
     ]  # fmt: skip
@@ -222,7 +226,7 @@ def _grid(axes: Axes, rows: Sequence[str], columns: Sequence[Any]) -> None:
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xticks(range(len(columns)), [str(column) for column in columns])
-    axes.set_yticks(range(len(rows)), [shortened(name, 26) for name in rows])
+    axes.set_yticks(range(len(rows)), [shortened(name, 34) for name in rows])
     axes.tick_params(length=0)
     axes.grid(visible=False)
     for edge in range(1, len(rows)):

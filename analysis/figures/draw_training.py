@@ -14,16 +14,17 @@ from analysis.figures.data_training import Curve
 from analysis.figures.legends import curve_legend, seed_range
 from analysis.figures.style import (
     COLUMN_IN,
-    FAINT,
     NEGATIVE,
     PAGE_IN,
     POSITIVE,
+    broken,
     distinct,
     step_axis,
-    wrapped,
+    title_panels,
 )
+from analysis.figures.symbols import literal
 
-_MOST_BANDS = 6
+MOST_BANDS = 6
 """With more curves, bands would cover each other: then the means stand alone."""
 
 
@@ -33,7 +34,7 @@ def band_note(frames: Sequence[pd.DataFrame], curves: int) -> str:
     if not counts or counts == {1}:
         return "one seed: no bands"
     seeds = seed_range(counts)
-    if curves > _MOST_BANDS:
+    if curves > MOST_BANDS:
         return f"mean of {seeds} seeds; bands left out among {curves} curves"
     return f"line: mean; band: ± 1 SD over {seeds} seeds"
 
@@ -52,27 +53,28 @@ def training_panels(
     for axes, (label, frame) in zip(grid, panels.items(), strict=False):
         for curve, (colour, line) in zip(curves, looks, strict=True):
             selected = frame[frame["trial"] == curve.trial]
-            _band(axes, selected, colour, line, shaded=len(curves) <= _MOST_BANDS)
-        axes.set_ylabel(label)
+            draw_band(axes, selected, colour, line, shaded=len(curves) <= MOST_BANDS)
+        axes.set_ylabel(literal(label))
         step_axis(axes)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    grid[0].set_title(note, loc="left", color=FAINT, fontsize=7)
-    curve_legend(figure, curves, looks)
+    title_panels(grid[: len(panels)])
+    curve_legend(figure, curves, looks, note)
     return figure
 
 
 def margin_courses(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """m_t over training as logged, one step-wise line per distinct course.
 
-    frame: trial, step, value: m_t / M. names: trial -> the course's name, in the legend's order.
+    frame: trial, step, value: m_t / M. names: trial -> the course's typeset name, in the legend's
+    order.
     """
     figure = Figure(figsize=(COLUMN_IN, 0.7 * COLUMN_IN))
     axes = figure.subplots()
     for (trial, name), (colour, line) in zip(names.items(), distinct(len(names)), strict=True):
         selected = frame[frame["trial"] == trial].sort_values("step")
         axes.plot(selected["step"], selected["value"], color=colour, linestyle=line, label=name)
-    axes.set(ylabel="margin m_t / M", ylim=(-0.03, 1.06))
+    axes.set(ylabel="margin over its target $m_t/M$", ylim=(-0.03, 1.06))
     step_axis(axes)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
@@ -89,10 +91,10 @@ def score_courses(
     grid = figure.subplots(1, len(curves), sharey=True, squeeze=False).flatten()
     for axes, curve in zip(grid, curves, strict=True):
         for frame, colour, line in ((positive, POSITIVE, "-"), (negative, NEGATIVE, "--")):
-            _band(axes, frame[frame["trial"] == curve.trial], colour, line)
-        axes.set_title(wrapped(curve.name, 34), loc="left", fontsize=7)
+            draw_band(axes, frame[frame["trial"] == curve.trial], colour, line)
         step_axis(axes)
-    grid[0].set_ylabel("score s: log-probability\nper token (nats)")
+    title_panels(grid, [broken(curve.typeset, 34) for curve in curves])
+    grid[0].set_ylabel("score $s$: log-probability\nper token (nats)")
     handles = [
         Line2D([], [], color=POSITIVE, label="correct responses"),
         Line2D([], [], color=NEGATIVE, linestyle="--", label="wrong responses"),
@@ -102,7 +104,13 @@ def score_courses(
     return figure
 
 
-def _band(axes: Axes, selected: pd.DataFrame, colour: Any, line: Any, shaded: bool = True) -> None:
+def draw_band(
+    axes: Axes, selected: pd.DataFrame, colour: Any, line: Any, shaded: bool = True
+) -> None:
+    """The mean of one trial, and one standard deviation around it where there are several seeds.
+
+    selected: rows of `data_training.bands`.
+    """
     axes.plot(selected["step"], selected["mean"], color=colour, linestyle=line, linewidth=1.2)
     if shaded and len(selected) and (selected["n"] > 1).all():
         low, high = selected["mean"] - selected["sd"], selected["mean"] + selected["sd"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from analysis.figures.entry import FigureEntry
 from analysis.figures.gallery_effects import effects
+from analysis.figures.gallery_margin import margin_figure
 from analysis.figures.gallery_methods import credits, methods, pass_at
 from analysis.figures.gallery_regimes import regime_figures
 from analysis.figures.gallery_search import (
@@ -14,9 +15,7 @@ from analysis.figures.gallery_search import (
     group_sizes,
     history,
     importances,
-    margin_figure,
     margin_map,
-    parallel,
     sensitivities,
 )
 from analysis.figures.gallery_training import identity, learning, margins, panels, scores
@@ -31,8 +30,8 @@ OF_FUNCTIONS = (
     panels,
     methods,
     pass_at,
+    sensitivities,
     importances,
-    parallel,
     history,
     compromises,
 )
@@ -51,13 +50,12 @@ BUILDERS: tuple[Callable[[StudyResults], FigureEntry | str], ...] = (
     sensitivities,
     margin_map,
     importances,
-    parallel,
     history,
     compromises,
     group_sizes,
-    margins,
     scores,
     credits,
+    margins,
     identity,
 )
 """Each makes the frames of one figure, or returns a sentence with the reason why not."""

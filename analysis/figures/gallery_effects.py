@@ -8,10 +8,11 @@ import pandas as pd
 
 from analysis.figures.draw_effects import effect_plot
 from analysis.figures.entry import FigureEntry
+from analysis.figures.symbols import literal, trial_name
 from analysis.findings.effects import Effects, effects_of
 from analysis.findings.regimes import is_mapped
 from analysis.load.study import StudyResults
-from analysis.load.text import metric_label
+from analysis.load.text import metric_label, visible
 from conspo_study.statistics.power import POWER
 from conspo_study.text import counted
 
@@ -41,14 +42,24 @@ def effects(study: StudyResults) -> FigureEntry | str:
         f"{counted(first.family.size, 'comparison')}. The thin lines reach to the true difference "
         f"that would have been found with probability {100 * POWER:.0f} % or more."
     )
+    names, subject = _typeset(study, found)
     draw = partial(
         effect_plot,
-        effects_frame(found, factor),
-        label=f"{metric}: {found.subject}{unit}",
+        effects_frame(found, factor).assign(name=names),
+        label=f"{literal(visible(metric))}: {subject}{unit}",
         margin=None if first.margin is None else factor * first.margin,
     )
     trials = tuple(dict.fromkeys(trial for one in found.found for trial in one.trials))
     return FigureEntry("effects", "Differences", caption, trials, draw)
+
+
+def _typeset(study: StudyResults, found: Effects) -> tuple[list[str], str]:
+    """A name for each difference and what is subtracted from what, as the figure draws them."""
+    if not found.confirmed:
+        return [literal(visible(one.name, 60)) for one in found.found], literal(found.subject)
+    names = [trial_name(study, study.table.row(one.trials[1])) for one in found.found]
+    winner = trial_name(study, study.table.row(found.found[0].trials[0]))
+    return names, f"{winner} minus each baseline"
 
 
 def effects_frame(found: Effects, factor: float) -> pd.DataFrame:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from analysis.figures.data_methods import method_frame, pass_curves
-from analysis.figures.data_training import Curve, credits_frame, curves_to_show
+from analysis.figures.data_training import credits_frame, curve_of, curves_to_show
 from analysis.figures.draw_methods import method_comparison, pass_at_k
 from analysis.figures.draw_objective import credit_against_score
 from analysis.figures.entry import FigureEntry
+from analysis.figures.legends import seed_range
 from analysis.findings.measured import labelled, measured
-from analysis.findings.naming import describe
 from analysis.load.published import BASE
 from analysis.load.study import StudyResults, StudyUnreadable
 from analysis.load.text import visible
@@ -71,9 +71,11 @@ def pass_at(study: StudyResults) -> FigureEntry | str:
     counts = frame.groupby("trial")["seed"].nunique()
     banded = counts.max() > 1 and len(curves) <= 5
     caption = (
-        "Unbiased pass@k at the last step, mean over seeds"
-        + (f" (band: ± 1 SD over {counts.max()} seeds)" if banded else "")
-        + f", by problem set: {'; '.join(curve.name for curve in curves)}."
+        "Unbiased pass@k, the chance that one of k samples is right, at the last step against k: "
+        f"mean over {seed_range(counts)} seeds"
+        + (" (band: ± 1 SD)" if banded else "")
+        + ", a panel per problem set, in the order of the study: "
+        f"{'; '.join(curve.name for curve in curves)}."
     )
     trials = tuple(curve.trial for curve in curves)
     return FigureEntry("pass_at_k", "pass@k", caption, trials, partial(pass_at_k, frame, curves))
@@ -83,7 +85,7 @@ def credits(study: StudyResults) -> FigureEntry | str:
     """Credit against score, figure 2 of the paper, from stored credits."""
     shown = [
         *curves_to_show(study),
-        *(Curve(row.id, describe(study, row)) for row in study.table.rows),
+        *(curve_of(study, row) for row in study.table.rows),
     ]
     stored = {
         curve.trial: curve

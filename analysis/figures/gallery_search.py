@@ -7,115 +7,61 @@ from statistics import fmean
 
 import pandas as pd
 
-from analysis.figures.data_search import (
-    FEWEST_TRIALS,
-    MOST_GROUPS,
-    importance,
-    most_alike,
-    search_frame,
-    setting_label,
-    slices,
-)
+from analysis.figures.data_effects import DRAWS, partial_effects
+from analysis.figures.data_effects import FEWEST_TRIALS as FEWEST_FOR_EFFECTS
+from analysis.figures.data_search import importance, most_alike, search_frame
 from analysis.figures.data_training import cost_curves
-from analysis.figures.draw_overview import accuracy_against_margin
-from analysis.figures.draw_search import (
-    optimisation_history,
-    parallel_coordinates,
-    pareto,
-    setting_importance,
+from analysis.figures.draw_search import optimisation_history, pareto, setting_importance
+from analysis.figures.draw_settings import (
+    group_size_costs,
+    is_grid,
+    partial_effect_panels,
+    tau_margin_map,
 )
-from analysis.figures.draw_settings import group_size_costs, sensitivity, tau_margin_map
 from analysis.figures.entry import FigureEntry
 from analysis.figures.legends import seed_range
-from analysis.findings.frames import (
-    baselines_without_margin,
-    evaluation_curves,
-    initial_value,
-    margin_points,
-)
+from analysis.findings.frames import evaluation_curves
 from analysis.findings.pareto import front_of
+from analysis.findings.trial_settings import shown_path
 from analysis.load.study import StudyResults
-from analysis.load.text import axis_label, metric_label
-from conspo_study.records import TrialState
+from analysis.load.text import axis_label, metric_label, visible
 
-KNOBS = ("tau", "margin", "ratio", "alpha")
-"""Columns of the sensitivity figure: tau, M, M/tau and alpha."""
-
-_MOST_AXES = 9
 _FEWEST_POINTS = 4
-_FEWEST_IN_PANEL = 2
-
-
-def margin_figure(study: StudyResults) -> FigureEntry | str:
-    """The metric after training against M/tau."""
-    points, baselines = margin_points(study), baselines_without_margin(study)
-    if points.empty or points["trial"].nunique() < 2:
-        return "No figure of margin and temperature: fewer than two trials that set one have ended."
-    points, mixed = _panels(points)
-    if mixed:
-        points, baselines = points.assign(other=""), baselines.assign(other="")
-    ended = {
-        row.id for row in study.table.rows if row.state.has_result or row.state is TrialState.PRUNED
-    }
-    baselines = baselines[baselines["other"].isin(points["other"])]
-    left_out = ended - set(points["trial"]) - set(baselines["trial"])
-    label = metric_label(study.metric)
-    absent = f" Not in the figure: {', '.join(sorted(left_out))}." if left_out else ""
-    if mixed:
-        absent = f" Trials differ in other settings, too.{absent}"
-    stopped = points[points["state"] == TrialState.PRUNED].drop_duplicates("trial")
-    if len(stopped):
-        at = ", ".join(f"{row.trial} at step {row.step}" for row in stopped.itertuples())
-        absent += f" Pruned, and so without a value after training (crosses): {at}."
-    caption = f"{label} of {points['trial'].nunique()} trials against M/tau.{absent}"
-    if len(baselines):
-        absent = f" Lines: {', '.join(baselines['label'])}, which have no margin.{absent}"
-    draw = partial(
-        accuracy_against_margin,
-        points,
-        metric=axis_label(study.metric),
-        seeds=len(study.seeds),
-        initial=initial_value(study),
-        baselines=baselines,
-    )
-    trials = tuple(dict.fromkeys([*points["trial"], *baselines["trial"]]))
-    return FigureEntry("accuracy_against_margin", "Margin and temperature", caption, trials, draw)
-
-
-def _panels(points: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
-    """The trials of groups that share their other settings, at least two of each, and whether there
-    are more groups than panels, so that one has to mix them."""
-    sizes = points.groupby("other")["trial"].nunique()
-    if len(sizes) > MOST_GROUPS:
-        return points, True
-    alone = sizes.index[sizes < _FEWEST_IN_PANEL]
-    kept = points[~points["other"].isin(alone)]
-    return (points, len(sizes) > 1) if kept.empty else (kept, False)
+_NAMES = {"ratio": "M/tau"}
+"""Of columns in captions, where the name is another."""
 
 
 def sensitivities(study: StudyResults) -> FigureEntry | str:
-    """Figure 3 of the paper on this study's trials."""
+    """The effect of every setting with the others held as they were."""
     frame, settings = search_frame(study)
     # The tau of an objective without a margin is another quantity.
-    frame, at = most_alike(study, frame[frame["ratio"].notna()])
-    usable = frame[frame["usable"]]
-    columns = [name for name in KNOBS if usable[name].nunique() > 1]
-    if not columns or len(usable) < _FEWEST_POINTS:
-        return "No sensitivity figure: fewer than four finished trials that vary tau, M or alpha."
-    lines = {name: slices(frame, settings, name) for name in columns}
-    joined = any(lines.values())
-    caption = (
-        f"{metric_label(study.metric)} against {', '.join(map(setting_label, columns))}. "
-        f"{_bars(frame)} Hollow: stopped early or a seed is missing.{at} "
-        + (
-            "Lines join trials that differ in that setting alone."
-            if joined
-            else "No two trials differ in one of them alone: trends here mix several settings."
+    alike = frame[frame["ratio"].notna()] if frame["ratio"].notna().any() else frame
+    usable = alike[alike["usable"]]
+    settings = [name for name in settings if usable[name].nunique(dropna=False) > 1]
+    if study.definition.get("space") == {}:
+        return "No partial effects of settings: the study varies none."
+    if len(usable) < FEWEST_FOR_EFFECTS:
+        return (
+            f"No partial effects of settings: they need {FEWEST_FOR_EFFECTS} finished trials, and "
+            f"{len(usable)} have finished."
         )
+    found = partial_effects(usable, settings)
+    if not found.settings:
+        return "No partial effects of settings: none of them varies apart from the others."
+    left_out = ", ".join(map(_plain_name, found.left_out))
+    caption = (
+        f"{metric_label(study.metric)} by {', '.join(map(_plain_name, found.settings))}, a panel "
+        f"each: the mean that all trials would have at each level if the settings' effects added "
+        f"up (regression over {len(usable)} finished trials, each its mean over "
+        f"{seed_range(usable['n'])} seeds), with the 95 % interval of {DRAWS} bootstrap resamples "
+        "of the trials. Dashed: the mean of all. Hollow: too few trials for an interval. A search "
+        "prefers good regions, and interactions are not included."
     )
-    draw = partial(sensitivity, frame, lines, metric=axis_label(study.metric))
-    trials = _valued(frame)
-    return FigureEntry("sensitivity", "Sensitivity to tau, M and alpha", caption, trials, draw)
+    if left_out:
+        caption += f" Not told apart from the others: {left_out}."
+    draw = partial(partial_effect_panels, found, metric=axis_label(study.metric))
+    trials = tuple(usable["trial"])
+    return FigureEntry("sensitivity", "Partial effects of settings", caption, trials, draw)
 
 
 def margin_map(study: StudyResults) -> FigureEntry | str:
@@ -126,10 +72,15 @@ def margin_map(study: StudyResults) -> FigureEntry | str:
     few = len(usable) < _FEWEST_POINTS
     if few or usable["tau"].nunique() < 2 or usable["ratio"].nunique() < 2:
         return "No map of tau and M/tau: fewer than four finished trials that vary both."
-    caption = (
-        f"{metric_label(study.metric)} by tau and M/tau of {len(usable)} finished trials. A cell "
-        f"with several is their mean; they differ in schedule, warm-up or other settings.{at}"
+    differ = "which may differ in schedule, warm-up or other settings"
+    caption = f"{metric_label(study.metric)} by tau and M/tau of {len(usable)} finished trials: "
+    caption += (
+        f"mean over the trials of a cell, {differ}. n counts seeds, over all trials of the cell."
+        if is_grid(usable)
+        else f"a point each, or the mean of trials at one place, {differ}; every trial is its mean "
+        f"over {seed_range(usable['n'])} seeds."
     )
+    caption += at
     draw = partial(tau_margin_map, frame, metric=axis_label(study.metric))
     return FigureEntry("tau_margin_map", "tau and M/tau", caption, tuple(usable["trial"]), draw)
 
@@ -146,9 +97,15 @@ def importances(study: StudyResults) -> FigureEntry | str:
             "values, and a setting that some of them share."
         )
     usable = frame[frame["usable"]]
+    if not (found["share"] > found["chance"]).any():
+        return (
+            f"No importance of settings: {len(usable)} finished trials cannot tell the share of "
+            "any of them in the variance from chance."
+        )
     caption = (
-        "Share of the variance between finished trials that each setting accounts for by itself "
-        "(one-way eta squared; numbers in quartiles). Ticks: 95 % quantile under shuffled values; "
+        f"Share of the variance between {len(usable)} finished trials, each its mean over "
+        f"{seed_range(usable['n'])} seeds, that each setting accounts for by itself (one-way eta "
+        "squared; numbers in quartiles). Ticks: 95 % quantile under shuffled values; "
         "a bar below its tick is no evidence. Interactions are not included, and a search that "
         "prefers good regions varies its settings together."
     )
@@ -156,24 +113,6 @@ def importances(study: StudyResults) -> FigureEntry | str:
     return FigureEntry(
         "importance", "Importance of settings", caption, tuple(usable["trial"]), draw
     )
-
-
-def parallel(study: StudyResults) -> FigureEntry | str:
-    """All settings of all finished trials side by side."""
-    frame, settings = search_frame(study)
-    usable = frame[frame["usable"]]
-    settings = [name for name in settings if usable[name].nunique(dropna=False) > 1][:_MOST_AXES]
-    if study.definition.get("space") == {}:
-        return "No parallel coordinates: the study varies no settings."
-    if len(settings) < 2 or len(usable) < _FEWEST_POINTS:
-        return "No parallel coordinates: they need four finished trials and two settings."
-    caption = (
-        f"The settings of {len(usable)} finished trials, a line each; colour: "
-        f"{metric_label(study.metric)}."
-    )
-    draw = partial(parallel_coordinates, frame, settings, metric=axis_label(study.metric))
-    trials = tuple(usable["trial"])
-    return FigureEntry("parallel_coordinates", "Settings side by side", caption, trials, draw)
 
 
 def history(study: StudyResults) -> FigureEntry | str:
@@ -243,6 +182,10 @@ def group_sizes(study: StudyResults) -> FigureEntry | str:
     draw = partial(group_size_costs, frame, metric=axis_label(study.metric))
     trials = tuple(dict.fromkeys(frame["trial"]))
     return FigureEntry("group_size", "Group size and its cost", caption, trials, draw)
+
+
+def _plain_name(setting: str) -> str:
+    return visible(_NAMES.get(setting) or shown_path(setting), 60)
 
 
 def _valued(frame: pd.DataFrame) -> tuple[str, ...]:

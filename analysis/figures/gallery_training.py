@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -11,10 +12,11 @@ from analysis.figures.data_training import (
     Curve,
     bands,
     curves_to_show,
+    differences_to,
     smoothing,
 )
+from analysis.figures.draw_learning import learning_curves
 from analysis.figures.draw_objective import identity_gap
-from analysis.figures.draw_overview import learning_curves
 from analysis.figures.draw_training import (
     band_note,
     margin_courses,
@@ -22,16 +24,19 @@ from analysis.figures.draw_training import (
     training_panels,
 )
 from analysis.figures.entry import FigureEntry
+from analysis.figures.symbols import literal, setting_is
 from analysis.findings.frames import (
     evaluation_curves,
     metric_of,
-    training_curves,
 )
+from analysis.findings.regimes import is_mapped
+from analysis.findings.summary import reference_of
 from analysis.findings.trial_settings import objective_settings
 from analysis.load.study import StudyResults
-from analysis.load.text import axis_label, metric_label
+from analysis.load.text import axis_label, metric_label, visible
 from conspo_study.records import TrialState, is_number
 from conspo_study.results.table import TrialRow
+from conspo_study.text import counted
 
 PANELS = {
     "reward": "training reward",
@@ -50,30 +55,45 @@ _MOST_IDENTITY = 200
 
 
 def learning(study: StudyResults) -> FigureEntry | str:
-    """Evaluation metric and training reward, with every seed."""
-    evaluation = evaluation_curves(study, study.metric)
+    """Evaluation metric, its paired difference to the reference, and training reward."""
     shown = curves_to_show(study)[:_MOST_LEARNING]
-    other, name = _other_metric(study, [curve.trial for curve in shown])
-    training = training_curves(study, other, [curve.trial for curve in shown])
-    recorded = set(pd.concat([evaluation["trial"], training["trial"]]))
+    ids = [curve.trial for curve in shown]
+    values = evaluation_curves(study, study.metric, ids)
+    other, name = _other_metric(study, ids)
+    steps = study.steps_of(ids)
+    window = smoothing(steps)
+    evaluation, training = bands(values), bands(metric_of(steps, other), window)
+    drawn = {*evaluation["trial"], *training["trial"]}
     curves = [
-        Curve(curve.trial, curve.name + _incomplete(study, curve.trial, evaluation))
+        _with_note(curve, _incomplete(study, curve.trial, values))
         for curve in shown
-        if curve.trial in recorded
+        if curve.trial in drawn
     ]
     if not curves:
         return "No learning curves: none of the trials to show has reported a value."
-    label = metric_label(study.metric)
+    subtracted = _subtracted(study, curves)
+    differences = bands(differences_to(values, subtracted.trial if subtracted else ""))
+    note = band_note([evaluation, differences, training], len(curves))
     draw = partial(
         learning_curves,
         evaluation,
+        differences,
         training,
         curves,
         metric=axis_label(study.metric),
-        reward=name,
-        seeds=len(study.seeds),
+        other=name,
+        reference=subtracted.typeset if subtracted else "",
+        note=note,
     )
-    caption = f"{label} and {name} over training steps: {_names(curves)}."
+    caption = f"{metric_label(study.metric)} and {name} over training steps: {_names(curves)}"
+    caption += f" ({note})."
+    if subtracted and not differences.empty:
+        caption += (
+            f" Second panel: each minus {subtracted.name}, seed by seed: curves of the same seeds "
+            "vary together, so that differences can be seen where the curves themselves coincide."
+        )
+    if window > 1:
+        caption += f" The last panel has running means of {window} steps."
     return FigureEntry("learning_curves", "Learning curves", caption, _trials(curves), draw)
 
 
@@ -96,7 +116,10 @@ def panels(study: StudyResults) -> FigureEntry | str:
         return "No training panels: no training step has been recorded."
     note = band_note(list(frames.values()), len(curves))
     smoothed = "" if window == 1 else f" Training metrics are means over {window} steps."
-    caption = f"Training of {_names(curves)} ({note}).{smoothed}"
+    caption = (
+        f"{', '.join(label.replace(chr(10), ' ') for label in frames)} over training steps, of "
+        f"{_names(curves)} ({note}).{smoothed}"
+    )
     if window > 1:
         note += f"; running means of {window} steps"
     return FigureEntry(
@@ -130,14 +153,19 @@ def margins(study: StudyResults) -> FigureEntry | str:
     # All seeds follow the same course; one that skipped a step has no margin there.
     frame = frame.groupby(["trial", "step"])["value"].mean().reset_index()
     names = {
-        trial: schedule + (f", alpha {alpha:.3g}" if alpha else "")
+        trial: literal(visible(schedule, 30)) + (f", {setting_is('alpha', alpha)}" if alpha else "")
         for trial, (schedule, alpha) in chosen.items()
         if trial in set(frame["trial"])
     }
+    listed = "; ".join(
+        visible(f"{schedule}{f', alpha {alpha:.3g}' if alpha else ''} ({trial})")
+        for trial, (schedule, alpha) in chosen.items()
+        if trial in names
+    )
     caption = (
-        "The margin over training, as logged, in units of its target M; "
-        f"{len(names)} of the study's {len(courses)} courses: "
-        f"{'; '.join(f'{name} ({trial})' for trial, name in names.items())}."
+        "The margin m_t over training, as logged, in units of its target M; "
+        f"{len(names)} of the study's {counted(len(courses), 'course')}: {listed}. It shows that "
+        "the schedules ran as they were set, and is no result."
     )
     draw = partial(margin_courses, frame, names)
     return FigureEntry("margin_courses", "Margin over training", caption, tuple(names), draw)
@@ -193,8 +221,9 @@ def identity(study: StudyResults) -> FigureEntry | str:
     caption = (
         "Largest difference, over the rollouts of a training step, between GRPO's objective and "
         f"its discriminative form (Proposition 1), or of their derivatives: {len(frame)} steps of "
-        f"{len(trials)} trials, at most {frame['value'].max():.1e}. Real batches, every seed."
-        f"{examined}"
+        f"{len(trials)} trials, at most {frame['value'].max():.1e}. Real batches, "
+        "every seed; dashed: rounding of 32-bit floats, up to which the two are equal. A check of "
+        f"the code, and no result.{examined}"
     )
     return FigureEntry(
         "grpo_identity", "GRPO's identity", caption, trials, partial(identity_gap, frame)
@@ -221,6 +250,17 @@ def _other_metric(study: StudyResults, trials: list[str]) -> tuple[str, str]:
         return "reward", "training reward"
     own = _own_panels(study, study.steps_of(trials))
     return next(iter(own.items()), ("reward", "no further metric"))
+
+
+def _subtracted(study: StudyResults, curves: list[Curve]) -> Curve | None:
+    """The curve that the others are compared with: that of the best trial's reference."""
+    best = study.best
+    found = reference_of(study, best) if best and not is_mapped(study) else None
+    return next((curve for curve in curves if found and curve.trial == found.id), None)
+
+
+def _with_note(curve: Curve, note: str) -> Curve:
+    return replace(curve, name=curve.name + note, typeset=curve.typeset + note)
 
 
 def _incomplete(study: StudyResults, trial: str, evaluation: pd.DataFrame) -> str:

@@ -9,15 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.data_training import Curve
-from analysis.figures.style import shortened
 
 
-def curve_legend(figure: Figure, curves: Sequence[Curve], looks: Sequence[tuple[Any, Any]]) -> None:
-    """Add a legend of the curves below the figure. looks: colour and line style of each."""
+def curve_legend(
+    figure: Figure, curves: Sequence[Curve], looks: Sequence[tuple[Any, Any]], note: str = ""
+) -> None:
+    """Add a legend of the curves below the figure. looks: colour and line style of each. note: a
+    last entry without a mark."""
     handles = [
-        Line2D([], [], color=colour, linestyle=line, label=shortened(curve.name))
+        Line2D([], [], color=colour, linestyle=line, label=curve.typeset)
         for curve, (colour, line) in zip(curves, looks, strict=True)
     ]
+    handles += [Line2D([], [], linestyle="", label=note)] if note else []
     figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=2)
 
 

@@ -6,7 +6,7 @@ import io
 import math
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.figures.symbols import literal
 from conspo_study.files import write_atomic
 
 PAGE_IN, COLUMN_IN = 7.0, 3.4
@@ -32,20 +33,33 @@ INK, FAINT = "#222222", "#8a8a8a"
 # Okabe and Ito's palette, distinguishable under the common colour vision deficiencies. Its yellow
 # is left out: too pale on white for a thin line.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
-MARKERS = {"no margin": "o", "cosine": "s", "constant": "^", "linear": "D"}
-"""Of the margin's schedule, the same in every figure."""
+SCHEDULES = {
+    "no margin": ("o", INK),
+    "cosine": ("s", "#0072B2"),
+    "constant": ("^", "#D55E00"),
+    "linear": ("D", "#009E73"),
+}
+"""Marker and colour of the margin's schedule, the same in every figure."""
+OTHER_SCHEDULE = ("P", "#CC79A7")
+
+BODY_PT, SMALL_PT = 8, 7
+"""The two sizes of type, the same in every figure: axes, and whatever is smaller."""
 
 
 def style() -> AbstractContextManager[None]:
     """Context in which to build and save a figure."""
     settings: Any = {
-        "font.size": 8,
-        "axes.titlesize": 8,
-        "axes.labelsize": 8,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
-        "legend.fontsize": 7,
-        "legend.title_fontsize": 7,
+        # Times as papers set it, with matching formulas; letters that it lacks come from the other.
+        "font.family": ["STIXGeneral", "DejaVu Sans"],
+        "mathtext.fontset": "stix",
+        "font.size": BODY_PT,
+        "axes.titlesize": SMALL_PT,
+        "axes.titlelocation": "left",
+        "axes.labelsize": BODY_PT,
+        "xtick.labelsize": SMALL_PT,
+        "ytick.labelsize": SMALL_PT,
+        "legend.fontsize": SMALL_PT,
+        "legend.title_fontsize": SMALL_PT,
         "legend.frameon": False,
         "legend.handlelength": 1.4,
         "axes.spines.top": False,
@@ -63,8 +77,6 @@ def style() -> AbstractContextManager[None]:
         # Text stays text in the PDF, so that it can be searched and edited.
         "pdf.fonttype": 42,
         "text.usetex": False,
-        # A study name with a dollar sign is not a formula.
-        "text.parse_math": False,
     }
     return matplotlib.rc_context(settings)
 
@@ -85,13 +97,38 @@ def distinct(count: int) -> Sequence[tuple[Any, Any]]:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Text on two lines at most."""
-    return "\n".join(textwrap.wrap(text, width, max_lines=2, placeholder="…"))
+    """Plain text on two lines at most, to be drawn as it is."""
+    return literal("\n".join(textwrap.wrap(text, width, max_lines=2, placeholder="…")))
+
+
+def broken(typeset: str, width: int) -> str:
+    """A typeset name on lines of about so many characters, broken at spaces alone, which formulas
+    have none of."""
+    return "\n".join(textwrap.wrap(typeset, width, break_long_words=False, break_on_hyphens=False))
 
 
 def shortened(text: str, width: int = 56) -> str:
-    """Text on one line of at most so many characters: two such fit side by side on a page."""
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    """Plain text on one line of at most so many characters, to be drawn as it is: two such fit side
+    by side on a page."""
+    return literal(text if len(text) <= width else f"{text[: width - 1]}…")
+
+
+def title_panels(panels: Iterable[Axes], titles: Sequence[str] = ()) -> None:
+    """Title each panel at its upper left corner, after a letter where there are several.
+
+    titles: typeset, one for each panel; none: letters alone.
+    """
+    panels = list(panels)
+    for index, axes in enumerate(panels):
+        letter = f"({chr(ord('a') + index)})" if len(panels) > 1 else ""
+        axes.set_title(f"{letter} {titles[index] if titles else ''}".strip(), loc="left")
+
+
+def label_below(panels: Iterable[Axes], columns: int, label: str) -> None:
+    """Name the horizontal axis, which all panels share, under the lowest of each column. panels:
+    row by row."""
+    for axes in list(panels)[-columns:]:
+        axes.set_xlabel(label)
 
 
 def step_axis(axes: Axes) -> None:
@@ -125,8 +162,17 @@ def log_axis(axes: Axes, which: Literal["x", "y"], values: Sequence[float], most
     pad = 0.07 * (ends[1] - ends[0]) or 0.3
     limit(*axis.get_transform().inverted().transform([ends[0] - pad, ends[1] + pad]))
     ticks = [*zero, *_log_ticks(positive, most)]
-    axis.set_ticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
+    axis.set_ticks(ticks, labels=list(map(_tick_text, ticks)))
     axis.set_ticks([], minor=True)
+
+
+def _tick_text(value: float) -> str:
+    """Plain digits, or a power of ten for what is very small or large."""
+    if value == 0 or 1e-4 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    digits, power = f"{value:.1e}".split("e")
+    factor = "" if digits == "1.0" else rf"{digits}\times"
+    return f"${factor}10^{{{int(power)}}}$"
 
 
 def _log_ticks(values: Sequence[float], most: int) -> list[float]:
@@ -147,9 +193,9 @@ def _log_ticks(values: Sequence[float], most: int) -> list[float]:
     return kept
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.pdf, `stem`.svg and `stem`.png (200 dpi); the same figure gives the same
-    bytes."""
+def save(figure: Figure, stem: Path, pixels: int) -> list[Path]:
+    """Write `stem`.pdf, `stem`.svg and `stem`.png; the same figure gives the same bytes. pixels: of
+    the PNG per inch."""
     pdf, svg, png = (stem.with_suffix(ending) for ending in (".pdf", ".svg", ".png"))
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": stem.name}):
         # A name may have letters that the font lacks; captions and tables have them.
@@ -158,7 +204,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         # The layout is settled; working it out again would take longer than drawing.
         figure.set_layout_engine("none")
         write_atomic(svg, _encoded(figure, format="svg", metadata={"Date": None, "Creator": None}))
-        write_atomic(png, _encoded(figure, format="png", dpi=200, metadata={"Software": None}))
+        write_atomic(png, _encoded(figure, format="png", dpi=pixels, metadata={"Software": None}))
     return [pdf, svg, png]
 
 

@@ -52,6 +52,7 @@ def print_run_comparison(
     # Matplotlib takes a second to import: who mistyped an option does not wait for it.
     from analysis.figures.draw_comparison import differences_to_reference
     from analysis.figures.style import save, style
+    from analysis.tables.html import PNG_PIXELS
 
     table = run_table(comparison)
     if markdown:
@@ -65,5 +66,5 @@ def print_run_comparison(
     make_folders(out, 1)
     write_atomic(out / TABLE, to_csv(run_frame(comparison)).encode())
     with style():
-        save(differences_to_reference(comparison), out / FIGURE)
+        save(differences_to_reference(comparison), out / FIGURE, PNG_PIXELS)
     print(f"wrote {out / TABLE}, {FIGURE}.pdf|svg|png")

@@ -25,6 +25,7 @@ def draw_figures(
     # Matplotlib takes a second to import: only who draws figures waits for it.
     from analysis.figures.gallery import failure
     from analysis.figures.style import save, style
+    from analysis.tables.html import PNG_PIXELS
 
     drawn: dict[str, tuple[Path, ...]] = {}
     failed = []
@@ -32,7 +33,7 @@ def draw_figures(
         for number, entry in enumerate(entries, start=1):
             tell(f"figure {number} of {len(entries)}: {entry.title}")
             try:
-                drawn[entry.stem] = tuple(save(entry.draw(), folder / entry.stem))
+                drawn[entry.stem] = tuple(save(entry.draw(), folder / entry.stem, PNG_PIXELS))
             except OSError:
                 raise
             except Exception as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.load.study import StudyResults
 from analysis.report.contents import ReportFigure, ReportTable, StudyReport
+from analysis.report.sections import tab_of
 from conspo_study.results.names import trial_folder
 from conspo_study.results.table import TrialRow
 
@@ -16,7 +17,9 @@ SCHEMA = 1
 READING = (
     "tables.<name>.rows: all cells of a row come from its trials, except those that cells names, "
     "by column of the CSV file. A trial has its configuration hash and its study; the study has "
-    "the commit and the hashes of sources and data, which are of the problem sets' content."
+    "the commit and the hashes of sources and data, which are of the problem sets' content. A "
+    "figure's group is the tab of the page that it belongs to: diagnostics are checks of the code "
+    "and of training, not results."
 )
 
 
@@ -91,6 +94,7 @@ def _table_record(table: ReportTable, out: Path) -> dict[str, Any]:
 def _figure_record(figure: ReportFigure, out: Path) -> dict[str, Any]:
     return {
         "title": figure.title,
+        "group": tab_of(figure.name).lower(),
         "caption": figure.caption,
         "files": _relative(figure.paths, out),
         "trials": list(figure.trials),

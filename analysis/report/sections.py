@@ -21,11 +21,12 @@ _TABS: dict[str, tuple[str, ...]] = {
     "Results": ("methods", "pass_at_k", "map", "confirmation", "pareto"),
     "Curves": ("learning_curves", "training_panels", "history"),
     "Settings": (
-        *("accuracy_against_margin", "sensitivity", "tau_margin_map", "importance"),
-        *("parallel_coordinates", "group_size", "margin_courses"),
+        *("accuracy_against_margin", "sensitivity", "tau_margin_map", "importance", "group_size"),
     ),
     "Trials": ("trials",),
-    "Diagnostics": ("findings", "scores", "credit_against_score", "grpo_identity"),
+    "Diagnostics": (
+        *("findings", "scores", "credit_against_score", "margin_courses", "grpo_identity"),
+    ),
 }
 """Beginnings of the names of tables and figures by tab; others are results."""
 _WITH_SENTENCES = ("Results", "Trials", "Diagnostics")
@@ -68,8 +69,8 @@ def sections_of(report: StudyReport) -> Sections:
     tabs = (
         Tab(
             title,
-            tuple(one for one in tables.values() if _tab(one.name) == title),
-            tuple(one for one in figures.values() if _tab(one.name) == title),
+            tuple(one for one in tables.values() if tab_of(one.name) == title),
+            tuple(one for one in figures.values() if tab_of(one.name) == title),
         )
         for title in _TABS
     )
@@ -77,7 +78,7 @@ def sections_of(report: StudyReport) -> Sections:
     return Sections(shown, table, tuple(filled))
 
 
-def _tab(name: str) -> str:
-    """The title of the tab that a table or figure belongs to."""
+def tab_of(name: str) -> str:
+    """The title of the tab that a table or figure belongs to, wherever it is shown."""
     found = (title for title, beginnings in _TABS.items() if name.startswith(beginnings))
     return next(found, "Results")

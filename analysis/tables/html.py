@@ -7,6 +7,7 @@ Jinja2 escapes every expression of a template. Before that, each is made printab
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -21,6 +22,8 @@ from analysis.tables.paper_layout import Cell, Column, Mark, PaperTable, cell_te
 from analysis.tables.text_table import numeric_columns
 from conspo_study.text import counted
 
+PNG_PIXELS, _PAGE_PIXELS = 200, 128
+"""Per inch of a figure: of its PNG, and on the page."""
 LONGEST = 1000
 MOST_ROWS = 200
 """A longer table or text is cut, with a note of how much is missing."""
@@ -68,6 +71,7 @@ def environment() -> Environment:
         "visible": visible,
         "file_data": _file_data,
         "small": _small,
+        "image": _image,
         "column_heading": column_heading,
         "paper_cell": _paper_cell,
     }
@@ -98,6 +102,23 @@ def _small(paths: Sequence[Path]) -> list[Path]:
         for path in paths
         if path.suffix in (".csv", ".tex") and path.stat().st_size <= LARGEST_EMBEDDED
     ]
+
+
+def _image(path: Path) -> Markup:
+    """Attributes of an `img` that holds a figure, at a width that gives the type of all figures one
+    size."""
+    inches = _inches(path)
+    width = f" width={round(inches * _PAGE_PIXELS)}" if inches else ""
+    return Markup(f'src="{_file_data(path)}"{width}')
+
+
+def _inches(path: Path) -> float | None:
+    """The width of a figure; None where its file does not tell."""
+    content = path.read_bytes()
+    if path.suffix == ".png":
+        return int.from_bytes(content[16:20]) / PNG_PIXELS
+    points = re.search(rb'<svg [^>]*?width="([0-9.]+)pt"', content[:4000])
+    return float(points[1]) / 72 if points else None
 
 
 def _paper_cell(cell: Cell, column: Column) -> Markup:

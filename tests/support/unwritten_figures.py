@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 
-def drawn(figure: Any, stem: Path) -> list[Path]:
+def drawn(figure: Any, stem: Path, pixels: int) -> list[Path]:
     """Stands for `analysis.figures.style.save`."""
     assert figure.axes
     paths = [stem.with_suffix(ending) for ending in (".pdf", ".svg", ".png")]

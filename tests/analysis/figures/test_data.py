@@ -2,14 +2,17 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.figures.data_effects import partial_effects
 from analysis.figures.data_methods import method_frame, pass_curves
-from analysis.figures.data_search import importance, search_frame, slices
+from analysis.figures.data_search import importance, search_frame
 from analysis.figures.data_training import bands, cost_curves, credits_frame, smoothing
 from analysis.findings.frames import evaluation_curves
 from analysis.findings.measured import labelled, measured
@@ -51,19 +54,71 @@ def trials(**columns: Any) -> pd.DataFrame:
     )
 
 
-def test_slices_join_trials_that_differ_in_one_setting_and_start_without_a_margin() -> None:
-    found = trials(
-        value=[0.1, 0.2, 0.3, 0.4, 0.9],
-        tau=[1.0, 1.0, 1.0, 2.0, 1.0],
-        ratio=[0.0, 1.0, 5.0, 5.0, 9.0],
-        schedule=[None, "cosine", "cosine", "cosine", "cosine"],
-        alpha=[None, 0.3, 0.3, 0.3, 0.3],
-        usable=[True, True, True, True, False],
-    )
-    settings = ["tau", "ratio", "schedule", "alpha"]
-    assert [line["ratio"].tolist() for line in slices(found, settings, "ratio")] == [[0, 1, 5]]
-    assert [line["value"].tolist() for line in slices(found, settings, "tau")] == [[0.3, 0.4]]
-    assert slices(found, settings, "alpha") == []
+def additive(count: int = 48) -> pd.DataFrame:
+    """Trials whose value is the sum of what each setting adds, with some of the settings together
+    more often than by chance, and settings that only trials with a margin have."""
+    rng = np.random.default_rng(3)
+    tau = rng.choice([0.1, 0.3, 1.0], size=count, p=[0.2, 0.3, 0.5])
+    # The larger tau, the more often a margin: means by margin alone would mix the two.
+    ratio = np.where(rng.random(count) < 0.3 + 0.5 * (tau == 1.0), 5.0, 0.0)
+    schedule = np.where(ratio > 0, rng.choice(["cosine", "linear"], size=count), None)
+    value = 0.5 + 0.2 * (tau == 1.0) + 0.05 * (ratio > 0) + 0.02 * (schedule == "linear")
+    return trials(value=value, tau=tau, ratio=ratio, schedule=schedule)
+
+
+def test_partial_effects_are_those_that_the_values_were_made_of() -> None:
+    frame = additive()
+    found = partial_effects(frame, ["tau", "ratio", "schedule"])
+    assert found.settings == ("tau", "ratio", "schedule") and found.left_out == ()
+    assert found.mean == pytest.approx(frame["value"].mean())
+    by = {name: own.set_index("level") for name, own in found.levels.groupby("setting")}
+    tau, ratio, schedule = (by[name]["value"] for name in ("tau", "ratio", "schedule"))
+    assert tau["1"] - tau["0.1"] == pytest.approx(0.2) and tau["0.3"] == pytest.approx(tau["0.1"])
+    # Of a margin with a schedule in the middle between the two.
+    assert ratio["5"] - ratio["0"] == pytest.approx(0.06)
+    assert schedule["linear"] - schedule["cosine"] == pytest.approx(0.02)
+    assert by["schedule"]["trials"].sum() == (frame["ratio"] > 0).sum()
+    unadjusted = frame.groupby("ratio")["value"].mean()
+    assert unadjusted[5.0] - unadjusted[0.0] > 0.08, "the settings do go together"
+
+
+def test_intervals_of_partial_effects_hold_the_spread_between_trials() -> None:
+    frame, settings = additive(), ["tau", "ratio", "schedule"]
+    noise = np.random.default_rng(5).normal(0, 0.03, len(frame))
+    noisy, quiet = (frame.assign(value=frame["value"] + size * noise) for size in (1.0, 0.1))
+    found = partial_effects(noisy, settings).levels
+    assert (found["low"] < found["value"]).all() and (found["value"] < found["high"]).all()
+    pd.testing.assert_frame_equal(found, partial_effects(noisy, settings).levels)
+    widths = found["high"] - found["low"]
+    less = partial_effects(quiet, settings).levels
+    assert widths.to_numpy() == pytest.approx((10 * (less["high"] - less["low"])).to_numpy())
+
+
+def test_coverage_of_the_intervals_of_partial_effects() -> None:
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(60):
+        tau = rng.choice([0.1, 1.0], size=40)
+        ratio = rng.choice([0.0, 5.0], size=40)
+        value = 0.5 + 0.1 * (tau == 1.0) + 0.05 * (ratio > 0) + rng.normal(0, 0.05, 40)
+        found = partial_effects(trials(value=value, tau=tau, ratio=ratio), ["tau", "ratio"], 200)
+        row = found.levels.iloc[1]
+        held.append(row["low"] <= 0.5 + 0.1 + 0.025 <= row["high"])
+    assert np.mean(held) >= 0.85
+
+
+def test_settings_that_go_together_are_not_told_apart() -> None:
+    frame = additive().assign(alpha=lambda one: one["tau"] * 2)
+    found = partial_effects(frame, ["tau", "alpha"])
+    assert found.settings == ("tau",) and found.left_out == ("alpha",)
+
+
+def test_many_numbers_become_quartiles_and_zero_stays_alone() -> None:
+    rng = np.random.default_rng(1)
+    ratio = np.concatenate([np.zeros(10), rng.uniform(1, 20, 30)])
+    found = partial_effects(trials(value=rng.random(40), ratio=ratio), ["ratio"]).levels
+    assert found["level"].iloc[0] == "0" and found["trials"].iloc[0] == 10
+    assert len(found) == 4 and found["trials"].sum() == 40
 
 
 def test_importance_finds_the_setting_that_decides_and_says_what_chance_does() -> None:
@@ -106,6 +161,17 @@ def test_pass_curves_use_every_k_that_the_samples_allow(full_study: Path) -> Non
     right = (sampled["verdict"] == "correct").groupby(sampled["seed"]).mean()
     assert wide[1].to_dict() == pytest.approx(right.to_dict())
     assert pass_curves(study, []).empty
+
+
+def test_problem_sets_are_in_the_order_of_the_study(make_study: Any, trial: Any) -> None:
+    study = load_study(make_study([trial(1.0, 1.0)]))
+    rows = study.evaluations_of(["t0000"], steps=[study.table.row("t0000").step])
+    sets = ["chain/hard", "chain/easy", "chain/medium", "another"]
+    several = pd.concat([rows.assign(problem_set=name) for name in sorted(sets)])
+    declared = {"evaluation": {"sets": sets[:3]}}
+    study = replace(study, configs={"t0000": declared})
+    object.__setattr__(study, "evaluations_of", lambda *_: several)
+    assert list(dict.fromkeys(pass_curves(study, ["t0000"])["problem_set"])) == sets
 
 
 def test_costs_are_rollouts_and_seconds_before_the_evaluation(make_study: Any, trial: Any) -> None:

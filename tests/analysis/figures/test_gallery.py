@@ -9,17 +9,27 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from analysis.figures.data_effects import PartialEffects
 from analysis.figures.data_training import Curve
 from analysis.figures.draw_methods import method_comparison
 from analysis.figures.draw_objective import ROUNDING, identity_gap
 from analysis.figures.draw_search import optimisation_history, pareto
-from analysis.figures.draw_settings import tau_margin_map
+from analysis.figures.draw_settings import partial_effect_panels, tau_margin_map
 from analysis.figures.draw_training import band_note, margin_courses, training_panels
 from analysis.figures.entry import FigureEntry
 from analysis.figures.gallery import BUILDERS, figures_of
+from analysis.figures.gallery_search import importances
 from analysis.figures.gallery_training import identity
-from analysis.figures.style import style
+from analysis.figures.style import BODY_PT, SMALL_PT, shortened, style, wrapped
+from analysis.figures.symbols import (
+    literal,
+    setting_is,
+    setting_symbol,
+    setting_title,
+    trial_name,
+)
 from analysis.load.study import StudyResults, StudyUnreadable, load_study
 
 FIGURES = [
@@ -32,16 +42,15 @@ FIGURES = [
     "sensitivity",
     "tau_margin_map",
     "importance",
-    "parallel_coordinates",
     "history",
     "pareto",
     "group_size",
-    "margin_courses",
     "scores",
     "credit_against_score",
+    "margin_courses",
     "grpo_identity",
 ]
-LABEL = "50 $^{x}$ <b>"
+LABEL = "50 $^{x}$ <b>_y"
 LENGTH = "response_length"
 
 
@@ -66,15 +75,20 @@ def enrich(folder: Path) -> None:
 
 
 def texts(figure: Figure) -> list[str]:
+    """What is written in a figure, formulas as they are typed."""
     figure.draw_without_rendering()
-    return [text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text"))]
+    return [str(shown_as(text)[0]) for text in figure.findobj(Text)]
+
+
+def sizes(figure: Figure) -> set[float]:
+    return {text.get_fontsize() for text in figure.findobj(Text) if text.get_text()}
 
 
 def test_all_figures_of_a_rich_study_are_drawn(make_study: Any, trial: Any) -> None:
     trials = [
         trial(tau, ratio, "cosine" if ratio else "off", params={"rollout.group_size": size})
-        for tau in (0.3, 1.0)
-        for ratio in (0.0, 1.0, 5.0)
+        for tau in (0.1, 0.3, 1.0)
+        for ratio in (0.0, 1.0, 5.0, 20.0)
         for size in (4, 8)
     ]
     trials[0].label, trials[1].label = LABEL, "other"
@@ -94,11 +108,55 @@ def test_all_figures_of_a_rich_study_are_drawn(make_study: Any, trial: Any) -> N
     assert "± 1 SD over 2 seeds" in captions["training_panels"]
     assert "± 1 SD over 2 seeds" in captions["history"]
     assert "95 %" in captions["methods"]
-    # Names are no formulas, and digits on logarithmic axes are plain.
-    logarithmic = ("sensitivity", "grpo_identity", "methods")
-    shown = [text for stem in logarithmic for text in texts(drawn[stem])]
-    assert any(LABEL in text for text in shown)
-    assert not any("mathdefault" in text for text in shown)
+    named = ("effects", "learning_curves", "training_panels", "methods", "scores", "pass_at_k")
+    for stem in (*named, "credit_against_score"):
+        shown = texts(drawn[stem])
+        assert any(LABEL in text for text in shown), (stem, shown)
+    for stem, figure in drawn.items():
+        shown = texts(figure)
+        assert not any("mathdefault" in text for text in shown), stem
+        assert not any("tau" in text.replace(r"\tau", "") for text in shown), (stem, shown)
+        assert sizes(figure) <= {BODY_PT, SMALL_PT}, stem
+
+
+def test_settings_have_one_name_in_all_figures(make_study: Any, trial: Any) -> None:
+    assert setting_title("ratio").endswith(setting_symbol("ratio"))
+    assert setting_is("ratio", 20.0) == r"$M/\tau=20$"
+    assert setting_is("params.a_$b$", "x$") == r"a \$b\$ x\$"
+    study = load_study(make_study([trial(0.3, 5.0), trial(0.3, 0.0, "off"), trial(1.0, 1.0)]))
+    names = [trial_name(study, row) for row in study.table.rows]
+    assert names[0] == r"$\tau=0.3$, $M/\tau=5$, cosine, $\alpha=0.3$"
+    assert names[1] == r"$\tau=0.3$, no margin"
+    several = [row.id for row in study.table.rows]
+    assert not any(trial in name for trial in several for name in names)
+
+
+@pytest.mark.parametrize("text", [LABEL, r"\$a$", "$", r"a_b \tau $\frac{$", "100 % of $5"])
+def test_text_of_a_study_is_drawn_letter_by_letter(text: str) -> None:
+    with style():
+        figure = Figure()
+        for drawn in (literal(text), shortened(text), wrapped(text, 60)):
+            assert shown_as(figure.text(0, 0, drawn)) == (text, False)
+        beside = figure.text(0, 0, rf"{literal(text)} $\tau=1$")
+        assert shown_as(beside)[1], "a formula stays one beside such text"
+        figure.draw_without_rendering()
+
+
+def shown_as(text: Text) -> tuple[str, Any]:
+    """What matplotlib draws of a text, and whether it is read as a formula."""
+    return text._preprocess_math(text.get_text())  # type: ignore[attr-defined,no-any-return]
+
+
+def test_labels_of_a_study_cannot_become_formulas_anywhere(make_study: Any, trial: Any) -> None:
+    label = r"$\frac{1}$ a_b"
+    trials = [trial(0.3, ratio, "cosine" if ratio else "off") for ratio in (0.0, 5.0)]
+    trials[0].label, trials[1].label = label, f"other {label}"
+    gallery = figures_of(load_study(make_study(trials, seeds=[0, 1, 2])))
+    with style():
+        for entry in gallery.figures:
+            figure = entry.draw()
+            figure.draw_without_rendering()  # such a formula is malformed and would raise
+            assert not any(label in text.get_text() for text in figure.findobj(Text)), entry.stem
 
 
 def test_the_identity_of_a_large_study_is_shown_on_some_of_its_trials(
@@ -138,7 +196,11 @@ def test_a_study_without_the_data_says_what_is_absent(make_study: Any, trial: An
 def test_all_figures_of_a_study_with_one_seed_are_drawn(make_study: Any, trial: Any) -> None:
     trials = [trial(tau, ratio, "cosine") for tau in (0.3, 1.0) for ratio in (1.0, 5.0)]
     gallery = figures_of(load_study(make_study(trials, seeds=[0])))
-    assert {"sensitivity", "history"} <= {entry.stem for entry in gallery.figures}
+    assert {"tau_margin_map", "history"} <= {entry.stem for entry in gallery.figures}
+    assert any(
+        note == "No partial effects of settings: they need 20 finished trials, and 4 have finished."
+        for note in gallery.skipped
+    )
     with style():
         assert all(entry.draw().axes for entry in gallery.figures)
 
@@ -158,7 +220,7 @@ def band(n: int) -> pd.DataFrame:
 @pytest.mark.parametrize(("n", "shaded"), [(1, 0), (3, 1)])
 def test_a_band_is_one_sd_around_the_mean_and_absent_for_one_seed(n: int, shaded: int) -> None:
     with style():
-        axes = training_panels({"m": band(n)}, [Curve("a", "A")], note="").axes[0]
+        axes = training_panels({"m": band(n)}, [Curve("a", "A", "A")], note="").axes[0]
     assert list(axes.lines[0].get_ydata()) == [0.2, 0.4]
     assert len(axes.collections) == shaded
     if shaded:
@@ -171,7 +233,7 @@ def test_many_curves_have_no_bands_and_say_so() -> None:
     assert "left out" in band_note([band(3)], 9)
     assert band_note([band(1)], 2) == "one seed: no bands"
     with style():
-        curves = [Curve("a", str(index)) for index in range(9)]
+        curves = [Curve("a", str(index), str(index)) for index in range(9)]
         assert not training_panels({"m": band(3)}, curves, note="").axes[0].collections
 
 
@@ -185,13 +247,59 @@ def test_the_best_so_far_counts_usable_trials_alone(direction: Any, best: list[f
     assert "one seed" in axes.get_ylabel()
 
 
-def test_cells_hold_the_mean_of_their_trials_and_empty_ones_nothing() -> None:
-    rows = {"tau": [1.0, 1.0, 2.0], "ratio": [0.0, 0.0, 5.0], "value": [0.2, 0.4, 0.5]}
+def cells(taus: list[float], ratios: list[float], values: list[float]) -> pd.DataFrame:
+    """Usable trials of two seeds each."""
+    columns = {"tau": taus, "ratio": ratios, "value": values}
+    return pd.DataFrame(columns).assign(usable=True, n=2)
+
+
+def test_a_filled_grid_has_cells_with_means_and_numbers_of_seeds() -> None:
+    found = cells([1.0, 1.0, 1.0, 2.0], [0.0, 0.0, 5.0, 5.0], [0.2, 0.4, 0.6, 0.5])
     with style():
-        axes = tau_margin_map(pd.DataFrame(rows).assign(usable=True), metric="m").axes[0]
-    assert [text.get_text() for text in axes.texts] == ["0.300\nn = 2", "0.500\nn = 1"]
+        axes = tau_margin_map(found, metric="m").axes[0]
+    assert sorted(text.get_text() for text in axes.texts) == [
+        "0.300\n$n=4$",
+        "0.500\n$n=2$",
+        "0.600\n$n=2$",
+    ]
     image = axes.images[0].get_array()
-    assert np.isnan(np.ma.filled(image, np.nan)).sum() == 2
+    assert np.isnan(np.ma.filled(image, np.nan)).sum() == 1
+
+
+def test_a_sparse_grid_has_points_coloured_by_their_means() -> None:
+    found = cells([1.0, 1.0, 2.0, 3.0], [0.0, 0.0, 5.0, 1.0], [0.2, 0.4, 0.6, 0.5])
+    with style():
+        axes = tau_margin_map(found, metric="m").axes[0]
+    assert not axes.images and not axes.texts
+    (points,) = axes.collections
+    by_place = {
+        (float(x), float(y)): float(value)
+        for (x, y), value in zip(points.get_offsets(), points.get_array(), strict=True)
+    }
+    assert by_place == {(1.0, 0.0): pytest.approx(0.3), (2.0, 5.0): 0.6, (3.0, 1.0): 0.5}
+
+
+def test_partial_effects_are_drawn_with_their_intervals_and_nothing_between_them() -> None:
+    columns = ["setting", "level", "trials", "value", "low", "high"]
+    rows = [("tau", "1", 9, 0.4, 0.3, 0.5), ("tau", "2", 2, 0.6, np.nan, np.nan)]
+    found = PartialEffects(pd.DataFrame(rows, columns=columns), ("tau",), (), 0.5)
+    with style():
+        (axes,) = partial_effect_panels(found, metric="m").axes
+    mean, first, second = axes.lines
+    assert set(mean.get_ydata()) == {0.5}
+    assert [list(line.get_ydata()) for line in (first, second)] == [[0.4], [0.6]]
+    assert second.get_markerfacecolor() == "white", "no interval"
+    ends = axes.collections[0].get_segments()[0][:, 1]
+    assert list(ends) == [0.3, 0.5] and axes.get_title(loc="left") == r"temperature $\tau$"
+
+
+def test_importance_that_is_all_noise_is_a_sentence(make_study: Any, trial: Any) -> None:
+    trials = [trial(0.3, 1.0, params={"rollout.group_size": 4 + n % 2}) for n in range(8)]
+    entry = importances(load_study(make_study(trials)))
+    assert entry == (
+        "No importance of settings: 8 finished trials cannot tell the share of any of them in the "
+        "variance from chance."
+    )
 
 
 def test_the_front_is_marked() -> None:

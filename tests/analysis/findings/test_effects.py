@@ -77,7 +77,7 @@ def test_the_figure_names_what_is_subtracted_and_is_absent_without_intervals(
     with style():
         figure = entry.draw()
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert labels == ["t0000 (paper)", "t0001 (no margin)"]
+    assert labels == ["paper", "no margin"]
     assert "(points)" in figure.axes[0].get_xlabel()
 
 

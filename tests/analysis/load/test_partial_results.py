@@ -83,12 +83,12 @@ def test_a_curve_without_all_seeds_is_named_so(make_study: Make, trial: Any, mon
 
     original = report.learning_curves
 
-    def spy(evaluation: Any, training: Any, curves: Any, **options: Any) -> Any:
-        drawn.extend(curve.name for curve in curves)
-        return original(evaluation, training, curves, **options)
+    def spy(*frames_and_curves: Any, **options: Any) -> Any:
+        drawn.extend(curve.typeset for curve in frames_and_curves[-1])
+        return original(*frames_and_curves, **options)
 
     monkeypatch.setattr(report, "learning_curves", spy)
-    monkeypatch.setattr(report, "curves_to_show", lambda study: [report.Curve("t0000", "it")])
+    monkeypatch.setattr(report, "curves_to_show", lambda study: [report.Curve("t0000", "it", "it")])
     write_report(study)
     assert drawn == ["it, 1 of 2 seeds"]
 

@@ -103,7 +103,7 @@ def test_the_figure_has_measured_fitted_extrapolated_and_predicted_parts(folder)
     marks = [line for line in base.lines if line.get_marker() == "D"]
     assert len(marks[0].get_xdata()) == 3
     assert not [line for line in flat.lines if line.get_linestyle() == "--"]
-    assert flat.get_title(loc="left") == "flat: no rise"
+    assert flat.get_title(loc="left") == "(c) flat: no rise"
     assert len([line for line in together.axes[0].lines if line.get_linestyle() == "--"]) == 2
 
 

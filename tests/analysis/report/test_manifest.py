@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
+from analysis.report.sections import tab_of
 from analysis.report.writing import write_report, write_reports
 
 pytestmark = pytest.mark.usefixtures("few_figures", "unwritten")
 
+FIGURES = (
+    *("effects", "accuracy_against_margin", "learning_curves", "training_panels", "methods"),
+    *("pass_at_k", "sensitivity", "tau_margin_map", "importance", "history", "pareto"),
+    *("group_size", "scores", "credit_against_score", "margin_courses", "grpo_identity"),
+)
 Make = Callable[..., Path]
 
 
@@ -76,9 +82,16 @@ def test_figures_name_the_trials_that_they_show(full_study: Path) -> None:
     curves = found["figures"]["figures/learning_curves"]
     assert "margin-sweep/t0012" in curves["trials"]
     assert set(curves["trials"]) <= set(found["trials"])
+    assert curves["group"] == "curves"
     assert curves["files"] == [
         f"figures/learning_curves.{ending}" for ending in ("pdf", "svg", "png")
     ]
+
+
+def test_checks_of_the_code_are_diagnostics_and_no_results() -> None:
+    diagnostics = {name for name in FIGURES if tab_of(name) == "Diagnostics"}
+    assert diagnostics == {"scores", "credit_against_score", "margin_courses", "grpo_identity"}
+    assert tab_of("sensitivity") == tab_of("accuracy_against_margin") == "Settings"
 
 
 def test_studies_of_one_name_are_told_apart(

@@ -85,6 +85,14 @@ def test_the_page_needs_nothing_from_elsewhere(page: str) -> None:
     assert "default-src 'none'" in page
 
 
+def test_figures_are_as_wide_as_their_type_is_large(page: str, full_study: Path) -> None:
+    """Their files have one type size per inch, so the page must not widen the narrow ones."""
+    shown = [int(width) for width in re.findall(r'<img [^>]*width="?(\d+)', page)]
+    files = [full_study / path for path in re.findall(r'href="(figures/[^"]+\.png)"', page)]
+    drawn = [int.from_bytes(path.read_bytes()[16:20]) for path in files]
+    assert shown and shown == [width * 128 // 200 for width in drawn]
+
+
 def test_the_page_has_tables_figures_claims_failures_and_configuration(page: str) -> None:
     parsed = Page(page)
     assert parsed.tags.count("img") >= 2 and parsed.tags.count("table") >= 4
