@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from analysis.figures.data_training import Curve
 from analysis.figures.draw_methods import method_comparison
 from analysis.figures.draw_objective import ROUNDING, identity_gap
-from analysis.figures.draw_search import optimisation_history, pareto
+from analysis.figures.draw_search import optimisation_history, parallel_coordinates, pareto
 from analysis.figures.draw_settings import tau_margin_map
 from analysis.figures.draw_training import band_note, margin_courses, training_panels
 from analysis.figures.entry import FigureEntry
@@ -126,6 +126,19 @@ def test_the_identity_of_a_large_study_is_shown_on_some_of_its_trials(
     assert isinstance(some, FigureEntry)
     assert sorted(some.trials) == sorted(opened)
     assert "Examined: 3 of 7 trials, spread over the search." in some.caption
+
+
+def test_each_trial_is_a_line_through_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"usable": [True, False, True], "value": [0.5, 0.9, 0.1]})
+    frame = frame.assign(tau=[1.0, 1.0, 3.0], schedule=["cosine", "off", "off"])
+    for most, pixels in ((1000, False), (1, True)):
+        monkeypatch.setattr("analysis.figures.draw_search._MOST_VECTORS", most)
+        figure = parallel_coordinates(frame, ["tau", "schedule"], metric="m")
+        (lines,) = figure.axes[0].collections
+        worst, best = (path.vertices for path in lines.get_paths())
+        assert np.allclose(worst, [[0, 1 - 0.012], [1, 1 - 0.012]]), "drawn first, the worst"
+        assert np.allclose(best, [[0, 0.012], [1, 0.012]])
+        assert lines.get_rasterized() is pixels
 
 
 def test_a_study_without_the_data_says_what_is_absent(make_study: Any, trial: Any) -> None:
