@@ -54,8 +54,8 @@ def most_alike(study: StudyResults, frame: pd.DataFrame) -> tuple[pd.DataFrame, 
 
 
 def importance(frame: pd.DataFrame, settings: Sequence[str]) -> pd.DataFrame:
-    """The share of the variance between usable trials that each setting accounts for, largest first;
-    columns and rules are those of `conspo_study.statistics.importance`."""
+    """The share of the variance between usable trials that each setting accounts for, the largest
+    first; columns and rules are those of `conspo_study.statistics.importance`."""
     usable = frame[frame["usable"]]
     chosen = {
         name: [None if pd.isna(value) else value for value in usable[name]] for name in settings

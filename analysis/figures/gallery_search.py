@@ -25,6 +25,7 @@ from analysis.findings.pareto import front_of
 from analysis.findings.trial_settings import shown_path
 from analysis.load.study import StudyResults
 from analysis.load.text import axis_label, metric_label, visible
+from conspo_study.statistics.importance import FEWEST_TRIALS
 
 _FEWEST_POINTS = 4
 _NAMES = {"ratio": "M/tau"}

@@ -23,7 +23,10 @@ def test_it_has_a_verdict_a_table_of_trials_and_its_responses(folder):
     assert results.verdict == verdict_sentence(study)
     assert set(results.trials["trial"]) == {row.id for row in study.table.rows}
     assert results.trials.set_index("trial").loc[study.best.id, "value"] == study.best.value
-    pd.testing.assert_frame_equal(results.responses, study.evaluations)
+    responses = results.responses
+    pd.testing.assert_frame_equal(responses[study.evaluations.columns], study.evaluations)
+    texts = {"response", "prompt", "gold"}
+    assert texts <= set(responses.columns) and responses[[*texts]].isna().all(axis=None), "old rows"
 
 
 def test_figures_are_drawn_by_name(folder):

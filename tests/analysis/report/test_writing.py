@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from analysis.findings.summary import no_margin_reference, summary_lines
 from analysis.load.study import load_study
 from analysis.report.writing import write_report, write_reports
 from conspo_study.commands.command_line import main
+from conspo_study.records import TrialEvent
 from conspo_study.results.log import ResultsLog, read_log
 from conspo_study.terminal.status import study_status
 
@@ -104,7 +104,7 @@ def relabel(folder: Path, old: str, new: str) -> None:
             data = dict(logged.event.data)
             if data.get("label") == old:
                 data["label"] = new
-            log.append(replace(logged.event, data=data))
+            log.append(TrialEvent(logged.event.kind, logged.event.trial, data))
 
 
 def write_field(folder: Path, **fields: Any) -> None:
