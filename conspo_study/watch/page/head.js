@@ -29,7 +29,7 @@ export function showHead(head) {
     ["status", driverState(study)],
     ["trials", `${ended} of ${study.budget ?? "?"}${done.length ? `: ${done.map(([name, n]) => `${n} ${name}`).join(", ")}` : ""}`],
     running.length > 0 && ["running trials", `${left(running.map((trial) => trial.left_s))} left`],
-    best && ["best so far", el("span", {}, el("a", { href: address("trial", best.id) }, best.id), ` ${measured(best.value, best.spread)} `, el("span", { class: "meta" }, best.label))],
+    best && [study.finished ? "best of the search" : "best so far", el("span", {}, el("a", { href: address("trial", best.id) }, best.id), ` ${measured(best.value, best.spread)} `, el("span", { class: "meta" }, best.label))],
     ["metric", `${shortMetric(study.metric)} (${study.direction === "min" ? "lower" : "higher"} is better)`],
     total(study.incidents) > 0 && ["incidents", `${list(study.incidents)}, all recovered`],
   ].filter(Boolean);
