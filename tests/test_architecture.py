@@ -77,7 +77,7 @@ OPENS_OWN = {
     "conspo_study.update.resident": 1,
     "conspo_study.watch.server": 1,
     "analysis.load.published": 1,
-    "analysis.tables.html": 1,
+    "analysis.tables.html": 2,
 }
 SOURCES = [
     path

@@ -87,7 +87,7 @@ class List(Verb):
 
 @dataclass(frozen=True)
 class Watch(Verb):
-    """Serve a web page of a study, live or ended, or of all studies under a folder.
+    """Serve a web page of a study or of several, live or ended.
 
     Curves, settings, comparisons and what the model wrote. Ctrl-C ends the page, not the study.
     Only whoever has the address that is printed, which contains a token, can read the study.

@@ -16,6 +16,7 @@ LIMIT_S = 1800
 SHARED = {"harness", "ill_parts", "reward_attacks", "study_runs", "step_job", "trl_grpo"}
 """Modules that scripts import or start."""
 LEFT_OUT = {
+    "check": "has tests of its own",
     "data_parallel": "trains for minutes through Ray",
     "doctor": "trains for minutes through Ray",
     "engines": "needs vLLM",

@@ -10,7 +10,7 @@ from analysis.load.study import load_study
 from conspo_study.commands.carry_out import carry_out
 from conspo_study.data.check import StudyData
 from conspo_study.records import EventKind, TrialEvent
-from conspo_study.results import log as log_module
+from conspo_study.results import glance, whole_lines
 from conspo_study.results.folder import read_definition
 from conspo_study.results.log import ResultsLog
 from conspo_study.study import Study
@@ -32,13 +32,14 @@ def folder(tmp_path):
 @pytest.fixture
 def readings(monkeypatch):
     """How often a log was read."""
-    counted, content = Counter(), log_module._content
+    counted, numbered_lines = Counter(), whole_lines.numbered_lines
 
-    def counting(file, path):
+    def counting(file):
         counted["log"] += 1
-        return content(file, path)
+        return numbered_lines(file)
 
-    monkeypatch.setattr(log_module, "_content", counting)
+    for module in (whole_lines, glance):
+        monkeypatch.setattr(module, "numbered_lines", counting)
     return counted
 
 
