@@ -16,11 +16,13 @@ from typing import Any
 
 from conspo_study.files import open_to_append, write_all
 from conspo_study.results.names import NOTES
-from conspo_study.results.reading import stored_lines
+from conspo_study.results.reading import stored_bytes
 from conspo_study.untrusted import parse_json
 
 LONGEST_TEXT, LONGEST_TAG, MOST_TAGS = 4000, 40, 12
 """Characters of a note and of a tag; tags of a note."""
+LONGEST_TRIAL = 64
+"""Characters of a trial's id."""
 MOST_NOTES = 2000
 """Notes that are kept in one study."""
 
@@ -49,7 +51,7 @@ def read_notes(folder: Path) -> list[Note]:
     Raises OSError when the file is there and cannot be read.
     """
     try:
-        lines = stored_lines(folder / NOTES).splitlines()
+        lines = stored_bytes(folder / NOTES).splitlines()
     except FileNotFoundError:
         return []
     found: dict[int, Note] = {}
@@ -63,7 +65,7 @@ def read_notes(folder: Path) -> list[Note]:
                 found[number] = Note(number, moment, *_checked(row))
         except (ValueError, TypeError, AttributeError):
             continue
-    return list(found.values())
+    return list(found.values())[:MOST_NOTES]
 
 
 def add_note(folder: Path, given: Mapping[str, Any]) -> None:
@@ -101,7 +103,9 @@ def _checked(given: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
     strings = isinstance(trial, str) and isinstance(text, str) and isinstance(tags, list)
     if not strings or not all(isinstance(tag, str) for tag in tags):
         raise ValueError("a note has a text and a list of tags")
-    if len(text) > LONGEST_TEXT or len(trial) > LONGEST_TAG:
+    if len(trial) > LONGEST_TRIAL:
+        raise ValueError(f"a trial's id has at most {LONGEST_TRIAL} characters")
+    if len(text) > LONGEST_TEXT:
         raise ValueError(f"a note has at most {LONGEST_TEXT} characters, this one {len(text)}")
     kept = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     if len(kept) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in kept):

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from conspo_study.files import write_atomic
-from conspo_study.records import ProblemRow, number_that_fit, text_bytes
+from conspo_study.records import MOST_TEXT, ProblemRow, number_that_fit, text_bytes
 from conspo_study.results.names import INNER, PROBLEMS
 from conspo_study.results.parquet import RowFiles
 
 MOST_FILES = 64
 """Files of a trial that are read: one, or one for each seed."""
-MOST_MEMORY = 64 << 20
+MOST_MEMORY = 2 * MOST_FILES * MOST_TEXT
 """Bytes of memory that the rows of a trial may take."""
 
 _FILES = RowFiles(ProblemRow, PROBLEMS, {b"conspo_problems": b"1"}, "evaluated problems")

@@ -49,12 +49,17 @@ class Curves:
                 values[place] = GAP
 
     def shown(
-        self, metric: str, points: int, steps: Collection[int] | None = None
+        self,
+        metric: str,
+        points: int,
+        steps: Collection[int] | None = None,
+        evenly: bool = False,
     ) -> dict[str, Any] | None:
         """The curve of a metric as JSON data, with about `points` steps at most: `steps`, and
         `seeds`, by seed a list of the same length with None for gaps. None without any value.
 
-        steps: the steps to show; all by default.
+        steps: the steps to show; all by default. evenly: at equal distances, the same for all
+        curves of the same steps, instead of where the curve is lowest and highest.
         """
         seeds = {
             seed: values[:] + array("d", [GAP]) * (len(self.steps) - len(values))
@@ -68,8 +73,12 @@ class Curves:
         ]
         if not places:
             return None
-        means = [_mean([values[place] for values in seeds.values()]) for place in places]
-        chosen = [places[i] for i in thinned(means, points)]
+        if evenly:
+            kept = spaced([self.steps[place] for place in places], points)
+        else:
+            means = [_mean([values[place] for values in seeds.values()]) for place in places]
+            kept = thinned(means, points)
+        chosen = [places[i] for i in kept]
         return {
             "steps": [self.steps[place] for place in chosen],
             "seeds": {
@@ -104,6 +113,13 @@ def thinned(values: Sequence[float], points: int) -> list[int]:
         if stretch:
             chosen |= {min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)}
     return sorted(chosen)
+
+
+def spaced(steps: Sequence[int], points: int) -> list[int]:
+    """Indices of about `points` of the steps: the last of each of equally long stretches."""
+    stretch = max(1, -(-(steps[-1] + 1) // max(points, 1)))
+    last = {step // stretch: index for index, step in enumerate(steps)}
+    return sorted(last.values())
 
 
 def rounded(value: float) -> float | None:

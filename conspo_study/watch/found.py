@@ -35,6 +35,7 @@ class Found:
         import pyarrow.compute as pc
 
         self._problems: list[Any] = []
+        self._left = MOST_MEMORY
         self.skipped = 0
         """Files that were not read."""
         self.verdicts: dict[str, dict[str, int]] = {}
@@ -82,10 +83,10 @@ class Found:
         problems = None if training else read_problem_table(folder)
         found: dict[tuple[int, int], Any] = {}
         for pair in sorted(chosen, key=lambda pair: (pair[1], pair[0]), reverse=True):
-            if len(found) == files or most <= 0:
+            if len(found) == files or min(most, self._left) <= 0:
                 break
             table = read(folder, [pair], most=MOST_MEMORY)
-            most -= table.nbytes
+            most, self._left = most - table.nbytes, self._left - table.nbytes
             if problems is not None:
                 table = table.append_column(_PLACE, _places(table, problems))
             found[pair] = question.matching(table, problems)

@@ -245,11 +245,12 @@ class _Handler(BoundedHandler):
         view = self.server.studies.view(question.pop("of", ""))
         epoch, since = _whole(question, "epoch", 0), _whole(question, "since", 0)
         points = min(_whole(question, "points", 200), MOST_POINTS)
+        evenly = question.get("evenly", "") == "1"
         match parts:
             case ["study"]:
                 return view.study(epoch, since)
             case ["curves"]:
-                return view.curves(question.get("metric", ""), points, epoch, since)
+                return view.curves(question.get("metric", ""), points, epoch, since, evenly)
             case ["compare"]:
                 return view.compare(question)
             case ["importance"]:
@@ -259,7 +260,7 @@ class _Handler(BoundedHandler):
             case ["trial", trial]:
                 return view.trial(trial)
             case ["trial", trial, "curves"]:
-                return view.trial_curves(trial, points, _whole(question, "version", -1))
+                return view.trial_curves(trial, points, _whole(question, "version", -1), evenly)
             case ["trial", trial, "responses"]:
                 return view.responses(trial, question)
             case ["samples"]:

@@ -15,7 +15,7 @@ from conspo_study.watch.turn import Turn
 
 MOST_STUDIES = 200
 """Studies that are listed."""
-OPEN_STUDIES = 4
+OPEN_STUDIES = 8
 """Studies whose curves are kept in memory."""
 FINDING_S = 10.0
 """Seconds between two searches for new studies."""
@@ -69,10 +69,12 @@ class Studies:
         with self._turn.taken():
             if time.monotonic() - self._found > FINDING_S:
                 self._find()
-            # Whoever has least to read goes first: short logs are whole at once.
+            # Those that were read longest ago go first, since time may not reach all of them.
             due = time.monotonic() + READING_S
-            for summary in sorted(self._summaries.values(), key=lambda one: one.left):
+            for summary in sorted(self._summaries.values(), key=lambda one: one.read):
                 summary.advance(max(0.0, due - time.monotonic()))
+                if time.monotonic() > due:
+                    break
             rows = [{"key": key, **one.told()} for key, one in self._summaries.items()]
             rows.sort(key=lambda row: -row["changed"])
             return {
@@ -85,8 +87,10 @@ class Studies:
     def _find(self) -> None:
         """Look for studies; those that are gone are forgotten."""
         paths = studies_under(self.root)
-        keys = [str(path.relative_to(self.root)) for path in islice(paths, MOST_STUDIES)]
-        self._left_out = sum(1 for _ in paths)
+        found = [str(path.relative_to(self.root)) for path in islice(paths, MOST_STUDIES)]
+        # A name that is no text has no address.
+        keys = [key for key in found if key.isprintable()]
+        self._left_out = len(found) - len(keys) + sum(1 for _ in paths)
         self._summaries = {
             key: self._summaries.get(key) or Summary(self.root / key) for key in keys
         }

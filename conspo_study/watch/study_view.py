@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict
@@ -54,6 +55,8 @@ class StudyView:
         self._log = LogTail(folder / LOG)
         self._driver = DriverWatch(folder / LEASE)
         self._trials: dict[str, TrialView] = {}
+        self._first_epoch = time.time_ns() // 10**6
+        """Of this view: a browser may know an epoch of an earlier one."""
 
     def study(self, epoch: int, since: int) -> dict[str, Any]:
         """The study, and the trials with events after event `since` of the log's `epoch`; all
@@ -62,11 +65,11 @@ class StudyView:
             log = self._read()
             stored = read_stored(self.folder)
             table = log.builder.table
-            known = since if epoch == log.epoch else 0
+            known = since if epoch == self._first_epoch + log.epoch else 0
             # Only the definition tells whether the metric is to be maximised.
             best = None if stored.problem else table.best(stored.direction)
             return {
-                "epoch": log.epoch,
+                "epoch": self._first_epoch + log.epoch,
                 "seq": log.seq,
                 "reset": known != since,
                 "bytes_left": log.left if log.left > MOSTLY_READ else 0,
@@ -97,11 +100,14 @@ class StudyView:
                 ],
             }
 
-    def curves(self, metric: str, points: int, epoch: int, since: int) -> dict[str, Any]:
-        """Curves of a metric, of all trials with events after event `since`."""
+    def curves(
+        self, metric: str, points: int, epoch: int, since: int, evenly: bool = False
+    ) -> dict[str, Any]:
+        """Curves of a metric, of all trials with events after event `since`; points and evenly:
+        see `Curves.shown`."""
         with self._turn.taken():
             log = self._read()
-            known = since if epoch == log.epoch else 0
+            known = since if epoch == self._first_epoch + log.epoch else 0
             # Reports between two evaluations repeat the values of the earlier one.
             every = read_stored(self.folder).evaluated_every if metric.startswith("eval/") else None
             shown = {}
@@ -110,9 +116,9 @@ class StudyView:
                 if curves is None or log.events[row.id][-1].seq <= known:
                     continue
                 steps = every and {s for s in curves.steps if s % every == 0 or s == row.steps}
-                shown[row.id] = curves.shown(metric, points, steps or None)
+                shown[row.id] = curves.shown(metric, points, steps or None, evenly)
             return {
-                "epoch": log.epoch,
+                "epoch": self._first_epoch + log.epoch,
                 "seq": log.seq,
                 "reset": known != since,
                 "metric": metric,
@@ -128,7 +134,7 @@ class StudyView:
             happened = log.events[trial]
             view = self._open(trial)
             known = {
-                "epoch": log.epoch,
+                "epoch": self._first_epoch + log.epoch,
                 "row": self._row(row, stored),
                 "bars": {str(step): threshold_of(bar) for step, bar in row.bars.items()},
                 "also": {m: with_text_seeds(values) for m, values in row.also.items()},
@@ -147,7 +153,9 @@ class StudyView:
             }
         return known | view.about()
 
-    def trial_curves(self, trial: str, points: int, version: int) -> dict[str, Any]:
+    def trial_curves(
+        self, trial: str, points: int, version: int, evenly: bool = False
+    ) -> dict[str, Any]:
         """Curves of all metrics of one trial, and what went wrong in them as `findings`; without
         both if nothing changed since `version`. Raises KeyError like `trial`."""
         with self._turn.taken():
@@ -155,7 +163,7 @@ class StudyView:
             row, reported = log.builder.row(trial), deepcopy(log.curves.get(trial))
             stored = read_stored(self.folder)
             view = self._open(trial)
-        answer = view.curves(points, version, reported, row.steps, stored.evaluated_every)
+        answer = view.curves(points, version, reported, row.steps, stored.evaluated_every, evenly)
         if answer["curves"]:
             answer["findings"] = view.findings(row, stored.metric, stored.direction)
         return answer
@@ -184,7 +192,9 @@ class StudyView:
             rows = {trial: table.row(trial) for trial in trials}
             views = {trial: self._open(trial) for trial in trials}
         values = {t: metric_values(row, metric, stored.metric) for t, row in rows.items()}
-        configs = {t: views[t].config() or row.params for t, row in rows.items()}
+        configs = {trial: view.config() for trial, view in views.items()}
+        if not all(configs.values()):
+            configs = {trial: dict(row.params) for trial, row in rows.items()}
         return {
             "metric": metric,
             "reference": trials[0],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,13 @@ class Summary:
         self.folder = folder
         self._log = LogFollower(folder / LOG)
         self._driver = DriverWatch(folder / LEASE)
-
-    @property
-    def left(self) -> int:
-        """Bytes of the log still to be read."""
-        return self._log.left
+        self.read = -inf
+        """When the log was last looked at, by the clock of this process."""
 
     def advance(self, seconds: float) -> None:
         """Read what is new in the log, for about so many seconds at most. A log that cannot be
         read stays as it is."""
+        self.read = time.monotonic()
         try:
             for _ in self._log.new(seconds):
                 pass

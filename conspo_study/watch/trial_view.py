@@ -62,12 +62,18 @@ class TrialView:
             return config if isinstance(config, dict) else {}
 
     def curves(
-        self, points: int, version: int, reported: Curves | None, steps: int | None, every: int
+        self,
+        points: int,
+        version: int,
+        reported: Curves | None,
+        steps: int | None,
+        every: int,
+        evenly: bool = False,
     ) -> dict[str, Any]:
         """Curves of all metrics: of training from `steps.jsonl`, of evaluations from `reported`.
 
         version: of the curves that the caller has; none are returned if it is current. steps: of
-        the whole run. every: steps between evaluations.
+        the whole run. every: steps between evaluations. points and evenly: see `Curves.shown`.
         """
         with self._turn.taken():
             self._read_steps()
@@ -75,14 +81,16 @@ class TrialView:
             answer = {"version": now, "problem": self._problem, "steps": steps, "curves": {}}
             if now == version:
                 return answer
-            shown = {name: self._steps.shown(name, points) for name in self._steps.metrics}
+            shown = {
+                name: self._steps.shown(name, points, None, evenly) for name in self._steps.metrics
+            }
             if reported is not None:
                 measured = {s for s in reported.steps if s % every == 0 or s == steps}
                 for name in reported.metrics:
                     if name.startswith("eval/"):
-                        shown[name] = reported.shown(name, points, measured)
+                        shown[name] = reported.shown(name, points, measured, evenly)
                     elif name not in shown:
-                        shown[name] = reported.shown(name, points)
+                        shown[name] = reported.shown(name, points, None, evenly)
             return answer | {"curves": {name: curve for name, curve in shown.items() if curve}}
 
     def findings(self, row: TrialRow, metric: str, direction: str) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def test_texts_that_would_fill_the_memory_are_refused(tmp_path):
     rows = [ProblemRow("a", str(i), "p", "x" * 1_000_000) for i in range(2)]
     write_problems(problems_path(tmp_path), rows)
     table = pq.read_table(problems_path(tmp_path))
-    pq.write_table(pa.concat_tables([table] * 100), problems_path(tmp_path), compression="zstd")
+    pq.write_table(pa.concat_tables([table] * 150), problems_path(tmp_path), compression="zstd")
     assert problems_path(tmp_path).stat().st_size < 1_000_000
     with pytest.raises(ValueError, match=r"problems\.parquet is refused"):
         read_problem_table(tmp_path)

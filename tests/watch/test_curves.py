@@ -1,5 +1,6 @@
 """Curves: what a plot is given instead of all values."""
 
+import itertools
 import math
 import random
 
@@ -45,3 +46,22 @@ def test_a_thinned_curve_keeps_its_ends_and_extremes(points):
 def test_a_short_curve_is_whole():
     assert thinned([1.0, 2.0, 3.0], 3) == [0, 1, 2]
     assert thinned([1.0], 10) == [0] and thinned([], 10) == []
+
+
+def test_evenly_thinned_curves_of_the_same_steps_have_the_same_steps():
+    """Means over trials are then over what was measured at the same step."""
+    made = []
+    for seed in range(3):
+        rng = random.Random(seed)
+        curves = Curves()
+        for step in range(0, 1000, 5):
+            curves.add(step, 0, {"x": rng.random()})
+        made.append(curves.shown("x", 40, evenly=True)["steps"])
+    assert made[0] == made[1] == made[2] and 30 <= len(made[0]) <= 40
+    assert made[0][-1] == 995
+    distances = {b - a for a, b in itertools.pairwise(made[0])}
+    assert max(distances) <= 2 * min(distances)
+    few = Curves()
+    for step in (0, 10, 20):
+        few.add(step, 0, {"x": 1.0})
+    assert few.shown("x", 40, evenly=True)["steps"] == [0, 10, 20]

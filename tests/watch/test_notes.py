@@ -111,3 +111,11 @@ def test_a_link_takes_no_notes(study, watch, tmp_path):
     (study / "notes.jsonl").symlink_to(tmp_path / "target")
     watch(study).send("notes", {"text": "x"}, status=500)
     assert (tmp_path / "target").read_text() == ""
+
+
+def test_a_huge_note_file_of_somebody_else_is_refused_and_the_study_shown(study, watch):
+    with (study / "notes.jsonl").open("wb") as file:
+        file.truncate(1 << 30)
+    page = watch(study)
+    assert "notes.jsonl" in page.ask("notes", status=500)["error"]
+    assert len(page.ask("study")["trials"]) == 3

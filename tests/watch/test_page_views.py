@@ -155,7 +155,8 @@ def test_ticked_trials_are_compared(study, watch, browser, downloads):
     press(browser, "CSV")
     name = f"comparison_{METRIC.replace('/', '_')}.csv"
     rows = list(csv.reader(downloads(name).open(newline="")))
-    assert rows[0][:3] == ["trial", "mean ± sd", "minus t0002"] and len(rows) == 3
+    assert rows[0][:4] == ["trial", "mean", "sd", "minus t0002"] and len(rows) == 3
+    assert float(rows[2][3]) == pytest.approx(-0.005)
     press(browser, "all trials")
     browser.wait("document.querySelectorAll('tr[data-trial] input:checked').length === 2")
 

@@ -1,6 +1,7 @@
 """Several studies on one page: which are listed, what is told of each, what cannot be asked for."""
 
 import json
+import os
 
 import pytest
 from watched_study import METRIC, write_study, write_study_json
@@ -36,7 +37,8 @@ def test_studies_are_listed_with_what_their_own_pages_say(shelf, watch):
     assert row["counts"] == {state: n for state, n in alone["counts"].items() if n}
     assert row["best"] == {"id": "t0000", "label": alone["trials"][0]["label"], "value": 0.6}
     assert row["values"] == [0.6, None], "the running trial has no result yet"
-    assert page.ask("study?of=mini") == alone
+    named = page.ask("study?of=mini")
+    assert named == alone | {"epoch": named["epoch"]}
     assert page.ask("study?of=deep/er/other")["folder"].endswith("deep/er/other")
     trial = page.ask("trial/t0001?of=deep/er/other")
     assert trial["row"]["cause"].startswith("it said")
@@ -147,3 +149,27 @@ def test_listing_writes_nothing(shelf, watch):
     before = {path: path.stat().st_mtime_ns for path in [shelf, *shelf.rglob("*")]}
     watch(shelf).ask("studies")
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_name_that_is_no_text_is_left_out_and_counted(shelf, watch):
+    write_study(shelf / os.fsdecode(b"m\xfcller"))
+    told = watch(shelf).ask("studies")
+    assert {row["key"] for row in told["studies"]} == {"mini", "deep/er/other"}
+    assert told["left_out"] == 1
+
+
+def test_a_list_reads_for_its_time_and_the_others_later(shelf, watch, monkeypatch):
+    monkeypatch.setattr(studies, "READING_S", 0.0)
+    page = watch(shelf)
+    page.ask("studies")
+    rows = page.ask("studies")["studies"]
+    assert all(row["counts"] for row in rows), "each list reads one, the longest unread first"
+
+
+def test_a_view_that_was_forgotten_is_known_to_be_another(shelf, watch, monkeypatch):
+    monkeypatch.setattr(studies, "OPEN_STUDIES", 1)
+    page = watch(shelf)
+    first = page.ask("study?of=mini")
+    page.ask("study?of=deep/er/other")
+    again = page.ask(f"study?of=mini&epoch={first['epoch']}&since={first['seq']}")
+    assert (again["reset"], len(again["trials"])) == (True, 3)

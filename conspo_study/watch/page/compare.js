@@ -27,8 +27,10 @@ export async function comparePage(app, signal) {
     settings.replaceChildren(settingsCard(answer, ids));
     found.replaceChildren(differencesCard(answer, ids));
   };
+  let even = 0;
   const fetchCurves = async () => {
-    const all = await Promise.all(ids.map((id) => ask(`trial/${encodeURIComponent(id)}/curves`, { points: POINTS, version: -1 }, signal)));
+    even = store.smooth ? 1 : 0;
+    const all = await Promise.all(ids.map((id) => ask(`trial/${encodeURIComponent(id)}/curves`, { points: POINTS, version: -1, evenly: even }, signal)));
     curves.update(all.map(({ curves }) => curves));
   };
   const reference = (id) => {
@@ -39,6 +41,7 @@ export async function comparePage(app, signal) {
   await fetchFacts();
   app.replaceChildren(back, facts, found, curves.node, settings);
   await fetchCurves();
+  on("look", () => even !== (store.smooth ? 1 : 0) && fetchCurves().catch(failed));
   let seen = stateOf(ids);
   on("data", () => {
     if (seen === stateOf(ids)) return;
@@ -72,10 +75,21 @@ function differencesCard({ metric, reference, values, differences, trials }, ids
   const searched = trials.some(({ role }) => role === "search") ? " Values of the search chose the best trial: for a claim, compare confirmations or fresh seeds." : "";
   return card(
     `Differences in ${metric}`,
-    csvButton(() => `comparison ${metric}`, () => [heads.map((head) => (Array.isArray(head) ? head[0] : head)), ...ids.map(cells)]),
+    csvButton(() => `comparison ${metric}`, () => numbers(ids, reference, values, differences, seeds)),
     simpleTable(heads, ids.map(cells)),
     el("p", { class: "meta" }, `Differences over the seeds that both trials have, with Student's t interval; each interval is 95 % by itself.${running}${searched}`),
   );
+}
+
+/** The same as plain numbers. */
+function numbers(ids, reference, values, differences, seeds) {
+  const head = ["trial", "mean", "sd", `minus ${reference}`, "low", "high", "common seeds", ...seeds.map((seed) => `seed ${seed}`)];
+  const row = (id) => {
+    const { mean, spread, seeds: own } = values[id];
+    const to = differences[id] ?? {};
+    return [id, mean, spread, to.mean, to.low, to.high, to.n, ...seeds.map((seed) => own[seed])];
+  };
+  return [head, ...ids.map(row)];
 }
 
 function settingsCard({ settings }, ids) {

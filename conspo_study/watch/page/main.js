@@ -13,7 +13,7 @@ import { importanceCard } from "./importance.js";
 import { notesCard, pollNotes } from "./notes.js";
 import { samplesPage } from "./samples.js";
 import { heatCard, parallelCard } from "./search.js";
-import { forget, leave, light, store, tell } from "./store.js";
+import { forget, leave, light, on, store, tell } from "./store.js";
 import { studiesCard } from "./studies.js";
 import { tableCard } from "./table.js";
 import { trialPage } from "./trial.js";
@@ -22,12 +22,15 @@ const POLL_MS = 2000;
 const app = document.getElementById("app");
 const head = document.getElementById("head");
 const cursors = { study: { epoch: 0, since: 0 }, curves: { epoch: 0, since: 0 } };
-let view = { overview: false, waiting: false, abort: new AbortController() };
+/** Means over trials and over steps need the values of the same steps. */
+const evenly = () => (store.groupBy || store.smooth ? 1 : 0);
+let asEven = 0;
+let view = { shown: false, overview: false, waiting: false, abort: new AbortController() };
 let listed = null;
 
 /** Ask for all studies, and show them where the address names none. */
 async function pollStudies() {
-  if (listed && !listed.several) return false;
+  if (listed && (!listed.several || place().study !== null)) return false;
   listed = await ask("studies");
   store.several = listed.several;
   return listed.several && place().study === null;
@@ -50,10 +53,14 @@ async function pollStudy() {
 
 async function pollCurves() {
   if (!view.overview || !store.metric) return;
-  const asked = store.metric;
+  const { of, metric: asked } = store;
   const points = store.trials.size > 50 ? 100 : 240;
-  const answer = await ask("curves", { ...cursors.curves, metric: asked, points });
-  if (asked !== store.metric) return;
+  const even = evenly();
+  if (even !== asEven) cursors.curves = { epoch: 0, since: 0 };
+  const answer = await ask("curves", { ...cursors.curves, metric: asked, points, evenly: even });
+  if (asked !== store.metric || of !== store.of || even !== evenly()) return;
+  if (even !== asEven) store.curves.clear();
+  asEven = even;
   if (answer.reset || answer.epoch !== cursors.curves.epoch) store.curves.clear();
   for (const [trial, curve] of Object.entries(answer.curves)) store.curves.set(trial, curve);
   cursors.curves = { epoch: answer.epoch, since: answer.seq };
@@ -84,13 +91,12 @@ async function poll() {
 async function pollOne() {
   const { study } = place();
   if (study !== store.of) begin(study);
-  const first = store.study === null;
   const changed = await pollStudy();
   if (!store.study) return 0;
   store.offline = "";
-  await pollNotes();
-  if (first || view.waiting) await route();
+  if (!view.shown || view.waiting) await route();
   else if (changed) tell("data");
+  await pollNotes();
   await pollCurves();
   showHead(head);
   return store.study.bytes_left ? 50 : undefined;
@@ -99,6 +105,7 @@ async function pollOne() {
 /** Forget the study that was shown, for another one. */
 function begin(study) {
   leave();
+  view.shown = false;
   store.of = study;
   for (const kind of Object.keys(cursors)) cursors[kind] = { epoch: 0, since: 0 };
 }
@@ -137,7 +144,7 @@ function clear(now) {
 
 /** Show the view of the address, of the study that is known. */
 async function route() {
-  clear({});
+  clear({ shown: true });
   const { signal } = view.abort;
   const { view: name, of } = place();
   store.log = chosen("log") === "1";
@@ -167,6 +174,7 @@ async function route() {
     el("div", { class: "columns" }, historyCard(), importanceCard(signal)),
     notesCard(),
   );
+  on("look", () => evenly() !== asEven && pollCurves().catch(failed));
   light();
   await pollCurves();
 }

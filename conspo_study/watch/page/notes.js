@@ -5,17 +5,27 @@ import { button, card, el } from "./dom.js";
 import { on, store, tell } from "./store.js";
 
 let known = "";
+let problem = "";
 
 /** Fetch the notes where they have changed since the last time; `noted` is the state of their file. */
 export async function pollNotes() {
-  const now = JSON.stringify([store.of, store.study.noted]);
+  const { of } = store;
+  const now = JSON.stringify([of, store.study.noted]);
   if (now === known) return;
-  const answer = await ask("notes");
-  take(answer);
+  try {
+    const answer = await ask("notes");
+    if (of === store.of) take(answer);
+  } catch (error) {
+    // Only the notes are missing; they are asked for again when their file changes.
+    known = now;
+    problem = error.message;
+    tell("notes");
+  }
 }
 
 function take({ noted, notes }) {
   known = JSON.stringify([store.of, noted]);
+  problem = "";
   store.notes = notes;
   tell("notes");
 }
@@ -48,6 +58,7 @@ export function notesCard(trial = "") {
   const draw = () => {
     const notes = store.notes.filter((note) => note.trial === trial);
     list.replaceChildren(
+      problem && el("p", { class: "warn" }, problem),
       ...notes.map((note) =>
         el(
           "div",

@@ -27,18 +27,22 @@ export function aligned({ rows }, source) {
 }
 
 function problem(where, responses, several) {
-  const [{ problem_id: id, prompt, gold }] = responses;
+  const [{ problem_id: id }] = responses;
+  const [gold] = responses.map((row) => row.gold).filter(isKnown);
+  const prompts = new Set(responses.map((row) => row.prompt).filter(isKnown));
+  // Trials may have been asked in different words.
+  const prompt = prompts.size === 1 ? [...prompts][0] : null;
   return el(
     "article",
     { class: "group" },
     el("h3", {}, [...where].filter(Boolean).map((part) => `${part}, `), el("span", { class: "text" }, id)),
     isKnown(prompt) && el("pre", { class: "prompt text" }, prompt),
     isKnown(gold) && el("p", { class: "gold" }, "correct answer: ", el("span", { class: "text" }, gold)),
-    el("div", { class: "answers" }, responses.map((row) => response(row, several))),
+    el("div", { class: "answers" }, responses.map((row) => response(row, several, prompts.size > 1))),
   );
 }
 
-function response(row, several) {
+function response(row, several, asked = false) {
   const facts = [
     ["s", row.score, "score: mean log-probability of the response's tokens"],
     ["credit", row.credit, "how strongly the step raised (+) or lowered (-) its probability"],
@@ -60,6 +64,7 @@ function response(row, several) {
       row.status === "truncated" && el("span", { class: "warn" }, "truncated"),
       isKnown(row.answer) && el("span", {}, "answer ", el("span", { class: "text" }, row.answer || "(none)")),
     ),
+    asked && isKnown(row.prompt) && el("pre", { class: "prompt text" }, row.prompt),
     isKnown(row.response) ? el("pre", { class: "text" }, row.response || "(empty)") : el("p", { class: "meta" }, "its text was not kept"),
   );
 }

@@ -7,7 +7,7 @@ import { csvButton } from "./download.js";
 import { counted } from "./format.js";
 import { aligned, evaluated, isKnown, problems } from "./response.js";
 
-const VERDICTS = ["correct", "wrong", "no_answer", "unparsable", "unevaluated", "timeout", "killed", "gold_bad"];
+const VERDICTS = ["correct", "wrong", "undecided", "no_answer", "unparsable", "unevaluated", "timeout", "killed", "gold_bad", "error"];
 const SORTS = [["", "as stored"], ["score", "lowest score"], ["-score", "highest score"], ["credit", "lowest credit"], ["-credit", "highest credit"], ["tokens", "shortest"], ["-tokens", "longest"]];
 const FILTERS = ["source", "seed", "step", "verdict", "finish", "text", "problem", "shortest", "longest", "sort"];
 const PAGE = 24;

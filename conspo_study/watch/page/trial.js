@@ -37,9 +37,10 @@ export async function trialPage(app, id, signal) {
     }
     facts.replaceChildren(heading(about), el("div", { class: "columns" }, seedsCard(about), configuration), eventsCard(about));
   };
-  let version = -1;
+  let [version, even] = [-1, 0];
   const fetchCurves = async () => {
-    const answer = await ask(`${path}/curves`, { points: POINTS, version }, signal);
+    even = store.smooth ? 1 : 0;
+    const answer = await ask(`${path}/curves`, { points: POINTS, version, evenly: even }, signal);
     if (answer.version !== version) {
       charts.update(answer);
       findings.replaceChildren(...findingsCard(answer.findings ?? []));
@@ -48,6 +49,11 @@ export async function trialPage(app, id, signal) {
   };
   show();
   await fetchCurves();
+  on("look", () => {
+    if (even === (store.smooth ? 1 : 0)) return;
+    version = -1;
+    fetchCurves().catch((error) => !signal.aborted && (store.offline = error.message));
+  });
   let seen = about.row.seq;
   on("data", async () => {
     try {
