@@ -103,6 +103,8 @@ def _factors(usable: pd.DataFrame, settings: Sequence[str]) -> tuple[list[_Facto
     for name in settings:
         factor = _factor(name, usable[name])
         if len(factor.levels) < 2:
+            texts = usable[name].map(setting_text, na_action="ignore")
+            left_out += [name] if texts.nunique() > 1 else []  # by too few trials
             continue
         wider = np.hstack([design, factor.columns()])
         if wider.shape[1] > len(usable) // 2 or np.linalg.matrix_rank(wider) < wider.shape[1]:

@@ -10,7 +10,16 @@ from matplotlib.figure import Figure
 from analysis.figures.data_training import Curve
 from analysis.figures.draw_training import MOST_BANDS, draw_band
 from analysis.figures.legends import curve_legend
-from analysis.figures.style import FAINT, INK, PAGE_IN, distinct, step_axis, title_panels, wrapped
+from analysis.figures.style import (
+    FAINT,
+    INK,
+    PAGE_IN,
+    broken,
+    distinct,
+    step_axis,
+    title_panels,
+    wrapped,
+)
 
 
 def learning_curves(
@@ -33,7 +42,7 @@ def learning_curves(
     """
     parts = [(evaluation, wrapped(metric, 40), "")]
     if not differences.empty:
-        parts.append((differences, "paired difference", f"minus {reference}"))
+        parts.append((differences, "paired difference", broken(f"minus {reference}", 34)))
     parts.append((training, wrapped(other, 40), ""))
     figure = Figure(figsize=(PAGE_IN, 2.1 + 0.17 * -(-len(curves) // 2)))
     panels = figure.subplots(1, len(parts))

@@ -49,7 +49,7 @@ def optimisation_history(
     kinds = (
         (shown["usable"] & (shown["label"] == ""), "o", POSITIVE, POSITIVE, "searched"),
         (shown["usable"] & (shown["label"] != ""), "D", NEGATIVE, NEGATIVE, "baseline"),
-        (~shown["usable"], "o", INK, "white", "pruned, running or a seed missing: last value"),
+        (~shown["usable"], "o", INK, "white", "not finished, or a seed missing: last value"),
     )
     handles = [Line2D([], [], color=FAINT, label="best so far")]
     for chosen, marker, edge, face, name in kinds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,8 @@ MOST_PANELS = 2 * COLUMNS
 MOST_IN_PANEL = 24
 """With more temperatures, or more trials at one, a single panel shows means alone."""
 _FEWEST_IN_GROUP = 2
+_MOST_NAMED = 8
+"""Trials that a caption names; the others are counted."""
 
 
 def margin_figure(study: StudyResults) -> FigureEntry | str:
@@ -58,7 +61,7 @@ def margin_figure(study: StudyResults) -> FigureEntry | str:
         alone = points.assign(other="") if mixed else points
         lines = chosen.assign(other="") if mixed else chosen
         draw = partial(margin_scatter, alone, baselines=lines, **labels)
-        sentences += [_scatter(study, points)]
+        sentences += [_scatter(study, points, mixed)]
         sentences += ["Trials differ in other settings, too."] if mixed else []
     if len(chosen):
         names = ", ".join(dict.fromkeys(chosen["label"]))
@@ -66,10 +69,10 @@ def margin_figure(study: StudyResults) -> FigureEntry | str:
     if initial is not None:
         sentences.append(f"Before training it was {initial:.3f} (dashed, where in range).")
     if len(stopped):
-        at = ", ".join(f"{row.trial} at step {row.step}" for row in stopped.itertuples())
+        at = _some([f"{row.trial} at step {row.step}" for row in stopped.itertuples()])
         sentences.append(f"Pruned, and so without a value after training (crosses): {at}.")
     if left_out := ended - set(points["trial"]) - set(chosen["trial"]):
-        sentences.append(f"Not in the figure: {', '.join(sorted(left_out))}.")
+        sentences.append(f"Not in the figure: {_some(sorted(left_out))}.")
     drawn = tuple(dict.fromkeys([*points["trial"], *chosen["trial"]]))
     caption = " ".join(sentences)
     return FigureEntry("accuracy_against_margin", "Margin and temperature", caption, drawn, draw)
@@ -98,17 +101,25 @@ def _multiples(study: StudyResults, trials: pd.DataFrame) -> str:
                 "is one of several, and the search chose which were run"
             )
         else:
-            caption += "; too few seeds for an interval"
+            caption += "; without intervals, for too few seeds or values that do not vary"
         caption += "."
     return caption
 
 
-def _scatter(study: StudyResults, points: pd.DataFrame) -> str:
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+def _scatter(study: StudyResults, points: pd.DataFrame, mixed: bool) -> str:
     seeds = seed_range(points.groupby("trial")["seed"].size())
+    ended = points[points["state"] != TrialState.PRUNED]["trial"].nunique()
+    many = "groups of other settings" if mixed else "temperatures or trials"
     return (
-        f"{metric_label(study.metric)} after training against M/tau, {points['trial'].nunique()} "
-        f"trials: a point each, its mean over {seeds} seeds, coloured by temperature tau. The "
-        "search has more temperatures or trials than panels of their own can show."
+        f"{metric_label(study.metric)} after training against M/tau, {ended} finished trials: a "
+        f"point each, its mean over {seeds} seeds, coloured by temperature tau. The search has "
+        f"more {many} than panels of their own can show."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -87,17 +88,24 @@ def _trials_frame(study: StudyResults) -> pd.DataFrame:
 
 
 def margin_points(study: StudyResults) -> pd.DataFrame:
-    """One row per seed of every finished or pruned trial whose M/tau is known.
+    """One row per seed of every finished or pruned trial whose M/tau is known, of the objective
+    that most of them have: another one's tau is in other units.
 
     Columns: trial, label, state, step, tau, ratio, schedule, other (the other settings that vary
     between trials, as text), seed, value, complete (whether all seeds of the trial have a value).
     """
+    known = [
+        (row, settings)
+        for row in study.table.rows
+        if row.state.has_result or row.state is TrialState.PRUNED
+        if (settings := objective_settings(study.configs.get(row.id, {}), row.params))["tau"]
+        is not None
+        and settings["ratio"] is not None
+    ]
+    objectives = Counter(settings["objective"] for _, settings in known)
     records = []
-    for row in study.table.rows:
-        settings = objective_settings(study.configs.get(row.id, {}), row.params)
-        if settings["tau"] is None or settings["ratio"] is None:
-            continue
-        if row.state.has_result or row.state is TrialState.PRUNED:
+    for row, settings in known:
+        if settings["objective"] == objectives.most_common(1)[0][0]:
             records += [
                 {
                     "trial": row.id,

@@ -39,7 +39,7 @@ def objective_settings(config: Mapping[str, Any], params: Mapping[str, Any]) -> 
         elif is_number(margin) and unit == "tau":
             ratio = float(margin)
         elif is_number(margin) and unit == "score" and tau:
-            ratio = margin / tau
+            ratio = float(f"{margin / tau:.12g}")  # 0.3 / 0.1 and 3 / 1 are one value
     if schedule == "constant":
         alpha = None
     return {

@@ -54,6 +54,7 @@ class NumberFormat:
     sd: int
     """Digits of the standard deviations, counted from the last decimal."""
     power: str
+    """Sign of the exponents and their digits; empty without one."""
 
     @property
     def spec(self) -> str:
@@ -74,7 +75,7 @@ class NumberFormat:
         """The width of the widest number that has it."""
         digits = f"{'0' * self.whole}{'.' + '0' * self.part if self.part else ''}"
         spread = f" ± 0.{'0' * self.part}" if self.sd else ""
-        power = " × 10" + "0" * len(self.power) if self.power else ""
+        power = " × 10" + "0" * _characters(self.power) if self.power else ""
         return text_ems(
             f"{'< ' if self.less else ''}{'+' if self.sign else ''}{digits}{spread}{power}"
         )
@@ -88,6 +89,16 @@ class NumberFormat:
         shown = look.format(f"${sign}${digits}" if sign else digits)
         held = rf"\phantom{{{gap}}}" if gap else ""
         return f"{{{held}{shown}}}"
+
+
+def _digits_of(power: str) -> str:
+    """What stands for an exponent in a format: its sign, and how many digits it has."""
+    return f"{'-' if power.startswith('-') else ''}{len(power.lstrip('+-'))}"
+
+
+def _characters(digits: str) -> int:
+    """Of an exponent of which there are so many digits, with its sign; 0 without one."""
+    return digits.startswith("-") + int(digits.lstrip("-") or 0)
 
 
 def number_format(texts: Sequence[str]) -> NumberFormat | None:
@@ -106,7 +117,7 @@ def number_format(texts: Sequence[str]) -> NumberFormat | None:
         sd=max(len(str(round(float(match["sd"] or 0) * 10**part))) for match in found)
         if any(match["sd"] for match in found)
         else 0,
-        power=max(powers, key=len, default=""),
+        power=max(map(_digits_of, powers), key=_characters, default=""),
     )
 
 

@@ -14,8 +14,9 @@ from analysis.figures.data_effects import partial_effects
 from analysis.figures.data_methods import method_frame, pass_curves
 from analysis.figures.data_search import importance, search_frame
 from analysis.figures.data_training import bands, cost_curves, credits_frame, smoothing
-from analysis.findings.frames import evaluation_curves
+from analysis.findings.frames import evaluation_curves, margin_points
 from analysis.findings.measured import labelled, measured
+from analysis.findings.trial_settings import objective_settings
 from analysis.load.study import StudyUnreadable, load_study
 
 
@@ -202,3 +203,25 @@ def test_methods_have_the_mean_of_their_seeds(make_study: Any, trial: Any) -> No
     for row in found.to_dict("records"):
         assert row["value"] == pytest.approx(sum(row["by_seed"]) / 2)
         assert row["low"] <= row["value"] <= row["high"] or row["no_interval"]
+
+
+def test_a_margin_is_compared_within_the_objective_that_most_trials_have(
+    make_study: Any, trial: Any
+) -> None:
+    """Another objective's tau is in other units: what differs would be the objective's effect."""
+    trials = [trial(1.0, ratio, "cosine" if ratio else "off") for ratio in (0.0, 1.0, 5.0)]
+    other = trial(1.0, 1.0, "cosine")
+    other.params = {"objective.name": "conspo_clipped_ratio"}
+    study = load_study(make_study([*trials, other]))
+    assert set(margin_points(study)["trial"]) == {row.id for row in study.table.rows[:3]}
+
+
+def test_equal_ratios_of_margin_and_tau_are_one_value() -> None:
+    given = {"objective": {"name": "conspo", "margin_unit": "score", "schedule": "cosine"}}
+    ratios = {
+        objective_settings({"objective": {**given["objective"], "tau": tau, "margin": margin}}, {})[
+            "ratio"
+        ]
+        for tau, margin in ((0.1, 0.3), (1.0, 3.0), (0.3, 0.9))
+    }
+    assert ratios == {3.0}

@@ -75,7 +75,7 @@ def test_numbers_are_aligned_at_the_decimal_marker() -> None:
         "S[table-format=+2.3,retain-explicit-plus]",
         "r",
         "S[table-format=<1.3]",
-        "S[table-format=1.5e-5,group-minimum-digits=13,table-align-exponent=false]",
+        "S[table-format=1.5e-1,group-minimum-digits=13,table-align-exponent=false]",
         "S[table-format=1.0]",
     ]
     first, second, third = rows(latex)[-3:]
