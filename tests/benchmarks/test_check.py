@@ -68,13 +68,13 @@ def test_the_status_tells_whether_something_became_slower(tmp_path, monkeypatch,
         monkeypatch.setattr(sys, "argv", ["check.py", *options])
         check.main()
 
-    run("--check", ratio=1.4)
+    run("--check", ratio=1.9)
     run(ratio=5.0)
     assert "TOO SLOW" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
-        run("--check", ratio=1.6)
+        run("--check", ratio=2.1)
     assert ended.value.code == 1
-    ratios = iter([1.6, 1.4])
+    ratios = iter([2.1, 1.9])
     once = check.Measure("x", lambda runs: Spread(*[next(ratios)] * 3, runs), 3)
     monkeypatch.setattr(check, "MEASURES", {"x": once})
     check.main()  # the second time it is not
