@@ -92,12 +92,11 @@ class StudyResults:
     def _reports(self, only: str | None, trials: Iterable[str] | None = None) -> pd.DataFrame:
         chosen = {row.id for row in self.table.rows} if trials is None else set(trials)
         latest = {
-            (logged.event.trial, int(seed), int(logged.event.data.get("step", 0)), name): float(
-                value
-            )
+            (logged.event.trial, int(seed), int(data.get("step", 0)), name): float(value)
             for logged in self.events
             if logged.event.kind is EventKind.REPORTED and logged.event.trial in chosen
-            for seed, metrics in logged.event.data.get("seeds", {}).items()
+            for data in (logged.event.data,)  # parsed whenever it is asked for
+            for seed, metrics in data.get("seeds", {}).items()
             for name, value in _selected(metrics, only)
             if isinstance(value, int | float)
         }
@@ -310,8 +309,10 @@ def _check_starts(events: Sequence[LoggedEvent], folder: Path) -> None:
     """One definition, unless a person accepted another one at some start of the study."""
     known = ""
     for logged in events:
+        if logged.event.kind is not EventKind.STUDY_STARTED:
+            continue
         data = logged.event.data
-        if logged.event.kind is not EventKind.STUDY_STARTED or not data.get("hash"):
+        if not data.get("hash"):
             continue
         if known and data["hash"] != known and not data.get("changes"):
             raise StudyUnreadable(

@@ -253,7 +253,8 @@ def _curves(
         row = rows.get(logged.event.trial)
         if row is None or logged.event.kind is not EventKind.REPORTED:
             continue
-        step, seeds = int(logged.event.data["step"]), logged.event.data.get("seeds", {})
+        data = logged.event.data  # parsed whenever it is asked for
+        step, seeds = int(data["step"]), data.get("seeds", {})
         values = [metrics.get(definition["metric"]) for metrics in seeds.values()]
         measured = step % every == 0 or step == row.steps
         if measured and len(values) == len(row.seeds) and all(map(_is_number, values)):

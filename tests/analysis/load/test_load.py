@@ -15,6 +15,7 @@ from analysis.load.study import StudyUnreadable, load_studies, load_study
 from analysis.report.loaded import load
 from analysis.report.writing import write_report
 from conspo_study.records import EventKind, ProblemRow, TrialEvent, TrialState
+from conspo_study.results import whole_lines
 from conspo_study.results.log import ResultsLog
 from conspo_study.results.problems import problems_path, write_problems
 from conspo_study.results.rows import (
@@ -272,3 +273,21 @@ def test_one_metric_of_the_reports_is_what_all_of_them_hold(frozen: Path) -> Non
     expected = study.reports.query("metric == @study.metric").drop(columns="metric")
     pd.testing.assert_frame_equal(study.reported(study.metric), expected.reset_index(drop=True))
     assert study.reported("no such metric").empty
+
+
+def test_a_report_is_parsed_again_once_for_all_of_its_metrics(
+    frozen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed, parse = [], whole_lines.parse_strict
+    monkeypatch.setattr(
+        whole_lines, "parse_strict", lambda line: parsed.append(line) or parse(line)
+    )
+    study = load_study(frozen)
+    assert parsed == [], "loading has parsed each line already, to check it"
+    searched = {row.id for row in study.table.rows}
+    reports = [
+        one.event
+        for one in study.events
+        if one.event.kind is EventKind.REPORTED and one.event.trial in searched
+    ]
+    assert len(study.reports) > 2 * len(reports) == 2 * len(parsed) > 0
