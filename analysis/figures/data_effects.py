@@ -19,7 +19,7 @@ _MOST_LEVELS, _BINS = 8, 4
 _FEWEST_AT_LEVEL = 3
 DRAWS = 1000
 """Bootstrap resamples."""
-_ENOUGHDRAWS = 0.8
+_ENOUGH_DRAWS = 0.8
 """A level that fewer resamples can estimate has no interval."""
 
 
@@ -81,7 +81,7 @@ def partial_effects(
             for _ in range(draws)
         ]
     )
-    known = np.isfinite(drawn).mean(axis=0) >= _ENOUGHDRAWS
+    known = np.isfinite(drawn).mean(axis=0) >= _ENOUGH_DRAWS
     low, high = np.full(len(estimates), np.nan), np.full(len(estimates), np.nan)
     if known.any():
         low[known], high[known] = np.nanpercentile(drawn[:, known], [2.5, 97.5], axis=0)
@@ -121,31 +121,27 @@ def _factor(name: str, column: pd.Series[Any]) -> _Factor:
     if numbers[present].isna().any():
         texts = column.astype(object).where(present).map(setting_text, na_action="ignore")
         levels = sorted(set(texts[present]))
-        codes = [
-            levels.index(text) if there else -1 for text, there in zip(texts, present, strict=True)
-        ]
-        return _Factor(name, tuple(levels), np.asarray(codes, dtype=np.intp))
+        return _Factor(name, tuple(levels), _codes(texts, levels))
     counts = numbers[present].value_counts().sort_index()
     if len(counts) <= _MOST_LEVELS and (counts >= _FEWEST_AT_LEVEL).all():
         values = list(counts.index)
-        codes = [
-            values.index(one) if there else -1 for one, there in zip(numbers, present, strict=True)
-        ]
-        shown = tuple(f"{value:.3g}" for value in values)
-        return _Factor(name, shown, np.asarray(codes, dtype=np.intp))
+        return _Factor(name, tuple(f"{value:.3g}" for value in values), _codes(numbers, values))
     # Zero is often another thing than a small number, as for a margin: a level of its own.
     zero = numbers == 0
     alone = int(zero.sum()) >= _FEWEST_AT_LEVEL
     rest = numbers.mask(zero) if alone else numbers
     bins = pd.qcut(rest, _BINS - alone, labels=False, duplicates="drop").mask(zero & alone, -1)
     ends = numbers.groupby(bins).agg(["min", "max"])
-    places = {index: place for place, index in enumerate(ends.index)}
     shown = tuple(
         f"{low:.2g}" if low == high else f"{low:.2g}–{high:.2g}"
         for low, high in zip(ends["min"], ends["max"], strict=True)
     )
-    codes = [-1 if np.isnan(one) else places[one] for one in bins]
-    return _Factor(name, shown, np.asarray(codes, dtype=np.intp))
+    return _Factor(name, shown, _codes(bins, list(ends.index)))
+
+
+def _codes(values: pd.Series[Any], levels: Sequence[Any]) -> npt.NDArray[np.intp]:
+    """The place of each value among the levels; -1 for an absent one."""
+    return np.asarray(pd.Categorical(values, categories=levels).codes, dtype=np.intp)
 
 
 def _adjusted(values: Floats, factors: Sequence[_Factor], chosen: npt.NDArray[np.intp]) -> Floats:

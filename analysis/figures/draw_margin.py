@@ -82,9 +82,7 @@ def margin_multiples(
     lines = _levels(baselines)
     for axes, panel in zip(drawn[0], panels, strict=True):
         _draw_stopped(axes, panel.trials, _ratio_axis(axes, trials["ratio"]), INK)
-        for row, line in zip(baselines.to_dict("records"), lines, strict=True):
-            if row["other"] == panel.other:
-                axes.axhline(row["value"], color=INK, linestyle=line, lw=0.7, alpha=0.7, zorder=1)
+        _draw_levels(axes, baselines, lines, panel.other)
     in_range = _value_limits(drawn[0], trials, baselines, initial)
     if len(kinds) > 1:
         _difference_panels(drawn[1], panels, trials)
@@ -131,9 +129,7 @@ def margin_scatter(
             face = colour if row["complete"] else "white"
             axes.plot([row["ratio"]], [row["value"]], shape, color=colour, mfc=face, ms=4)
         _draw_stopped(axes, own, {}, INK)
-        for row, line in zip(baselines.to_dict("records"), lines, strict=True):
-            if row["other"] == other:
-                axes.axhline(row["value"], color=INK, linestyle=line, lw=0.7, alpha=0.7, zorder=1)
+        _draw_levels(axes, baselines, lines, other)
     ended = trials[trials["state"] != TrialState.PRUNED]
     in_range = _value_limits(list(panels), ended.assign(by_seed=None), baselines, initial)
     title_panels(panels, [wrapped(other, 40) for other in others] if len(others) > 1 else [""])
@@ -193,6 +189,13 @@ def _draw_stopped(axes: Axes, trials: pd.DataFrame, places: dict[float, int], co
     at = [places.get(float(ratio), ratio) for ratio in ratios]
     look: dict[str, Any] = {"color": colour, "transform": axes.get_xaxis_transform()}
     axes.plot(at, [0.03] * len(at), "x", ms=4, mew=0.9, zorder=3, **look)
+
+
+def _draw_levels(axes: Axes, baselines: pd.DataFrame, lines: Sequence[Any], other: str) -> None:
+    """The baselines of one group of other settings as lines."""
+    for row, line in zip(baselines.to_dict("records"), lines, strict=True):
+        if row["other"] == other:
+            axes.axhline(row["value"], color=INK, linestyle=line, lw=0.7, alpha=0.7, zorder=1)
 
 
 def _difference_panels(

@@ -24,6 +24,9 @@ from analysis.figures.style import (
 )
 from analysis.load.text import axis_label
 
+MOST_PASS_BANDS = 5
+"""Curves of pass@k that have bands; more of them would hide one another."""
+
 
 def method_comparison(frame: pd.DataFrame, *, metric: str, initial: float | None) -> Figure:
     """Methods by their mean over benchmarks, best on top: point, interval, and each seed.
@@ -90,7 +93,7 @@ def pass_at_k(frame: pd.DataFrame, curves: Sequence[Curve]) -> Figure:
             selected = frame[(frame["trial"] == curve.trial) & (frame["problem_set"] == name)]
             wide = selected.pivot(index="k", columns="seed", values="value").dropna()
             axes.plot(wide.index, wide.mean(axis=1), color=colour, ls=line, marker=".", lw=1.1)
-            if wide.shape[1] > 1 and len(curves) <= 5:
+            if wide.shape[1] > 1 and len(curves) <= MOST_PASS_BANDS:
                 mean, sd = wide.mean(axis=1), wide.std(axis=1, ddof=1)
                 axes.fill_between(
                     wide.index, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0

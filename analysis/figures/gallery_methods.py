@@ -6,7 +6,7 @@ from functools import partial
 
 from analysis.figures.data_methods import method_frame, pass_curves
 from analysis.figures.data_training import credits_frame, curve_of, curves_to_show
-from analysis.figures.draw_methods import method_comparison, pass_at_k
+from analysis.figures.draw_methods import MOST_PASS_BANDS, method_comparison, pass_at_k
 from analysis.figures.draw_objective import credit_against_score
 from analysis.figures.entry import FigureEntry
 from analysis.figures.legends import seed_range
@@ -69,7 +69,7 @@ def pass_at(study: StudyResults) -> FigureEntry | str:
         return "No pass@k curves: no finished trial has several stored samples of each problem."
     curves = [curve for curve in curves if curve.trial in set(frame["trial"])]
     counts = frame.groupby("trial")["seed"].nunique()
-    banded = counts.max() > 1 and len(curves) <= 5
+    banded = counts.max() > 1 and len(curves) <= MOST_PASS_BANDS
     caption = (
         "Unbiased pass@k, the chance that one of k samples is right, at the last step against k: "
         f"mean over {seed_range(counts)} seeds"

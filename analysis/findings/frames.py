@@ -174,17 +174,6 @@ def evaluation_curves(
     )
 
 
-def training_curves(
-    study: StudyResults, metric: str, trials: Iterable[str] | None = None
-) -> pd.DataFrame:
-    """trial, seed, step, value of a training metric; steps without a value are left out.
-
-    trials: of which, by default all of the search; of a large study, name those to be shown.
-    """
-    steps = study.steps if trials is None else study.steps_of(trials)
-    return metric_of(steps, metric).sort_values(["trial", "seed", "step"], ignore_index=True)
-
-
 def metric_of(steps: pd.DataFrame, name: str) -> pd.DataFrame:
     """trial, seed, step, value of one column of `StudyResults.steps_of`; empty without it.
 

@@ -1,7 +1,4 @@
-"""How much text is kept for reading of evaluated responses and their problems.
-
-One home for the bounds: a text is cut, and of many texts the first are kept that fit a file.
-"""
+"""Bounds of texts kept for reading: each is cut, and a file takes the first ones that fit."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ MOST_TEXT = 2 << 20
 """Bytes of UTF-8 that all texts of one file may have: the responses of an evaluation, or the
 prompts and gold answers of a trial."""
 _JOINED = 32
-"""Most characters by which a cut moves forward so as not to divide what is read as one."""
+"""Most characters by which a cut comes earlier so as not to divide what is read as one."""
 _ZERO_WIDTH_JOINER = "\u200d"
 
 

@@ -20,10 +20,7 @@ from conspo_study.results.lines import (
 )
 from conspo_study.results.reading import MOST_LINES, open_stored
 from conspo_study.results.table import TableBuilder
-from conspo_study.untrusted import LONGEST_LINE, LineTooLong
-
-CHUNK = 1 << 20
-"""Bytes that are read at once."""
+from conspo_study.untrusted import CHUNK, LONGEST_LINE, LineTooLong
 
 
 class LineReader:

@@ -1,4 +1,4 @@
-"""What an event makes of the row of its trial."""
+"""Folds an event into the row of its trial."""
 
 from __future__ import annotations
 

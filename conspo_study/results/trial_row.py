@@ -95,8 +95,7 @@ def changed(row: TrialRow, **changes: Any) -> TrialRow:
 
 _FIELDS = {
     name: (slot.__get__, slot.__set__)
-    for name in (field.name for field in fields(TrialRow))
-    if (slot := vars(TrialRow)[name])
+    for name, slot in ((field.name, vars(TrialRow)[field.name]) for field in fields(TrialRow))
 }
 """Of each field, what reads and what writes it."""
 

@@ -11,10 +11,7 @@ from typing import Any, BinaryIO
 
 from conspo_study.records import EventKind, TrialEvent
 from conspo_study.results.lines import LoggedEvent, check_number, decode_line
-from conspo_study.untrusted import LONGEST_LINE, parse_strict
-
-CHUNK = 1 << 20
-"""Bytes that are read at once."""
+from conspo_study.untrusted import CHUNK, LONGEST_LINE, parse_strict
 
 
 class NotAsWritten(ValueError):

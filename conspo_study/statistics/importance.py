@@ -1,4 +1,4 @@
-"""How much of the variance between trials each setting accounts for."""
+"""Importance of settings: the share of the variance between trials that each accounts for."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from conspo_study.untrusted.documents import (
     parse_strict,
     read_object,
 )
-from conspo_study.untrusted.lines import LONGEST_LINE, LineTooLong, all_lines
+from conspo_study.untrusted.lines import CHUNK, LONGEST_LINE, LineTooLong, all_lines
 from conspo_study.untrusted.opening import (
     StrangeFile,
     kind_of,
@@ -21,6 +21,7 @@ from conspo_study.untrusted.opening import (
 )
 
 __all__ = [
+    "CHUNK",
     "LONGEST_LINE",
     "LineTooLong",
     "StrangeFile",

@@ -8,7 +8,8 @@ from conspo_study.text import size_text
 
 LONGEST_LINE = 16 << 20
 """Bytes of the longest line that is read: a thousand times a long one of a large study."""
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
+"""Bytes that are read at once."""
 
 
 class LineTooLong(ValueError):
@@ -24,7 +25,7 @@ def all_lines(file: BinaryIO, most: int) -> bytes:
     """The rest of an open file, or `most` bytes of it where it grows beyond them. Raises
     LineTooLong as soon as a line is."""
     content, line_start = bytearray(), 0
-    while len(content) < most and (chunk := file.read(min(_CHUNK, most - len(content)))):
+    while len(content) < most and (chunk := file.read(min(CHUNK, most - len(content)))):
         last = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
         if last >= 0:
             line_start = len(content) + last + 1

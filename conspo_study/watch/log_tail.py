@@ -15,6 +15,14 @@ from conspo_study.results.table import TableBuilder, TrialRow
 from conspo_study.results.tail import LogFollower
 from conspo_study.watch.curves import Curves
 
+MOSTLY_READ = 1 << 16
+"""Unread bytes of a log that are not told: usually a line that is being written."""
+
+
+def told_left(left: int) -> int:
+    """Of so many unread bytes of a log, those that are told."""
+    return left if left > MOSTLY_READ else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Happened:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from conspo_study.results.own_code import missing_code_lines
 from conspo_study.results.stored import Fault, read_study
+from conspo_study.results.table import StudyTable, TrialRow
 
 _LONGEST = 300
 
@@ -35,6 +36,15 @@ class Stored:
     """Steps between evaluations."""
     missing_code: tuple[str, ...] = ()
     """Sentences about own code of the study that is not found here."""
+
+    def budget(self, table: StudyTable) -> int | None:
+        """Search trials that the study may have, from its log where nothing else tells."""
+        return table.trials if self.trials is None else self.trials
+
+    def best(self, table: StudyTable) -> TrialRow | None:
+        """The best search trial. None without a definition: only it tells whether the metric is to
+        be maximised."""
+        return None if self.problem else table.best(self.direction)
 
 
 def read_stored(folder: Path) -> Stored:

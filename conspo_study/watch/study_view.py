@@ -28,7 +28,7 @@ from conspo_study.watch.comparing import (
     shown_values,
 )
 from conspo_study.watch.driver import DriverWatch
-from conspo_study.watch.log_tail import LogTail
+from conspo_study.watch.log_tail import LogTail, told_left
 from conspo_study.watch.samples import MOST_TRIALS, find_samples
 from conspo_study.watch.stored import Stored, read_stored
 from conspo_study.watch.trial_view import RESPONSES_S, TrialView
@@ -38,8 +38,6 @@ READING_S = 0.25
 """Longest time that one question spends on reading new lines of the log."""
 OPEN_TRIALS = 8
 """Trials whose files are kept in memory."""
-MOSTLY_READ = 1 << 16
-"""Unread bytes of the log that are not reported: usually a line that is being written."""
 
 
 class StudyView:
@@ -66,13 +64,12 @@ class StudyView:
             stored = read_stored(self.folder)
             table = log.builder.table
             known = since if epoch == self._first_epoch + log.epoch else 0
-            # Only the definition tells whether the metric is to be maximised.
-            best = None if stored.problem else table.best(stored.direction)
+            best = stored.best(table)
             return {
                 "epoch": self._first_epoch + log.epoch,
                 "seq": log.seq,
                 "reset": known != since,
-                "bytes_left": log.left if log.left > MOSTLY_READ else 0,
+                "bytes_left": told_left(log.left),
                 "damage": log.damage,
                 "problem": stored.problem,
                 "alarms": [*failure_lines(self.folder, table), *stored.missing_code],
@@ -86,7 +83,7 @@ class StudyView:
                 "also": stored.also,
                 "metrics": list(log.metrics),
                 "space": stored.space,
-                "budget": table.trials if stored.trials is None else stored.trials,
+                "budget": stored.budget(table),
                 "finished": table.finished,
                 "driver": self._driver.look(),
                 "counts": {state.value: count for state, count in table.counts.items()},

@@ -12,10 +12,9 @@ from conspo_study.results.tail import LogFollower
 from conspo_study.results.verdict import kept_verdict
 from conspo_study.text import printable
 from conspo_study.watch.driver import DriverWatch
+from conspo_study.watch.log_tail import told_left
 from conspo_study.watch.stored import read_stored
 
-MOSTLY_READ = 1 << 16
-"""Unread bytes of the log that are not reported: usually a line that is being written."""
 MOST_VALUES = 200
 """Results in a sparkline: of the latest trials."""
 
@@ -43,7 +42,7 @@ class Summary:
     def told(self) -> dict[str, Any]:
         """The line as JSON data. Never raises: what is wrong is its `problem`."""
         log, stored, table = self._log, read_stored(self.folder), self._log.builder.table
-        best = None if stored.problem else table.best(stored.direction)
+        best = stored.best(table)
         return {
             "name": stored.name,
             "problem": stored.problem or (str(log.damage) if log.damage else ""),
@@ -53,7 +52,7 @@ class Summary:
             "direction": stored.direction,
             "driver": self._driver.look(),
             "finished": table.finished,
-            "budget": table.trials if stored.trials is None else stored.trials,
+            "budget": stored.budget(table),
             "counts": {state.value: count for state, count in table.counts.items() if count},
             "best": best and {"id": best.id, "label": best.label, "value": best.value},
             "values": [
@@ -62,7 +61,7 @@ class Summary:
                 if row.state.ended
             ],
             "changed": self._changed(),
-            "bytes_left": log.left if log.left > MOSTLY_READ else 0,
+            "bytes_left": told_left(log.left),
             "folder": printable(str(self.folder)),
         }
 

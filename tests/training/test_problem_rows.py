@@ -1,4 +1,4 @@
-"""What can be read of evaluations: the problems of a trial, once, and the text of each response."""
+"""Texts kept of evaluations: the problems of a trial, once, and the text of each response."""
 
 from dataclasses import replace
 

@@ -81,15 +81,18 @@ def test_another_host_name_gets_nothing_even_with_the_token(study, watch):
     assert page.request(page.link.removeprefix(page.url), {"Host": "evil.example"})[0] == 403
 
 
+FRAMINGS = (
+    *("Content-Length: 36", "Content-Length: 0\r\nContent-Length: 36"),
+    *("Content-Length: x", "Transfer-Encoding: chunked"),
+)
+
+
 @pytest.mark.parametrize(
-    "framing",
-    ["Content-Length: 36", "Content-Length: 0\r\nContent-Length: 36", "Content-Length: x",
-     "Transfer-Encoding: chunked"],
-)  # fmt: skip
-@pytest.mark.parametrize("method", ["GET", "POST"])
+    ("method", "framing"),
+    # The body of a POST that says how long it is may be a note.
+    [("GET", framing) for framing in FRAMINGS] + [("POST", framing) for framing in FRAMINGS[1:]],
+)
 def test_a_body_is_not_a_second_request(study, watch, framing, method):
-    if (method, framing) == ("POST", "Content-Length: 36"):
-        pytest.skip("a note has a body: test_notes")
     page = watch(study)
     key = page.key["Authorization"]
     inner = "GET /main.js HTTP/1.1\r\nHost: [::1]\r\n\r\n"

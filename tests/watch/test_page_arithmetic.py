@@ -1,4 +1,4 @@
-"""What the page computes by itself: values as text, axes, filters, CSV, smoothing, groups."""
+"""Arithmetic of the page: values as text, axes, filters, CSV, smoothing, groups."""
 
 import csv
 import io

@@ -44,6 +44,11 @@ export function smoothing() {
   return el("label", { title: "weight of earlier values in an exponential mean" }, "smooth ", slider, " ", told);
 }
 
+/** Whether curves have to come at equal distances, as a question says it: means need the values of the same steps. */
+export function evenly() {
+  return store.groupBy || store.smooth ? 1 : 0;
+}
+
 /** An exponential mean of a curve's values, without the pull of its beginning to zero; gaps stay gaps. */
 export function smoothed(values, weight = store.smooth) {
   if (!weight) return values;

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { address, choose, chosen, overview } from "./address.js";
-import { LineChart, logSwitch, meanOf, smoothed, smoothing, ZOOM } from "./chart.js";
+import { evenly, LineChart, logSwitch, meanOf, smoothed, smoothing, ZOOM } from "./chart.js";
 import { seedColour } from "./colours.js";
 import { card, choice, el, simpleTable, swatch } from "./dom.js";
 import { csvButton } from "./download.js";
@@ -29,7 +29,7 @@ export async function comparePage(app, signal) {
   };
   let even = 0;
   const fetchCurves = async () => {
-    even = store.smooth ? 1 : 0;
+    even = evenly();
     const all = await Promise.all(ids.map((id) => ask(`trial/${encodeURIComponent(id)}/curves`, { points: POINTS, version: -1, evenly: even }, signal)));
     curves.update(all.map(({ curves }) => curves));
   };
@@ -41,7 +41,7 @@ export async function comparePage(app, signal) {
   await fetchFacts();
   app.replaceChildren(back, facts, found, curves.node, settings);
   await fetchCurves();
-  on("look", () => even !== (store.smooth ? 1 : 0) && fetchCurves().catch(failed));
+  on("look", () => even !== evenly() && fetchCurves().catch(failed));
   let seen = stateOf(ids);
   on("data", () => {
     if (seen === stateOf(ids)) return;

@@ -6,12 +6,17 @@ import { duration, measured } from "./format.js";
 import { store } from "./store.js";
 import { list, shortMetric, total } from "./table.js";
 
-export const DRIVER = { running: "running", none: "not running", dead: "driver died", silent: "driver does not respond", unreadable: "unknown: the lease file is unreadable" };
+const DRIVER = { running: "running", none: "not running", dead: "driver died", silent: "driver does not respond", unreadable: "unknown: the lease file is unreadable" };
 
 /** A driver's state as an element; a study that came to its end needs none. */
 export function driverState({ driver, finished }) {
-  const ended = driver.state === "none" && finished;
-  return el("span", { class: `state ${ended ? "finished" : driver.state}`, title: driver.who }, ended ? "finished" : DRIVER[driver.state]);
+  const over = driver.state === "none" && finished;
+  return el("span", { class: `state ${over ? "finished" : driver.state}`, title: driver.who }, over ? "finished" : DRIVER[driver.state]);
+}
+
+/** How many trials have ended, in whatever way. */
+export function ended(counts) {
+  return ["finished", "collapsed", "pruned", "failed"].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
 }
 
 export function showHead(head) {
@@ -23,11 +28,10 @@ export function showHead(head) {
   }
   const best = store.trials.get(study.best);
   const done = Object.entries(study.counts).filter(([, n]) => n);
-  const ended = ["finished", "collapsed", "pruned", "failed"].reduce((sum, name) => sum + (study.counts[name] ?? 0), 0);
   const running = [...store.trials.values()].filter((trial) => trial.state === "running" && trial.left_s !== null);
   const facts = [
     ["status", driverState(study)],
-    ["trials", `${ended} of ${study.budget ?? "?"}${done.length ? `: ${done.map(([name, n]) => `${n} ${name}`).join(", ")}` : ""}`],
+    ["trials", `${ended(study.counts)} of ${study.budget ?? "?"}${done.length ? `: ${done.map(([name, n]) => `${n} ${name}`).join(", ")}` : ""}`],
     running.length > 0 && ["running trials", `${left(running.map((trial) => trial.left_s))} left`],
     best && [study.finished ? "best of the search" : "best so far", el("span", {}, el("a", { href: address("trial", best.id) }, best.id), ` ${measured(best.value, best.spread)} `, el("span", { class: "meta" }, best.label))],
     ["metric", `${shortMetric(study.metric)} (${study.direction === "min" ? "lower" : "higher"} is better)`],
@@ -37,7 +41,7 @@ export function showHead(head) {
   const damage = study.damage && `${study.damage}. Only the lines before it are shown. To recover the others: conspo repair ${study.folder}`;
   const alarms = [store.offline, study.problem, damage, ...study.alarms].filter(Boolean);
   const budget = Number(study.budget) || 0;
-  const bar = el("progress", { max: Math.max(1, budget), value: Math.min(ended, budget), "aria-label": "ended trials" });
+  const bar = el("progress", { max: Math.max(1, budget), value: Math.min(ended(study.counts), budget), "aria-label": "ended trials" });
   head.replaceChildren(...[
     above,
     el("p", { class: "title" }, el("a", { href: address() }, study.name), el("span", { class: "meta" }, ` ${study.folder}`)),

@@ -4,7 +4,7 @@ import { colouring, GREY } from "./colours.js";
 import { el, svg } from "./dom.js";
 import { figureCard, redrawn } from "./figure.js";
 import { measured, number } from "./format.js";
-import { extent, ticks } from "./scales.js";
+import { bestSoFar, extent, ticks } from "./scales.js";
 import { hover, searched, select, store, worth } from "./store.js";
 import { shortMetric } from "./table.js";
 
@@ -34,7 +34,8 @@ function history(width) {
     if (i % every === 0) axes.append(svg("text", { x: x(i), y: HEIGHT - BOTTOM + 16, "text-anchor": "middle" }, trial.id));
   });
   axes.append(svg("text", { x: LEFT, y: 12, class: "title" }, shortMetric(store.study.metric)));
-  root.append(axes, svg("path", { d: bestSoFar(trials, x, y), fill: "none", stroke: "var(--faint)", "stroke-width": 1.2, class: "still" }));
+  const finished = trials.map((trial) => (trial.state === "finished" ? trial.value : null));
+  root.append(axes, svg("path", { d: bestSoFar(finished, store.study.direction, x, y), fill: "none", stroke: "var(--faint)", "stroke-width": 1.2, class: "still" }));
   const { of } = colouring();
   trials.forEach((trial, i) => {
     if (!Number.isFinite(values[i])) return;
@@ -47,16 +48,4 @@ function history(width) {
     root.append(svg("g", { class: "series point", "data-trial": trial.id, ...events }, dot, said));
   });
   return root;
-}
-
-function bestSoFar(trials, x, y) {
-  const better = store.study.direction === "min" ? Math.min : Math.max;
-  let [path, best] = ["", null];
-  trials.forEach((trial, i) => {
-    const found = trial.state === "finished" && Number.isFinite(trial.value) ? trial.value : null;
-    const now = found === null ? best : best === null ? found : better(best, found);
-    if (now !== null) path += best === null ? `M${x(i)} ${y(now)}` : `L${x(i)} ${y(best)}L${x(i)} ${y(now)}`;
-    best = now;
-  });
-  return path;
 }

@@ -2,7 +2,7 @@
 
 import { address, choose, chosen, place } from "./address.js";
 import { ask } from "./api.js";
-import { closeCharts } from "./chart.js";
+import { closeCharts, evenly } from "./chart.js";
 import { onSchemeChange } from "./colours.js";
 import { comparePage } from "./compare.js";
 import { curvesCard } from "./curves.js";
@@ -22,8 +22,6 @@ const POLL_MS = 2000;
 const app = document.getElementById("app");
 const head = document.getElementById("head");
 const cursors = { study: { epoch: 0, since: 0 }, curves: { epoch: 0, since: 0 } };
-/** Means over trials and over steps need the values of the same steps. */
-const evenly = () => (store.groupBy || store.smooth ? 1 : 0);
 let asEven = 0;
 let view = { shown: false, overview: false, waiting: false, abort: new AbortController() };
 let listed = null;
@@ -147,6 +145,7 @@ async function route() {
   clear({ shown: true });
   const { signal } = view.abort;
   const { view: name, of } = place();
+  store.groupBy = "";
   store.log = chosen("log") === "1";
   store.smooth = Math.min(0.95, Math.max(0, Number(chosen("smooth")) || 0));
   const pages = { trial: () => trialPage(app, of, signal), compare: () => comparePage(app, signal), samples: () => samplesPage(app, signal) };

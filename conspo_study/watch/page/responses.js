@@ -8,7 +8,8 @@ import { counted } from "./format.js";
 import { aligned, evaluated, isKnown, problems } from "./response.js";
 
 const VERDICTS = ["correct", "wrong", "undecided", "no_answer", "unparsable", "unevaluated", "timeout", "killed", "gold_bad", "error"];
-const SORTS = [["", "as stored"], ["score", "lowest score"], ["-score", "highest score"], ["credit", "lowest credit"], ["-credit", "highest credit"], ["tokens", "shortest"], ["-tokens", "longest"]];
+const SORTS = [["", "as stored"], ["tokens", "shortest"], ["-tokens", "longest"]];
+const SORTS_OF_TRAINING = [["score", "lowest score"], ["-score", "highest score"], ["credit", "lowest credit"], ["-credit", "highest credit"]];
 const FILTERS = ["source", "seed", "step", "verdict", "finish", "text", "problem", "shortest", "longest", "sort"];
 const PAGE = 24;
 const COLUMNS = ["trial", "source", "step", "seed", "problem_set", "problem_id", "sample", "verdict", "answer", "gold", "score", "credit", "response_tokens", "status", "prompt", "response"];
@@ -29,7 +30,7 @@ export function responsesCard({ path, asked = {}, stored, signal }) {
   let shown = [];
 
   const set = (name) => (value) => {
-    const changed = { [name]: value, offset: 0, ...(name === "source" ? { seed: "", step: "" } : {}) };
+    const changed = { [name]: value, offset: 0, ...(name === "source" ? { seed: "", step: "", sort: "" } : {}) };
     Object.assign(question, changed);
     for (const [key, text] of Object.entries(changed)) choose(key, String(text || ""), usual[key] ?? "");
     if (name === "source") offer();
@@ -50,7 +51,7 @@ export function responsesCard({ path, asked = {}, stored, signal }) {
       input("problem", "problem", { type: "search" }),
       input("shortest", "tokens from", number),
       input("longest", "to", number),
-      choice("order", SORTS, question.sort, set("sort")),
+      choice("order", question.source === "training" ? [...SORTS, ...SORTS_OF_TRAINING] : SORTS, question.sort, set("sort")),
     );
   };
   const fetchPage = async () => {

@@ -24,6 +24,19 @@ export function extent(values) {
   return [low - pad, high + pad];
 }
 
+/** The best of the values so far as the steps of a path; what is no number changes nothing. `x` takes the
+ * place of a value in the list, `y` the value. */
+export function bestSoFar(values, direction, x, y) {
+  const better = direction === "min" ? Math.min : Math.max;
+  let [path, best] = ["", null];
+  values.forEach((value, i) => {
+    const now = !Number.isFinite(value) ? best : best === null ? value : better(best, value);
+    if (now !== null) path += best === null ? `M${x(i)} ${y(now)}` : `L${x(i)} ${y(best)}L${x(i)} ${y(now)}`;
+    best = now;
+  });
+  return path;
+}
+
 /** An axis for the values of a setting: `place(value)` in 0..1, or null for an unknown value; `marks`
  * are [place, text]. Few values, and text, are evenly spaced; many numbers lie on a line, logarithmic
  * where the search space is. */

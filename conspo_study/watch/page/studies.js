@@ -3,7 +3,8 @@
 import { address } from "./address.js";
 import { card, el, simpleTable, svg } from "./dom.js";
 import { measured } from "./format.js";
-import { driverState } from "./head.js";
+import { driverState, ended } from "./head.js";
+import { bestSoFar } from "./scales.js";
 import { shortMetric } from "./table.js";
 
 const [WIDTH, HEIGHT] = [120, 26];
@@ -24,9 +25,8 @@ function name(study) {
 }
 
 function trials({ counts, budget, bytes_left: left }) {
-  const ended = ["finished", "collapsed", "pruned", "failed"].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
   const failed = counts.failed ? el("span", { class: "warn" }, ` ${counts.failed} failed`) : "";
-  return [`${ended} of ${budget ?? "?"}`, failed, left > 0 && el("div", { class: "meta" }, `${(left / 1e6).toFixed(0)} MB to read`)];
+  return [`${ended(counts)} of ${budget ?? "?"}`, failed, left > 0 && el("div", { class: "meta" }, `${(left / 1e6).toFixed(0)} MB to read`)];
 }
 
 function result({ best, metric }) {
@@ -51,16 +51,8 @@ function sparkline({ values, direction }) {
   const [low, high] = [Math.min(...known), Math.max(...known)];
   const x = (i) => 3 + (values.length > 1 ? (i / (values.length - 1)) * (WIDTH - 6) : (WIDTH - 6) / 2);
   const y = (value) => (high > low ? HEIGHT - 3 - ((value - low) / (high - low)) * (HEIGHT - 6) : HEIGHT / 2);
-  const better = direction === "min" ? Math.min : Math.max;
   const root = svg("svg", { width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `results from ${measured(low)} to ${measured(high)}` });
-  let [path, best] = ["", null];
-  values.forEach((value, i) => {
-    if (!Number.isFinite(value)) return;
-    const now = best === null ? value : better(best, value);
-    path += best === null ? `M${x(i)} ${y(now)}` : `L${x(i)} ${y(best)}L${x(i)} ${y(now)}`;
-    best = now;
-    root.append(svg("circle", { cx: x(i), cy: y(value), r: 1.6, fill: "var(--faint)" }));
-  });
-  root.append(svg("path", { d: path, fill: "none", stroke: "var(--accent)", "stroke-width": 1.3 }), svg("title", {}, `${known.length} results, ${measured(low)} to ${measured(high)}`));
+  values.forEach((value, i) => Number.isFinite(value) && root.append(svg("circle", { cx: x(i), cy: y(value), r: 1.6, fill: "var(--faint)" })));
+  root.append(svg("path", { d: bestSoFar(values, direction, x, y), fill: "none", stroke: "var(--accent)", "stroke-width": 1.3 }), svg("title", {}, `${known.length} results, ${measured(low)} to ${measured(high)}`));
   return root;
 }

@@ -2,7 +2,7 @@
 
 import { overview } from "./address.js";
 import { ask } from "./api.js";
-import { LineChart, logSwitch, meanOf, smoothed, smoothing, ZOOM } from "./chart.js";
+import { evenly, LineChart, logSwitch, meanOf, smoothed, smoothing, ZOOM } from "./chart.js";
 import { GREY, seedColour } from "./colours.js";
 import { card, el, swatch } from "./dom.js";
 import { findingsCard } from "./findings.js";
@@ -39,7 +39,7 @@ export async function trialPage(app, id, signal) {
   };
   let [version, even] = [-1, 0];
   const fetchCurves = async () => {
-    even = store.smooth ? 1 : 0;
+    even = evenly();
     const answer = await ask(`${path}/curves`, { points: POINTS, version, evenly: even }, signal);
     if (answer.version !== version) {
       charts.update(answer);
@@ -50,7 +50,7 @@ export async function trialPage(app, id, signal) {
   show();
   await fetchCurves();
   on("look", () => {
-    if (even === (store.smooth ? 1 : 0)) return;
+    if (even === evenly()) return;
     version = -1;
     fetchCurves().catch((error) => !signal.aborted && (store.offline = error.message));
   });

@@ -11,7 +11,7 @@ from analysis.findings.frames import (
     evaluation_curves,
     initial_value,
     margin_points,
-    training_curves,
+    metric_of,
 )
 from analysis.load.study import load_study
 
@@ -48,10 +48,10 @@ def test_evaluation_curves_have_no_points_between_evaluations(full_study: Path) 
     assert dict(final) == dict(next(r for r in study.table.rows if r.id == "t0009").values)
 
 
-def test_training_curves_leave_out_what_was_not_recorded(full_study: Path) -> None:
+def test_training_metrics_leave_out_what_was_not_recorded(full_study: Path) -> None:
     study = load_study(full_study)
-    assert len(training_curves(study, "reward").query("trial == 't0009'")) == 2 * 80
-    assert training_curves(study, "no such metric").empty
+    assert len(metric_of(study.steps, "reward").query("trial == 't0009'")) == 2 * 80
+    assert metric_of(study.steps, "no such metric").empty
 
 
 def test_curves_are_of_the_best_the_anchors_and_trials_without_a_margin(full_study: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is missing or was changed on the way is shown, and never averaged over in silence."""
+"""Files that are missing or were changed on the way are shown, never averaged over in silence."""
 
 from collections.abc import Callable
 from pathlib import Path
